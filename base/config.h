@@ -1,0 +1,66 @@
+// Config sections bound to plain structs. A struct's Bind() declares every key once: name, field,
+// range, help; the default is the field's initializer. Loading checks a YAML file whole before
+// anything starts and reports every fault of it in one UsageError, each as
+//   configs/x.yaml:12: unknown key 'grpo.group_sise'; nearest is 'grpo.group_size'
+//   configs/x.yaml:14: grpo.clip is 7; expected a number in (0, 1]
+#ifndef FLAME_BASE_CONFIG_H_
+#define FLAME_BASE_CONFIG_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+struct Range {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool low_open = false, high_open = false;
+};
+
+class ConfigSchema {
+ public:
+  // `name` is dotted: "grpo.group_size". The pointer must outlive the schema.
+  void Int(const std::string& name, int64_t* field, Range range, const std::string& help);
+  void Number(const std::string& name, double* field, Range range, const std::string& help);
+  void Bool(const std::string& name, bool* field, const std::string& help);
+  void Text(const std::string& name, std::string* field, const std::string& help);
+  void Path(const std::string& name, std::filesystem::path* field, const std::string& help);
+  // One of `choices`; a choice ending in ':' accepts any suffix ("chunk:").
+  void Choice(const std::string& name, std::string* field, std::vector<std::string> choices,
+              const std::string& help);
+  void TextList(const std::string& name, std::vector<std::string>* field, const std::string& help);
+  void IntList(const std::string& name, std::vector<int64_t>* field, Range range,
+               const std::string& help);
+
+  // Reads `file` (empty: none), then `overrides` of the form "a.b=value" (source shown as
+  // "command line"). Throws one UsageError with every fault. Relative paths stay as written.
+  void Load(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+
+  // Every key with its present value, as YAML with the help as comments; loads back to the same.
+  std::string ResolvedYaml() const;
+  // Keys under the given prefixes as sorted "name=value" lines, for digests of what a stage read.
+  std::string Canonical(const std::vector<std::string>& prefixes) const;
+  // A table "key default range help" for --help.
+  std::string Help(const std::string& prefix = "") const;
+
+ private:
+  struct Key {
+    std::string type, range, help, default_text;
+    std::function<std::string(const std::string&)> set;               // "" or what was expected
+    std::function<std::string(const std::vector<std::string>&)> set_list;
+    std::function<std::string()> get;                                 // YAML flow text
+  };
+  std::map<std::string, Key> keys_;
+};
+
+// The candidate nearest to `word` by edit distance, "" if none is near.
+std::string NearestWord(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace flame
+
+#endif  // FLAME_BASE_CONFIG_H_

@@ -1,0 +1,30 @@
+// Metrics of a run: one JSON object a step in metrics.jsonl, and the numbers of it as TensorBoard
+// scalars (TFRecord framing with masked CRC-32C, event.proto / summary.proto).
+#ifndef FLAME_BASE_METRICS_H_
+#define FLAME_BASE_METRICS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace flame {
+
+class MetricsSink {
+ public:
+  // Opens folder/metrics.jsonl for appending after dropping lines whose "step" is above
+  // `last_step` (a resumed run writes those again), and a new folder/events.out.tfevents.* file.
+  MetricsSink(const std::filesystem::path& folder, int64_t last_step);
+  ~MetricsSink();
+  // `row` holds an integer "step"; non-finite numbers are written as null.
+  void Write(const nlohmann::json& row);
+
+ private:
+  std::filesystem::path folder_;
+  std::ofstream lines_, events_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_BASE_METRICS_H_

@@ -1,0 +1,32 @@
+// Progress of a long loop on stderr: a bar with rate and time left on a terminal, a plain line every
+// ten seconds otherwise.
+#ifndef FLAME_BASE_PROGRESS_H_
+#define FLAME_BASE_PROGRESS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace flame {
+
+class Progress {
+ public:
+  // Example: Progress p("classifier", 1200, "batch"); p.Add(1, "loss 0.42");
+  Progress(std::string label, int64_t total, std::string unit, int64_t done = 0);
+  ~Progress();  // ends the line
+  void Add(int64_t n, const std::string& note = "");
+
+ private:
+  void Draw(bool last);
+  std::string label_, unit_, note_;
+  int64_t total_, done_, start_done_;
+  bool terminal_;
+  std::chrono::steady_clock::time_point start_, drawn_;
+};
+
+// "1 h 04 min", "3 min 20 s", "12 s".
+std::string HumanDuration(double seconds);
+
+}  // namespace flame
+
+#endif  // FLAME_BASE_PROGRESS_H_

@@ -1,0 +1,48 @@
+// The safetensors format (https://github.com/huggingface/safetensors#format): 8-byte little-endian
+// header length, JSON header, data. Reading maps the file; nothing is copied.
+#ifndef FLAME_BASE_SAFETENSORS_H_
+#define FLAME_BASE_SAFETENSORS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+struct TensorView {
+  std::string dtype;           // "F64" "F32" "F16" "BF16" "I64" "I32" "I16" "I8" "U8" "BOOL"
+  std::vector<int64_t> shape;
+  const void* data = nullptr;  // little-endian, row-major, contiguous
+  size_t num_bytes = 0;
+};
+
+class SafetensorsFile {
+ public:
+  // Maps the file and checks header, ranges and total size. Throws DataError.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+  // Views stay valid while this object lives.
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  void* base_ = nullptr;
+  size_t size_ = 0;
+  std::map<std::string, TensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// Writes atomically. Names in sorted order; data aligned to 8 bytes.
+void WriteSafetensors(const std::filesystem::path& path,
+                      const std::map<std::string, TensorView>& tensors,
+                      const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace flame
+
+#endif  // FLAME_BASE_SAFETENSORS_H_

@@ -1,0 +1,13 @@
+// SIGTERM and SIGUSR1 ask a training loop to save and stop with status 75.
+#ifndef FLAME_BASE_SIGNALS_H_
+#define FLAME_BASE_SIGNALS_H_
+
+namespace flame {
+
+void InstallStopSignals();
+// True once a stop signal has arrived.
+bool StopRequested();
+
+}  // namespace flame
+
+#endif  // FLAME_BASE_SIGNALS_H_

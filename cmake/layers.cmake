@@ -1,0 +1,25 @@
+# flame_layer(NAME DEPENDS ...): the static library flame_NAME of the .cpp files in this folder.
+function(flame_layer name)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  add_library(flame_${name} STATIC ${sources})
+  target_include_directories(flame_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(flame_${name} PUBLIC ${arg_DEPENDS})
+endfunction()
+
+# flame_test(FOLDER DEPENDS ...): one GoogleTest program FOLDER_test of tests/FOLDER/*_test.cpp.
+# Tests under tests/FOLDER/mpi/ are for flame_mpi_test.
+function(flame_test folder)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${folder}_test ${sources})
+  target_link_libraries(${folder}_test PRIVATE ${arg_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${folder}_test PRIVATE
+    FLAME_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLAME_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${folder} COMMAND ${folder}_test)
+  set_tests_properties(${folder} PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,46 @@
+// Config sections `data`, `prompts` and `tasks`.
+#ifndef FLAME_DATA_OPTIONS_H_
+#define FLAME_DATA_OPTIONS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace flame {
+
+struct DataOptions {
+  std::string hospital = "mimic3";   // synth: made by the program; mimic3: real tables
+  std::filesystem::path root;        // folder with PATIENTS.csv, ... (.csv or .csv.gz, any case)
+  std::filesystem::path mappings;    // folder with ndc9_to_drugbank.csv, ...
+  std::string ddi = "ddi_public.csv";  // file of `mappings` with the harmful pairs
+  int64_t min_visits = 2;            // admissions a patient must have
+  int64_t top_drugs = 201;           // most frequent drugs kept; the authors' slice
+  int64_t min_code_rows = 5;         // codes with more rows than this are kept
+  std::string visit_order = "time";  // or "id", the authors'
+  std::vector<int64_t> split = {4, 1, 1};
+  int64_t synth_patients = 3000;     // size of the hospital that `hospital: synth` makes
+  void Bind(ConfigSchema* schema);
+};
+
+struct PromptOptions {
+  std::filesystem::path file;  // templates; empty: configs/prompts.yaml of the program
+  void Bind(ConfigSchema* schema);
+};
+
+struct TaskOptions {
+  // Where pi_cls's errors are taken from. train: its own training visits, true lists corrupted the
+  // way it errs (the paper's). holdout: visits kept out of its training (`holdout` of the training
+  // patients), where its real predictions are the input lists. crossfit: as holdout, for every
+  // training visit, by two classifiers that each saw half of the patients.
+  std::string errors = "train";
+  double holdout = 0.3;
+  int64_t per_visit = 4;  // list tasks a visit: half Add, half Remove; at least 2
+  void Bind(ConfigSchema* schema);
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_OPTIONS_H_

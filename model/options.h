@@ -1,0 +1,43 @@
+// Config sections `model` and `encoders`.
+#ifndef FLAME_MODEL_OPTIONS_H_
+#define FLAME_MODEL_OPTIONS_H_
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace flame {
+
+struct LoraOptions {
+  int64_t rank = 8;
+  double alpha = 16;      // scale = alpha / rank
+  double dropout = 0.05;  // on the input of lora_A, training only
+  // Subset of q_proj k_proj v_proj o_proj gate_proj up_proj down_proj.
+  std::vector<std::string> targets = {"q_proj", "v_proj"};
+  void Bind(const std::string& prefix, ConfigSchema* schema);  // "model.lora", "grpo.lora"
+};
+
+struct ModelOptions {
+  std::filesystem::path path;    // a Hugging Face directory; or
+  std::string preset = "tiny";   // a random start of a known size (PolicyPreset)
+  std::string dtype = "float32"; // float32 or float64
+  std::string trainable = "lora";  // or "full"
+  bool recompute = true;         // recompute a block in backward instead of keeping its activations
+  int64_t vocab_size = 2048;     // of the tokenizer trained for a preset
+  LoraOptions lora;
+  void Bind(ConfigSchema* schema);
+};
+
+// Per entity kind: none (text only), random (a fixed Gaussian vector per entity) or the path of a
+// safetensors file with one tensor `embeddings` [entities, dim].
+struct EncoderOptions {
+  std::string patient = "none";  // only none is known here
+  std::string diagnosis = "none", procedure = "none", drug = "random";
+  void Bind(ConfigSchema* schema);
+};
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_OPTIONS_H_

@@ -1,0 +1,111 @@
+// A Llama-architecture language model over packed families.
+#ifndef FLAME_MODEL_POLICY_H_
+#define FLAME_MODEL_POLICY_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/family.h"
+#include "model/options.h"
+
+namespace flame {
+
+// The fields of a Hugging Face config.json that matter here.
+struct PolicyConfig {
+  int64_t vocab_size = 0;      // rows of the embedding table; entity slots come after them
+  int64_t d_model = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0, d_ff = 0;
+  double rope_theta = 10000, rms_eps = 1e-6;
+  bool tie_embeddings = true;
+  int64_t max_positions = 2048;
+  int32_t bos_id = -1, eos_id = -1;
+};
+
+// "tiny" (2 layers, d 128, 4 heads, 2 KV heads, FFN 384), "small" (4 layers, d 256, ...).
+// vocab_size, bos and eos are the tokenizer's. Throws UsageError on another name.
+PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size);
+
+// Slots of one entity kind: token first_token + i stands for projector(collab[i]), a two-layer MLP
+// Linear -> GELU -> Linear (method.md, eq. 16).
+struct EntitySlots {
+  std::string kind;          // "drug", "diagnosis", "procedure"
+  int64_t first_token = 0;   // >= PolicyConfig::vocab_size; kinds do not overlap
+  at::Tensor collab;         // [count, dim_in], frozen
+  int64_t hidden = 0;        // width of the projector's middle layer
+};
+
+struct ForwardOptions {
+  bool adapters = true;      // false: the reference policy
+  // Training only: LoRA dropout masks are Philox numbers of (dropout_seed, layer, map, token index);
+  // 0: no dropout.
+  uint64_t dropout_seed = 0;
+  bool recompute = false;
+};
+
+// Parameters are named as in transformers' LlamaForCausalLM ("model.layers.0.self_attn.q_proj.weight",
+// "lm_head.weight"), adapters as "<map>.lora_A.weight" [r, in] and "<map>.lora_B.weight" [out, r],
+// projectors as "entities.drug.0.weight", "entities.drug.2.bias", collab as "entities.drug.collab".
+// Copies share storage.
+class Policy {
+ public:
+  // Weights drawn as transformers does (normal 0.02; norms 1), from counter-based numbers.
+  static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
+  // config.json + model.safetensors (or the sharded index), and entities/adapters where Save wrote
+  // them. Every tensor's name, shape and dtype is checked; all faults in one DataError.
+  static Policy Load(const std::filesystem::path& folder, at::ScalarType dtype);
+  // Writes config.json, model.safetensors, and adapter_config.json + adapter_model.safetensors in
+  // peft's format where there are adapters; entities in entities.safetensors. Whole or absent.
+  void Save(const std::filesystem::path& folder) const;
+
+  // Adds projectors with random weights.
+  void AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed);
+  const std::vector<EntitySlots>& entities() const { return entities_; }
+
+  // lora_A Kaiming-uniform(a = sqrt 5) as peft, lora_B 0: the policy is unchanged at first. Throws
+  // UsageError on an unknown target or if there are adapters.
+  void AddAdapters(const LoraOptions& options, uint64_t seed);
+  bool has_adapters() const { return lora_scale_ != 0; }
+  // Adds scale * B A to each map and drops the adapters.
+  void MergeAdapters();
+  // A policy whose slots are rows of the embedding table: vocab_size grows to cover them.
+  Policy MaterializeEntities() const;
+
+  // `full`: every weight and projector; `lora`: adapters and projectors; `adapters`: adapters only.
+  // Sets requires_grad accordingly and returns the trainable tensors, sorted by name.
+  std::map<std::string, at::Tensor> SelectTrainable(const std::string& which);
+  std::map<std::string, at::Tensor>& parameters() { return parameters_; }
+  const std::map<std::string, at::Tensor>& parameters() const { return parameters_; }
+  const PolicyConfig& config() const { return config_; }
+
+  // Final hidden states (after the last norm), [T, d_model].
+  at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;
+
+  // log softmax(head(hidden[sources]) / temperature)[targets], [N] in fp32 or better. Computed in
+  // chunks of rows, forward and backward, so that no [N, vocab_size] tensor is kept.
+  // `entropy`, if given, receives the [N] entropies, without gradient.
+  at::Tensor LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
+                      const at::Tensor& targets, double temperature = 1.0,
+                      at::Tensor* entropy = nullptr) const;
+  // Logits of chosen tokens only: head rows `token_ids` [K] at `sources` [N] -> [N, K].
+  at::Tensor LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
+                      const std::vector<int64_t>& token_ids) const;
+
+  // Input embeddings of token ids (slots through their projector), [n, d_model].
+  at::Tensor Embed(const at::Tensor& tokens) const;
+
+ private:
+  friend class Decoder;
+  PolicyConfig config_;
+  std::map<std::string, at::Tensor> parameters_;
+  std::vector<EntitySlots> entities_;
+  LoraOptions lora_;
+  double lora_scale_ = 0;  // 0: no adapters
+};
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_POLICY_H_

@@ -1,0 +1,27 @@
+// What the reward service answers for one completion.
+#ifndef FLAME_REWARD_VERDICT_H_
+#define FLAME_REWARD_VERDICT_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace flame {
+
+// N steps; index 0 is the input list, index n the list after step n.
+//   phi[n] = phi_jaccard[n] - alpha * phi_ddi[n] - beta * phi_refusal[n]       (eq. 8)
+// Worked example (alpha 0, beta 0.5, truth {1, 9}, Add to {1}, text "nine\nfoo\n"):
+//   phi_jaccard {0.5, 1, 1}, phi_refusal {0, 0, 0.5}, phi {0.5, 1, 0.75},
+//   step_of_token {1, 1, 2, 2, -1}, reward 0.25
+struct Verdict {
+  std::vector<float> phi, phi_jaccard, phi_ddi, phi_refusal;  // N + 1 each; the terms unweighted
+  // 1-based step of each completion token; -1: no step (end-of-text and what follows the last line).
+  std::vector<int16_t> step_of_token;
+  float reward = 0;  // phi[N] - phi[0]                                          (eq. 9)
+  // The edited list after the whole completion, ascending drug ids.
+  std::vector<int32_t> final_list;
+  int32_t num_lines = 0, num_refused = 0;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_REWARD_VERDICT_H_

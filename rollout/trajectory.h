@@ -1,0 +1,43 @@
+// Sampled groups with their verdicts, and the HDF5 shard that carries them to the learners.
+#ifndef FLAME_ROLLOUT_TRAJECTORY_H_
+#define FLAME_ROLLOUT_TRAJECTORY_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "reward/verdict.h"
+
+namespace flame {
+
+struct Trajectory {
+  std::vector<int32_t> tokens;   // the completion; ends with end-of-text unless cut at max_tokens
+  std::vector<float> logprobs;   // of each token under the policy that sampled it, at its temperature
+  Verdict verdict;
+};
+
+// G completions of one list task. Worked example: task 17 of step 2 with 8 tasks a step has task_id
+// 2 * 8 + its place in the step, so that no two groups of a run share one.
+struct Group {
+  int64_t task_id = 0;         // unique over the run
+  int32_t task = 0;            // index in the task file
+  int64_t policy_version = 0;  // of the weights that sampled it
+  std::vector<int32_t> prompt; // the trunk
+  std::vector<Trajectory> members;
+};
+
+struct ShardInfo {
+  int64_t seed = 0, step = 0, rank = 0;
+  std::string config_sha256;
+};
+
+// Schema in docs/formats.md: group `trajectories`. Written atomically. Reading checks schema,
+// Fletcher-32, every offset; throws DataError naming the file and field.
+void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
+                const std::filesystem::path& path);
+std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info = nullptr);
+
+}  // namespace flame
+
+#endif  // FLAME_ROLLOUT_TRAJECTORY_H_
