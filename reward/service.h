@@ -1,0 +1,60 @@
+// Scoring of completions: in this process, or by reward ranks over MPI.
+#ifndef FLAME_REWARD_SERVICE_H_
+#define FLAME_REWARD_SERVICE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "data/corpus.h"
+#include "data/list_task.h"
+#include "data/tokenizer.h"
+#include "reward/options.h"
+#include "reward/verdict.h"
+
+namespace flame {
+
+// One whole group. Only the scorer knows the truth of a visit.
+struct ScoreRequest {
+  int64_t task_id = 0;
+  int32_t visit = 0;
+  Edit edit = Edit::kAdd;
+  std::vector<int32_t> input;                     // the list shown
+  std::vector<std::vector<int32_t>> completions;  // token ids
+};
+
+class Scorer {
+ public:
+  // `end_id`: the end-of-text token, which belongs to no line. Keeps references.
+  Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
+         const RewardOptions& options);
+  ~Scorer();
+  // One verdict a completion. Throws DataError naming the task on a visit or drug out of range.
+  std::vector<Verdict> Score(const ScoreRequest& request) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class RewardClient {
+ public:
+  virtual ~RewardClient() = default;
+  // Verdicts of each request, in order. A failure is retried once on another reward rank if there
+  // is one, then thrown, naming the task; it is never a reward of 0.
+  virtual std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) = 0;
+};
+
+std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer);
+// `reward_ranks`: ranks of `world` that run ServeRewards.
+std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
+                                                     std::vector<int> reward_ranks);
+
+// Answers requests from any rank of `world` until StopServingRewards reaches it.
+void ServeRewards(Communicator* world, const Scorer& scorer);
+void StopServingRewards(Communicator* world, const std::vector<int>& reward_ranks);
+
+}  // namespace flame
+
+#endif  // FLAME_REWARD_SERVICE_H_

@@ -1,0 +1,86 @@
+// Rollout workers: sample groups, have them scored, write shards; in this process or on other ranks.
+#ifndef FLAME_ROLLOUT_WORKER_H_
+#define FLAME_ROLLOUT_WORKER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "data/list_task.h"
+#include "data/prompt.h"
+#include "model/policy.h"
+#include "reward/service.h"
+#include "rollout/options.h"
+#include "rollout/trajectory.h"
+
+namespace flame {
+
+struct RolloutRequest {
+  int64_t step = 0, policy_version = 0;
+  std::vector<int64_t> task_ids;  // unique over the run
+  std::vector<int32_t> tasks;     // index in the task list, one a task_id
+};
+
+struct RolloutReply {
+  std::filesystem::path shard;
+  int64_t tokens_sampled = 0;
+  double seconds_rollout = 0, seconds_reward = 0;
+};
+
+// What a worker needs; all references outlive it.
+struct RolloutContext {
+  Policy* policy;                      // the worker's copy; Sync writes its adapters
+  const PromptBuilder* prompts;
+  const std::vector<ListTask>* tasks;
+  SamplingOptions sampling;
+  uint64_t seed = 0;                   // of the run
+  std::filesystem::path folder;        // shards: folder/step-000012-rank-3.h5
+  int rank = 0;                        // in the world
+  std::string config_sha256;
+};
+
+// Samples `requests` (one prompt with group_size members each). A token depends on (seed, task id,
+// member, position) only.
+std::vector<Group> SampleGroups(const RolloutContext& context, const RolloutRequest& request);
+
+class RolloutWorker {
+ public:
+  RolloutWorker(RolloutContext context, RewardClient* rewards);
+  // Refuses (MachineError) a policy_version it does not hold.
+  RolloutReply Run(const RolloutRequest& request);
+  // Takes adapters of `version` (which must be the present one + 1, or any at start), checks the
+  // buffer's checksum, and returns its log-probabilities of the canary sequence for the sender.
+  std::vector<float> Sync(int64_t version, const std::map<std::string, at::Tensor>& adapters);
+
+ private:
+  RolloutContext context_;
+  RewardClient* rewards_;
+  int64_t version_ = -1;
+};
+
+// The coordinator's side.
+class RolloutClient {
+ public:
+  virtual ~RolloutClient() = default;
+  // Samples and scores; shards in rank order, tasks dealt in contiguous pieces.
+  virtual std::vector<RolloutReply> Collect(const RolloutRequest& request) = 0;
+  // Hands the trainable tensors to every worker: one buffer with version and SHA-256; then the
+  // canary: MachineError naming the rank if its log-probabilities differ from this side's by more
+  // than the dtype's tolerance.
+  virtual void Sync(int64_t version, const Policy& policy) = 0;
+};
+
+std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker);
+std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
+                                                       std::vector<int> rollout_ranks);
+// Serves requests until StopServingRollouts.
+void ServeRollouts(Communicator* world, RolloutWorker* worker);
+void StopServingRollouts(Communicator* world, const std::vector<int>& rollout_ranks);
+
+}  // namespace flame
+
+#endif  // FLAME_ROLLOUT_WORKER_H_

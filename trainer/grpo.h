@@ -1,0 +1,44 @@
+// The step-wise GRPO loop of a learner.
+#ifndef FLAME_TRAINER_GRPO_H_
+#define FLAME_TRAINER_GRPO_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "comm/communicator.h"
+#include "model/policy.h"
+#include "rollout/worker.h"
+#include "trainer/credit.h"
+#include "trainer/options.h"
+#include "trainer/step_report.h"
+
+namespace flame {
+
+struct GrpoJob {
+  Policy* policy = nullptr;           // with adapters
+  int64_t num_tasks = 0;              // size of the task list
+  GrpoOptions options;
+  CreditOptions credit;
+  uint64_t seed = 0;
+  std::filesystem::path folder;       // checkpoints/, metrics.jsonl, rollouts/
+  std::string config_sha256;
+  RolloutClient* rollouts = nullptr;  // on learner 0 only; null elsewhere
+  Communicator* learners = nullptr;   // null: one rank
+};
+
+struct GrpoReport {
+  int64_t steps = 0;
+  double first_reward = 0, last_reward = 0;  // reward_mean over the first and last fifth of the steps
+};
+
+// Each step: learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step * tasks + place),
+// has them rolled out and scored, every learner reads the shards and trains on its share of the
+// groups, the adapters are synced as version step + 1. Resumes from folder/checkpoints. Throws
+// Stopped after saving if a stop was requested.
+GrpoReport RunGrpo(const GrpoJob& job);
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_GRPO_H_

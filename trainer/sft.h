@@ -1,0 +1,40 @@
+// Supervised fine-tuning over families: the loss is the mean negative log-probability of the asked-
+// for tokens of a step's examples.
+#ifndef FLAME_TRAINER_SFT_H_
+#define FLAME_TRAINER_SFT_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "comm/communicator.h"
+#include "model/policy.h"
+#include "trainer/options.h"
+
+namespace flame {
+
+struct SftJob {
+  std::string label;                // for progress: "classifier"
+  Policy* policy = nullptr;
+  std::string trainable = "lora";   // as Policy::SelectTrainable
+  int64_t num_examples = 0;
+  std::function<Family(int64_t example)> family;  // pure function of its argument
+  SftOptions options;
+  uint64_t seed = 0;                // order of examples (Philox, equal on any number of ranks), dropout
+  std::filesystem::path folder;     // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
+  std::string config_sha256;        // a checkpoint of another digest is refused
+  Communicator* learners = nullptr; // null: one rank
+};
+
+struct SftReport {
+  int64_t steps = 0;
+  double first_loss = 0, last_loss = 0;  // means over the first and last twentieth of the steps
+};
+
+// Throws Stopped (75) after saving if a stop was requested.
+SftReport RunSft(const SftJob& job);
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_SFT_H_
