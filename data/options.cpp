@@ -1,0 +1,42 @@
+#include "data/options.h"
+
+namespace flame {
+
+void DataOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("data.hospital", &hospital, {"synth", "mimic3"},
+                 "where visits come from: a hospital made by the program, or MIMIC-III's tables");
+  schema->Path("data.root", &root,
+               "folder with PATIENTS, ADMISSIONS, DIAGNOSES_ICD, PROCEDURES_ICD, PRESCRIPTIONS and "
+               "NOTEEVENTS (.csv or .csv.gz)");
+  schema->Path("data.mappings", &mappings,
+               "folder with ndc9_to_drugbank.csv, drugbank_to_name.csv, drugbank_to_smiles.csv, "
+               "icd9_*.csv and the harmful pairs");
+  schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
+  schema->Int("data.min_visits", &min_visits, {.low = 1},
+              "admissions a patient must have among the prescriptions");
+  schema->Int("data.top_drugs", &top_drugs, {.low = 1}, "most frequent drugs kept");
+  schema->Int("data.min_code_rows", &min_code_rows, {.low = 0},
+              "a diagnosis or procedure code is kept if it has more rows than this");
+  schema->Choice("data.visit_order", &visit_order, {"time", "id"},
+                 "a patient's visits by admission time, or by HADM_ID as the authors' records");
+  schema->IntList("data.split", &split, {.low = 0},
+                  "shares of train, validation and test; visits are cut by position");
+  schema->Int("data.synth_patients", &synth_patients, {.low = 1},
+              "patients of the hospital that data.hospital: synth makes");
+}
+
+void PromptOptions::Bind(ConfigSchema* schema) {
+  schema->Path("prompts.file", &file, "templates; empty: the program's configs/prompts.yaml");
+}
+
+void TaskOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("tasks.errors", &errors, {"train", "holdout", "crossfit"},
+                 "visits whose classifier errors make the list tasks: those it trained on, those "
+                 "held out of its training, or all by two classifiers of half the patients each");
+  schema->Number("tasks.holdout", &holdout, {.low = 0, .high = 1, .low_open = true, .high_open = true},
+                 "share of the training patients that tasks.errors: holdout keeps out");
+  schema->Int("tasks.per_visit", &per_visit, {.low = 2},
+              "list tasks a visit; half ask to add, half to remove");
+}
+
+}  // namespace flame
