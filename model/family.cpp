@@ -1,0 +1,86 @@
+#include "model/family.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+at::Tensor ToTensor(const std::vector<int64_t>& values) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<int64_t>());
+  return tensor;
+}
+
+void CheckFamily(const Family& family, size_t index) {
+  if (family.trunk.empty()) {
+    throw UsageError("family ", index, ": the trunk has no token; expected at least one");
+  }
+  for (size_t b = 0; b < family.branches.size(); ++b) {
+    const Branch& branch = family.branches[b];
+    const auto size = static_cast<int32_t>(branch.tokens.size());
+    if (size == 0 || branch.loss_from < 0 || branch.loss_from > size) {
+      throw UsageError("family ", index, ", branch ", b, ": ", size, " tokens and loss_from ",
+                       branch.loss_from, "; expected a token and loss_from in 0..size");
+    }
+  }
+}
+
+// Accumulates the packed axis family by family.
+class Packer {
+ public:
+  void Add(const Family& family) {
+    FamilyLayout layout;
+    layout.trunk = AddSegment(family.trunk, 0);
+    const int64_t trunk_last = layout.trunk.begin + layout.trunk.size - 1;
+    for (const Branch& branch : family.branches) {
+      const Span span = AddSegment(branch.tokens, layout.trunk.size);
+      layout.branches.push_back(span);
+      offsets_.push_back(static_cast<int64_t>(targets_.size()));
+      for (int64_t i = branch.loss_from; i < span.size; ++i) {
+        sources_.push_back(i == 0 ? trunk_last : span.begin + i - 1);
+        targets_.push_back(branch.tokens[i]);
+      }
+    }
+    layouts_.push_back(std::move(layout));
+  }
+
+  FamilyBatch Finish() {
+    offsets_.push_back(static_cast<int64_t>(targets_.size()));
+    return {ToTensor(tokens_),  ToTensor(positions_), std::move(layouts_),
+            ToTensor(sources_), ToTensor(targets_),   std::move(offsets_)};
+  }
+
+ private:
+  Span AddSegment(const std::vector<int32_t>& tokens, int64_t first_position) {
+    const Span span{static_cast<int64_t>(tokens_.size()), static_cast<int64_t>(tokens.size())};
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    for (int64_t i = 0; i < span.size; ++i) positions_.push_back(first_position + i);
+    return span;
+  }
+
+  std::vector<int64_t> tokens_, positions_, sources_, targets_, offsets_;
+  std::vector<FamilyLayout> layouts_;
+};
+
+}  // namespace
+
+int64_t Family::NumTokens() const {
+  auto total = static_cast<int64_t>(trunk.size());
+  for (const Branch& branch : branches) total += static_cast<int64_t>(branch.tokens.size());
+  return total;
+}
+
+FamilyBatch PackFamilies(const std::vector<Family>& families) {
+  Packer packer;
+  for (size_t f = 0; f < families.size(); ++f) {
+    CheckFamily(families[f], f);
+    packer.Add(families[f]);
+  }
+  return packer.Finish();
+}
+
+}  // namespace flame

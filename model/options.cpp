@@ -1,0 +1,39 @@
+#include "model/options.h"
+
+namespace flame {
+
+void LoraOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
+  schema->Int(prefix + ".rank", &rank, {1, 4096}, "rank of the LoRA adapters");
+  schema->Number(prefix + ".alpha", &alpha, {0, 1e6, true}, "LoRA scale is alpha / rank");
+  schema->Number(prefix + ".dropout", &dropout, {0, 1, false, true},
+                 "dropout on the adapters' input, in training only");
+  schema->TextList(prefix + ".targets", &targets,
+                   "adapted maps: q_proj k_proj v_proj o_proj gate_proj up_proj down_proj");
+}
+
+void ModelOptions::Bind(ConfigSchema* schema) {
+  schema->Path("model.path", &path, "a Hugging Face directory; empty: a random start of model.preset");
+  schema->Choice("model.preset", &preset, {"tiny", "small"}, "size of a random start");
+  schema->Choice("model.dtype", &dtype, {"float32", "float64"}, "type of the weights");
+  schema->Choice("model.trainable", &trainable, {"lora", "full"},
+                 "lora: adapters and projectors (the method); full: every weight in SFT, as a small "
+                 "model made from scratch needs");
+  schema->Bool("model.recompute", &recompute,
+               "recompute a block in backward instead of keeping its activations: less memory, "
+               "a third more time");
+  schema->Int("model.vocab_size", &vocab_size, {257, 1e7},
+              "entries of the tokenizer trained for a preset");
+  lora.Bind("model.lora", schema);
+}
+
+void EncoderOptions::Bind(ConfigSchema* schema) {
+  const std::string help =
+      "none (text only), random (a fixed vector per entity) or a safetensors file with `embeddings` "
+      "[entities, dim]";
+  schema->Choice("encoders.patient", &patient, {"none"}, "slot of the patient: none");
+  schema->Text("encoders.diagnosis", &diagnosis, help);
+  schema->Text("encoders.procedure", &procedure, help);
+  schema->Text("encoders.drug", &drug, help);
+}
+
+}  // namespace flame
