@@ -14,7 +14,8 @@ struct CreditOptions {
   double lambda = 0.5;  // 0: standard GRPO
   double gamma = 1.0;
   // none: step differences as they are (the paper's); group: divided by the group's reward spread
-  // too, so that the telescoped sum is the scaled outcome.
+  // too, so that the telescoped sum is the scaled outcome; a group whose spread is at most epsilon
+  // keeps its steps as they are.
   std::string scale_steps = "none";
   double epsilon = 1e-4;  // added to the spread, as TRL does
   void Bind(ConfigSchema* schema);  // credit.*

@@ -18,7 +18,7 @@ struct OptimizerOptions {
   int64_t warmup = 10;                    // steps of linear warm-up
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double grad_clip = 1.0;                 // global norm
+  double grad_clip = 1.0;                 // global norm; 0: no clipping
   void Bind(const std::string& prefix, ConfigSchema* schema);
 };
 

@@ -1,0 +1,75 @@
+#include "trainer/options.h"
+
+namespace flame {
+namespace {
+
+constexpr Range kPositive{.low = 0, .low_open = true};
+constexpr Range kNotNegative{.low = 0};
+constexpr Range kAtLeastOne{.low = 1};
+constexpr Range kDecayRate{.low = 0, .high = 1, .high_open = true};
+
+}  // namespace
+
+void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
+  schema->Number(prefix + ".learning_rate", &learning_rate, kPositive, "peak rate of AdamW");
+  schema->Choice(prefix + ".schedule", &schedule, {"constant", "linear", "cosine", "inverse_sqrt"},
+                 "learning rate after warm-up");
+  schema->Int(prefix + ".warmup", &warmup, kNotNegative, "steps of linear warm-up");
+  schema->Number(prefix + ".weight_decay", &weight_decay, kNotNegative, "decoupled weight decay");
+  schema->Number(prefix + ".beta1", &beta1, kDecayRate, "decay of AdamW's first moment");
+  schema->Number(prefix + ".beta2", &beta2, kDecayRate, "decay of AdamW's second moment");
+  schema->Number(prefix + ".epsilon", &epsilon, kPositive, "added to AdamW's denominator");
+  schema->Number(prefix + ".grad_clip", &grad_clip, kNotNegative,
+                 "global norm that gradients are clipped to; 0: no clipping");
+}
+
+void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
+  optimizer.Bind(prefix, schema);
+  schema->Int(prefix + ".batch", &batch, kAtLeastOne, "examples an optimizer step, over all ranks");
+  schema->Int(prefix + ".epochs", &epochs, kAtLeastOne, "passes over the examples");
+  schema->Int(prefix + ".token_budget", &token_budget, kAtLeastOne,
+              "packed tokens of a micro-batch; bounds memory, not the result");
+  schema->Int(prefix + ".checkpoint_every", &checkpoint_every, kAtLeastOne,
+              "steps between checkpoints; the last step is always saved");
+}
+
+GrpoOptions::GrpoOptions() {
+  optimizer.learning_rate = 1e-5;
+  optimizer.schedule = "cosine";
+  optimizer.warmup = 200;
+  lora.rank = 32;
+  lora.alpha = 16;
+  lora.dropout = 0;
+  lora.targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                  "gate_proj", "up_proj", "down_proj"};
+}
+
+void GrpoOptions::Bind(ConfigSchema* schema) {
+  optimizer.Bind("grpo", schema);
+  lora.Bind("grpo.lora", schema);
+  sampling.Bind(schema);
+  schema->Int("grpo.steps", &steps, kAtLeastOne, "batches of rollouts");
+  schema->Int("grpo.tasks", &tasks, kAtLeastOne, "list tasks (groups) a step");
+  schema->Number("grpo.clip", &clip, {.low = 0, .high = 1, .low_open = true},
+                 "epsilon of the clipped importance ratio");
+  schema->Number("grpo.kl", &kl, kNotNegative,
+                 "weight of KL(policy || reference); 0: no reference is evaluated");
+  schema->Choice("grpo.normalizer", &normalizer, {"sequence", "token", "batch", "constant"},
+                 "how token losses are averaged");
+  schema->Int("grpo.iterations", &iterations, kAtLeastOne, "optimizer steps on a step's rollouts");
+  schema->Int("grpo.token_budget", &token_budget, kAtLeastOne,
+              "packed tokens of a micro-batch; bounds memory, not the result");
+  schema->Int("grpo.checkpoint_every", &checkpoint_every, kAtLeastOne,
+              "steps between checkpoints; the last step is always saved");
+}
+
+void ClusterOptions::Bind(ConfigSchema* schema) {
+  schema->Int("cluster.learners", &learners, kNotNegative,
+              "ranks that train; 0 with the other two: one process does all");
+  schema->Int("cluster.rollouts", &rollouts, kNotNegative, "ranks that sample");
+  schema->Int("cluster.rewards", &rewards, kNotNegative, "ranks that score");
+  schema->Choice("cluster.sharding", &sharding, {"none"}, "how learners split the parameters");
+  schema->Number("cluster.timeout", &timeout, kPositive, "seconds that any operation may wait");
+}
+
+}  // namespace flame
