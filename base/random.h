@@ -4,6 +4,7 @@
 #define FLAME_BASE_RANDOM_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

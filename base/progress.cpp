@@ -1,0 +1,94 @@
+#include "base/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace flame {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+size_t TerminalWidth() {
+  winsize size = {};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::string Bar(double fraction) {
+  constexpr int kWidth = 24;
+  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
+  return "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "]";
+}
+
+std::string Rate(double per_second) {
+  char text[32];
+  std::snprintf(text, sizeof text, per_second < 10 ? "%.2f" : "%.0f", per_second);
+  return text;
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(total),
+      done_(done),
+      start_done_(done),
+      terminal_(isatty(STDERR_FILENO)),
+      start_(Clock::now()),
+      drawn_(start_) {}
+
+Progress::~Progress() { Draw(true); }
+
+void Progress::Add(int64_t n, const std::string& note) {
+  done_ += n;
+  note_ = note;
+  if (SecondsSince(drawn_) >= (terminal_ ? 0.1 : 10.0)) Draw(false);
+}
+
+void Progress::Draw(bool last) {
+  drawn_ = Clock::now();
+  const double elapsed = SecondsSince(start_);
+  const double rate = elapsed > 0 ? static_cast<double>(done_ - start_done_) / elapsed : 0;
+  std::string text = StrCat(done_, "/", total_, " ", unit_, ", ", Rate(rate), " ", unit_, "/s");
+  if (last) {
+    text += ", took " + HumanDuration(elapsed);
+  } else if (rate > 0) {
+    text += ", " + HumanDuration(static_cast<double>(total_ - done_) / rate) + " left";
+  }
+  if (!note_.empty()) text += ", " + note_;
+  if (!terminal_) return LogInfo(label_, ": ", text);
+  const double fraction = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1;
+  std::string line = label_ + " " + Bar(fraction) + " " + text;
+  line.resize(std::min(line.size(), TerminalWidth() - 1));
+  std::fprintf(stderr, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
+  std::fflush(stderr);
+}
+
+std::string HumanDuration(double seconds) {
+  const int64_t whole = std::llround(std::clamp(seconds, 0.0, 1e15));
+  char text[64];
+  if (whole >= 3600) {
+    std::snprintf(text, sizeof text, "%lld h %02lld min", static_cast<long long>(whole / 3600),
+                  static_cast<long long>(whole % 3600 / 60));
+  } else if (whole >= 60) {
+    std::snprintf(text, sizeof text, "%lld min %lld s", static_cast<long long>(whole / 60),
+                  static_cast<long long>(whole % 60));
+  } else {
+    std::snprintf(text, sizeof text, "%lld s", static_cast<long long>(whole));
+  }
+  return text;
+}
+
+}  // namespace flame
