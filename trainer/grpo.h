@@ -21,6 +21,7 @@ struct GrpoJob {
   int64_t num_tasks = 0;              // size of the task list
   GrpoOptions options;
   CreditOptions credit;
+  bool recompute = false;             // ForwardOptions::recompute
   uint64_t seed = 0;
   std::filesystem::path folder;       // checkpoints/, metrics.jsonl, rollouts/
   std::string config_sha256;

@@ -21,6 +21,7 @@ struct SftJob {
   int64_t num_examples = 0;
   std::function<Family(int64_t example)> family;  // pure function of its argument
   SftOptions options;
+  bool recompute = false;           // ForwardOptions::recompute
   uint64_t seed = 0;                // order of examples (Philox, equal on any number of ranks), dropout
   std::filesystem::path folder;     // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
   std::string config_sha256;        // a checkpoint of another digest is refused

@@ -1,0 +1,24 @@
+// The model that SFT starts from: a pretrained directory or a random preset, with its tokenizer and
+// entity slots.
+#ifndef FLAME_LAUNCH_BASE_MODEL_H_
+#define FLAME_LAUNCH_BASE_MODEL_H_
+
+#include <filesystem>
+
+#include "data/corpus.h"
+#include "data/tokenizer.h"
+#include "launch/config.h"
+#include "model/policy.h"
+
+namespace flame {
+
+// Writes tokenizer and policy to `folder`, whole or not at all.
+void WriteBaseModel(const Config& config, const Corpus& corpus, const std::filesystem::path& folder);
+
+// A model folder: policy and tokenizer side by side, as transformers expects them.
+void SaveModel(const Policy& policy, const Tokenizer& tokenizer,
+               const std::filesystem::path& folder);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_BASE_MODEL_H_

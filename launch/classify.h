@@ -1,0 +1,28 @@
+// pi_cls at work: P(Yes) of every drug for a visit.
+#ifndef FLAME_LAUNCH_CLASSIFY_H_
+#define FLAME_LAUNCH_CLASSIFY_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/list_task.h"
+#include "data/prompt.h"
+#include "model/policy.h"
+
+namespace flame {
+
+// The family of one visit: the classifier's trunk and a branch for each drug of the corpus. With
+// `visit_drugs`, each branch ends in its answer token, which is what the loss is on.
+Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
+                        const std::vector<int32_t>* visit_drugs);
+
+// Scores of all drugs for `visits`, softmax over the logits of the two answers (eq. 12), in packed
+// batches of about `token_budget` tokens.
+Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
+                      const std::vector<int32_t>& visits, int64_t token_budget,
+                      const std::string& label);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_CLASSIFY_H_

@@ -1,0 +1,89 @@
+#include "launch/config.h"
+
+#include <c10/core/ScalarType.h>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+void CheckTogether(const Config& config) {
+  if (config.data.split.size() != 3) {
+    throw UsageError("data.split has ", config.data.split.size(),
+                     " numbers; expected three: train, validation, test");
+  }
+  if (config.encoders.patient != "none") {
+    throw UsageError("encoders.patient is '", config.encoders.patient,
+                     "'; expected none: a patient slot needs an encoder of visits");
+  }
+  if (config.data.hospital != "synth" && config.data.root.empty()) {
+    throw UsageError("data.root is empty; expected the folder with the tables of data.hospital '",
+                     config.data.hospital, "'");
+  }
+}
+
+}  // namespace
+
+void RunOptions::Bind(ConfigSchema* schema) {
+  schema->Path("run.dir", &dir, "folder of everything the run writes");
+  schema->Int("run.seed", &seed, {0, 4294967295.0}, "seed of every random number");
+  schema->Int("run.threads", &threads, {0, 1024}, "arithmetic threads; 0: cores / local ranks");
+}
+
+void EvaluateOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("evaluate.split", &split, {"test", "validation"}, "visits to evaluate on");
+  schema->Int("evaluate.samples", &samples, {1, 1024}, "lists sampled a visit");
+  schema->Int("evaluate.bootstrap", &bootstrap, {100, 1000000}, "bootstrap resamples");
+}
+
+void Config::Bind(ConfigSchema* schema) {
+  run.Bind(schema);
+  data.Bind(schema);
+  prompts.Bind(schema);
+  tasks.Bind(schema);
+  model.Bind(schema);
+  encoders.Bind(schema);
+  classifier.Bind("classifier", schema);
+  list.Bind("list", schema);
+  grpo.Bind(schema);
+  reward.Bind(schema);
+  credit.Bind(schema);
+  cluster.Bind(schema);
+  evaluate.Bind(schema);
+}
+
+std::string Config::Canonical(const std::vector<std::string>& prefixes) const {
+  Config copy = *this;
+  ConfigSchema schema;
+  copy.Bind(&schema);
+  return schema.Canonical(prefixes);
+}
+
+std::string Config::ResolvedYaml() const {
+  Config copy = *this;
+  ConfigSchema schema;
+  copy.Bind(&schema);
+  return schema.ResolvedYaml();
+}
+
+Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Config config;
+  ConfigSchema schema;
+  config.Bind(&schema);
+  schema.Load(file, overrides);
+  CheckTogether(config);
+  return config;
+}
+
+std::string ConfigHelp() {
+  Config config;
+  ConfigSchema schema;
+  config.Bind(&schema);
+  return schema.Help();
+}
+
+int ScalarTypeOf(const std::string& dtype) {
+  return static_cast<int>(dtype == "float64" ? at::kDouble : at::kFloat);
+}
+
+}  // namespace flame

@@ -1,0 +1,100 @@
+#include "launch/grpo_roles.h"
+
+#include "base/log.h"
+#include "comm/roles.h"
+#include "launch/run_paths.h"
+#include "reward/service.h"
+#include "rollout/worker.h"
+#include "trainer/grpo.h"
+
+namespace flame {
+namespace {
+
+RolloutContext MakeContext(const Config& config, const Materials& materials,
+                           const std::vector<ListTask>& tasks, Policy* policy,
+                           const std::string& inputs_sha256, int rank) {
+  RolloutContext context;
+  context.policy = policy;
+  context.prompts = materials.prompts.get();
+  context.tasks = &tasks;
+  context.sampling = config.grpo.sampling;
+  context.seed = config.run.seed;
+  context.folder = RunPaths(config.run.dir).stage("grpo") / "rollouts";
+  context.rank = rank;
+  context.config_sha256 = inputs_sha256;
+  return context;
+}
+
+GrpoJob MakeJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
+                const std::string& inputs_sha256) {
+  GrpoJob job;
+  job.policy = policy;
+  job.num_tasks = static_cast<int64_t>(tasks.size());
+  job.options = config.grpo;
+  job.credit = config.credit;
+  job.recompute = config.model.recompute;
+  job.seed = config.run.seed;
+  job.folder = RunPaths(config.run.dir).stage("grpo");
+  job.config_sha256 = inputs_sha256;
+  return job;
+}
+
+void Report(const GrpoReport& report) {
+  LogInfo("grpo: mean reward ", report.first_reward, " (first fifth) -> ", report.last_reward,
+          " (last fifth) in ", report.steps, " steps");
+}
+
+void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicator* world) {
+  std::unique_ptr<RolloutClient> rollouts;
+  const bool coordinator = learners->rank() == 0;
+  if (coordinator) rollouts = MakeRemoteRolloutClient(world, mesh.rollout_ranks);
+  job.rollouts = rollouts.get();
+  job.learners = learners->size() > 1 ? learners : nullptr;
+  const GrpoReport report = RunGrpo(job);
+  if (!coordinator) return;
+  StopServingRollouts(world, mesh.rollout_ranks);
+  StopServingRewards(world, mesh.reward_ranks);
+  Report(report);
+}
+
+}  // namespace
+
+void RunGrpoRoles(const Config& config, const Materials& materials,
+                  const std::vector<ListTask>& tasks, Policy* policy,
+                  const std::string& inputs_sha256, Communicator* world) {
+  const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
+                      config.reward);
+  GrpoJob job = MakeJob(config, tasks, policy, inputs_sha256);
+  const int rank = world == nullptr ? 0 : world->rank();
+  const RolloutContext context =
+      MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
+  if (world == nullptr || world->size() == 1) {
+    const auto rewards = MakeLocalRewardClient(scorer);
+    RolloutWorker worker(context, rewards.get());
+    const auto rollouts = MakeLocalRolloutClient(&worker);
+    job.rollouts = rollouts.get();
+    Report(RunGrpo(job));
+    return;
+  }
+  const RankMesh mesh =
+      AssignRoles(world->size(), rank, static_cast<int>(config.cluster.learners),
+                  static_cast<int>(config.cluster.rollouts),
+                  static_cast<int>(config.cluster.rewards));
+  const auto own = world->Split(static_cast<int>(mesh.role));
+  switch (mesh.role) {
+    case Role::kLearner:
+      Learn(mesh, job, own.get(), world);
+      break;
+    case Role::kRollout: {
+      const auto rewards = MakeRemoteRewardClient(world, mesh.reward_ranks);
+      RolloutWorker worker(context, rewards.get());
+      ServeRollouts(world, &worker);
+      break;
+    }
+    case Role::kReward:
+      ServeRewards(world, scorer);
+      break;
+  }
+}
+
+}  // namespace flame

@@ -1,0 +1,24 @@
+// GRPO over the ranks of a job: who learns, who rolls out, who scores.
+#ifndef FLAME_LAUNCH_GRPO_ROLES_H_
+#define FLAME_LAUNCH_GRPO_ROLES_H_
+
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "data/list_task.h"
+#include "launch/config.h"
+#include "launch/materials.h"
+#include "model/policy.h"
+
+namespace flame {
+
+// Trains `policy`'s adapters. `world` null or of one rank: every role in this process; else each
+// rank serves the role that config.cluster gives it until learner 0 is done.
+void RunGrpoRoles(const Config& config, const Materials& materials,
+                  const std::vector<ListTask>& tasks, Policy* policy,
+                  const std::string& inputs_sha256, Communicator* world);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_GRPO_ROLES_H_

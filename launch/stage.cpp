@@ -1,0 +1,136 @@
+#include "launch/stage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+fs::path RecordPath(const fs::path& run_dir, const std::string& stage) {
+  return run_dir / ".stages" / (stage + ".json");
+}
+
+// Regular files of an output, which is a file or a folder, sorted.
+std::vector<fs::path> FilesOf(const fs::path& output) {
+  std::vector<fs::path> files;
+  if (fs::is_regular_file(output)) files.push_back(output);
+  if (fs::is_directory(output)) {
+    for (const auto& entry : fs::recursive_directory_iterator(output)) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+json ReadRecord(const fs::path& run_dir, const std::string& stage) {
+  const fs::path path = RecordPath(run_dir, stage);
+  if (!fs::exists(path)) return json();
+  json record = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object() || !record.contains("inputs") || !record.contains("outputs")) {
+    throw DataError(path.string(), ": expected a stage record with 'inputs' and 'outputs'; delete "
+                    "the file to have the stage made again");
+  }
+  return record;
+}
+
+// "" if every recorded output is there in its size, else what is wrong.
+std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
+  for (const auto& [name, entry] : record.at("outputs").items()) {
+    std::error_code error;
+    const auto size = fs::file_size(run_dir / name, error);
+    if (error) return StrCat((run_dir / name).string(), " is missing");
+    if (size != entry.at("bytes").get<uintmax_t>()) {
+      return StrCat((run_dir / name).string(), " has ", size, " bytes, expected ", entry.at("bytes"));
+    }
+  }
+  return "";
+}
+
+void WriteRecord(const Stage& stage, const std::string& inputs, double seconds) {
+  json outputs = json::object();
+  for (const fs::path& output : stage.outputs) {
+    const auto files = FilesOf(stage.run_dir / output);
+    if (files.empty()) {
+      throw MachineError("stage ", stage.name, " left no ", (stage.run_dir / output).string());
+    }
+    for (const fs::path& file : files) {
+      outputs[fs::relative(file, stage.run_dir).string()] = {{"bytes", fs::file_size(file)},
+                                                             {"sha256", Sha256OfFile(file)}};
+    }
+  }
+  const json record = {{"inputs", inputs}, {"outputs", outputs}, {"seconds", seconds}};
+  WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
+}
+
+// Moves what other inputs left in the stage's folder out of the way; a folder of the same inputs is
+// kept, since a training resumes from it.
+void PutAsideStale(const Stage& stage, const std::string& inputs) {
+  const fs::path folder = stage.run_dir / stage.name;
+  const fs::path begun = stage.run_dir / ".stages" / (stage.name + ".begun");
+  const std::string begun_with = fs::exists(begun) ? ReadWholeFile(begun) : "";
+  if (begun_with != inputs) {
+    for (const fs::path& output : stage.outputs) {
+      // Outputs below the stage's folder move with it.
+      const fs::path path = stage.run_dir / output;
+      if (*output.begin() != stage.name && fs::exists(path)) fs::remove_all(path);
+    }
+    if (fs::exists(folder)) {
+      const fs::path aside = stage.run_dir / (stage.name + ".stale-" + begun_with.substr(0, 8));
+      fs::remove_all(aside);
+      fs::rename(folder, aside);
+      LogInfo("stage ", stage.name, ": its inputs changed; earlier results moved to ",
+              aside.string());
+    }
+    WriteFileAtomically(begun, inputs);
+  }
+  fs::remove(RecordPath(stage.run_dir, stage.name));
+}
+
+}  // namespace
+
+bool IsCurrent(const Stage& stage) {
+  const json record = ReadRecord(stage.run_dir, stage.name);
+  return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
+         FaultOfOutputs(stage.run_dir, record).empty();
+}
+
+void RunStage(const Stage& stage) {
+  if (IsCurrent(stage)) {
+    LogInfo("stage ", stage.name, ": inputs unchanged, skipped");
+    return;
+  }
+  const std::string inputs = Sha256(stage.inputs);
+  PutAsideStale(stage, inputs);
+  LogInfo("stage ", stage.name, ": started");
+  const auto start = std::chrono::steady_clock::now();
+  stage.make(inputs);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  WriteRecord(stage, inputs, seconds.count());
+  LogInfo("stage ", stage.name, ": done in ", HumanDuration(seconds.count()));
+}
+
+std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
+  const json record = ReadRecord(run_dir, stage);
+  const std::string fault =
+      record.is_object() ? FaultOfOutputs(run_dir, record)
+                         : StrCat(RecordPath(run_dir, stage).string(), " is missing");
+  if (!fault.empty()) {
+    throw DataError("stage ", stage, " is not done in ", run_dir.string(), ": ", fault,
+                    "; run `flame pipeline`, or the stage's own command, first");
+  }
+  return Sha256(record.at("outputs").dump());
+}
+
+}  // namespace flame

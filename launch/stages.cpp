@@ -1,0 +1,267 @@
+#include "launch/stages.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "data/prepare.h"
+#include "data/synth.h"
+#include "launch/base_model.h"
+#include "launch/classify.h"
+#include "launch/evaluate.h"
+#include "launch/grpo_roles.h"
+#include "launch/materials.h"
+#include "launch/run_paths.h"
+#include "launch/stage.h"
+#include "trainer/sft.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Size and time of the files that `prepare` may read, so that a changed table is noticed without
+// reading gigabytes.
+std::string FileStamps(const fs::path& folder) {
+  std::vector<std::string> stamps;
+  if (!fs::is_directory(folder)) return "";
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    stamps.push_back(StrCat(entry.path().filename().string(), " ", entry.file_size(), " ",
+                            entry.last_write_time().time_since_epoch().count(), "\n"));
+  }
+  std::sort(stamps.begin(), stamps.end());
+  std::string joined;
+  for (const std::string& stamp : stamps) joined += stamp;
+  return joined;
+}
+
+DataOptions DataOf(const Config& config) {
+  DataOptions data = config.data;
+  if (data.hospital == "synth" && data.root.empty()) {
+    data.root = RunPaths(config.run.dir).hospital();
+    data.mappings = data.root / "mappings";
+  }
+  return data;
+}
+
+Policy LoadPolicy(const Config& config, const fs::path& folder) {
+  return Policy::Load(folder, static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
+}
+
+// Ranks other than 0 wait until rank 0 has checked and recorded the stage.
+void RunTrainingStage(const Stage& stage, Communicator* world) {
+  if (world == nullptr || world->size() == 1) return RunStage(stage);
+  const bool current = IsCurrent(stage);
+  world->Barrier();
+  if (world->rank() == 0) {
+    RunStage(stage);
+  } else if (!current) {
+    stage.make(Sha256(stage.inputs));
+  }
+  world->Barrier();
+}
+
+bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
+
+SftJob MakeSftJob(const Config& config, const std::string& label, const SftOptions& options,
+                  const fs::path& folder, const std::string& inputs, Communicator* world) {
+  SftJob job;
+  job.label = label;
+  job.trainable = config.model.trainable;
+  job.options = options;
+  job.recompute = config.model.recompute;
+  job.seed = config.run.seed;
+  job.folder = folder;
+  job.config_sha256 = inputs;
+  job.learners = world != nullptr && world->size() > 1 ? world : nullptr;
+  return job;
+}
+
+// pi_cls trained on `visits`, from the base model.
+Policy TrainClassifier(const Config& config, const Materials& materials,
+                       const std::vector<int32_t>& visits, const std::string& label,
+                       const fs::path& folder, const std::string& inputs, Communicator* world) {
+  Policy policy = LoadPolicy(config, RunPaths(config.run.dir).base());
+  if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
+  SftJob job = MakeSftJob(config, label, config.classifier, folder, inputs, world);
+  job.policy = &policy;
+  job.num_examples = static_cast<int64_t>(visits.size());
+  job.family = [&](int64_t example) {
+    const int32_t visit = visits[example];
+    return ClassifierFamily(*materials.prompts, materials.corpus.drugs.size(), visit,
+                            &materials.corpus.visits[visit].drugs);
+  };
+  const SftReport report = RunSft(job);
+  LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
+          " steps");
+  return policy;
+}
+
+// Scores of training visits by two classifiers, each on the patients that it did not see.
+Scores CrossFit(const Config& config, const Materials& materials,
+                const std::vector<int32_t>& visits, const std::string& inputs) {
+  Scores all;
+  for (int fold = 0; fold < 2; ++fold) {
+    std::vector<int32_t> train, score;
+    for (const int32_t visit : visits) {
+      const bool own = materials.corpus.visits[visit].patient % 2 == fold;
+      (own ? score : train).push_back(visit);
+    }
+    const std::string label = StrCat("classifier fold ", fold + 1, " of 2");
+    const fs::path folder = RunPaths(config.run.dir).stage("tasks") / StrCat("fold-", fold);
+    const Policy policy = TrainClassifier(config, materials, train, label, folder, inputs, nullptr);
+    const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
+                                       score, config.classifier.token_budget, "scores");
+    all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
+    all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
+  }
+  return all;
+}
+
+Family ListFamily(const PromptBuilder& prompts, const ListTask& task) {
+  Family family;
+  family.trunk = prompts.ListTrunk(task.visit);
+  Branch branch;
+  branch.tokens = prompts.ListQuestion(task.input, task.edit);
+  branch.loss_from = static_cast<int32_t>(branch.tokens.size());
+  const std::vector<int32_t> answer = prompts.ListAnswer(task.target);
+  branch.tokens.insert(branch.tokens.end(), answer.begin(), answer.end());
+  family.branches.push_back(std::move(branch));
+  return family;
+}
+
+}  // namespace
+
+void PrepareStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  const bool synth = config.data.hospital == "synth" && config.data.root.empty();
+  const DataOptions data = DataOf(config);
+  Stage stage{"prepare", paths.dir, {}, {"corpus.h5", "base"}, {}};
+  if (synth) stage.outputs.push_back("hospital");
+  stage.inputs = config.Canonical({"data.", "prompts.", "encoders.", "model.path", "model.preset",
+                                   "model.dtype", "model.vocab_size", "run.seed"}) +
+                 (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
+                 Sha256OfFile(PromptFile(config));
+  stage.make = [&](const std::string&) {
+    if (synth && !fs::exists(paths.hospital())) {
+      const SynthSummary made =
+          WriteSynthHospital(paths.hospital(), data.synth_patients, config.run.seed);
+      LogInfo("synthetic hospital: ", made.patients, " patients, ", made.visits, " visits, ",
+              made.drugs_per_visit, " drugs a visit, DDI rate ", made.ddi_rate,
+              ", best list ", made.oracle_list, ", P > 0.5 ", made.oracle_threshold);
+    }
+    const Corpus corpus = PrepareCorpus(data);
+    WriteCorpus(corpus, paths.corpus());
+    WriteBaseModel(config, corpus, paths.base());
+  };
+  RunStage(stage);
+}
+
+void ClassifierStage(const Config& config, Communicator* world) {
+  const RunPaths paths(config.run.dir);
+  Stage stage{"classifier", paths.dir, {}, {"classifier/model"}, {}};
+  stage.inputs = config.Canonical({"classifier.", "model.", "tasks.errors", "tasks.holdout",
+                                   "run.seed"}) +
+                 OutputDigest(paths.dir, "prepare");
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const Policy policy =
+        TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
+                        "classifier", paths.stage("classifier"), inputs, world);
+    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.classifier());
+  };
+  RunTrainingStage(stage, world);
+}
+
+void TasksStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  Stage stage{"tasks", paths.dir, {}, {"tasks/scores.h5", "tasks/tasks.h5"}, {}};
+  stage.inputs = config.Canonical({"tasks.", "run.seed"}) +
+                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier");
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const TrainingVisits visits = SplitTraining(config, materials->corpus);
+    const auto& scored = config.tasks.errors == "holdout" ? visits.held_out : visits.classifier;
+    const int32_t num_drugs = materials->corpus.drugs.size();
+    const Scores scores =
+        config.tasks.errors == "crossfit"
+            ? CrossFit(config, *materials, scored, inputs)
+            : ClassifyVisits(LoadPolicy(config, paths.classifier()), *materials->prompts, num_drugs,
+                             scored, config.classifier.token_budget, "scores");
+    WriteScores(scores, num_drugs, paths.scores());
+    const auto tasks =
+        BuildListTasks(materials->corpus, scores, scored, config.tasks, config.run.seed);
+    WriteListTasks(tasks, paths.tasks());
+    LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
+  };
+  RunStage(stage);
+}
+
+void ListStage(const Config& config, Communicator* world) {
+  const RunPaths paths(config.run.dir);
+  Stage stage{"list", paths.dir, {}, {"list/model"}, {}};
+  stage.inputs = config.Canonical({"list.", "model.", "run.seed"}) +
+                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier") +
+                 OutputDigest(paths.dir, "tasks");
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const std::vector<ListTask> tasks = ReadListTasks(paths.tasks());
+    Policy policy = LoadPolicy(config, paths.classifier());
+    SftJob job = MakeSftJob(config, "list", config.list, paths.stage("list"), inputs, world);
+    job.policy = &policy;
+    job.num_examples = static_cast<int64_t>(tasks.size());
+    job.family = [&](int64_t example) { return ListFamily(*materials->prompts, tasks[example]); };
+    const SftReport report = RunSft(job);
+    LogInfo("list: loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
+            " steps");
+    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.list());
+  };
+  RunTrainingStage(stage, world);
+}
+
+void GrpoStage(const Config& config, Communicator* world) {
+  const RunPaths paths(config.run.dir);
+  Stage stage{"grpo", paths.dir, {}, {"grpo/model"}, {}};
+  stage.inputs = config.Canonical({"grpo.", "reward.", "credit.", "model.dtype", "run.seed"}) +
+                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "tasks") +
+                 OutputDigest(paths.dir, "list");
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    Policy policy = LoadPolicy(config, paths.list());
+    policy.MergeAdapters();
+    policy = policy.MaterializeEntities();
+    policy.AddAdapters(config.grpo.lora, config.run.seed);
+    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), &policy, inputs, world);
+    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.grpo());
+  };
+  RunTrainingStage(stage, world);
+}
+
+void EvaluateStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  Stage stage{"evaluate", paths.dir, {}, {"evaluation.json"}, {}};
+  stage.inputs = config.Canonical({"evaluate.", "grpo.max_tokens", "run.seed"});
+  for (const char* before : {"prepare", "classifier", "list", "grpo"}) {
+    stage.inputs += OutputDigest(paths.dir, before);
+  }
+  stage.make = [&](const std::string&) {
+    WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
+  };
+  RunStage(stage);
+}
+
+void RunPipeline(const Config& config) {
+  WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
+  PrepareStage(config);
+  ClassifierStage(config, nullptr);
+  TasksStage(config);
+  ListStage(config, nullptr);
+  GrpoStage(config, nullptr);
+  EvaluateStage(config);
+}
+
+}  // namespace flame
