@@ -1,0 +1,16 @@
+#include "reward/options.h"
+
+namespace flame {
+
+void RewardOptions::Bind(ConfigSchema* schema) {
+  schema->Number("reward.alpha", &alpha, {.low = 0}, "weight of the DDI rate in phi");
+  schema->Number("reward.beta", &beta, {.low = 0}, "weight of the refusal share in phi");
+  schema->Choice(
+      "reward.refusal", &refusal, {"lines", "list"},
+      "lines: share of the lines so far that name no known drug; list: share of the list "
+      "outside the candidate set (the paper's)");
+  schema->Choice("credit.segmentation", &segmentation, {"drug", "token", "chunk:", "list"},
+                 "what a step is: a line, a token, K lines (chunk:K) or the whole list");
+}
+
+}  // namespace flame

@@ -1,0 +1,71 @@
+// The potential phi of a drug list (eq. 8), kept up to date while the list is edited.
+#ifndef FLAME_REWARD_POTENTIAL_H_
+#define FLAME_REWARD_POTENTIAL_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "data/corpus.h"
+#include "data/list_task.h"
+
+namespace flame {
+
+// A set of drug ids below a fixed size, one bit each.
+class DrugSet {
+ public:
+  explicit DrugSet(int32_t num_drugs = 0) : words_((num_drugs + 63) / 64, 0) {}
+  DrugSet(int32_t num_drugs, const std::vector<int32_t>& drugs);
+  bool Has(int32_t drug) const { return words_[drug >> 6] >> (drug & 63) & 1; }
+  void Insert(int32_t drug) { words_[drug >> 6] |= uint64_t{1} << (drug & 63); }
+  void Erase(int32_t drug) { words_[drug >> 6] &= ~(uint64_t{1} << (drug & 63)); }
+  int32_t Size() const;
+  int32_t CommonWith(const DrugSet& other) const;  // size of the intersection
+  std::vector<int32_t> Drugs() const;              // ascending
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+// Row d: the drugs that harm together with d.
+std::vector<DrugSet> HarmfulPartners(const DdiGraph& ddi);
+
+enum class RefusalRule { kLines, kList };
+
+// The three terms, each in 0..1 and unweighted.
+struct PhiTerms {
+  double jaccard = 0;  // 0 where list or truth is empty
+  double ddi = 0;      // harmful pairs / all pairs of the list; 0 below two drugs
+  // kLines: lines that name no known drug / lines so far (0 before any);
+  // kList: share of the list outside the candidates (0 for an empty list).
+  double refusal = 0;
+};
+
+// A list under edit. Keeps references to its arguments.
+class Potential {
+ public:
+  Potential(const std::vector<DrugSet>& partners, const DrugSet& truth, const DrugSet& candidates,
+            RefusalRule rule, const std::vector<int32_t>& input);
+  // One line. `drug` -1: it names none, which counts as a refusal. Adding a drug that is there and
+  // removing one that is not change nothing and are no refusals.
+  void Apply(Edit edit, int32_t drug);
+  PhiTerms Terms() const;
+  std::vector<int32_t> list() const { return list_.Drugs(); }
+  int32_t num_lines() const { return num_lines_; }
+  int32_t num_refused() const { return num_refused_; }
+
+ private:
+  void Toggle(int32_t drug);
+  const std::vector<DrugSet>& partners_;
+  const DrugSet& truth_;
+  const DrugSet& candidates_;
+  RefusalRule rule_;
+  DrugSet list_;
+  int32_t truth_size_ = 0;
+  int32_t size_ = 0, common_ = 0, outside_ = 0;  // of the list: drugs, in the truth, no candidates
+  int64_t harmful_pairs_ = 0;
+  int32_t num_lines_ = 0, num_refused_ = 0;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_REWARD_POTENTIAL_H_

@@ -1,0 +1,137 @@
+#include "base/error.h"
+#include "reward/matcher.h"
+#include "reward/potential.h"
+#include "reward/segmentation.h"
+#include "reward/service.h"
+
+namespace flame {
+
+struct Scorer::State {
+  const Corpus& corpus;
+  const Tokenizer& tokenizer;
+  int32_t end_id;
+  double alpha, beta;
+  RefusalRule refusal;
+  Segmentation segmentation;
+  DrugMatcher matcher;
+  std::vector<DrugSet> partners;
+  // Every drug of the vocabulary can be recommended, hence `list` refusal stays 0: exact matching
+  // never writes a drug from outside.
+  DrugSet candidates;
+
+  int32_t num_drugs() const { return corpus.drugs.size(); }
+  void Check(const ScoreRequest& request) const;
+  Verdict Judge(const ScoreRequest& request, const DrugSet& truth,
+                const std::vector<int32_t>& completion) const;
+};
+
+namespace {
+
+DrugSet AllDrugs(int32_t num_drugs) {
+  DrugSet all(num_drugs);
+  for (int32_t drug = 0; drug < num_drugs; ++drug) all.Insert(drug);
+  return all;
+}
+
+void CheckTruths(const Corpus& corpus) {
+  if (corpus.ddi.num_drugs() != corpus.drugs.size()) {
+    throw DataError("the DDI graph has ", corpus.ddi.num_drugs(), " drugs, the vocabulary ",
+                    corpus.drugs.size());
+  }
+  for (size_t visit = 0; visit < corpus.visits.size(); ++visit) {
+    for (int32_t drug : corpus.visits[visit].drugs) {
+      if (drug < 0 || drug >= corpus.drugs.size()) {
+        throw DataError("visit ", visit, " has drug ", drug, "; expected 0..",
+                        corpus.drugs.size() - 1);
+      }
+    }
+  }
+}
+
+// The token bytes up to the end of the text.
+std::vector<std::string_view> PiecesBeforeEnd(const Tokenizer& tokenizer, int32_t end_id,
+                                              const std::vector<int32_t>& completion) {
+  std::vector<std::string_view> pieces;
+  for (int32_t token : completion) {
+    if (token == end_id) break;
+    pieces.push_back(tokenizer.TokenBytes(token));
+  }
+  return pieces;
+}
+
+}  // namespace
+
+Scorer::Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
+               const RewardOptions& options) {
+  CheckTruths(corpus);
+  state_ = std::make_unique<State>(
+      State{corpus, tokenizer, end_id, options.alpha, options.beta,
+            options.refusal == "list" ? RefusalRule::kList : RefusalRule::kLines,
+            ParseSegmentation(options.segmentation), DrugMatcher(corpus.drugs.titles),
+            HarmfulPartners(corpus.ddi), AllDrugs(corpus.drugs.size())});
+}
+
+Scorer::~Scorer() = default;
+
+std::vector<Verdict> Scorer::Score(const ScoreRequest& request) const {
+  state_->Check(request);
+  const DrugSet truth(state_->num_drugs(), state_->corpus.visits[request.visit].drugs);
+  std::vector<Verdict> verdicts;
+  for (const auto& completion : request.completions) {
+    verdicts.push_back(state_->Judge(request, truth, completion));
+  }
+  return verdicts;
+}
+
+void Scorer::State::Check(const ScoreRequest& request) const {
+  const auto num_visits = static_cast<int64_t>(corpus.visits.size());
+  if (request.visit < 0 || request.visit >= num_visits) {
+    throw DataError("task ", request.task_id, " asks for visit ", request.visit, "; expected 0..",
+                    num_visits - 1);
+  }
+  if (request.edit != Edit::kAdd && request.edit != Edit::kRemove) {
+    throw DataError("task ", request.task_id, " has edit ", static_cast<int>(request.edit),
+                    "; expected 0 (add) or 1 (remove)");
+  }
+  for (int32_t drug : request.input) {
+    if (drug >= 0 && drug < num_drugs()) continue;
+    throw DataError("task ", request.task_id, " lists drug ", drug, "; expected 0..",
+                    num_drugs() - 1);
+  }
+  for (const auto& completion : request.completions) {
+    for (int32_t token : completion) {
+      if (token >= 0 && token < tokenizer.size()) continue;
+      throw DataError("task ", request.task_id, " has a completion with token ", token,
+                      "; expected 0..", tokenizer.size() - 1);
+    }
+  }
+}
+
+Verdict Scorer::State::Judge(const ScoreRequest& request, const DrugSet& truth,
+                             const std::vector<int32_t>& completion) const {
+  const Lines lines = SplitLines(PiecesBeforeEnd(tokenizer, end_id, completion));
+  Steps steps = AssignSteps(lines, segmentation);
+  Potential potential(partners, truth, candidates, refusal, request.input);
+  Verdict verdict;
+  size_t line = 0;
+  for (int32_t step = 0; step <= steps.num_steps; ++step) {
+    for (; line < lines.lines.size() && steps.step_of_line[line] <= step; ++line) {
+      potential.Apply(request.edit, matcher.Match(lines.lines[line].text));
+    }
+    const PhiTerms terms = potential.Terms();
+    verdict.phi.push_back(
+        static_cast<float>(terms.jaccard - alpha * terms.ddi - beta * terms.refusal));
+    verdict.phi_jaccard.push_back(static_cast<float>(terms.jaccard));
+    verdict.phi_ddi.push_back(static_cast<float>(terms.ddi));
+    verdict.phi_refusal.push_back(static_cast<float>(terms.refusal));
+  }
+  verdict.step_of_token = std::move(steps.step_of_token);
+  verdict.step_of_token.resize(completion.size(), -1);
+  verdict.reward = verdict.phi.back() - verdict.phi.front();
+  verdict.final_list = potential.list();
+  verdict.num_lines = potential.num_lines();
+  verdict.num_refused = potential.num_refused();
+  return verdict;
+}
+
+}  // namespace flame

@@ -1,0 +1,247 @@
+#include "reward/service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "comm/wire.h"
+
+namespace flame {
+namespace {
+
+constexpr int kRequestTag = 301, kReplyTag = 302;
+enum class Kind : int8_t { kStop = 0, kScore = 1 };
+
+// The verdicts of one request, or why there are none.
+struct Answer {
+  std::vector<Verdict> verdicts;
+  ExitStatus status = ExitStatus::kDone;
+  std::string error;
+  bool ok() const { return status == ExitStatus::kDone; }
+};
+
+Answer AnswerTo(const Scorer& scorer, const ScoreRequest& request) {
+  try {
+    return {scorer.Score(request), ExitStatus::kDone, ""};
+  } catch (const Error& error) {
+    return {{}, error.status(), error.what()};
+  } catch (const std::exception& error) {
+    return {{}, ExitStatus::kMachine, error.what()};
+  }
+}
+
+[[noreturn]] void Throw(const ScoreRequest& request, const Answer& answer) {
+  throw Error(answer.status, StrCat("task ", request.task_id, " was not scored: ", answer.error));
+}
+
+void Write(const ScoreRequest& request, WireWriter* out) {
+  out->Pod(request.task_id);
+  out->Pod(request.visit);
+  out->Pod(request.edit);
+  out->Vector(request.input);
+  out->Pod<uint64_t>(request.completions.size());
+  for (const auto& completion : request.completions) out->Vector(completion);
+}
+
+ScoreRequest ReadRequest(WireReader* in) {
+  ScoreRequest request;
+  request.task_id = in->Pod<int64_t>();
+  request.visit = in->Pod<int32_t>();
+  request.edit = in->Pod<Edit>();
+  request.input = in->Vector<int32_t>();
+  const auto num_completions = in->Pod<uint64_t>();
+  for (uint64_t i = 0; i < num_completions; ++i) {
+    request.completions.push_back(in->Vector<int32_t>());
+  }
+  return request;
+}
+
+void Write(const Verdict& verdict, WireWriter* out) {
+  out->Vector(verdict.phi);
+  out->Vector(verdict.phi_jaccard);
+  out->Vector(verdict.phi_ddi);
+  out->Vector(verdict.phi_refusal);
+  out->Vector(verdict.step_of_token);
+  out->Pod(verdict.reward);
+  out->Vector(verdict.final_list);
+  out->Pod(verdict.num_lines);
+  out->Pod(verdict.num_refused);
+}
+
+Verdict ReadVerdict(WireReader* in) {
+  Verdict verdict;
+  verdict.phi = in->Vector<float>();
+  verdict.phi_jaccard = in->Vector<float>();
+  verdict.phi_ddi = in->Vector<float>();
+  verdict.phi_refusal = in->Vector<float>();
+  verdict.step_of_token = in->Vector<int16_t>();
+  verdict.reward = in->Pod<float>();
+  verdict.final_list = in->Vector<int32_t>();
+  verdict.num_lines = in->Pod<int32_t>();
+  verdict.num_refused = in->Pod<int32_t>();
+  return verdict;
+}
+
+void Write(const Answer& answer, WireWriter* out) {
+  out->Pod(answer.status);
+  out->Text(answer.error);
+  out->Pod<uint64_t>(answer.verdicts.size());
+  for (const Verdict& verdict : answer.verdicts) Write(verdict, out);
+}
+
+Answer ReadAnswer(WireReader* in) {
+  Answer answer;
+  answer.status = in->Pod<ExitStatus>();
+  answer.error = in->Text();
+  const auto num_verdicts = in->Pod<uint64_t>();
+  for (uint64_t i = 0; i < num_verdicts; ++i) answer.verdicts.push_back(ReadVerdict(in));
+  return answer;
+}
+
+class LocalRewardClient : public RewardClient {
+ public:
+  explicit LocalRewardClient(const Scorer& scorer) : scorer_(scorer) {}
+  std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) override {
+    std::vector<std::vector<Verdict>> verdicts;
+    for (const ScoreRequest& request : requests) {
+      Answer answer = AnswerTo(scorer_, request);
+      if (!answer.ok()) Throw(request, answer);
+      verdicts.push_back(std::move(answer.verdicts));
+    }
+    return verdicts;
+  }
+
+ private:
+  const Scorer& scorer_;
+};
+
+// Requests travel in one message a reward rank. Every batch is numbered, and an answer to another
+// batch (one that was given up on) is dropped.
+class RemoteRewardClient : public RewardClient {
+ public:
+  RemoteRewardClient(Communicator* world, std::vector<int> ranks)
+      : world_(world), ranks_(std::move(ranks)) {
+    if (ranks_.empty()) throw UsageError("no reward rank was given; expected at least one");
+  }
+
+  std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) override {
+    // Position in ranks_ of each request's scorer; the round goes on where the last call stopped.
+    std::vector<size_t> place(requests.size());
+    for (size_t& p : place) p = next_++ % ranks_.size();
+    std::vector<size_t> wanted(requests.size());
+    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] = i;
+    std::vector<Answer> answers(requests.size());
+    Ask(requests, wanted, place, &answers);
+    if (ranks_.size() > 1) {
+      std::erase_if(wanted, [&](size_t i) { return answers[i].ok(); });
+      for (size_t i : wanted) {
+        LogWarning("task ", requests[i].task_id, " was not scored by rank ", ranks_[place[i]], " (",
+                   answers[i].error, "); asking another reward rank");
+        place[i] = (place[i] + 1) % ranks_.size();
+      }
+      Ask(requests, wanted, place, &answers);
+    }
+    std::vector<std::vector<Verdict>> verdicts;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      if (!answers[i].ok()) Throw(requests[i], answers[i]);
+      verdicts.push_back(std::move(answers[i].verdicts));
+    }
+    return verdicts;
+  }
+
+ private:
+  // Fills answers[i] for each i of `wanted`.
+  void Ask(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& wanted,
+           const std::vector<size_t>& place, std::vector<Answer>* answers) {
+    std::vector<std::vector<size_t>> batches(ranks_.size());
+    for (size_t i : wanted) batches[place[i]].push_back(i);
+    ++batch_;
+    for (size_t p = 0; p < ranks_.size(); ++p) {
+      if (!batches[p].empty()) SendBatch(requests, batches[p], ranks_[p]);
+    }
+    for (size_t p = 0; p < ranks_.size(); ++p) {
+      if (batches[p].empty()) continue;
+      try {
+        TakeReply(requests, batches[p], ranks_[p], answers);
+      } catch (const Error& error) {
+        // A rank that is silent past the deadline, or answers nonsense.
+        for (size_t i : batches[p]) (*answers)[i] = {{}, ExitStatus::kMachine, error.what()};
+      }
+    }
+  }
+
+  void SendBatch(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& batch,
+                 int rank) {
+    WireWriter out;
+    out.Pod(Kind::kScore);
+    out.Pod(batch_);
+    out.Pod<uint64_t>(batch.size());
+    for (size_t i : batch) Write(requests[i], &out);
+    world_->Send(out.Take(), rank, kRequestTag);
+  }
+
+  void TakeReply(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& batch,
+                 int rank, std::vector<Answer>* answers) {
+    while (true) {
+      WireReader in(world_->Receive(rank, kReplyTag).bytes);
+      if (in.Pod<uint64_t>() != batch_) continue;
+      for (size_t i : batch) {
+        Answer answer = ReadAnswer(&in);
+        if (answer.ok() && answer.verdicts.size() != requests[i].completions.size()) {
+          throw MachineError("rank ", rank, " answered ", answer.verdicts.size(), " verdicts for ",
+                             requests[i].completions.size(), " completions");
+        }
+        (*answers)[i] = std::move(answer);
+      }
+      return;
+    }
+  }
+
+  Communicator* world_;
+  std::vector<int> ranks_;
+  size_t next_ = 0;
+  uint64_t batch_ = 0;
+};
+
+void AnswerBatch(Communicator* world, const Scorer& scorer, int source, WireReader* in) {
+  WireWriter out;
+  out.Pod(in->Pod<uint64_t>());
+  const auto num_requests = in->Pod<uint64_t>();
+  for (uint64_t i = 0; i < num_requests; ++i) Write(AnswerTo(scorer, ReadRequest(in)), &out);
+  world->Send(out.Take(), source, kReplyTag);
+}
+
+}  // namespace
+
+std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer) {
+  return std::make_unique<LocalRewardClient>(scorer);
+}
+
+std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
+                                                     std::vector<int> reward_ranks) {
+  return std::make_unique<RemoteRewardClient>(world, std::move(reward_ranks));
+}
+
+void ServeRewards(Communicator* world, const Scorer& scorer) {
+  // Idle time between two steps is as long as a learner's step, which no deadline bounds.
+  constexpr auto kPoll = std::chrono::seconds(1);
+  while (true) {
+    Message message;
+    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, kPoll, &message)) continue;
+    WireReader in(std::move(message.bytes));
+    if (in.Pod<Kind>() == Kind::kStop) return;
+    AnswerBatch(world, scorer, message.source, &in);
+  }
+}
+
+void StopServingRewards(Communicator* world, const std::vector<int>& reward_ranks) {
+  WireWriter out;
+  out.Pod(Kind::kStop);
+  const std::string stop = out.Take();
+  for (int rank : reward_ranks) world->Send(stop, rank, kRequestTag);
+}
+
+}  // namespace flame
