@@ -1,0 +1,190 @@
+#include "data/csv_table.h"
+
+#include <arrow/array/array_binary.h>
+#include <arrow/csv/options.h>
+#include <arrow/csv/reader.h>
+#include <arrow/io/compressed.h>
+#include <arrow/io/file.h>
+#include <arrow/record_batch.h>
+#include <arrow/result.h>
+#include <arrow/type.h>
+#include <arrow/util/compression.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int32_t kBlockBytes = 8 << 20;  // a row, with its note, must fit into one
+
+std::string Lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// The table's file, the plain one before the gzipped one; empty if there is none.
+fs::path FindTable(const fs::path& folder, const std::string& stem) {
+  fs::path zipped;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = Lower(entry.path().filename().string());
+    if (name == Lower(stem) + ".csv") return entry.path();
+    if (name == Lower(stem) + ".csv.gz") zipped = entry.path();
+  }
+  return zipped;
+}
+
+template <class T>
+T ValueOf(arrow::Result<T> result, const std::string& path) {
+  if (!result.ok()) throw DataError(path, ": ", result.status().message());
+  return std::move(result).ValueUnsafe();
+}
+
+std::shared_ptr<arrow::io::InputStream> OpenStream(const std::string& path) {
+  std::shared_ptr<arrow::io::InputStream> stream =
+      ValueOf(arrow::io::ReadableFile::Open(path), path);
+  if (!Lower(path).ends_with(".gz")) return stream;
+  // The stream keeps no reference to its codec, so the codec lives as long as the program.
+  static const std::unique_ptr<arrow::util::Codec> gzip =
+      ValueOf(arrow::util::Codec::Create(arrow::Compression::GZIP), path);
+  return ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), stream), path);
+}
+
+struct RaggedRow {
+  int64_t number = 0;
+  int32_t expected = 0, found = 0;
+};
+
+// A reader of `columns` (all if empty). A row with a wrong number of fields is noted in `ragged`,
+// which must outlive the reader, and fails the reading.
+arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
+    const std::string& path, const std::vector<std::string>& columns,
+    std::optional<RaggedRow>* ragged) {
+  auto read = arrow::csv::ReadOptions::Defaults();
+  read.block_size = kBlockBytes;
+  read.use_threads = false;  // row numbers are known in serial reading only
+  auto parse = arrow::csv::ParseOptions::Defaults();
+  parse.newlines_in_values = true;
+  parse.invalid_row_handler = [ragged](const arrow::csv::InvalidRow& row) {
+    *ragged = RaggedRow{row.number, row.expected_columns, row.actual_columns};
+    return arrow::csv::InvalidRowResult::Error;
+  };
+  auto convert = arrow::csv::ConvertOptions::Defaults();
+  convert.default_column_type = arrow::utf8();
+  convert.include_columns = columns;
+  return arrow::csv::StreamingReader::Make(arrow::io::default_io_context(), OpenStream(path), read,
+                                           parse, convert);
+}
+
+[[noreturn]] void FailReading(const std::string& path, const arrow::Status& status,
+                              const std::optional<RaggedRow>& ragged) {
+  if (ragged) {
+    throw DataError(path, ": row ", ragged->number, " (the header is row 1) has ", ragged->found,
+                    " fields; expected ", ragged->expected, " as in the header");
+  }
+  throw DataError(path, ": cannot be read as CSV: ", status.message());
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+}  // namespace
+
+int64_t CsvRow::Integer(size_t column) const {
+  const std::string_view text = values_[column];
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '", text,
+                    "'; expected an integer");
+  }
+  return value;
+}
+
+CsvTable::CsvTable(const fs::path& folder, const std::string& stem,
+                   std::vector<std::string> columns)
+    : columns_(std::move(columns)) {
+  if (!fs::is_directory(folder)) {
+    throw DataError("'", folder.string(), "' is not a folder; expected one with ", stem, ".csv");
+  }
+  path_ = FindTable(folder, stem).string();
+  if (path_.empty()) {
+    throw DataError("no table ", stem, " in ", folder.string(), ": looked for ", stem, ".csv and ",
+                    stem, ".csv.gz, in upper or lower case");
+  }
+  CheckColumns();
+}
+
+bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
+  return fs::is_directory(folder) && !FindTable(folder, stem).empty();
+}
+
+void CsvTable::CheckColumns() {
+  std::optional<RaggedRow> ragged;
+  auto reader = OpenReader(path_, {}, &ragged);
+  if (!reader.ok()) FailReading(path_, reader.status(), ragged);
+  const std::vector<std::string> found = (*reader)->schema()->field_names();
+  const std::string delimiters = ";\t|";
+  if (found.size() == 1 && columns_.size() > 1) {
+    const size_t at = found[0].find_first_of(delimiters);
+    if (at != std::string::npos) {
+      throw DataError(path_, ": the header is separated by '",
+                      found[0][at] == '\t' ? "\\t" : found[0].substr(at, 1), "'; expected commas");
+    }
+  }
+  for (const std::string& column : columns_) {
+    const auto same = std::find_if(found.begin(), found.end(), [&](const std::string& name) {
+      return Lower(name) == Lower(column);
+    });
+    if (same == found.end()) {
+      throw DataError(path_, ": no column ", column, "; its columns are ", Joined(found));
+    }
+    written_.push_back(*same);
+  }
+}
+
+void CsvTable::UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
+                        const std::function<void(const CsvRow&)>& use) const {
+  std::vector<const arrow::StringArray*> arrays;
+  for (int i = 0; i < batch.num_columns(); ++i) {
+    arrays.push_back(static_cast<const arrow::StringArray*>(batch.column(i).get()));
+  }
+  for (int64_t i = 0; i < batch.num_rows(); ++i) {
+    for (size_t c = 0; c < arrays.size(); ++c) {
+      row->values_[c] = arrays[c]->IsNull(i) ? std::string_view() : arrays[c]->GetView(i);
+    }
+    ++row->number_;
+    use(*row);
+  }
+}
+
+int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) const {
+  std::optional<RaggedRow> ragged;
+  auto reader = OpenReader(path_, written_, &ragged);
+  if (!reader.ok()) FailReading(path_, reader.status(), ragged);
+  CsvRow row(path_, columns_);
+  while (true) {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    const arrow::Status status = (*reader)->ReadNext(&batch);
+    if (!status.ok()) FailReading(path_, status, ragged);
+    if (!batch) return row.number_;
+    UseBatch(*batch, &row, use);
+  }
+}
+
+int64_t CsvTable::ForEachRowOfFilled(const std::function<void(const CsvRow&)>& use) const {
+  const int64_t rows = ForEachRow(use);
+  if (rows == 0) throw DataError(path_, ": no rows below the header; expected at least one");
+  return rows;
+}
+
+}  // namespace flame
