@@ -1,0 +1,43 @@
+#include "trainer/losses.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/minimum.h>
+
+#include "base/error.h"
+
+namespace flame {
+
+double TokenWeight(const std::string& normalizer, int64_t length, const StepTotals& totals) {
+  const double completions = static_cast<double>(totals.completions);
+  if (normalizer == "sequence") return 1 / (static_cast<double>(length) * completions);
+  if (normalizer == "token") return 1 / static_cast<double>(totals.tokens);
+  if (normalizer == "batch") return 1 / completions;
+  if (normalizer == "constant") return 1 / (completions * static_cast<double>(totals.max_tokens));
+  throw UsageError("grpo.normalizer is '", normalizer,
+                   "'; expected sequence, token, batch or constant");
+}
+
+SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl) {
+  const at::Tensor ratio = (input.logprobs - input.old_logprobs).exp();
+  const at::Tensor& advantages = input.advantages;
+  const at::Tensor bounded = ratio.clamp(1 - clip, 1 + clip);
+  at::Tensor token_loss = -at::minimum(ratio * advantages, bounded * advantages);
+  SurrogateLoss result;
+  if (input.reference.defined()) {
+    const at::Tensor distance = input.reference - input.logprobs;
+    const at::Tensor k3 = distance.exp() - distance - 1;
+    token_loss = token_loss + kl * k3;
+    result.kl_sum = k3.sum(at::kDouble).item<double>();
+  }
+  const at::Tensor clipped = ((ratio < 1 - clip) & (advantages < 0)) |
+                             ((ratio > 1 + clip) & (advantages > 0));
+  result.clipped = clipped.sum().item<int64_t>();
+  result.loss = (token_loss * input.weights).sum();
+  return result;
+}
+
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens) {
+  return -logprobs.sum() / static_cast<double>(global_tokens);
+}
+
+}  // namespace flame

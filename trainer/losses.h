@@ -1,0 +1,55 @@
+// Losses as pure functions of tensors. A loss is a sum over tokens of weight x token loss, and the
+// weights are made from the step's global totals: however a step is cut into micro-batches or dealt
+// to ranks, the parts add up to the same loss and gradient.
+#ifndef FLAME_TRAINER_LOSSES_H_
+#define FLAME_TRAINER_LOSSES_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace flame {
+
+// Of one step over all ranks.
+struct StepTotals {
+  int64_t completions = 0;
+  int64_t tokens = 0;      // of all completions
+  int64_t max_tokens = 0;  // limit of a completion
+};
+
+// The weight of each token of a completion of `length` tokens, by normalizer:
+//   sequence  1 / (length * completions)      the paper's (1); TRL's "grpo"
+//   token     1 / tokens                      TRL's "dapo", "bnpo" over the step
+//   batch     1 / completions                 sums of tokens, averaged over completions
+//   constant  1 / (completions * max_tokens)  TRL's "dr_grpo"
+// Throws UsageError on another name.
+double TokenWeight(const std::string& normalizer, int64_t length, const StepTotals& totals);
+
+// All [N], one number a trained token; equal dtype. `logprobs` alone carries gradient.
+struct SurrogateInput {
+  at::Tensor logprobs;      // under the present weights
+  at::Tensor old_logprobs;  // under the weights that sampled
+  at::Tensor reference;     // under the reference policy; undefined: no KL term
+  at::Tensor advantages;
+  at::Tensor weights;       // TokenWeight
+};
+
+struct SurrogateLoss {
+  at::Tensor loss;              // scalar, differentiable
+  double kl_sum = 0;            // sum of k3 over the N tokens
+  int64_t clipped = 0;          // tokens whose ratio was clipped: no gradient through the ratio
+};
+
+// With rho = exp(logprobs - old), A the advantage, d = reference - logprobs:
+//   loss = sum of weight * ( -min(rho A, clamp(rho, 1 - clip, 1 + clip) A) + kl * (e^d - d - 1) )
+// e^d - d - 1 is the k3 estimator of KL(policy || reference) (Schulman 2020). A token counts as
+// clipped where rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
+SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl);
+
+// sum of -logprobs / global_tokens, scalar.
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens);
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_LOSSES_H_
