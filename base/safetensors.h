@@ -3,6 +3,7 @@
 #ifndef FLAME_BASE_SAFETENSORS_H_
 #define FLAME_BASE_SAFETENSORS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -32,13 +33,14 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
-  void* base_ = nullptr;
-  size_t size_ = 0;
+  struct Mapping;  // the file in memory
+  std::unique_ptr<Mapping> mapping_;
   std::map<std::string, TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes atomically. Names in sorted order; data aligned to 8 bytes.
+// Writes atomically. Every tensor is aligned to its element size in the file. Throws DataError where
+// num_bytes contradicts shape and dtype, MachineError where the disk fails.
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
