@@ -16,6 +16,8 @@
 
 namespace flame {
 
+struct ConfigValue;  // base/config_source.h
+
 struct Range {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
@@ -55,6 +57,9 @@ class ConfigSchema {
     std::function<std::string(const std::vector<std::string>&)> set_list;
     std::function<std::string()> get;                                 // YAML flow text
   };
+  void Add(const std::string& name, Key key);
+  // Sets the key named; returns the fault, "" if none.
+  std::string Apply(const ConfigValue& value);
   std::map<std::string, Key> keys_;
 };
 
