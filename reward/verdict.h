@@ -14,7 +14,7 @@ namespace flame {
 //   step_of_token {1, 1, 2, 2, -1}, reward 0.25
 struct Verdict {
   std::vector<float> phi, phi_jaccard, phi_ddi, phi_refusal;  // N + 1 each; the terms unweighted
-  // 1-based step of each completion token; -1: no step (end-of-text and what follows the last line).
+  // 1-based step of each completion token; -1: none (end-of-text and what follows the last line).
   std::vector<int16_t> step_of_token;
   float reward = 0;  // phi[N] - phi[0]                                          (eq. 9)
   // The edited list after the whole completion, ascending drug ids.
