@@ -99,16 +99,20 @@ std::string Joined(const std::vector<std::string>& words) {
 
 }  // namespace
 
-int64_t CsvRow::Integer(size_t column) const {
+template <class T>
+T CsvRow::Parse(size_t column, const char* expected) const {
   const std::string_view text = values_[column];
-  int64_t value = 0;
+  T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) {
     throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '", text,
-                    "'; expected an integer");
+                    "'; expected ", expected);
   }
   return value;
 }
+
+int64_t CsvRow::Integer(size_t column) const { return Parse<int64_t>(column, "an integer"); }
+double CsvRow::Number(size_t column) const { return Parse<double>(column, "a number"); }
 
 CsvTable::CsvTable(const fs::path& folder, const std::string& stem,
                    std::vector<std::string> columns)

@@ -24,9 +24,12 @@ class CsvRow {
   std::string_view operator[](size_t column) const { return values_[column]; }
   // Throws DataError naming table, row and column if the value is no integer.
   int64_t Integer(size_t column) const;
+  double Number(size_t column) const;  // likewise
 
  private:
   friend class CsvTable;
+  template <class T>
+  T Parse(size_t column, const char* expected) const;
   CsvRow(const std::string& path, const std::vector<std::string>& columns)
       : path_(path), columns_(columns), values_(columns.size()) {}
   const std::string& path_;

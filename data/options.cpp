@@ -33,7 +33,8 @@ void TaskOptions::Bind(ConfigSchema* schema) {
   schema->Choice("tasks.errors", &errors, {"train", "holdout", "crossfit"},
                  "visits whose classifier errors make the list tasks: those it trained on, those "
                  "held out of its training, or all by two classifiers of half the patients each");
-  schema->Number("tasks.holdout", &holdout, {.low = 0, .high = 1, .low_open = true, .high_open = true},
+  schema->Number("tasks.holdout", &holdout,
+                 {.low = 0, .high = 1, .low_open = true, .high_open = true},
                  "share of the training patients that tasks.errors: holdout keeps out");
   schema->Int("tasks.per_visit", &per_visit, {.low = 2},
               "list tasks a visit; half ask to add, half to remove");

@@ -35,8 +35,8 @@ std::vector<std::vector<int32_t>> ReadRagged(const Hdf5File& file, const std::st
     lists[i].assign(values.begin() + offsets[i], values.begin() + offsets[i + 1]);
     for (int32_t value : lists[i]) {
       if (value < 0 || value >= limit) {
-        throw DataError(where, ": ", name, " of row ", i, " holds index ", value,
-                        "; expected 0..", limit - 1);
+        throw DataError(where, ": ", name, " of row ", i, " holds index ", value, "; expected 0..",
+                        limit - 1);
       }
     }
   }
