@@ -1,5 +1,6 @@
 #include "launch/classify.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tensor.h>

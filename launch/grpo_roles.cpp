@@ -1,5 +1,6 @@
 #include "launch/grpo_roles.h"
 
+#include "base/error.h"
 #include "base/log.h"
 #include "comm/roles.h"
 #include "launch/run_paths.h"
@@ -80,8 +81,14 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
       AssignRoles(world->size(), rank, static_cast<int>(config.cluster.learners),
                   static_cast<int>(config.cluster.rollouts),
                   static_cast<int>(config.cluster.rewards));
+  if (mesh.rollout_ranks.empty() || mesh.reward_ranks.empty()) {
+    throw UsageError("cluster.rollouts is ", config.cluster.rollouts, " and cluster.rewards is ",
+                     config.cluster.rewards, " on ", world->size(),
+                     " ranks; expected at least one rank of each role");
+  }
   const auto own = world->Split(static_cast<int>(mesh.role));
   switch (mesh.role) {
+    case Role::kAll:
     case Role::kLearner:
       Learn(mesh, job, own.get(), world);
       break;

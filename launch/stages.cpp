@@ -1,6 +1,7 @@
 #include "launch/stages.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -122,15 +123,29 @@ Scores CrossFit(const Config& config, const Materials& materials,
   return all;
 }
 
-Family ListFamily(const PromptBuilder& prompts, const ListTask& task) {
+// Tasks that share a visit share its trunk.
+std::vector<std::vector<ListTask>> TasksByVisit(const std::vector<ListTask>& tasks) {
+  std::vector<std::vector<ListTask>> groups;
+  std::map<int32_t, size_t> group_of;
+  for (const ListTask& task : tasks) {
+    const auto [found, added] = group_of.try_emplace(task.visit, groups.size());
+    if (added) groups.emplace_back();
+    groups[found->second].push_back(task);
+  }
+  return groups;
+}
+
+Family ListFamily(const PromptBuilder& prompts, const std::vector<ListTask>& tasks) {
   Family family;
-  family.trunk = prompts.ListTrunk(task.visit);
-  Branch branch;
-  branch.tokens = prompts.ListQuestion(task.input, task.edit);
-  branch.loss_from = static_cast<int32_t>(branch.tokens.size());
-  const std::vector<int32_t> answer = prompts.ListAnswer(task.target);
-  branch.tokens.insert(branch.tokens.end(), answer.begin(), answer.end());
-  family.branches.push_back(std::move(branch));
+  family.trunk = prompts.ListTrunk(tasks.front().visit);
+  for (const ListTask& task : tasks) {
+    Branch branch;
+    branch.tokens = prompts.ListQuestion(task.input, task.edit);
+    branch.loss_from = static_cast<int32_t>(branch.tokens.size());
+    const std::vector<int32_t> answer = prompts.ListAnswer(task.target);
+    branch.tokens.insert(branch.tokens.end(), answer.begin(), answer.end());
+    family.branches.push_back(std::move(branch));
+  }
   return family;
 }
 
@@ -209,7 +224,7 @@ void ListStage(const Config& config, Communicator* world) {
                  OutputDigest(paths.dir, "tasks");
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
-    const std::vector<ListTask> tasks = ReadListTasks(paths.tasks());
+    const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
     Policy policy = LoadPolicy(config, paths.classifier());
     SftJob job = MakeSftJob(config, "list", config.list, paths.stage("list"), inputs, world);
     job.policy = &policy;

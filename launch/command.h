@@ -1,0 +1,41 @@
+// The commands of the program.
+#ifndef FLAME_LAUNCH_COMMAND_H_
+#define FLAME_LAUNCH_COMMAND_H_
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "launch/config.h"
+
+namespace flame {
+
+using Arguments = std::vector<std::string>;
+
+struct Command {
+  const char* name;
+  const char* summary;
+  // Returns the exit status; failures are thrown.
+  int (*run)(const Arguments& arguments);
+};
+
+// Every command, in the order that help shows.
+const std::vector<Command>& Commands();
+
+// What the commands that run a config share: `--config FILE`, `--json`, and `a.b=value` overrides.
+struct ConfigArguments {
+  Config config;
+  bool json = false;
+  std::string word;           // the positional argument, where a command takes one
+  std::filesystem::path out;  // --out, where a command takes it
+  bool help = false;          // help was asked for and printed
+};
+// `usage` begins with an example. `takes_word`: names the positional argument, "" for none.
+ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::string& usage,
+                                     const std::string& takes_word = "", bool takes_out = false);
+
+int RunInspect(const Arguments& arguments);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_COMMAND_H_

@@ -1,0 +1,215 @@
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "data/prepare.h"
+#include "data/synth.h"
+#include "launch/command.h"
+#include "launch/command_text.h"
+#include "launch/evaluate.h"
+#include "launch/export.h"
+#include "launch/run_paths.h"
+#include "launch/session.h"
+#include "launch/stages.h"
+
+namespace flame {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::json;
+
+int RunSynth(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("help,h", "this text")  //
+      ("patients", po::value<int64_t>()->default_value(3000), "patients of the hospital")  //
+      ("seed", po::value<uint64_t>()->default_value(1), "same seed and size, same bytes")  //
+      ("out", po::value<std::string>(), "folder to make")  //
+      ("json", "the summary as JSON");
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(options).run(), values);
+  } catch (const po::error& error) {
+    throw UsageError(error.what(), "; see flame synth --help");
+  }
+  if (values.count("help") != 0) {
+    std::cout << "flame synth --patients 3000 --seed 1 --out hospital\n\n"
+                 "A synthetic hospital in MIMIC-III's layout, with known truth.\n\n"
+              << options;
+    return 0;
+  }
+  if (values.count("out") == 0) throw UsageError("--out is missing: the folder to make");
+  const int64_t patients = values["patients"].as<int64_t>();
+  if (patients < 1) throw UsageError("--patients is ", patients, "; expected at least 1");
+  const SynthSummary summary = WriteSynthHospital(values["out"].as<std::string>(), patients,
+                                                  values["seed"].as<uint64_t>());
+  if (values.count("json") != 0) {
+    std::cout << json{{"patients", summary.patients},
+                      {"visits", summary.visits},
+                      {"drugs", summary.drugs},
+                      {"drugs_per_visit", summary.drugs_per_visit},
+                      {"ddi_rate", summary.ddi_rate},
+                      {"oracle_list", summary.oracle_list},
+                      {"oracle_threshold", summary.oracle_threshold}}
+              << "\n";
+  } else {
+    std::cout << summary.patients << " patients, " << summary.visits << " visits, "
+              << summary.drugs << " drugs; " << summary.drugs_per_visit
+              << " drugs a visit, DDI rate " << summary.ddi_rate
+              << "\nexpected Jaccard: best list " << summary.oracle_list
+              << ", every drug with P > 0.5 " << summary.oracle_threshold << "\n";
+  }
+  return 0;
+}
+
+// Parses, sets up and runs one stage.
+template <class Stage>
+int RunConfigured(const Arguments& arguments, const std::string& usage, const Stage& stage) {
+  const ConfigArguments parsed = ParseConfigArguments(arguments, usage);
+  if (parsed.help) return 0;
+  RankSession session(parsed.config);
+  stage(parsed.config, session);
+  return 0;
+}
+
+int RunPrepare(const Arguments& arguments) {
+  const ConfigArguments parsed = ParseConfigArguments(
+      arguments,
+      "flame prepare --config configs/mimic3-demo.yaml\n"
+      "flame prepare data.root=mimic data.mappings=mappings --out corpus.h5\n\n"
+      "Hospital tables to corpus.h5, tokenizer and starting model; with --out, corpus.h5 alone.\n",
+      "", /*takes_out=*/true);
+  if (parsed.help) return 0;
+  RequireOneProcess("prepare");
+  RankSession session(parsed.config);
+  if (parsed.out.empty()) {
+    PrepareStage(parsed.config);
+  } else {
+    WriteCorpus(PrepareCorpus(parsed.config.data), parsed.out);
+  }
+  return 0;
+}
+
+int RunSftCommand(const Arguments& arguments) {
+  const ConfigArguments parsed = ParseConfigArguments(
+      arguments,
+      "flame sft classifier --config configs/quickstart.yaml\n"
+      "mpirun -np 4 flame sft list --config configs/quickstart.yaml\n\n"
+      "Supervised fine-tuning of the drug-level classifier or the list-wise policy.\n",
+      "'classifier' or 'list'");
+  if (parsed.help) return 0;
+  if (parsed.word != "classifier" && parsed.word != "list") {
+    throw UsageError("flame sft ", parsed.word, ": expected 'classifier' or 'list'");
+  }
+  RankSession session(parsed.config);
+  if (parsed.word == "classifier") {
+    ClassifierStage(parsed.config, session.world());
+  } else {
+    ListStage(parsed.config, session.world());
+  }
+  return 0;
+}
+
+int RunTasks(const Arguments& arguments) {
+  return RunConfigured(arguments,
+                       "flame tasks --config configs/quickstart.yaml\n\n"
+                       "The classifier's errors, and add/remove tasks built from them.\n",
+                       [](const Config& config, RankSession&) {
+                         RequireOneProcess("tasks");
+                         TasksStage(config);
+                       });
+}
+
+int RunGrpoCommand(const Arguments& arguments) {
+  return RunConfigured(
+      arguments,
+      "flame grpo --config configs/quickstart.yaml\n"
+      "mpirun -np 4 flame grpo --config configs/quickstart.yaml cluster.learners=2 "
+      "cluster.rollouts=1 cluster.rewards=1\n\n"
+      "Step-wise GRPO of the list-wise policy.\n",
+      [](const Config& config, RankSession& session) { GrpoStage(config, session.world()); });
+}
+
+void PrintEvaluation(const Config& config, bool as_json) {
+  const json evaluation = json::parse(ReadWholeFile(RunPaths(config.run.dir).evaluation()));
+  std::cout << (as_json ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+}
+
+int RunEvaluate(const Arguments& arguments) {
+  const ConfigArguments parsed =
+      ParseConfigArguments(arguments,
+                           "flame evaluate --config configs/quickstart.yaml --json\n\n"
+                           "Every policy of a run on held-out visits.\n");
+  if (parsed.help) return 0;
+  RequireOneProcess("evaluate");
+  RankSession session(parsed.config);
+  EvaluateStage(parsed.config);
+  PrintEvaluation(parsed.config, parsed.json);
+  return 0;
+}
+
+int RunPipelineCommand(const Arguments& arguments) {
+  const ConfigArguments parsed = ParseConfigArguments(
+      arguments,
+      "flame pipeline --config configs/quickstart.yaml run.dir=runs/mine\n\n"
+      "Prepare, classifier, tasks, list SFT, step-wise GRPO, evaluation; stages whose inputs are\n"
+      "unchanged are skipped, an interrupted training goes on from its last checkpoint.\n");
+  if (parsed.help) return 0;
+  RequireOneProcess("pipeline");
+  RankSession session(parsed.config);
+  RunPipeline(parsed.config);
+  PrintEvaluation(parsed.config, parsed.json);
+  return 0;
+}
+
+int RunExport(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("help,h", "this text")  //
+      ("run", po::value<std::string>(), "run folder whose grpo/model is exported")  //
+      ("model", po::value<std::string>(), "or: a model folder")  //
+      ("out", po::value<std::string>(), "folder to make");
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(options).run(), values);
+  } catch (const po::error& error) {
+    throw UsageError(error.what(), "; see flame export --help");
+  }
+  if (values.count("help") != 0) {
+    std::cout << "flame export --run runs/quickstart --out exported\n\n"
+                 "A Hugging Face directory: adapters merged, entity slots as tokens.\n\n"
+              << options;
+    return 0;
+  }
+  if (values.count("out") == 0) throw UsageError("--out is missing: the folder to make");
+  if (values.count("run") + values.count("model") != 1) {
+    throw UsageError("expected one of --run and --model");
+  }
+  const std::filesystem::path model =
+      values.count("model") != 0 ? std::filesystem::path(values["model"].as<std::string>())
+                                 : RunPaths(values["run"].as<std::string>()).grpo();
+  ExportPolicy(model, values["out"].as<std::string>());
+  return 0;
+}
+
+}  // namespace
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> commands = {
+      {"pipeline", "the whole road, from tables to an evaluated policy", RunPipelineCommand},
+      {"synth", "make a synthetic hospital with known truth", RunSynth},
+      {"prepare", "hospital tables to corpus, tokenizer and starting model", RunPrepare},
+      {"sft", "fine-tune the classifier or the list policy", RunSftCommand},
+      {"tasks", "list tasks from the classifier's errors", RunTasks},
+      {"grpo", "step-wise GRPO of the list policy", RunGrpoCommand},
+      {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
+      {"export", "a Hugging Face directory for serving", RunExport},
+      {"inspect", "what a corpus or a shard holds", RunInspect},
+      {"tokenize", "JSON lines: text to token ids", RunTokenize},
+      {"generate", "JSON lines: prompt to completion", RunGenerate},
+      {"score", "JSON lines: log-probabilities of a family", RunScore},
+  };
+  return commands;
+}
+
+}  // namespace flame

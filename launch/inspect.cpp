@@ -1,0 +1,117 @@
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/hdf5.h"
+#include "data/corpus.h"
+#include "launch/command.h"
+#include "rollout/trajectory.h"
+
+namespace flame {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::ordered_json;
+
+const char* SplitName(Split split) {
+  return split == Split::kTrain ? "train" : split == Split::kValidation ? "validation" : "test";
+}
+
+std::vector<std::string> CodesOf(const Vocabulary& vocabulary, const std::vector<int32_t>& ids) {
+  std::vector<std::string> codes;
+  for (const int32_t id : ids) codes.push_back(vocabulary.codes[id]);
+  return codes;
+}
+
+ordered_json CorpusSummary(const Corpus& corpus) {
+  double drugs = 0, ddi = 0;
+  for (const Visit& visit : corpus.visits) {
+    drugs += static_cast<double>(visit.drugs.size());
+    ddi += corpus.ddi.Rate(visit.drugs);
+  }
+  const double count = static_cast<double>(corpus.visits.size());
+  return {{"num_patients", corpus.num_patients},        {"num_visits", corpus.visits.size()},
+          {"num_drugs", corpus.drugs.size()},           {"num_diagnoses", corpus.diagnoses.size()},
+          {"num_procedures", corpus.procedures.size()}, {"drugs_per_visit", drugs / count},
+          {"ddi_rate", ddi / count}};
+}
+
+void PrintVisits(const Corpus& corpus) {
+  for (const Visit& visit : corpus.visits) {
+    std::cout << ordered_json{{"subject", visit.subject},
+                              {"hadm", visit.hadm},
+                              {"split", SplitName(visit.split)},
+                              {"diagnoses", CodesOf(corpus.diagnoses, visit.diagnoses)},
+                              {"procedures", CodesOf(corpus.procedures, visit.procedures)},
+                              {"drugs", CodesOf(corpus.drugs, visit.drugs)}}
+              << "\n";
+  }
+}
+
+ordered_json ShardSummary(const std::filesystem::path& path) {
+  ShardInfo info;
+  const std::vector<Group> groups = ReadShard(path, &info);
+  int64_t members = 0, tokens = 0;
+  double reward = 0;
+  for (const Group& group : groups) {
+    for (const Trajectory& member : group.members) {
+      ++members;
+      tokens += static_cast<int64_t>(member.tokens.size());
+      reward += member.verdict.reward;
+    }
+  }
+  return {{"step", info.step},      {"rank", info.rank},
+          {"seed", info.seed},      {"num_groups", groups.size()},
+          {"num_members", members}, {"num_tokens", tokens},
+          {"reward_mean", members > 0 ? reward / static_cast<double>(members) : 0.0}};
+}
+
+void PrintSummary(const ordered_json& summary, bool as_json) {
+  if (as_json) {
+    std::cout << summary << "\n";
+    return;
+  }
+  for (const auto& [name, value] : summary.items()) std::cout << name << " " << value << "\n";
+}
+
+}  // namespace
+
+int RunInspect(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("help,h", "this text")  //
+      ("json", "as JSON")                       //
+      ("visits", "JSON lines, one a visit")     //
+      ("file", po::value<std::string>());
+  po::positional_options_description positional;
+  positional.add("file", 1);
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(options).positional(positional).run(),
+              values);
+  } catch (const po::error& error) {
+    throw UsageError(error.what(), "; see flame inspect --help");
+  }
+  if (values.count("help") != 0) {
+    std::cout << "flame inspect runs/quickstart/corpus.h5 --json\n"
+                 "flame inspect runs/quickstart/grpo/rollouts/step-000000-rank-0.h5\n\n"
+              << options;
+    return 0;
+  }
+  if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
+  const std::filesystem::path file = values["file"].as<std::string>();
+  if (Hdf5File::OpenForReading(file).Has("trajectories")) {
+    PrintSummary(ShardSummary(file), values.count("json") != 0);
+    return 0;
+  }
+  const Corpus corpus = ReadCorpus(file);
+  if (values.count("visits") != 0) {
+    PrintVisits(corpus);
+  } else {
+    PrintSummary(CorpusSummary(corpus), values.count("json") != 0);
+  }
+  return 0;
+}
+
+}  // namespace flame

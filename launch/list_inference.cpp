@@ -1,0 +1,91 @@
+#include "launch/list_inference.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/progress.h"
+#include "reward/service.h"
+#include "rollout/worker.h"
+
+namespace flame {
+namespace {
+
+constexpr int64_t kTasksABatch = 64;
+
+std::vector<int32_t> Difference(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  std::vector<int32_t> rest;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(rest));
+  return rest;
+}
+
+// Tasks 2i (Add) and 2i + 1 (Remove) of visit i.
+std::vector<ListTask> EditTasks(const std::vector<int32_t>& visits,
+                                const std::vector<std::vector<int32_t>>& inputs) {
+  std::vector<ListTask> tasks;
+  for (size_t i = 0; i < visits.size(); ++i) {
+    tasks.push_back({visits[i], Edit::kAdd, inputs[i], {}});
+    tasks.push_back({visits[i], Edit::kRemove, inputs[i], {}});
+  }
+  return tasks;
+}
+
+// The edited list of every task and sample, by the reward layer's own reading of the lines.
+std::vector<std::vector<std::vector<int32_t>>> EditedLists(
+    const Materials& materials, const RewardOptions& reward, const RolloutContext& context,
+    const std::string& label) {
+  const std::vector<ListTask>& tasks = *context.tasks;
+  const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), reward);
+  Progress progress(label, static_cast<int64_t>(tasks.size()), "list");
+  std::vector<std::vector<std::vector<int32_t>>> edited(tasks.size());
+  for (int64_t begin = 0; begin < static_cast<int64_t>(tasks.size()); begin += kTasksABatch) {
+    RolloutRequest request;
+    const int64_t end = std::min<int64_t>(begin + kTasksABatch, static_cast<int64_t>(tasks.size()));
+    for (int64_t task = begin; task < end; ++task) {
+      request.task_ids.push_back(task);
+      request.tasks.push_back(static_cast<int32_t>(task));
+    }
+    for (const Group& group : SampleGroups(context, request)) {
+      const ListTask& task = tasks[group.task];
+      ScoreRequest score{group.task_id, task.visit, task.edit, task.input, {}};
+      for (const Trajectory& member : group.members) score.completions.push_back(member.tokens);
+      for (const Verdict& verdict : scorer.Score(score)) {
+        edited[group.task].push_back(verdict.final_list);
+      }
+    }
+    progress.Add(end - begin);
+  }
+  return edited;
+}
+
+}  // namespace
+
+ListPredictions PredictLists(const Config& config, const Materials& materials, Policy* policy,
+                             const std::vector<int32_t>& visits,
+                             const std::vector<std::vector<int32_t>>& inputs, double temperature,
+                             int64_t samples, const std::string& label) {
+  const std::vector<ListTask> tasks = EditTasks(visits, inputs);
+  RolloutContext context;
+  context.policy = policy;
+  context.prompts = materials.prompts.get();
+  context.tasks = &tasks;
+  context.sampling = {samples, temperature, config.grpo.sampling.max_tokens};
+  context.seed = config.run.seed + 1;  // other numbers than training drew
+  const auto edited = EditedLists(materials, config.reward, context, label);
+  ListPredictions predictions;
+  predictions.sets.resize(visits.size());
+  predictions.edits.resize(visits.size());
+  for (size_t i = 0; i < visits.size(); ++i) {
+    std::vector<int32_t> input = inputs[i];
+    std::sort(input.begin(), input.end());
+    for (size_t k = 0; k < edited[2 * i].size(); ++k) {
+      const std::vector<int32_t>& with_added = edited[2 * i][k];
+      const std::vector<int32_t> removed = Difference(input, edited[2 * i + 1][k]);
+      predictions.sets[i].push_back(Difference(with_added, removed));
+      predictions.edits[i].push_back(
+          static_cast<int64_t>(with_added.size() - input.size() + removed.size()));
+    }
+  }
+  return predictions;
+}
+
+}  // namespace flame
