@@ -124,7 +124,7 @@ class Checker {
     CheckGroups();
     CheckSteps();
     for (float value : c_.logprobs) {
-      if (!std::isfinite(value)) Fail("logprobs", StrCat("holds ", value, "; expected numbers"));
+      if (!std::isfinite(value)) Fail("logprobs", "holds ", value, "; expected numbers");
     }
   }
 

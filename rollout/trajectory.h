@@ -13,7 +13,7 @@ namespace flame {
 
 struct Trajectory {
   std::vector<int32_t> tokens;   // the completion; ends with end-of-text unless cut at max_tokens
-  std::vector<float> logprobs;   // of each token under the policy that sampled it, at its temperature
+  std::vector<float> logprobs;   // of each token under the policy that sampled it, as ChooseToken
   Verdict verdict;
 };
 
@@ -32,8 +32,9 @@ struct ShardInfo {
   std::string config_sha256;
 };
 
-// Schema in docs/formats.md: group `trajectories`. Written atomically. Reading checks schema,
-// Fletcher-32, every offset; throws DataError naming the file and field.
+// Schema in docs/formats.md: group `trajectories`. Written atomically; every group has members.
+// Reading checks schema, Fletcher-32, every offset and size and the digest of the contents; throws
+// DataError naming the file and field.
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
                 const std::filesystem::path& path);
 std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info = nullptr);

@@ -1,4 +1,4 @@
-// Rollout workers: sample groups, have them scored, write shards; in this process or on other ranks.
+// Rollout workers sample groups, have them scored and write shards, here or on other ranks.
 #ifndef FLAME_ROLLOUT_WORKER_H_
 #define FLAME_ROLLOUT_WORKER_H_
 
@@ -43,8 +43,10 @@ struct RolloutContext {
   std::string config_sha256;
 };
 
-// Samples `requests` (one prompt with group_size members each). A token depends on (seed, task id,
-// member, position) only.
+// Samples group_size members for each task of `request`; their verdicts are empty. Token t of a
+// member is drawn by a number that depends on (seed, task id, member, t) only, so neither the batch
+// nor the rank matters. Throws DataError on a task out of range, UsageError where a prompt plus
+// max_tokens exceeds the policy's positions, MachineError on logits that are not finite.
 std::vector<Group> SampleGroups(const RolloutContext& context, const RolloutRequest& request);
 
 class RolloutWorker {
@@ -52,11 +54,13 @@ class RolloutWorker {
   RolloutWorker(RolloutContext context, RewardClient* rewards);
   // Refuses (MachineError) a policy_version it does not hold.
   RolloutReply Run(const RolloutRequest& request);
-  // Takes adapters of `version` (which must be the present one + 1, or any at start), checks the
-  // buffer's checksum, and returns its log-probabilities of the canary sequence for the sender.
-  std::vector<float> Sync(int64_t version, const std::map<std::string, at::Tensor>& adapters);
+  // Takes adapters of `version`, which must be the present one + 1, or any at start (MachineError),
+  // and returns its log-probabilities of the canary sequence for the sender.
+  std::vector<double> Sync(int64_t version, const std::map<std::string, at::Tensor>& adapters);
+  int rank() const { return context_.rank; }
 
  private:
+  void Score(std::vector<Group>* groups);
   RolloutContext context_;
   RewardClient* rewards_;
   int64_t version_ = -1;
