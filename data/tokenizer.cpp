@@ -1,0 +1,289 @@
+#include "data/tokenizer.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "data/bpe.h"
+#include "data/tokenizer_added.h"
+#include "data/tokenizer_pipeline.h"
+#include "data/tokenizer_text.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::json;
+
+json ParseFile(const std::filesystem::path& path) {
+  try {
+    return json::parse(ReadWholeFile(path));
+  } catch (const json::exception& error) {
+    throw DataError(path.string(), ": expected JSON: ", error.what());
+  }
+}
+
+// Parts that cut or pad what encode() returns.
+void RefuseUnlessNull(const json& file, const char* part, const std::string& where) {
+  if (file.contains(part) && !file[part].is_null()) {
+    throw DataError(where, ": ", part, " is not supported; expected null");
+  }
+}
+
+json MemberOrNull(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() ? json() : *found;
+}
+
+AddedToken ReadAddedToken(const json& entry) {
+  AddedToken token;
+  token.id = entry.at("id");
+  token.content = entry.at("content");
+  token.lstrip = entry.value("lstrip", false);
+  token.rstrip = entry.value("rstrip", false);
+  token.single_word = entry.value("single_word", false);
+  token.normalized = entry.value("normalized", true);
+  token.special = entry.value("special", false);
+  return token;
+}
+
+json WriteAddedToken(const AddedToken& token) {
+  return {{"id", token.id},
+          {"content", token.content},
+          {"lstrip", token.lstrip},
+          {"rstrip", token.rstrip},
+          {"single_word", token.single_word},
+          {"normalized", token.normalized},
+          {"special", token.special}};
+}
+
+}  // namespace
+
+struct Tokenizer::State {
+  State(json file, const std::string& path);
+
+  void AddToken(AddedToken token);
+  int32_t NextId() const;
+  int32_t IdOf(std::string_view token) const;
+  // The token as the decoder sees it; null: no such id.
+  const std::string* TextOf(int32_t id) const;
+  void ReadTokenBytes();
+  void FindEnds(const std::filesystem::path& tokenizer_config);
+  int32_t EndOf(const json& config, const char* key, std::initializer_list<const char*> names) const;
+  void EncodePiece(Piece piece, std::vector<int32_t>* ids) const;
+
+  std::string where;   // the file, for messages
+  std::string source;  // the file without added_tokens, as JSON text
+  BpeModel model;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  TokenDecoder decoder;
+  PostProcessor post_processor;
+  std::map<int32_t, AddedToken> added;
+  std::map<int32_t, std::string> added_text;  // contents, normalized where the token asks for it
+  StringMap<int32_t> added_ids;
+  AddedTokenMatcher raw_matcher, normalized_matcher;
+  std::vector<std::string> token_bytes;
+  int32_t bos = -1, eos = -1;
+};
+
+Tokenizer::State::State(json file, const std::string& path)
+    : where(path),
+      model(file.at("model"), path),
+      normalizer(MemberOrNull(file, "normalizer"), path),
+      pre_tokenizer(MemberOrNull(file, "pre_tokenizer"), path),
+      decoder(MemberOrNull(file, "decoder"), path),
+      post_processor(MemberOrNull(file, "post_processor"), path) {
+  RefuseUnlessNull(file, "truncation", path);
+  RefuseUnlessNull(file, "padding", path);
+  for (const auto& entry : MemberOrNull(file, "added_tokens")) {
+    AddedToken token = ReadAddedToken(entry);
+    const int32_t known = IdOf(token.content), expected = known >= 0 ? known : NextId();
+    if (token.id != expected || token.content.empty()) {
+      throw DataError(path, ": added token '", token.content, "' has id ", token.id, "; expected ",
+                      expected);
+    }
+    AddToken(std::move(token));
+  }
+  ReadTokenBytes();
+  file.erase("added_tokens");
+  source = file.dump();
+}
+
+void Tokenizer::State::AddToken(AddedToken token) {
+  const int32_t id = token.id;
+  added_ids[token.content] = id;
+  const AddedToken& kept = added[id] = std::move(token);
+  added_text[id] = kept.normalized ? normalizer.Apply(kept.content) : kept.content;
+  (kept.normalized ? normalized_matcher : raw_matcher).Add(added_text[id], &kept);
+}
+
+// As `tokenizers` numbers added tokens.
+int32_t Tokenizer::State::NextId() const {
+  const int32_t after_added = added.empty() ? 0 : added.rbegin()->first + 1;
+  return std::max(model.num_tokens(), after_added);
+}
+
+int32_t Tokenizer::State::IdOf(std::string_view token) const {
+  const auto found = added_ids.find(token);
+  return found == added_ids.end() ? model.IdOf(token) : found->second;
+}
+
+const std::string* Tokenizer::State::TextOf(int32_t id) const {
+  if (const auto found = added_text.find(id); found != added_text.end()) return &found->second;
+  if (id < 0 || static_cast<size_t>(id) >= model.tokens().size()) return nullptr;
+  const std::string& token = model.tokens()[id];
+  return token.empty() ? nullptr : &token;
+}
+
+void Tokenizer::State::ReadTokenBytes() {
+  const size_t first = token_bytes.size();
+  token_bytes.resize(std::max(model.tokens().size(), static_cast<size_t>(NextId())));
+  for (size_t id = first; id < token_bytes.size(); ++id) {
+    const auto found = added.find(static_cast<int32_t>(id));
+    if (found != added.end() && found->second.special) continue;
+    const std::string* text = TextOf(static_cast<int32_t>(id));
+    if (text != nullptr) token_bytes[id] = decoder.BytesOf(*text);
+  }
+}
+
+int32_t Tokenizer::State::EndOf(const json& config, const char* key,
+                                std::initializer_list<const char*> names) const {
+  json token = MemberOrNull(config, key);
+  if (token.is_object()) token = MemberOrNull(token, "content");
+  if (token.is_string()) {
+    const int32_t id = IdOf(token.get<std::string>());
+    if (id < 0) throw DataError(where, ": no token ", token, ", the ", key, " of tokenizer_config.json");
+    return id;
+  }
+  for (const char* name : names) {
+    if (const int32_t id = IdOf(name); id >= 0) return id;
+  }
+  return -1;
+}
+
+void Tokenizer::State::FindEnds(const std::filesystem::path& tokenizer_config) {
+  const json config =
+      std::filesystem::exists(tokenizer_config) ? ParseFile(tokenizer_config) : json::object();
+  bos = EndOf(config, "bos_token", {"<|begin_of_text|>", "<s>", "<|start_story|>"});
+  eos = EndOf(config, "eos_token",
+              {"<|end_of_text|>", "</s>", "<|end_story|>", "<|endoftext|>"});
+}
+
+void Tokenizer::State::EncodePiece(Piece piece, std::vector<int32_t>* ids) const {
+  piece.text = normalizer.Apply(std::move(piece.text));
+  for (const auto& part : normalized_matcher.Split(piece.text)) {
+    if (part.token != nullptr) {
+      ids->push_back(part.token->id);
+      continue;
+    }
+    const bool at_start = piece.at_start && part.text.data() == piece.text.data();
+    for (const Piece& word : pre_tokenizer.Apply({std::string(part.text), at_start})) {
+      model.EncodeWord(word.text, ids);
+    }
+  }
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::~Tokenizer() = default;
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+
+Tokenizer Tokenizer::Load(const std::filesystem::path& tokenizer_json) {
+  json file = ParseFile(tokenizer_json);
+  std::unique_ptr<State> state;
+  try {
+    state = std::make_unique<State>(std::move(file), tokenizer_json.string());
+  } catch (const json::exception& error) {
+    throw DataError(tokenizer_json.string(), ": not a tokenizer.json: ", error.what());
+  }
+  state->FindEnds(tokenizer_json.parent_path() / "tokenizer_config.json");
+  return Tokenizer(std::move(state));
+}
+
+std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special_tokens) const {
+  const State& state = *state_;
+  std::string replaced;
+  if (!IsValidUtf8(text)) text = replaced = ReplaceInvalidUtf8(text);
+  std::vector<int32_t> ids;
+  if (add_special_tokens) ids = state.post_processor.before;
+  for (const auto& part : state.raw_matcher.Split(text)) {
+    if (part.token != nullptr) {
+      ids.push_back(part.token->id);
+    } else {
+      state.EncodePiece({std::string(part.text), part.text.data() == text.data()}, &ids);
+    }
+  }
+  if (add_special_tokens) {
+    const auto& after = state.post_processor.after;
+    ids.insert(ids.end(), after.begin(), after.end());
+  }
+  return ids;
+}
+
+std::string Tokenizer::Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
+  std::vector<std::string> tokens;
+  for (const int32_t id : ids) {
+    const std::string* text = state_->TextOf(id);
+    if (text == nullptr) continue;
+    const auto found = state_->added.find(id);
+    if (skip_special_tokens && found != state_->added.end() && found->second.special) continue;
+    tokens.push_back(*text);
+  }
+  return state_->decoder.Decode(std::move(tokens));
+}
+
+const std::string& Tokenizer::TokenBytes(int32_t id) const {
+  if (id < 0 || id >= size()) {
+    throw DataError(state_->where, ": no token ", id, "; expected 0 to ", size() - 1);
+  }
+  return state_->token_bytes[id];
+}
+
+int32_t Tokenizer::size() const { return static_cast<int32_t>(state_->token_bytes.size()); }
+int32_t Tokenizer::IdOf(std::string_view token) const { return state_->IdOf(token); }
+int32_t Tokenizer::eos_id() const { return state_->eos; }
+int32_t Tokenizer::bos_id() const { return state_->bos; }
+
+int32_t Tokenizer::AddSpecialTokens(const std::vector<std::string>& names) {
+  const int32_t first = state_->NextId();
+  if (first != size()) {
+    throw DataError(state_->where, ": token ids are not dense: ", state_->model.num_tokens(),
+                    " tokens, the highest id is ", size() - 1);
+  }
+  for (const std::string& name : names) {
+    if (name.empty() || IdOf(name) >= 0) {
+      throw DataError(state_->where, ": special token '", name, "' is empty or already there, id ",
+                      IdOf(name));
+    }
+    AddedToken token;
+    token.id = state_->NextId();
+    token.content = name;
+    token.special = true;
+    state_->AddToken(std::move(token));
+  }
+  state_->ReadTokenBytes();
+  return first;
+}
+
+void Tokenizer::Save(const std::filesystem::path& folder) const {
+  json file = json::parse(state_->source);
+  file["added_tokens"] = json::array();
+  for (const auto& [id, token] : state_->added) {
+    file["added_tokens"].push_back(WriteAddedToken(token));
+  }
+  WriteFileAtomically(folder / "tokenizer.json", file.dump(1) + "\n");
+
+  json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"clean_up_tokenization_spaces", false}};
+  const auto name_of = [&](int32_t id) {
+    const auto found = state_->added.find(id);
+    return found == state_->added.end() ? state_->model.tokens()[id] : found->second.content;
+  };
+  if (bos_id() >= 0) config["bos_token"] = name_of(bos_id());
+  if (eos_id() >= 0) config["eos_token"] = name_of(eos_id());
+  WriteFileAtomically(folder / "tokenizer_config.json", config.dump(1) + "\n");
+}
+
+}  // namespace flame

@@ -1,0 +1,313 @@
+#include "data/tokenizer_pipeline.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "data/tokenizer_regex.h"
+#include "data/tokenizer_text.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void Refuse(const std::string& where, const std::string& part, const json& found,
+                         const char* supported) {
+  throw DataError(where, ": ", part, " ", found.dump(), " is not supported; supported: ", supported);
+}
+
+// The pattern {"String": text} of Replace, in normalizers and decoders.
+std::string StringPattern(const json& step, const std::string& where, const std::string& part) {
+  const json& pattern = step.at("pattern");
+  if (!pattern.contains("String") || pattern["String"] == "") {
+    Refuse(where, part + ".pattern", pattern, "a String that is not empty");
+  }
+  return pattern["String"];
+}
+
+std::vector<Piece> PiecesOf(const Piece& whole, const std::vector<std::string_view>& views) {
+  std::vector<Piece> pieces;
+  pieces.reserve(views.size());
+  for (const std::string_view view : views) {
+    pieces.push_back({std::string(view), whole.at_start && pieces.empty()});
+  }
+  return pieces;
+}
+
+// Metaspace's words: each replacement character begins one.
+std::vector<std::string_view> SplitBefore(std::string_view text, std::string_view mark) {
+  std::vector<std::string_view> words;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find(mark, begin + 1), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return words;
+}
+
+// Metaspace's prepend_scheme; files older than it have add_prefix_space.
+std::string PrependScheme(const json& step, const std::string& where) {
+  if (step.contains("prepend_scheme")) {
+    const json& scheme = step["prepend_scheme"];
+    if (scheme != "always" && scheme != "first" && scheme != "never") {
+      Refuse(where, "Metaspace.prepend_scheme", scheme, "always, first, never");
+    }
+    return scheme;
+  }
+  return step.value("add_prefix_space", true) ? "always" : "never";
+}
+
+std::function<void(Piece, std::vector<Piece>*)> MetaspaceStep(const json& step,
+                                                              const std::string& where) {
+  const std::string mark = step.at("replacement"), scheme = PrependScheme(step, where);
+  const bool split = step.value("split", true);
+  return [=](Piece piece, std::vector<Piece>* out) {
+    ReplaceAll(" ", mark, &piece.text);
+    const bool wanted = scheme == "always" || (scheme == "first" && piece.at_start);
+    if (wanted && !piece.text.starts_with(mark)) piece.text.insert(0, mark);
+    if (!split) return out->push_back(std::move(piece));
+    for (Piece& word : PiecesOf(piece, SplitBefore(piece.text, mark))) {
+      out->push_back(std::move(word));
+    }
+  };
+}
+
+std::function<void(Piece, std::vector<Piece>*)> ByteLevelStep(const json& step,
+                                                              const std::string& where) {
+  const bool prefix = step.value("add_prefix_space", true);
+  std::optional<SplitPattern> pattern;
+  if (step.value("use_regex", true)) pattern.emplace(kGpt2Pattern, where);
+  return [=](Piece piece, std::vector<Piece>* out) {
+    if (prefix && !piece.text.starts_with(' ')) piece.text.insert(0, " ");
+    const auto words = pattern ? pattern->Split(piece.text)
+                               : std::vector<std::string_view>{piece.text};
+    for (size_t i = 0; i < words.size(); ++i) {
+      std::string text;
+      AppendByteCharacters(words[i], &text);
+      out->push_back({std::move(text), piece.at_start && i == 0});
+    }
+  };
+}
+
+std::function<void(Piece, std::vector<Piece>*)> SplitStep(const json& step,
+                                                          const std::string& where) {
+  const json& pattern = step.at("pattern");
+  if (!pattern.contains("Regex") || step.at("behavior") != "Isolated") {
+    Refuse(where, "pre_tokenizer", step, "Split with a Regex pattern and behavior Isolated");
+  }
+  // Inverted, matches and gaps change places, and both are kept.
+  const SplitPattern split(pattern["Regex"].get<std::string>(), where + ": pre_tokenizer Split");
+  return [=](Piece piece, std::vector<Piece>* out) {
+    for (Piece& word : PiecesOf(piece, split.Split(piece.text))) out->push_back(std::move(word));
+  };
+}
+
+bool IsByteToken(const std::string& token) {
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>') &&
+         isxdigit(static_cast<unsigned char>(token[3])) &&
+         isxdigit(static_cast<unsigned char>(token[4]));
+}
+
+char ByteOf(const std::string& byte_token) {
+  return static_cast<char>(std::stoi(byte_token.substr(3, 2), nullptr, 16));
+}
+
+// Runs of byte tokens become their text, or one U+FFFD a byte if they are not UTF-8.
+void DecodeByteTokens(std::vector<std::string>* tokens) {
+  std::vector<std::string> out;
+  std::string run;
+  const auto flush = [&] {
+    if (IsValidUtf8(run)) {
+      if (!run.empty()) out.push_back(run);
+    } else {
+      out.insert(out.end(), run.size(), std::string(kReplacementCharacter));
+    }
+    run.clear();
+  };
+  for (std::string& token : *tokens) {
+    if (IsByteToken(token)) {
+      run += ByteOf(token);
+    } else {
+      flush();
+      out.push_back(std::move(token));
+    }
+  }
+  flush();
+  *tokens = std::move(out);
+}
+
+void JoinTokens(std::vector<std::string>* tokens) {
+  std::string text;
+  for (const std::string& token : *tokens) text += token;
+  *tokens = {std::move(text)};
+}
+
+void DecodeByteLevel(std::vector<std::string>* tokens) {
+  std::string bytes;
+  for (const std::string& token : *tokens) bytes += BytesOfCharacters(token).value_or(token);
+  *tokens = {ReplaceInvalidUtf8(bytes)};
+}
+
+void StripToken(const std::string& content, size_t start, size_t stop, std::string* token) {
+  for (size_t i = 0; i < start && token->starts_with(content); ++i) token->erase(0, content.size());
+  for (size_t i = 0; i < stop && token->ends_with(content); ++i) {
+    token->resize(token->size() - content.size());
+  }
+}
+
+}  // namespace
+
+Normalizer::Normalizer(const json& json, const std::string& where) {
+  if (json.is_null()) return;
+  const std::string type = json.at("type");
+  if (type == "Sequence") {
+    for (const auto& step : json.at("normalizers")) {
+      for (auto& inner : Normalizer(step, where).steps_) steps_.push_back(std::move(inner));
+    }
+  } else if (type == "Prepend") {
+    steps_.push_back([prefix = json.at("prepend").get<std::string>()](std::string* text) {
+      if (!text->empty()) text->insert(0, prefix);
+    });
+  } else if (type == "Replace") {
+    steps_.push_back([from = StringPattern(json, where, "normalizer Replace"),
+                      to = json.at("content").get<std::string>()](std::string* text) {
+      ReplaceAll(from, to, text);
+    });
+  } else {
+    Refuse(where, "normalizer", json, "Sequence, Prepend, Replace");
+  }
+}
+
+std::string Normalizer::Apply(std::string text) const {
+  for (const auto& step : steps_) step(&text);
+  return text;
+}
+
+PreTokenizer::PreTokenizer(const json& json, const std::string& where) {
+  if (!json.is_null()) Add(json, where);
+}
+
+void PreTokenizer::Add(const json& json, const std::string& where) {
+  const std::string type = json.at("type");
+  if (type == "Sequence") {
+    for (const auto& step : json.at("pretokenizers")) Add(step, where);
+  } else if (type == "ByteLevel") {
+    steps_.push_back(ByteLevelStep(json, where));
+  } else if (type == "Split") {
+    steps_.push_back(SplitStep(json, where));
+  } else if (type == "Metaspace") {
+    steps_.push_back(MetaspaceStep(json, where));
+  } else {
+    Refuse(where, "pre_tokenizer", json, "Sequence, ByteLevel, Split, Metaspace");
+  }
+}
+
+std::vector<Piece> PreTokenizer::Apply(Piece piece) const {
+  std::vector<Piece> pieces;
+  pieces.push_back(std::move(piece));
+  for (const Step& step : steps_) {
+    std::vector<Piece> next;
+    for (Piece& one : pieces) step(std::move(one), &next);
+    pieces = std::move(next);
+  }
+  return pieces;
+}
+
+TokenDecoder::TokenDecoder(const json& json, const std::string& where) {
+  if (!json.is_null()) {
+    Add(json, where);
+    return;
+  }
+  steps_.push_back([](std::vector<std::string>* tokens) {
+    for (size_t i = 1; i < tokens->size(); ++i) (*tokens)[i].insert(0, " ");
+  });
+}
+
+void TokenDecoder::Add(const json& json, const std::string& where) {
+  using Tokens = std::vector<std::string>;
+  const std::string type = json.at("type");
+  if (type == "Sequence") {
+    for (const auto& step : json.at("decoders")) Add(step, where);
+  } else if (type == "ByteLevel") {
+    steps_.push_back(DecodeByteLevel);
+    byte_steps_.push_back([](std::string* token) {
+      *token = BytesOfCharacters(*token).value_or(*token);
+    });
+  } else if (type == "Replace") {
+    const auto replace = [from = StringPattern(json, where, "decoder Replace"),
+                          to = json.at("content").get<std::string>()](std::string* token) {
+      ReplaceAll(from, to, token);
+    };
+    steps_.push_back([replace](Tokens* tokens) {
+      for (std::string& token : *tokens) replace(&token);
+    });
+    byte_steps_.push_back(replace);
+  } else if (type == "ByteFallback") {
+    steps_.push_back(DecodeByteTokens);
+    byte_steps_.push_back([](std::string* token) {
+      if (IsByteToken(*token)) *token = std::string(1, ByteOf(*token));
+    });
+  } else if (type == "Fuse") {
+    steps_.push_back(JoinTokens);
+  } else if (type == "Strip") {
+    const std::string content = json.at("content");
+    const size_t start = json.at("start"), stop = json.at("stop");
+    steps_.push_back([=](Tokens* tokens) {
+      for (std::string& token : *tokens) StripToken(content, start, stop, &token);
+    });
+  } else if (type == "Metaspace") {
+    const std::string mark = json.at("replacement");
+    const bool drop_first = PrependScheme(json, where) != "never";
+    steps_.push_back([=](Tokens* tokens) {
+      for (size_t i = 0; i < tokens->size(); ++i) {
+        ReplaceAll(mark, i == 0 && drop_first ? "" : " ", &(*tokens)[i]);
+      }
+    });
+    byte_steps_.push_back([=](std::string* token) { ReplaceAll(mark, " ", token); });
+  } else {
+    Refuse(where, "decoder", json,
+           "Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace");
+  }
+}
+
+std::string TokenDecoder::Decode(std::vector<std::string> tokens) const {
+  for (const auto& step : steps_) step(&tokens);
+  JoinTokens(&tokens);
+  return std::move(tokens.front());
+}
+
+std::string TokenDecoder::BytesOf(const std::string& token) const {
+  std::string bytes = token;
+  for (const auto& step : byte_steps_) step(&bytes);
+  return bytes;
+}
+
+PostProcessor::PostProcessor(const json& json, const std::string& where) {
+  if (json.is_null()) return;
+  const std::string type = json.at("type");
+  if (type == "Sequence") {
+    for (const auto& step : json.at("processors")) {
+      const PostProcessor inner(step, where);
+      before.insert(before.begin(), inner.before.begin(), inner.before.end());
+      after.insert(after.end(), inner.after.begin(), inner.after.end());
+    }
+  } else if (type == "TemplateProcessing") {
+    std::vector<int32_t>* side = &before;
+    for (const auto& item : json.at("single")) {
+      if (item.contains("Sequence")) {
+        side = &after;
+        continue;
+      }
+      const std::string name = item.at("SpecialToken").at("id");
+      for (const auto& id : json.at("special_tokens").at(name).at("ids")) {
+        side->push_back(id.get<int32_t>());
+      }
+    }
+  } else if (type != "ByteLevel") {
+    Refuse(where, "post_processor", json, "Sequence, TemplateProcessing, ByteLevel");
+  }
+}
+
+}  // namespace flame

@@ -1,0 +1,66 @@
+// The stages around the model of a tokenizer.json. Each is built from its JSON object (null: none)
+// and throws DataError, which begins with `where`, naming what it does not support.
+#ifndef FLAME_DATA_TOKENIZER_PIPELINE_H_
+#define FLAME_DATA_TOKENIZER_PIPELINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+// Sequence, Prepend, Replace (of a string).
+class Normalizer {
+ public:
+  Normalizer(const nlohmann::json& json, const std::string& where);
+  std::string Apply(std::string text) const;
+
+ private:
+  std::vector<std::function<void(std::string*)>> steps_;
+};
+
+// A stretch of text between added tokens.
+struct Piece {
+  std::string text;
+  bool at_start;  // of the whole text
+};
+
+// Sequence, ByteLevel, Split (Regex, Isolated), Metaspace.
+class PreTokenizer {
+ public:
+  PreTokenizer(const nlohmann::json& json, const std::string& where);
+  // The words of a piece; none is empty.
+  std::vector<Piece> Apply(Piece piece) const;
+
+ private:
+  using Step = std::function<void(Piece, std::vector<Piece>*)>;
+  void Add(const nlohmann::json& json, const std::string& where);
+  std::vector<Step> steps_;
+};
+
+// Sequence, ByteLevel, Replace (of a string), ByteFallback, Fuse, Strip, Metaspace.
+class TokenDecoder {
+ public:
+  TokenDecoder(const nlohmann::json& json, const std::string& where);
+  std::string Decode(std::vector<std::string> tokens) const;
+  // What one token contributes in the middle of a text: Strip and the first token's rules left out.
+  std::string BytesOf(const std::string& token) const;
+
+ private:
+  void Add(const nlohmann::json& json, const std::string& where);
+  std::vector<std::function<void(std::vector<std::string>*)>> steps_;
+  std::vector<std::function<void(std::string*)>> byte_steps_;
+};
+
+// Sequence, TemplateProcessing, ByteLevel (which moves offsets only): the special tokens that
+// encode(add_special_tokens=True) puts around a text.
+struct PostProcessor {
+  PostProcessor(const nlohmann::json& json, const std::string& where);
+  std::vector<int32_t> before, after;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_TOKENIZER_PIPELINE_H_

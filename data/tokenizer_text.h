@@ -1,0 +1,46 @@
+// UTF-8 and GPT-2's byte alphabet.
+#ifndef FLAME_DATA_TOKENIZER_TEXT_H_
+#define FLAME_DATA_TOKENIZER_TEXT_H_
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace flame {
+
+// Hash maps keyed by string that are searched by string_view.
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+template <class Value>
+using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
+
+inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+
+// Each maximal subpart of an ill-formed sequence becomes one U+FFFD (The Unicode Standard, 3.9,
+// "U+FFFD Substitution of Maximal Subparts"), as in Python and Rust.
+std::string ReplaceInvalidUtf8(std::string_view bytes);
+bool IsValidUtf8(std::string_view bytes);
+
+// Bytes of the character that starts with `lead` in well-formed UTF-8.
+inline size_t Utf8Size(char lead) {
+  const auto byte = static_cast<unsigned char>(lead);
+  return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+}
+
+void ReplaceAll(std::string_view from, std::string_view to, std::string* text);
+
+// GPT-2's reversible alphabet: byte b is written as the UTF-8 character ByteCharacters()[b].
+const std::array<std::string, 256>& ByteCharacters();
+// Appends `bytes` in that alphabet to `out`.
+void AppendByteCharacters(std::string_view bytes, std::string* out);
+// The way back; nothing if a character is not of the alphabet.
+std::optional<std::string> BytesOfCharacters(std::string_view text);
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_TOKENIZER_TEXT_H_
