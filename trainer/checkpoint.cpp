@@ -70,17 +70,16 @@ void RemoveOldSteps(const fs::path& folder, const std::string& newest) {
   for (size_t i = kKept; i < steps.size(); ++i) fs::remove_all(steps[i]);
 }
 
-std::string ReadVerified(const fs::path& path, const std::string& sha256) {
+// Throws unless the file is there with the bytes that were written.
+void Verify(const fs::path& path, const std::string& sha256) {
   if (!fs::exists(path)) {
     throw DataError(path.string(), ": missing; the checkpoint needs this file (SHA-256 ", sha256,
                     ")");
   }
-  std::string bytes = ReadWholeFile(path);
-  const std::string found = Sha256(bytes);
+  const std::string found = Sha256OfFile(path);
   if (found != sha256) {
     throw DataError(path.string(), ": damaged: expected SHA-256 ", sha256, ", found ", found);
   }
-  return bytes;
 }
 
 struct Opened {
@@ -97,7 +96,8 @@ Opened OpenLatest(const fs::path& latest) {
   }
   Opened opened{latest.parent_path() / step_name, {}};
   const fs::path path = opened.step_folder / kManifest;
-  opened.manifest = Json::parse(ReadVerified(path, sha256), nullptr, /*allow_exceptions=*/false);
+  Verify(path, sha256);
+  opened.manifest = Json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
   if (!opened.manifest.is_object() || opened.manifest.value("schema", 0) != kSchema) {
     throw DataError(path.string(), ": expected a manifest of schema ", kSchema);
   }
@@ -126,7 +126,7 @@ std::map<std::string, TensorView> FindTensors(const Opened& opened, const NamedT
   std::map<std::string, TensorView> found;
   for (const Json& entry : opened.manifest.at("files")) {
     const fs::path path = opened.step_folder / entry.at("name").get<std::string>();
-    ReadVerified(path, entry.at("sha256"));
+    Verify(path, entry.at("sha256"));
     files->push_back(std::make_unique<SafetensorsFile>(path));
     for (const auto& [name, view] : files->back()->tensors()) {
       if (!wanted.contains(name)) {

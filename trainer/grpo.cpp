@@ -1,0 +1,190 @@
+#include "trainer/grpo.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/metrics.h"
+#include "base/progress.h"
+#include "trainer/data_order.h"
+#include "trainer/grpo_batch.h"
+#include "trainer/grpo_update.h"
+#include "trainer/training_run.h"
+
+namespace flame {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+TrainingRunOptions RunOptionsOf(const GrpoJob& job) {
+  TrainingRunOptions options;
+  options.label = "grpo";
+  options.optimizer = job.options.optimizer;
+  options.steps = job.options.steps;
+  options.updates_per_step = job.options.iterations;
+  options.checkpoint_every = job.options.checkpoint_every;
+  options.seed = job.seed;
+  options.folder = job.folder;
+  options.config_sha256 = job.config_sha256;
+  options.learners = job.learners;
+  return options;
+}
+
+void CheckJob(const GrpoJob& job) {
+  if (job.num_tasks <= 0) {
+    throw DataError("grpo: the task list is empty; expected at least one list task");
+  }
+  if (job.options.sampling.temperature <= 0) {
+    throw UsageError("grpo.temperature is ", job.options.sampling.temperature,
+                     "; expected a number above 0: greedy text has no log-probability to train on");
+  }
+  if (!job.policy->has_adapters()) {
+    throw UsageError("grpo: the policy has no adapters; expected AddAdapters before training");
+  }
+}
+
+// A function of (seed, step) alone, so every learner makes it for itself.
+RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
+  RolloutRequest request;
+  request.step = step;
+  request.policy_version = step;
+  for (int64_t i = 0; i < job.options.tasks; ++i) {
+    const int64_t place = step * job.options.tasks + i;
+    request.task_ids.push_back(place);
+    request.tasks.push_back(static_cast<int32_t>(order->At(place)));
+  }
+  return request;
+}
+
+// Rank 0's text on every learner.
+std::string BroadcastText(Communicator* learners, std::string text) {
+  if (learners == nullptr) return text;
+  at::Tensor size = at::empty({1}, at::kLong);
+  size.fill_(static_cast<int64_t>(text.size()));
+  learners->Broadcast(size, 0)->Wait();
+  at::Tensor bytes = at::empty({size.item<int64_t>()}, at::kByte);
+  text.resize(static_cast<size_t>(bytes.numel()));
+  std::memcpy(bytes.mutable_data_ptr<uint8_t>(), text.data(), text.size());
+  learners->Broadcast(bytes, 0)->Wait();
+  std::memcpy(text.data(), bytes.const_data_ptr<uint8_t>(), text.size());
+  return text;
+}
+
+// Has the request rolled out by learner 0; every learner gets the shards' paths.
+std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequest& request,
+                                           StepReport* report) {
+  nlohmann::json paths = nlohmann::json::array();
+  if (job.rollouts != nullptr) {
+    for (const RolloutReply& reply : job.rollouts->Collect(request)) {
+      paths.push_back(reply.shard.string());
+      report->tokens_sampled += reply.tokens_sampled;
+      // Workers run side by side.
+      report->seconds_rollout = std::max(report->seconds_rollout, reply.seconds_rollout);
+      report->seconds_reward = std::max(report->seconds_reward, reply.seconds_reward);
+    }
+  }
+  const auto shared = nlohmann::json::parse(BroadcastText(job.learners, paths.dump()));
+  const auto names = shared.get<std::vector<std::string>>();
+  return {names.begin(), names.end()};
+}
+
+// Sums one pass over learners into the report; entropy and mismatch are those of the first pass,
+// before any update.
+void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepReport* report) {
+  const std::vector<double> sums =
+      SumOverLearners(job.learners, {local.loss, local.kl, local.clipped, local.entropy});
+  const double mismatch = MaxOverLearners(job.learners, local.mismatch_max);
+  const double tokens = static_cast<double>(report->tokens_trained);
+  const double passes = static_cast<double>(job.options.iterations);
+  report->loss += sums[0] / passes;
+  report->kl += sums[1] / tokens / passes;
+  report->clip_fraction += sums[2] / tokens / passes;
+  if (!first) return;
+  report->entropy = sums[3] / tokens;
+  report->sample_mismatch_max = mismatch;
+}
+
+void Learn(const GrpoJob& job, const std::vector<std::filesystem::path>& shards,
+           const RolloutRequest& request, TrainingRun* run, StepReport* report) {
+  const auto start = Clock::now();
+  GrpoBatch batch = ReadGrpoBatch(shards, request, job.credit);
+  batch.totals.max_tokens = job.options.sampling.max_tokens;
+  ReportRewards(batch, report);
+  GrpoUpdate update(job, batch, *run);
+  for (int64_t pass = 0; pass < job.options.iterations; ++pass) {
+    run->BeginUpdate();
+    ReportPass(job, update.Backward(), pass == 0, report);
+    const TrainingRun::Update taken = run->EndUpdate();
+    report->grad_norm = taken.grad_norm;
+    report->learning_rate = taken.learning_rate;
+  }
+  report->seconds_learn = SecondsSince(start);
+}
+
+void Sync(const GrpoJob& job, int64_t version, StepReport* report) {
+  const auto start = Clock::now();
+  if (job.rollouts != nullptr) job.rollouts->Sync(version, *job.policy);
+  report->seconds_sync = SecondsSince(start);
+}
+
+StepReport TrainStep(const GrpoJob& job, DataOrder* order, TrainingRun* run) {
+  const auto start = Clock::now();
+  const RolloutRequest request = RequestOf(job, run->step(), order);
+  StepReport report;
+  report.step = request.step + 1;
+  report.policy_version = request.policy_version;
+  const std::vector<std::filesystem::path> shards = Collect(job, request, &report);
+  Learn(job, shards, request, run, &report);
+  Sync(job, request.step + 1, &report);
+  report.seconds = SecondsSince(start);
+  return report;
+}
+
+std::string RewardNote(const StepReport& report) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "reward %+.4f, kl %.4f", report.reward_mean, report.kl);
+  return text;
+}
+
+void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
+  std::optional<MetricsSink> metrics;
+  std::optional<Progress> progress;
+  if (run->rank() == 0) {
+    metrics.emplace(job.folder, run->step());
+    progress.emplace("grpo", job.options.steps, "step", run->step());
+  }
+  DataOrder order(job.seed, job.num_tasks);
+  StepReport start;
+  Sync(job, run->step(), &start);
+  while (!run->done()) {
+    const StepReport report = TrainStep(job, &order, run);
+    if (metrics) {
+      metrics->Write(ToJson(report));
+      progress->Add(1, RewardNote(report));
+    }
+    run->EndStep(report.reward_mean);
+  }
+}
+
+}  // namespace
+
+GrpoReport RunGrpo(const GrpoJob& job) {
+  CheckJob(job);
+  TrainingRun run(job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  if (!run.done()) TrainToTheEnd(job, &run);
+  return {run.step(), run.FirstMean(0.2), run.LastMean(0.2)};
+}
+
+}  // namespace flame

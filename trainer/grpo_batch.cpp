@@ -1,0 +1,103 @@
+#include "trainer/grpo_batch.h"
+
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+void CheckMember(const Group& group, const Trajectory& member, const std::filesystem::path& shard) {
+  const size_t tokens = member.tokens.size();
+  if (tokens == 0 || member.logprobs.size() != tokens ||
+      member.verdict.step_of_token.size() != tokens || member.verdict.phi.empty()) {
+    throw DataError(shard.string(), ": task id ", group.task_id, " has a completion of ", tokens,
+                    " tokens with ", member.logprobs.size(), " log-probabilities, ",
+                    member.verdict.step_of_token.size(), " steps and ", member.verdict.phi.size(),
+                    " values of phi; expected at least one token, as many of the next two, and at "
+                    "least one phi");
+  }
+}
+
+void CheckGroup(const Group& group, const RolloutRequest& request, size_t place,
+                const std::filesystem::path& shard) {
+  if (place >= request.task_ids.size()) {
+    throw DataError(shard.string(), ": holds task id ", group.task_id, " beyond the ",
+                    request.task_ids.size(), " tasks of step ", request.step);
+  }
+  if (group.task_id != request.task_ids[place] || group.task != request.tasks[place] ||
+      group.policy_version != request.policy_version) {
+    throw DataError(shard.string(), ": expected task id ", request.task_ids[place], " (task ",
+                    request.tasks[place], ") of policy version ", request.policy_version,
+                    ", found task id ", group.task_id, " (task ", group.task,
+                    ") of policy version ", group.policy_version);
+  }
+  if (group.members.empty() || group.prompt.empty()) {
+    throw DataError(shard.string(), ": task id ", group.task_id, " has ", group.prompt.size(),
+                    " prompt tokens and ", group.members.size(),
+                    " completions; expected at least one of each");
+  }
+  for (const Trajectory& member : group.members) CheckMember(group, member, shard);
+}
+
+Advantages CreditOf(const Group& group, const CreditOptions& credit) {
+  std::vector<const Verdict*> verdicts;
+  for (const Trajectory& member : group.members) verdicts.push_back(&member.verdict);
+  return ComputeAdvantages(verdicts, credit);
+}
+
+double StandardDeviation(const std::vector<Advantages>& advantages, int64_t tokens) {
+  double sum = 0, squares = 0;
+  for (const Advantages& group : advantages) {
+    for (const std::vector<float>& member : group.tokens) {
+      for (const double a : member) {
+        sum += a;
+        squares += a * a;
+      }
+    }
+  }
+  const double n = static_cast<double>(tokens), mean = sum / n;
+  return std::sqrt(std::max(0.0, squares / n - mean * mean));
+}
+
+}  // namespace
+
+GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
+                        const RolloutRequest& request, const CreditOptions& credit) {
+  GrpoBatch batch;
+  for (const std::filesystem::path& shard : shards) {
+    for (Group& group : ReadShard(shard)) {
+      CheckGroup(group, request, batch.groups.size(), shard);
+      batch.advantages.push_back(CreditOf(group, credit));
+      for (const Trajectory& member : group.members) {
+        ++batch.totals.completions;
+        batch.totals.tokens += static_cast<int64_t>(member.tokens.size());
+      }
+      batch.groups.push_back(std::move(group));
+    }
+  }
+  if (batch.groups.size() != request.task_ids.size()) {
+    throw DataError("step ", request.step, ": its ", shards.size(), " shards hold ",
+                    batch.groups.size(), " groups; expected ", request.task_ids.size());
+  }
+  return batch;
+}
+
+void ReportRewards(const GrpoBatch& batch, StepReport* report) {
+  const double completions = static_cast<double>(batch.totals.completions);
+  for (size_t g = 0; g < batch.groups.size(); ++g) {
+    report->reward_std += batch.advantages[g].reward_std / static_cast<double>(batch.groups.size());
+    for (const Trajectory& member : batch.groups[g].members) {
+      const Verdict& verdict = member.verdict;
+      report->reward_mean += verdict.reward / completions;
+      report->phi_jaccard += verdict.phi_jaccard.back() / completions;
+      report->phi_ddi += verdict.phi_ddi.back() / completions;
+      report->phi_refusal += verdict.phi_refusal.back() / completions;
+    }
+  }
+  report->advantage_std = StandardDeviation(batch.advantages, batch.totals.tokens);
+  report->tokens_trained = batch.totals.tokens;
+}
+
+}  // namespace flame

@@ -1,0 +1,33 @@
+// The rollouts of one step as the learners read them from shards, with their credit.
+#ifndef FLAME_TRAINER_GRPO_BATCH_H_
+#define FLAME_TRAINER_GRPO_BATCH_H_
+
+#include <filesystem>
+#include <vector>
+
+#include "rollout/trajectory.h"
+#include "rollout/worker.h"
+#include "trainer/credit.h"
+#include "trainer/losses.h"
+#include "trainer/step_report.h"
+
+namespace flame {
+
+struct GrpoBatch {
+  std::vector<Group> groups;           // in order of the request
+  std::vector<Advantages> advantages;  // one a group
+  StepTotals totals;                   // `max_tokens` is the caller's to set
+};
+
+// Reads the shards of `request`, in order. Throws DataError naming the shard if its groups are not
+// the ones asked for, in order and of the asked-for policy version, or if a completion has no token
+// or not one log-probability and step a token.
+GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
+                        const RolloutRequest& request, const CreditOptions& credit);
+
+// Fills the reward, phi and advantage fields and tokens_trained.
+void ReportRewards(const GrpoBatch& batch, StepReport* report);
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_GRPO_BATCH_H_

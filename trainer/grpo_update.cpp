@@ -1,0 +1,93 @@
+#include "trainer/grpo_update.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+namespace flame {
+namespace {
+
+Family FamilyOf(const Group& group) {
+  Family family;
+  family.trunk = group.prompt;
+  for (const Trajectory& member : group.members) family.branches.push_back({member.tokens, 0});
+  return family;
+}
+
+at::Tensor ToTensor(const std::vector<double>& values) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<double>());
+  return tensor;
+}
+
+}  // namespace
+
+GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, const TrainingRun& run)
+    : job_(job), run_(run) {
+  std::vector<Family> families;
+  std::vector<int64_t> group_of_family;
+  for (size_t g = run.rank(); g < batch.groups.size(); g += run.size()) {
+    families.push_back(FamilyOf(batch.groups[g]));
+    group_of_family.push_back(static_cast<int64_t>(g));
+  }
+  for (const MicroBatch& micro_batch : CutMicroBatches(families, job.options.token_budget)) {
+    parts_.push_back(MakePart(micro_batch, batch, group_of_family));
+  }
+}
+
+GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
+                                      const std::vector<int64_t>& group_of_family) const {
+  std::vector<double> old_logprobs, advantages, weights;
+  for (const BranchPlace& place : micro_batch.branches) {
+    const int64_t g = group_of_family[place.family];
+    const Trajectory& member = batch.groups[g].members[place.branch];
+    const std::vector<float>& credit = batch.advantages[g].tokens[place.branch];
+    old_logprobs.insert(old_logprobs.end(), member.logprobs.begin(), member.logprobs.end());
+    advantages.insert(advantages.end(), credit.begin(), credit.end());
+    const auto length = static_cast<int64_t>(member.tokens.size());
+    weights.insert(weights.end(), member.tokens.size(),
+                   TokenWeight(job_.options.normalizer, length, batch.totals));
+  }
+  Part part;
+  part.batch = PackFamilies(micro_batch.families);
+  part.tokens.old_logprobs = ToTensor(old_logprobs);
+  part.tokens.advantages = ToTensor(advantages);
+  part.tokens.weights = ToTensor(weights);
+  if (job_.options.kl > 0) {
+    const c10::NoGradGuard no_grad;
+    part.tokens.reference = LogProbs(part.batch, {.adapters = false}, nullptr).to(at::kDouble);
+  }
+  return part;
+}
+
+at::Tensor GrpoUpdate::LogProbs(const FamilyBatch& batch, const ForwardOptions& options,
+                                at::Tensor* entropy) const {
+  const at::Tensor hidden = job_.policy->Hidden(batch, options);
+  return job_.policy->LogProbs(hidden, batch.sources, batch.targets,
+                               job_.options.sampling.temperature, entropy);
+}
+
+PassSums GrpoUpdate::Backward() {
+  PassSums sums;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const ForwardOptions options{.dropout_seed = run_.DropoutSeed(static_cast<int64_t>(i)),
+                                 .recompute = job_.recompute};
+    SurrogateInput tokens = parts_[i].tokens;
+    at::Tensor entropy;
+    // The surrogate is taken in float64: exp of a difference of log-probabilities.
+    tokens.logprobs = LogProbs(parts_[i].batch, options, &entropy).to(at::kDouble);
+    const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl);
+    result.loss.backward();
+    const at::Tensor mismatch = (tokens.logprobs.detach() - tokens.old_logprobs).abs();
+    sums.loss += result.loss.item<double>();
+    sums.kl += result.kl_sum;
+    sums.clipped += static_cast<double>(result.clipped);
+    sums.entropy += entropy.sum(at::kDouble).item<double>();
+    sums.mismatch_max = std::max(sums.mismatch_max, mismatch.max().item<double>());
+  }
+  return sums;
+}
+
+}  // namespace flame

@@ -1,0 +1,49 @@
+// A learner's share of one GRPO step: its groups as micro-batches, and passes over them.
+#ifndef FLAME_TRAINER_GRPO_UPDATE_H_
+#define FLAME_TRAINER_GRPO_UPDATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "model/policy.h"
+#include "trainer/grpo.h"
+#include "trainer/grpo_batch.h"
+#include "trainer/micro_batch.h"
+#include "trainer/training_run.h"
+
+namespace flame {
+
+// Sums over this rank's tokens of one pass.
+struct PassSums {
+  double loss = 0;     // weighted by the step's totals: sums over ranks to the step's loss
+  double kl = 0, entropy = 0;
+  double clipped = 0;  // tokens
+  double mismatch_max = 0;  // max |sampled - present log-probability|
+};
+
+class GrpoUpdate {
+ public:
+  // Takes groups g with g % run.size() == run.rank(). Evaluates the reference policy (adapters off)
+  // where options.kl > 0. Keeps references.
+  GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, const TrainingRun& run);
+  // One forward and backward over all micro-batches; gradients are added to the parameters'.
+  PassSums Backward();
+
+ private:
+  struct Part {
+    FamilyBatch batch;
+    SurrogateInput tokens;  // without logprobs; float64
+  };
+  Part MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
+                const std::vector<int64_t>& group_of_family) const;
+  at::Tensor LogProbs(const FamilyBatch& batch, const ForwardOptions& options,
+                      at::Tensor* entropy) const;
+
+  const GrpoJob& job_;
+  const TrainingRun& run_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_GRPO_UPDATE_H_
