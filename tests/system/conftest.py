@@ -1,0 +1,60 @@
+"""The built program as a user runs it: commands in, files and messages out."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLAME = pathlib.Path(os.environ.get("FLAME_BINARY", ROOT / "build" / "flame")).resolve()
+TINY = ROOT / "tests" / "system" / "tiny.yaml"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def run(*arguments, check=True, env=None, timeout=300, cwd=None):
+    """One command; with `check`, fails with its stderr unless it exits 0."""
+    result = subprocess.run(
+        [str(FLAME), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}, cwd=cwd, check=False)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+def mpirun(ranks, *arguments):
+    """The argument list of the command on several ranks of this machine."""
+    return ["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", str(ranks),
+            "--mca", "mpi_yield_when_idle", "1", "--mca", "btl", "self,vader",
+            str(FLAME), *map(str, arguments)]
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A finished run of the tiny config; tests copy it before they change anything."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    result = run("pipeline", "--config", TINY, f"run.dir={folder}")
+    (folder / "table.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def run_copy(tiny_run, tmp_path):
+    """Copies the finished run; `without` names the stages to be made again."""
+
+    def copy(*without, name="copy"):
+        target = tmp_path / name
+        shutil.copytree(tiny_run, target)
+        for stage in without:
+            shutil.rmtree(target / stage, ignore_errors=True)
+            for suffix in ("json", "begun"):
+                (target / ".stages" / f"{stage}.{suffix}").unlink(missing_ok=True)
+        return target
+
+    return copy

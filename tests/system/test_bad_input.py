@@ -1,0 +1,187 @@
+"""Bad input gets a message that says what was expected, what was found and where, and leaves nothing
+that a later stage would take for whole."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import TINY, run
+
+
+def refused(status, *arguments, words=(), **options):
+    result = run(*arguments, check=False, **options)
+    assert result.returncode == status, result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr and "terminate called" not in result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def hospital_source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hospital") / "h"
+    run("synth", "--patients", 60, "--seed", 5, "--out", folder)
+    return folder
+
+
+@pytest.fixture
+def hospital(hospital_source, tmp_path):
+    target = tmp_path / "hospital"
+    shutil.copytree(hospital_source, target)
+    return target
+
+
+def prepare(hospital, out, *overrides):
+    return ["prepare", "data.hospital=mimic3", f"data.root={hospital}",
+            f"data.mappings={hospital}/mappings", "--out", out, *overrides]
+
+
+def edit(path, change):
+    path.write_text(change(path.read_text()))
+
+
+def test_prepare_good_hospital_passes(hospital, tmp_path):
+    run(*prepare(hospital, tmp_path / "corpus.h5"))
+    summary = json.loads(run("inspect", tmp_path / "corpus.h5", "--json").stdout)
+    assert summary["num_visits"] > 0 and 0.05 < summary["ddi_rate"] < 0.25
+
+
+def test_prepare_missing_table_is_named(hospital, tmp_path):
+    (hospital / "PRESCRIPTIONS.csv").unlink()
+    refused(3, *prepare(hospital, tmp_path / "c.h5"), words=["PRESCRIPTIONS", str(hospital)])
+    assert not (tmp_path / "c.h5").exists()
+
+
+def test_prepare_missing_column_is_named(hospital, tmp_path):
+    edit(hospital / "PRESCRIPTIONS.csv", lambda text: text.replace("NDC", "CODE", 1))
+    refused(3, *prepare(hospital, tmp_path / "c.h5"), words=["PRESCRIPTIONS.csv", "NDC"])
+
+
+def test_prepare_wrong_delimiter_is_named(hospital, tmp_path):
+    edit(hospital / "DIAGNOSES_ICD.csv", lambda text: text.replace(",", ";"))
+    refused(3, *prepare(hospital, tmp_path / "c.h5"), words=["DIAGNOSES_ICD.csv", ";"])
+
+
+def test_prepare_truncated_gzip_is_named(hospital, tmp_path):
+    plain = hospital / "PRESCRIPTIONS.csv"
+    packed = gzip.compress(plain.read_bytes())
+    (hospital / "PRESCRIPTIONS.csv.gz").write_bytes(packed[: len(packed) // 2])
+    plain.unlink()
+    refused(3, *prepare(hospital, tmp_path / "c.h5"), words=["PRESCRIPTIONS.csv.gz"])
+    assert not (tmp_path / "c.h5").exists()
+
+
+def test_prepare_empty_table_is_named(hospital, tmp_path):
+    edit(hospital / "PATIENTS.csv", lambda text: text.splitlines()[0] + "\n")
+    refused(3, *prepare(hospital, tmp_path / "c.h5"), words=["PATIENTS.csv"])
+
+
+def test_prepare_no_patient_left_says_which_step(hospital, tmp_path):
+    error = refused(3, *prepare(hospital, tmp_path / "c.h5", "data.min_visits=50"))
+    assert "no patient" in error.lower() and "50" in error
+
+
+def test_config_unknown_key_shows_line_and_nearest(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("run:\n  seed: 1\ngrpo:\n  group_sise: 8\n")
+    refused(2, "pipeline", "--config", config,
+            words=[f"{config}:4", "grpo.group_sise", "grpo.group_size"])
+
+
+def test_config_value_out_of_range_shows_line_and_range(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("grpo:\n  clip: 7\n  steps: many\n")
+    refused(2, "pipeline", "--config", config,
+            words=[f"{config}:2", "grpo.clip", "7", f"{config}:3", "grpo.steps", "many"])
+
+
+def test_config_unknown_override_is_refused(tmp_path):
+    refused(2, "pipeline", "--config", TINY, f"run.dir={tmp_path}/r", "reward.alfa=1",
+            words=["reward.alfa", "reward.alpha"])
+    assert not (tmp_path / "r").exists()
+
+
+def test_command_unknown_names_the_nearest():
+    refused(2, "pipelin", words=["pipelin", "pipeline"])
+
+
+def test_model_without_weights_is_named(tiny_run, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_run / "list" / "model", model)
+    (model / "model.safetensors").unlink()
+    refused(3, "score", "--model", model, words=["model.safetensors", str(model)])
+
+
+def test_model_of_wrong_shape_is_named(tiny_run, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_run / "list" / "model", model)
+    config = json.loads((model / "config.json").read_text())
+    config["intermediate_size"] += 8
+    (model / "config.json").write_text(json.dumps(config))
+    refused(3, "score", "--model", model, words=["gate_proj", str(config["intermediate_size"])])
+
+
+def test_shard_flipped_byte_is_found(tiny_run, tmp_path):
+    shard = tmp_path / "shard.h5"
+    shutil.copy(next((tiny_run / "grpo" / "rollouts").glob("*.h5")), shard)
+    run("inspect", shard)
+    found = 0
+    # Not every byte of the file carries data; of those spread over its second half, some must.
+    for share in range(50, 100, 5):
+        damaged = bytearray(shard.read_bytes())
+        damaged[len(damaged) * share // 100] ^= 0x40
+        (tmp_path / "damaged.h5").write_bytes(damaged)
+        result = run("inspect", tmp_path / "damaged.h5", check=False)
+        assert result.returncode in (0, 3), result.stderr
+        if result.returncode == 3:
+            assert "damaged.h5" in result.stderr
+            found += 1
+    assert found > 0
+
+
+def test_checkpoint_missing_a_file_is_named(run_copy):
+    folder = run_copy()
+    (folder / ".stages" / "grpo.json").unlink()
+    latest = (folder / "grpo" / "checkpoints" / "LATEST").read_text().strip()
+    victim = next((folder / "grpo" / "checkpoints" / latest).glob("*.safetensors"))
+    victim.unlink()
+    refused(3, "grpo", "--config", TINY, f"run.dir={folder}", words=[victim.name])
+    assert not (folder / ".stages" / "grpo.json").exists()
+
+
+def test_stage_without_its_inputs_names_the_command(tmp_path):
+    refused(3, "grpo", "--config", TINY, f"run.dir={tmp_path}/none", words=["prepare", "flame"])
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(disk)],
+                             check=False, capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_full_disk_is_named_and_leaves_nothing_whole(small_disk):
+    folder = small_disk / "run"
+    error = refused(4, "pipeline", "--config", TINY, f"run.dir={folder}")
+    assert "No space left" in error or "full" in error
+    stages = folder / ".stages"
+    done = {p.stem for p in stages.glob("*.json")} if stages.exists() else set()
+    assert "grpo" not in done
+    for name in done:
+        record = json.loads((stages / f"{name}.json").read_text())
+        for path, entry in record["outputs"].items():
+            assert os.path.getsize(folder / path) == entry["bytes"]
+
+
+def test_corpus_truncated_is_named(tiny_run, tmp_path):
+    content = (tiny_run / "corpus.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
+    refused(3, "inspect", tmp_path / "cut.h5", words=["cut.h5"])

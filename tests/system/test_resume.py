@@ -1,0 +1,55 @@
+"""A training killed at any moment ends, started again, in the same weights bit for bit."""
+
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import FLAME, TINY, run
+
+COMMANDS = {"classifier": ["sft", "classifier"], "list": ["sft", "list"], "grpo": ["grpo"]}
+
+
+def weights(folder, stage):
+    return {p.name: p.read_bytes() for p in sorted((folder / stage / "model").iterdir())}
+
+
+@pytest.mark.parametrize("stage", COMMANDS)
+@pytest.mark.parametrize("kill_seed", [1, 2])
+def test_training_killed_twice_ends_in_the_same_weights(tiny_run, run_copy, stage, kill_seed):
+    folder = run_copy(stage)
+    command = [str(FLAME), *COMMANDS[stage], "--config", str(TINY), f"run.dir={folder}"]
+    moments = random.Random(f"{stage} {kill_seed}")
+    for _ in range(2):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        checkpoints = folder / stage / "checkpoints"
+        deadline = time.monotonic() + 60
+        seen = {p.name for p in checkpoints.glob("step-*")} if checkpoints.exists() else set()
+        # Once something new was saved, at a moment of chance.
+        while process.poll() is None and time.monotonic() < deadline:
+            if {p.name for p in checkpoints.glob("step-*")} - seen:
+                break
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+    run(*COMMANDS[stage], "--config", TINY, f"run.dir={folder}")
+    assert weights(folder, stage) == weights(tiny_run, stage)
+
+
+def test_training_stop_signal_saves_and_exits_75(tiny_run, run_copy):
+    folder = run_copy("grpo")
+    process = subprocess.Popen(
+        [str(FLAME), "grpo", "--config", str(TINY), f"run.dir={folder}"],
+        stderr=subprocess.PIPE, text=True)
+    rollouts = folder / "grpo" / "rollouts"
+    while not list(rollouts.glob("step-000000-*")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert (folder / "grpo" / "checkpoints" / "LATEST").exists()
+    run("grpo", "--config", TINY, f"run.dir={folder}")
+    assert weights(folder, "grpo") == weights(tiny_run, "grpo")
