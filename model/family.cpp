@@ -34,13 +34,16 @@ class Packer {
  public:
   void Add(const Family& family) {
     FamilyLayout layout;
-    layout.trunk = AddSegment(family.trunk, 0);
+    layout.trunk = AddSegment(family.trunk, static_cast<int64_t>(family.trunk.size()), 0);
     const int64_t trunk_last = layout.trunk.begin + layout.trunk.size - 1;
     for (const Branch& branch : family.branches) {
-      const Span span = AddSegment(branch.tokens, layout.trunk.size);
+      const auto size = static_cast<int64_t>(branch.tokens.size());
+      // Nothing is asked of the state behind an asked-for last token.
+      const Span span = AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size,
+                                   layout.trunk.size);
       layout.branches.push_back(span);
       offsets_.push_back(static_cast<int64_t>(targets_.size()));
-      for (int64_t i = branch.loss_from; i < span.size; ++i) {
+      for (int64_t i = branch.loss_from; i < size; ++i) {
         sources_.push_back(i == 0 ? trunk_last : span.begin + i - 1);
         targets_.push_back(branch.tokens[i]);
       }
@@ -55,9 +58,10 @@ class Packer {
   }
 
  private:
-  Span AddSegment(const std::vector<int32_t>& tokens, int64_t first_position) {
-    const Span span{static_cast<int64_t>(tokens_.size()), static_cast<int64_t>(tokens.size())};
-    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  // The first `size` of the tokens.
+  Span AddSegment(const std::vector<int32_t>& tokens, int64_t size, int64_t first_position) {
+    const Span span{static_cast<int64_t>(tokens_.size()), size};
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.begin() + size);
     for (int64_t i = 0; i < span.size; ++i) positions_.push_back(first_position + i);
     return span;
   }

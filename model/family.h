@@ -35,7 +35,9 @@ struct FamilyLayout {
   std::vector<Span> branches;  // in packed order right behind the trunk
 };
 
-// Packed order: trunk 0, its branches, trunk 1, its branches, ... T tokens in all.
+// Packed order: trunk 0, its branches, trunk 1, its branches, ... T tokens in all. The last token of
+// a branch is left out if its log-probability is asked for: nothing follows it, so only its id
+// matters. A branch's span may thus be empty.
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: 0.. in a trunk; a branch goes on from its trunk's length
