@@ -31,10 +31,13 @@ struct EntityTokens {
   int32_t count[kNumEntityKinds] = {0, 0, 0};
 };
 
+class PromptTexts;
+
 class PromptBuilder {
  public:
   // Keeps references to `corpus` and `tokenizer`. Throws DataError on a template without a needed
   // placeholder, an unknown placeholder, or answers whose first tokens are equal.
+  // Slots, where there are any, must be tokens of `tokenizer`, one for every code of the corpus.
   PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
                 const Tokenizer& tokenizer, const EntityTokens& entities);
 
@@ -54,13 +57,13 @@ class PromptBuilder {
                                               const Corpus& corpus);
 
  private:
-  struct Templates;
-  std::vector<int32_t> Render(const std::string& text) const;
+  void CheckEntities(const EntityTokens& entities) const;
+  std::vector<int32_t> Trunk(const std::string& text) const;
+
   const Corpus& corpus_;
   const Tokenizer& tokenizer_;
-  EntityTokens entities_;
-  std::shared_ptr<const Templates> templates_;
-  std::vector<std::vector<int32_t>> candidate_branches_, names_;
+  std::shared_ptr<const PromptTexts> texts_;
+  std::vector<std::vector<int32_t>> candidate_branches_;
   int32_t yes_id_ = -1, no_id_ = -1, end_id_ = -1;
 };
 
