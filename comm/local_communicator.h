@@ -1,0 +1,20 @@
+// The backend within one process: one rank alone, or the threads of a test.
+#ifndef FLAME_COMM_LOCAL_COMMUNICATOR_H_
+#define FLAME_COMM_LOCAL_COMMUNICATOR_H_
+
+#include <memory>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace flame {
+
+std::unique_ptr<Communicator> MakeLocalCommunicator();
+
+// One communicator for each of `size` threads, in order of rank.
+std::vector<std::unique_ptr<Communicator>> MakeLocalGroup(
+    int size, Communicator::Milliseconds timeout = std::chrono::minutes(10));
+
+}  // namespace flame
+
+#endif  // FLAME_COMM_LOCAL_COMMUNICATOR_H_

@@ -1,0 +1,200 @@
+#include "comm/mpi_communicator.h"
+
+#include <mpi.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "comm/transport_communicator.h"
+
+namespace flame {
+namespace {
+
+// MPI counts bytes in an int.
+constexpr size_t kMaxBytesARequest = size_t{1} << 30;
+
+void Check(int status, const char* call) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = "";
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  throw MachineError(call, " failed: ", std::string(text, length));
+}
+
+class MpiTransfer : public Transfer {
+ public:
+  // `start(offset, count, request)` starts one part.
+  template <class StartPart>
+  MpiTransfer(size_t num_bytes, StartPart start) {
+    size_t offset = 0;
+    do {
+      const size_t count = std::min(num_bytes - offset, kMaxBytesARequest);
+      requests_.push_back(MPI_REQUEST_NULL);
+      start(offset, static_cast<int>(count), &requests_.back());
+      offset += count;
+    } while (offset < num_bytes);
+  }
+
+  bool Done() override {
+    int done = 0;
+    Check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done,
+                      MPI_STATUSES_IGNORE),
+          "a transfer by MPI (MPI_Testall)");
+    return done != 0;
+  }
+
+ private:
+  std::vector<MPI_Request> requests_;
+};
+
+class MpiTransport : public Transport {
+ public:
+  // Takes the two communicators, of the same ranks, over.
+  MpiTransport(MPI_Comm collectives, MPI_Comm messages, std::string name,
+               std::vector<int> world_ranks)
+      : comms_{collectives, messages}, name_(std::move(name)), world_ranks_(std::move(world_ranks)) {
+    for (MPI_Comm comm : comms_) {
+      Check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    }
+    Check(MPI_Comm_rank(collectives, &rank_), "MPI_Comm_rank");
+  }
+
+  ~MpiTransport() override {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (finalized || std::uncaught_exceptions() > 0) return;
+    for (MPI_Comm& comm : comms_) MPI_Comm_free(&comm);
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(world_ranks_.size()); }
+  std::string name() const override { return name_; }
+  int WorldRank(int rank) const override { return world_ranks_[rank]; }
+
+  std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag, const void* data,
+                                 size_t num_bytes) override {
+    return std::make_unique<MpiTransfer>(
+        num_bytes, [&](size_t offset, int count, MPI_Request* request) {
+          Check(MPI_Isend(static_cast<const char*>(data) + offset, count, MPI_BYTE, destination,
+                          tag, comms_[channel], request),
+                "MPI_Isend");
+        });
+  }
+
+  std::unique_ptr<Transfer> Receive(Channel channel, int source, int tag, void* data,
+                                    size_t capacity) override {
+    return std::make_unique<MpiTransfer>(
+        capacity, [&](size_t offset, int count, MPI_Request* request) {
+          Check(MPI_Irecv(static_cast<char*>(data) + offset, count, MPI_BYTE, source, tag,
+                          comms_[channel], request),
+                "MPI_Irecv");
+        });
+  }
+
+  bool TryTake(int source, int tag, int* from, std::string* bytes) override {
+    int found = 0, count = 0;
+    MPI_Message message;
+    MPI_Status status;
+    Check(MPI_Improbe(source < 0 ? MPI_ANY_SOURCE : source, tag, comms_[kMessages], &found,
+                      &message, &status),
+          "MPI_Improbe");
+    if (!found) return false;
+    Check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+    bytes->resize(count);
+    Check(MPI_Mrecv(bytes->data(), count, MPI_BYTE, &message, &status), "MPI_Mrecv");
+    *from = status.MPI_SOURCE;
+    return true;
+  }
+
+  // Spins while an answer may be near, then leaves the core to others.
+  void Pause(Clock::duration waited) override {
+    using namespace std::chrono_literals;
+    if (waited < 200us) {
+      sched_yield();
+    } else {
+      std::this_thread::sleep_for(waited < 10ms ? 20us : waited < 1s ? 200us : 1000us);
+    }
+  }
+
+  std::unique_ptr<Transport> Split(int index, int color, const std::vector<int>& members) override {
+    MPI_Comm collectives, messages;
+    Check(MPI_Comm_split(comms_[kCollectives], members[0], rank_, &collectives), "MPI_Comm_split");
+    Check(MPI_Comm_dup(collectives, &messages), "MPI_Comm_dup");
+    std::vector<int> world_ranks;
+    for (int member : members) world_ranks.push_back(world_ranks_[member]);
+    return std::make_unique<MpiTransport>(collectives, messages, StrCat(name_, "/", color),
+                                          std::move(world_ranks));
+  }
+
+ private:
+  MPI_Comm comms_[2];
+  std::string name_;
+  std::vector<int> world_ranks_;
+  int rank_ = 0;
+};
+
+// Runs `call`, which waits inside MPI, under the watchdog.
+template <class Call>
+void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
+  const auto recorder = FlightRecorder::Make("mpi session");
+  const WatchedWait watched(recorder, recorder->Start(what, 1, 0), timeout);
+  call();
+}
+
+}  // namespace
+
+bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
+
+MpiSession::MpiSession(Communicator::Milliseconds timeout)
+    : timeout_(timeout), engine_(std::make_shared<Engine>()) {
+  int provided = MPI_THREAD_SINGLE, rank = 0, size = 1;
+  // The engine uses MPI from one thread at a time; the watchdog may abort from another.
+  Watched("start of MPI", timeout, [&] {
+    Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  });
+  if (provided < MPI_THREAD_SERIALIZED) {
+    throw MachineError("MPI must allow calls from several threads (MPI_THREAD_SERIALIZED), this "
+                       "library gives level ", provided);
+  }
+  Check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  Check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
+  SetFlightRank(rank, size);
+}
+
+MpiSession::~MpiSession() {
+  if (std::uncaught_exceptions() > 0) return;
+  const auto end = std::chrono::steady_clock::now() + timeout_;
+  while (!engine_->Idle()) {
+    if (std::chrono::steady_clock::now() > end) {
+      AbortJob(static_cast<int>(ExitStatus::kMachine),
+               "a message or collective was never taken by its peer until the end of the job");
+    }
+    std::this_thread::sleep_for(Communicator::Milliseconds(1));
+  }
+  engine_.reset();
+  Watched("end of MPI", timeout_, [] { MPI_Finalize(); });
+}
+
+std::unique_ptr<Communicator> MpiSession::World() {
+  MPI_Comm collectives = MPI_COMM_NULL, messages = MPI_COMM_NULL;
+  Watched("making of a communicator", timeout_, [&] {
+    std::lock_guard lock(engine_->mutex());
+    Check(MPI_Comm_dup(MPI_COMM_WORLD, &collectives), "MPI_Comm_dup");
+    Check(MPI_Comm_dup(MPI_COMM_WORLD, &messages), "MPI_Comm_dup");
+  });
+  int size = 1;
+  Check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
+  std::vector<int> world_ranks(size);
+  for (int r = 0; r < size; ++r) world_ranks[r] = r;
+  return std::make_unique<TransportCommunicator>(
+      std::make_shared<MpiTransport>(collectives, messages, "mpi world", std::move(world_ranks)),
+      engine_, timeout_);
+}
+
+}  // namespace flame

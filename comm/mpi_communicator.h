@@ -1,0 +1,36 @@
+// The MPI backend: one process a rank, CPU tensors.
+#ifndef FLAME_COMM_MPI_COMMUNICATOR_H_
+#define FLAME_COMM_MPI_COMMUNICATOR_H_
+
+#include <memory>
+
+#include "comm/communicator.h"
+
+namespace flame {
+
+class Engine;
+
+// True under mpirun or srun, so that a program started by hand never initialises MPI.
+bool LaunchedByMpi();
+
+// MPI from construction to destruction; one a process. Communicators must die before it. Left by an
+// exception it does not finalise, which would wait for the other ranks: AbortJob() ends them.
+class MpiSession {
+ public:
+  // `timeout`: what any one operation may wait, also that of finalising.
+  explicit MpiSession(Communicator::Milliseconds timeout);
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  // All ranks of the job; collective. Used by one thread at a time.
+  std::unique_ptr<Communicator> World();
+
+ private:
+  Communicator::Milliseconds timeout_;
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_COMM_MPI_COMMUNICATOR_H_

@@ -1,0 +1,66 @@
+#include "comm/reduce.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+constexpr int64_t kBlock = 1024;  // elements; a block stays in the first-level cache
+
+template <class T>
+struct Sum {
+  T operator()(T a, T b) const { return static_cast<T>(a + b); }
+};
+template <class T>
+struct Max {
+  T operator()(T a, T b) const { return a >= b || a != a ? a : b; }
+};
+template <class T>
+struct Min {
+  T operator()(T a, T b) const { return a <= b || a != a ? a : b; }
+};
+
+template <class T, class Op>
+void Reduce(const std::vector<const void*>& parts, int64_t num_elements, T* out, Op op) {
+  alignas(64) std::array<T, kBlock> total;
+  for (int64_t start = 0; start < num_elements; start += kBlock) {
+    const int64_t count = std::min(kBlock, num_elements - start);
+    std::memcpy(total.data(), static_cast<const T*>(parts[0]) + start, count * sizeof(T));
+    for (size_t part = 1; part < parts.size(); ++part) {
+      const T* from = static_cast<const T*>(parts[part]) + start;
+      for (int64_t i = 0; i < count; ++i) total[i] = op(total[i], from[i]);
+    }
+    std::memcpy(out + start, total.data(), count * sizeof(T));
+  }
+}
+
+template <class T>
+void ReduceAs(ReduceOp op, const std::vector<const void*>& parts, int64_t num_elements,
+              void* out) {
+  T* to = static_cast<T*>(out);
+  if (op == ReduceOp::kSum) return Reduce(parts, num_elements, to, Sum<T>());
+  if (op == ReduceOp::kMax) return Reduce(parts, num_elements, to, Max<T>());
+  Reduce(parts, num_elements, to, Min<T>());
+}
+
+}  // namespace
+
+void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const void*>& parts,
+                   int64_t num_elements, void* out) {
+  switch (dtype) {
+    case at::kFloat: return ReduceAs<float>(op, parts, num_elements, out);
+    case at::kDouble: return ReduceAs<double>(op, parts, num_elements, out);
+    case at::kInt: return ReduceAs<int32_t>(op, parts, num_elements, out);
+    case at::kLong: return ReduceAs<int64_t>(op, parts, num_elements, out);
+    case at::kByte: return ReduceAs<uint8_t>(op, parts, num_elements, out);
+    default:
+      throw MachineError("a reduction takes float32, float64, int32, int64 or uint8, not ",
+                         at::toString(dtype));
+  }
+}
+
+}  // namespace flame

@@ -1,0 +1,125 @@
+#include "comm/watchdog.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr auto kLookEvery = milliseconds(100);
+// How long MPI_Abort may take before this process ends without it.
+constexpr auto kAbortTime = std::chrono::seconds(5);
+
+struct Watched {
+  std::shared_ptr<FlightRecorder> recorder;
+  uint64_t key = 0;
+  milliseconds timeout{0};
+  Clock::time_point deadline, end;
+  bool recorded = false;
+};
+
+class Watchdog {
+ public:
+  // Never destroyed: its thread ends with the process.
+  static Watchdog& The() {
+    static Watchdog* watchdog = new Watchdog;
+    return *watchdog;
+  }
+
+  uint64_t Add(Watched watched) {
+    std::lock_guard lock(mutex_);
+    watched_.emplace(++last_id_, std::move(watched));
+    return last_id_;
+  }
+
+  void Remove(uint64_t id) {
+    std::lock_guard lock(mutex_);
+    watched_.erase(id);
+  }
+
+ private:
+  Watchdog() {
+    std::thread([this] { Look(); }).detach();
+  }
+
+  void Look() {
+    for (;;) {
+      std::this_thread::sleep_for(kLookEvery);
+      bool record = false;
+      Watched stuck;
+      {
+        std::lock_guard lock(mutex_);
+        const auto now = Clock::now();
+        for (auto& [id, watched] : watched_) {
+          if (now < watched.deadline) continue;
+          record |= !std::exchange(watched.recorded, true);
+          if (now >= watched.end) stuck = watched;
+        }
+      }
+      if (record) WriteFlightRecord();
+      if (stuck.recorder) End(stuck);
+    }
+  }
+
+  [[noreturn]] static void End(const Watched& stuck) {
+    const FlightEntry entry = stuck.recorder->Entry(stuck.key);
+    AbortJob(static_cast<int>(ExitStatus::kMachine),
+             StrCat(entry.operation, " #", entry.sequence, " on '", stuck.recorder->communicator(),
+                    "' was not answered within ", stuck.timeout.count() / 1000.0, " s by ",
+                    RankList(entry.waits_for),
+                    " and does not return; the watchdog ends the job"));
+  }
+
+  std::mutex mutex_;
+  std::map<uint64_t, Watched> watched_;
+  uint64_t last_id_ = 0;
+};
+
+}  // namespace
+
+WatchedWait::WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
+                         milliseconds timeout) {
+  const auto grace = std::clamp(timeout / 10, milliseconds(500), milliseconds(10000));
+  const auto deadline = Clock::now() + timeout;
+  id_ = Watchdog::The().Add(
+      {std::move(recorder), key, timeout, deadline, deadline + grace, false});
+}
+
+WatchedWait::~WatchedWait() { Watchdog::The().Remove(id_); }
+
+void AbortJob(int status, const std::string& why) {
+  const std::string line = StrCat("flame: ", FlightRankPrefix(), why, "\n");
+  std::fflush(nullptr);
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(status);
+  int initialized = 0, finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  if (initialized && !finalized) {
+    std::thread([status] {
+      std::this_thread::sleep_for(kAbortTime);
+      _exit(status);
+    }).detach();
+    MPI_Abort(MPI_COMM_WORLD, status);
+  }
+  _exit(status);
+}
+
+std::string RankList(const std::vector<int>& ranks) {
+  if (ranks.empty()) return "an unknown rank";
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t i = 0; i < ranks.size(); ++i) text += StrCat(i > 0 ? ", " : "", ranks[i]);
+  return text;
+}
+
+}  // namespace flame

@@ -1,0 +1,84 @@
+// The flight recorder, the thread that ends a stuck job, and the end of a job by one rank.
+#ifndef FLAME_COMM_WATCHDOG_H_
+#define FLAME_COMM_WATCHDOG_H_
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+// One started operation of a communicator. Times are seconds since the program started.
+struct FlightEntry {
+  uint64_t sequence = 0;       // counts the collectives, or the messages, of the communicator
+  std::string operation;       // "all-reduce", "receive tag 7"
+  uint64_t num_bytes = 0;
+  double started = 0;
+  double finished = -1;        // -1: not yet
+  std::vector<int> waits_for;  // ranks of the job that had not answered when last looked at
+};
+
+// The last 64 operations of one communicator. Safe from any thread.
+class FlightRecorder {
+ public:
+  static constexpr uint64_t kCapacity = 64;
+  static constexpr uint64_t kNoKey = ~uint64_t{0};  // for what is not recorded
+  explicit FlightRecorder(std::string communicator);
+  // Registered for flight records until it dies.
+  static std::shared_ptr<FlightRecorder> Make(const std::string& communicator);
+
+  // Returns the key of the entry for the calls below, which do nothing once it is overwritten.
+  uint64_t Start(std::string operation, uint64_t sequence, uint64_t num_bytes);
+  void Finish(uint64_t key);
+  void SetWaitsFor(uint64_t key, std::vector<int> ranks);
+
+  const std::string& communicator() const { return communicator_; }
+  std::vector<FlightEntry> Entries() const;  // oldest first
+  FlightEntry Entry(uint64_t key) const;
+
+ private:
+  const std::string communicator_;
+  mutable std::mutex mutex_;
+  std::array<FlightEntry, kCapacity> ring_;
+  uint64_t next_ = 0;
+};
+
+// Where flight-rank-N.json goes (empty, the default: nowhere) and who this process is.
+void SetFlightFolder(const std::filesystem::path& folder);
+void SetFlightRank(int rank, int world_size);
+std::string FlightRankPrefix();  // "rank 2: ", or "" when there is one rank
+// Writes the record of every live communicator:
+//   {"rank", "world_size", "communicators": [{"name", "operations": [{"sequence", "operation",
+//    "bytes", "started", "finished" (null: not yet), "waits_for": [ranks]}]}]}
+// A disk that fails is logged: the failure being recorded matters more.
+void WriteFlightRecord();
+
+// While it lives, this thread waits for an operation that must end by itself within `timeout`. Past
+// that the watchdog thread writes the flight record; past a tenth of it more (0.5 to 10 s) the
+// waiting thread is stuck in a library, and the watchdog ends the job with status 4.
+class WatchedWait {
+ public:
+  WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
+              std::chrono::milliseconds timeout);
+  ~WatchedWait();
+  WatchedWait(const WatchedWait&) = delete;
+  WatchedWait& operator=(const WatchedWait&) = delete;
+
+ private:
+  uint64_t id_;
+};
+
+// Ends this process and, under MPI, the whole job with `status`, after one line on stderr.
+[[noreturn]] void AbortJob(int status, const std::string& why);
+
+// "rank 2" or "ranks 2, 3".
+std::string RankList(const std::vector<int>& ranks);
+
+}  // namespace flame
+
+#endif  // FLAME_COMM_WATCHDOG_H_
