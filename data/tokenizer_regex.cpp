@@ -8,31 +8,99 @@
 namespace flame {
 namespace {
 
-// Oniguruma's \s is the property White_Space; PCRE2's has U+180E too. Its {n,m}+ repeats a greedy
-// quantifier, PCRE2's is possessive.
-std::string TranslatePattern(std::string_view pattern, const std::string& where) {
-  std::string out;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    if (pattern[i] == '}' && next == '+') {
-      throw DataError(where, ": '{n,m}+' in pattern '", pattern, "' is not supported");
-    }
-    if (pattern[i] != '\\') {
-      out += pattern[i];
-      continue;
-    }
-    ++i;
-    if (next == 's' || next == 'S') {
-      out += next == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
-    } else if (isalnum(static_cast<unsigned char>(next)) &&
-               std::string_view("pPdDrntx").find(next) == std::string_view::npos) {
-      throw DataError(where, ": '\\", next, "' in pattern '", pattern, "' is not supported");
-    } else {
-      out.append({'\\', next});
-    }
-  }
-  return out;
+// tokenizers 0.23 (Oniguruma) knows Unicode 16, Debian's PCRE2 14: letters and numbers between.
+constexpr std::string_view kNewerLetters =
+    R"(\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3})"
+    R"(\x{10D4A}-\x{10D65}\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{1123F}-\x{11240})"
+    R"(\x{11380}-\x{11389}\x{1138B}\x{1138E}\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3})"
+    R"(\x{11BC0}-\x{11BE0}\x{11F02}\x{11F04}-\x{11F10}\x{11F12}-\x{11F33}\x{1342F})"
+    R"(\x{13441}-\x{13446}\x{13460}-\x{143FA}\x{16100}-\x{1611D}\x{16D40}-\x{16D6C})"
+    R"(\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D}\x{1E4D0}-\x{1E4EB})"
+    R"(\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
+constexpr std::string_view kNewerNumbers =
+    R"(\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59})"
+    R"(\x{16130}-\x{16139}\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3})"
+    R"(\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
+
+// General categories mean the same in both; scripts and other properties do not.
+bool IsGeneralCategory(std::string_view name) {
+  constexpr std::string_view kMajor = "LMNPSZC";
+  return (name.size() == 1 || (name.size() == 2 && islower(name[1]))) &&
+         kMajor.find(name[0]) != std::string_view::npos;
 }
+
+// A pattern as PCRE2 reads what Oniguruma reads. Oniguruma's \s is the property White_Space; PCRE2's
+// has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is possessive.
+class PatternTranslator {
+ public:
+  PatternTranslator(std::string_view pattern, const std::string& where)
+      : pattern_(pattern), where_(where) {}
+
+  std::string Run() {
+    while (at_ < pattern_.size()) {
+      const char c = pattern_[at_];
+      if (c == '\\') {
+        Escape();
+        continue;
+      }
+      if (c == '[') in_class_ = true;
+      if (c == ']') in_class_ = false;
+      if (c == '}' && !in_class_ && pattern_.substr(at_ + 1).starts_with('+')) Refuse("{n,m}+");
+      out_ += c;
+      ++at_;
+    }
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void Refuse(std::string_view part) const {
+    throw DataError(where_, ": '", part, "' in pattern '", pattern_, "' is not supported");
+  }
+
+  void Escape() {
+    const std::string_view escape = pattern_.substr(at_, 2);
+    const char c = escape.size() == 2 ? escape[1] : '\0';
+    if (c == 'p' || c == 'P') return Property();
+    if (c == 's' || c == 'S') {
+      out_ += c == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
+    } else if (!isalnum(static_cast<unsigned char>(c)) || c == 'r' || c == 'n' || c == 't') {
+      out_ += escape;
+    } else {
+      Refuse(escape);
+    }
+    at_ += 2;
+  }
+
+  void Property() {
+    const size_t end = pattern_.find('}', at_);
+    if (end == std::string_view::npos) Refuse(pattern_.substr(at_));
+    const std::string_view property = pattern_.substr(at_, end + 1 - at_);
+    if (!property.substr(2).starts_with('{') ||
+        !IsGeneralCategory(property.substr(3, property.size() - 4))) {
+      Refuse(property);
+    }
+    const char kind = property.size() == 5 ? property[3] : '\0';
+    const bool complement = property[1] == 'P';
+    const std::string_view newer =
+        kind == 'L' ? kNewerLetters : kind == 'N' ? kNewerNumbers : std::string_view();
+    if (newer.empty()) {
+      out_ += property;
+    } else if (!in_class_) {
+      out_.append(complement ? "[^\\p{" : "[\\p{").append({kind, '}'}).append(newer).append("]");
+    } else if (!complement) {
+      out_.append(property).append(newer);
+    } else {
+      Refuse(property);
+    }
+    at_ = end + 1;
+  }
+
+  std::string_view pattern_;
+  const std::string& where_;
+  std::string out_;
+  size_t at_ = 0;
+  bool in_class_ = false;
+};
 
 struct MatchData {
   explicit MatchData(const pcre2_code* code)
@@ -44,7 +112,7 @@ struct MatchData {
 }  // namespace
 
 SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
-  const std::string text = TranslatePattern(pattern, where);
+  const std::string text = PatternTranslator(pattern, where).Run();
   int error = 0;
   size_t offset = 0;
   pcre2_code* code =
