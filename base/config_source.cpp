@@ -17,9 +17,9 @@ std::string Shown(const YAML::Node& value) {
   if (value.IsNull()) return "empty";
   if (value.IsMap()) return "a map";
   if (value.IsScalar()) return value.Scalar().empty() ? "''" : value.Scalar();
-  YAML::Emitter out;
-  out << YAML::Flow << value;
-  return out.c_str();
+  std::string items;
+  for (const YAML::Node& item : value) items += (items.empty() ? "" : ", ") + Shown(item);
+  return "[" + items + "]";
 }
 
 ConfigValue ToValue(std::string place, std::string name, const YAML::Node& node) {

@@ -161,7 +161,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file_path)
                     limit, " are possible");
   }
   std::map<std::string, Entry> entries;
-  for (const auto& [name, fields] : ParseHeader(path, {bytes + 8, header_bytes}).items()) {
+  const Json header = ParseHeader(path, {bytes + 8, header_bytes});
+  for (const auto& [name, fields] : header.items()) {
     if (name != "__metadata__") {
       entries.emplace(name, ParseEntry(path + ": tensor '" + name + "'", fields));
       continue;

@@ -1,0 +1,85 @@
+#include "base/log.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <regex>
+
+#include "base/atomic_file.h"
+#include "base/progress.h"
+#include "tests/base/temporary_folder.h"
+
+namespace flame {
+namespace {
+
+// Runs `action` in a child process whose stderr goes to a file, and returns that text.
+template <class Action>
+std::string StderrOf(const TemporaryFolder& folder, Action action) {
+  const std::string path = (folder / "stderr").string();
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!freopen(path.c_str(), "w", stderr)) _exit(1);
+    action();
+    std::fflush(stderr);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  return ReadWholeFile(path);
+}
+
+TEST(Log, RankAndLevel_ShownAndLowerLevelsDropped) {
+  const TemporaryFolder folder;
+  const std::string text = StderrOf(folder, [] {
+    InitLogging(LogLevel::kInfo, 3);
+    LogLine(LogLevel::kDebug, "unseen");
+    LogInfo("loss ", 0.5);
+    LogError("disk full");
+  });
+  EXPECT_EQ(text, "[info rank 3] loss 0.5\n[error rank 3] disk full\n");
+}
+
+TEST(Log, NeverInitialised_StillWritesPlainLines) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(StderrOf(folder, [] { LogWarning("early"); }), "[warning] early\n");
+}
+
+TEST(LogToFile, ExistingFile_AppendsWithTime) {
+  const TemporaryFolder folder;
+  WriteFileAtomically(folder / "run.log", "earlier\n");
+  StderrOf(folder, [&] {
+    InitLogging(LogLevel::kWarning, -1);
+    LogToFile((folder / "run.log").string());
+    LogInfo("unseen");
+    LogWarning("slow disk");
+  });
+  const std::regex expected(
+      "earlier\n\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d \\[warning\\] slow disk\n");
+  const std::string text = ReadWholeFile(folder / "run.log");
+  EXPECT_TRUE(std::regex_match(text, expected)) << text;
+}
+
+TEST(LogToFile, FolderAbsent_MachineErrorNamesIt) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(LogToFile((folder / "absent/run.log").string()), MachineError);
+}
+
+TEST(Progress, NoTerminal_PlainLineAtTheEnd) {
+  const TemporaryFolder folder;
+  const std::string text = StderrOf(folder, [] {
+    Progress progress("sft", 4, "batch", 1);
+    progress.Add(3, "loss 0.42");
+  });
+  const std::regex expected("\\[info\\] sft: 4/4 batch, .* batch/s, took 0 s, loss 0.42\n");
+  EXPECT_TRUE(std::regex_match(text, expected)) << text;
+}
+
+TEST(HumanDuration, EachScale_TwoUnits) {
+  EXPECT_EQ(HumanDuration(0.4), "0 s");
+  EXPECT_EQ(HumanDuration(59.6), "1 min 0 s");
+  EXPECT_EQ(HumanDuration(200), "3 min 20 s");
+  EXPECT_EQ(HumanDuration(3840), "1 h 04 min");
+}
+
+}  // namespace
+}  // namespace flame
