@@ -99,7 +99,8 @@ WatchedWait::WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
 WatchedWait::~WatchedWait() { Watchdog::The().Remove(id_); }
 
 void AbortJob(int status, const std::string& why) {
-  const std::string line = StrCat("flame: ", FlightRankPrefix(), why, "\n");
+  const std::string prefix = FlightRankPrefix();
+  const std::string line = StrCat("flame: ", why.starts_with(prefix) ? "" : prefix, why, "\n");
   std::fflush(nullptr);
   if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(status);
   int initialized = 0, finalized = 0;

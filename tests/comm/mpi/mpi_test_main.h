@@ -1,0 +1,15 @@
+// The main of MPI test programs. Run as `mpirun -np N PROGRAM --ranks=N`: fails where the number of
+// ranks is another, no test ran, or a test failed on any rank. Rank 0 prints; others print failures.
+#ifndef FLAME_TESTS_COMM_MPI_MPI_TEST_MAIN_H_
+#define FLAME_TESTS_COMM_MPI_MPI_TEST_MAIN_H_
+
+#include "comm/communicator.h"
+
+namespace flame {
+
+// All ranks of this test program.
+Communicator& TestWorld();
+
+}  // namespace flame
+
+#endif  // FLAME_TESTS_COMM_MPI_MPI_TEST_MAIN_H_
