@@ -1,0 +1,226 @@
+#include "trainer/sft.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <stdexcept>
+#include <thread>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/signals.h"
+#include "comm/local_communicator.h"
+#include "tests/trainer/toy.h"
+
+namespace flame {
+namespace {
+
+// Copy task: the trunk ends with a token, every branch begins with its own and must then repeat the
+// trunk's.
+Family CopyExample(int64_t example) {
+  RandomStream random(1, static_cast<uint32_t>(example));
+  const auto draw = [&random] { return static_cast<int32_t>(2 + random.Below(14)); };
+  Family family;
+  family.trunk = {1, draw(), draw()};
+  for (int64_t b = 0; b <= example % 3; ++b) {
+    family.branches.push_back({{family.trunk.back(), 0}, static_cast<int32_t>(b % 2)});
+  }
+  return family;
+}
+
+SftJob CopyJob(Policy* policy, const std::filesystem::path& folder) {
+  SftJob job;
+  job.label = "copy";
+  job.policy = policy;
+  job.trainable = "full";
+  job.num_examples = 21;
+  job.family = CopyExample;
+  job.options.batch = 8;  // the third step of an epoch has 5 examples
+  job.options.epochs = 3;
+  job.options.optimizer.learning_rate = 1e-3;
+  job.options.optimizer.warmup = 2;
+  job.options.checkpoint_every = 2;
+  job.seed = 11;
+  job.folder = folder;
+  job.config_sha256 = "digest";
+  return job;
+}
+
+TEST(RunSft, CopyTask_IsLearned) {
+  Policy policy = ToyPolicy(at::kFloat);
+  SftJob job = CopyJob(&policy, FreshFolder());
+  job.num_examples = 64;
+  job.options.epochs = 20;
+  job.options.optimizer.learning_rate = 1e-2;
+  const SftReport report = RunSft(job);
+  EXPECT_EQ(report.steps, 160);
+  EXPECT_GT(report.first_loss, 1.5);
+  EXPECT_LT(report.last_loss, 0.1);
+}
+
+TEST(RunSft, Metrics_HaveOneRowAStep) {
+  Policy policy = ToyPolicy(at::kFloat);
+  const auto folder = FreshFolder();
+  const SftReport report = RunSft(CopyJob(&policy, folder));
+  const auto rows = MetricsRows(folder);
+  ASSERT_EQ(rows.size(), 9u);
+  EXPECT_EQ(report.steps, 9);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i].at("step"), i + 1);
+    for (const char* key : {"loss", "grad_norm", "learning_rate", "tokens_trained", "seconds",
+                            "tokens_per_second"}) {
+      EXPECT_TRUE(rows[i].contains(key)) << key;
+    }
+  }
+  EXPECT_NEAR(rows[0].at("learning_rate"), 0.5e-3, 1e-12);
+  EXPECT_EQ(report.first_loss, rows[0].at("loss").get<double>());
+}
+
+TEST(RunSft, EveryEpoch_SeesEveryExampleOnce) {
+  Policy policy = ToyPolicy(at::kFloat);
+  SftJob job = CopyJob(&policy, FreshFolder());
+  std::vector<int64_t> seen;
+  job.family = [&seen](int64_t example) {
+    seen.push_back(example);
+    return CopyExample(example);
+  };
+  RunSft(job);
+  ASSERT_EQ(seen.size(), 63u);
+  std::vector<int64_t> first(seen.begin(), seen.begin() + 21);
+  std::vector<int64_t> second(seen.begin() + 21, seen.begin() + 42);
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  for (int64_t i = 0; i < 21; ++i) EXPECT_EQ(first[i], i);
+  EXPECT_EQ(first, second);
+}
+
+TEST(RunSft, TokenBudget_DoesNotChangeTheResult) {
+  Policy whole = ToyPolicy(at::kDouble), cut = ToyPolicy(at::kDouble);
+  SftJob job = CopyJob(&whole, FreshFolder("whole"));
+  const SftReport expected = RunSft(job);
+  job = CopyJob(&cut, FreshFolder("cut"));
+  job.options.token_budget = 5;  // one branch at a time
+  const SftReport report = RunSft(job);
+  EXPECT_NEAR(report.last_loss, expected.last_loss, 1e-10);
+  EXPECT_LT(MaxDifference(whole, cut), 1e-10);
+}
+
+TEST(RunSft, TwoLearners_EqualOne) {
+  Policy alone = ToyPolicy(at::kDouble);
+  const SftReport expected = RunSft(CopyJob(&alone, FreshFolder("alone")));
+  const auto folder = FreshFolder("pair");
+  std::vector<Policy> policies;
+  for (int rank = 0; rank < 2; ++rank) policies.push_back(ToyPolicy(at::kDouble));
+  auto group = MakeLocalGroup(2);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      SftJob job = CopyJob(&policies[rank], folder);
+      job.learners = group[rank].get();
+      const SftReport report = RunSft(job);
+      EXPECT_NEAR(report.last_loss, expected.last_loss, 1e-10);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LT(MaxDifference(alone, policies[0]), 1e-10);
+  EXPECT_EQ(MaxDifference(policies[0], policies[1]), 0);
+  EXPECT_EQ(MetricsRows(folder).size(), 9u);
+}
+
+SftJob AdapterJob(Policy* policy, const std::filesystem::path& folder) {
+  SftJob job = CopyJob(policy, folder);
+  job.trainable = "lora";
+  return job;
+}
+
+TEST(RunSft, KilledAndResumed_EqualsUninterruptedBitForBit) {
+  Policy whole = ToyPolicyWithAdapters(at::kFloat, /*dropout=*/0.2);
+  const auto whole_folder = FreshFolder("whole");
+  const SftReport expected = RunSft(AdapterJob(&whole, whole_folder));
+
+  const auto folder = FreshFolder("killed");
+  Policy killed = ToyPolicyWithAdapters(at::kFloat, 0.2);
+  SftJob job = AdapterJob(&killed, folder);
+  int64_t asked = 0;
+  job.family = [&asked](int64_t example) {
+    if (++asked > 45) throw std::runtime_error("power cut");  // within step 7; step 6 is saved
+    return CopyExample(example);
+  };
+  EXPECT_THROW(RunSft(job), std::runtime_error);
+
+  Policy resumed = ToyPolicyWithAdapters(at::kFloat, 0.2);
+  const SftReport report = RunSft(AdapterJob(&resumed, folder));
+  EXPECT_EQ(MaxDifference(whole, resumed), 0);
+  EXPECT_EQ(report.first_loss, expected.first_loss);
+  EXPECT_EQ(report.last_loss, expected.last_loss);
+  const auto rows = MetricsRows(folder), whole_rows = MetricsRows(whole_folder);
+  ASSERT_EQ(rows.size(), whole_rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].at("loss"), whole_rows[i].at("loss"));
+}
+
+TEST(RunSft, Finished_IsLoadedWithoutTraining) {
+  const auto folder = FreshFolder();
+  Policy first = ToyPolicy(at::kFloat), second = ToyPolicy(at::kFloat);
+  const SftReport expected = RunSft(CopyJob(&first, folder));
+  SftJob job = CopyJob(&second, folder);
+  job.family = [](int64_t) -> Family { throw std::runtime_error("nothing is left to train on"); };
+  const SftReport report = RunSft(job);
+  EXPECT_EQ(MaxDifference(first, second), 0);
+  EXPECT_EQ(report.steps, expected.steps);
+  EXPECT_EQ(report.last_loss, expected.last_loss);
+}
+
+TEST(RunSft, OtherConfigInFolder_IsRefused) {
+  const auto folder = FreshFolder();
+  Policy policy = ToyPolicy(at::kFloat);
+  RunSft(CopyJob(&policy, folder));
+  SftJob job = CopyJob(&policy, folder);
+  job.config_sha256 = "another digest";
+  EXPECT_THROW(RunSft(job), DataError);
+}
+
+TEST(RunSft, NoExamples_IsRefused) {
+  Policy policy = ToyPolicy(at::kFloat);
+  SftJob job = CopyJob(&policy, FreshFolder());
+  job.num_examples = 0;
+  EXPECT_THROW(RunSft(job), DataError);
+}
+
+TEST(RunSft, NoTokenAskedFor_IsRefused) {
+  Policy policy = ToyPolicy(at::kFloat);
+  SftJob job = CopyJob(&policy, FreshFolder());
+  job.family = [](int64_t) { return Family{{1}, {{{2}, 1}}}; };
+  EXPECT_THROW(RunSft(job), DataError);
+}
+
+// Asks for a stop while step 4 is under way; ends the process with the exception's status.
+void StopInStepFour(SftJob job) {
+  InstallStopSignals();
+  int64_t asked = 0;
+  job.family = [&asked](int64_t example) {
+    if (++asked == 22) std::raise(SIGUSR1);
+    return CopyExample(example);
+  };
+  try {
+    RunSft(job);
+  } catch (const Stopped& stopped) {
+    std::_Exit(static_cast<int>(stopped.status()));
+  }
+  std::_Exit(0);
+}
+
+TEST(RunSftDeathTest, StopSignal_SavesTheStepAndIsResumable) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto folder = FreshFolder("stopped");
+  Policy policy = ToyPolicy(at::kFloat);
+  EXPECT_EXIT(StopInStepFour(CopyJob(&policy, folder)), testing::ExitedWithCode(75), "");
+  EXPECT_EQ(MetricsRows(folder).size(), 4u);
+  Policy whole = ToyPolicy(at::kFloat), resumed = ToyPolicy(at::kFloat);
+  RunSft(CopyJob(&whole, FreshFolder("whole")));
+  RunSft(CopyJob(&resumed, folder));
+  EXPECT_EQ(MaxDifference(whole, resumed), 0);
+}
+
+}  // namespace
+}  // namespace flame

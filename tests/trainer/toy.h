@@ -1,0 +1,72 @@
+// A policy small enough to train in a test, and the folders tests write to.
+#ifndef FLAME_TESTS_TRAINER_TOY_H_
+#define FLAME_TESTS_TRAINER_TOY_H_
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/policy.h"
+
+namespace flame {
+
+// An empty folder of the running test.
+inline std::filesystem::path FreshFolder(const std::string& name = "run") {
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
+                                       "flame-trainer" / test->name() / name;
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+inline Policy ToyPolicy(at::ScalarType dtype) {
+  PolicyConfig config;
+  config.vocab_size = 16;
+  config.d_model = 32;
+  config.num_layers = 1;
+  config.num_heads = 2;
+  config.num_kv_heads = 1;
+  config.head_dim = 16;
+  config.d_ff = 48;
+  config.max_positions = 64;
+  return Policy::Random(config, dtype, /*seed=*/5);
+}
+
+inline Policy ToyPolicyWithAdapters(at::ScalarType dtype, double dropout) {
+  Policy policy = ToyPolicy(dtype);
+  LoraOptions lora;
+  lora.rank = 4;
+  lora.dropout = dropout;
+  lora.targets = {"q_proj", "v_proj", "down_proj"};
+  policy.AddAdapters(lora, /*seed=*/6);
+  return policy;
+}
+
+// Largest difference over all parameters; 0: equal bit for bit.
+inline double MaxDifference(const Policy& a, const Policy& b) {
+  double worst = 0;
+  for (const auto& [name, tensor] : a.parameters()) {
+    const at::Tensor difference = (tensor.detach() - b.parameters().at(name).detach()).abs();
+    worst = std::max(worst, difference.max().item<double>());
+  }
+  return worst;
+}
+
+inline std::vector<nlohmann::json> MetricsRows(const std::filesystem::path& folder) {
+  std::ifstream file(folder / "metrics.jsonl");
+  std::vector<nlohmann::json> rows;
+  for (std::string line; std::getline(file, line);) rows.push_back(nlohmann::json::parse(line));
+  return rows;
+}
+
+}  // namespace flame
+
+#endif  // FLAME_TESTS_TRAINER_TOY_H_
