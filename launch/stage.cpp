@@ -58,22 +58,6 @@ std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
   return "";
 }
 
-void WriteRecord(const Stage& stage, const std::string& inputs, double seconds) {
-  json outputs = json::object();
-  for (const fs::path& output : stage.outputs) {
-    const auto files = FilesOf(stage.run_dir / output);
-    if (files.empty()) {
-      throw MachineError("stage ", stage.name, " left no ", (stage.run_dir / output).string());
-    }
-    for (const fs::path& file : files) {
-      outputs[fs::relative(file, stage.run_dir).string()] = {{"bytes", fs::file_size(file)},
-                                                             {"sha256", Sha256OfFile(file)}};
-    }
-  }
-  const json record = {{"inputs", inputs}, {"outputs", outputs}, {"seconds", seconds}};
-  WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
-}
-
 // Moves what other inputs left in the stage's folder out of the way; a folder of the same inputs is
 // kept, since a training resumes from it.
 void PutAsideStale(const Stage& stage, const std::string& inputs) {
@@ -98,27 +82,48 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
   fs::remove(RecordPath(stage.run_dir, stage.name));
 }
 
-}  // namespace
-
 bool IsCurrent(const Stage& stage) {
   const json record = ReadRecord(stage.run_dir, stage.name);
   return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
          FaultOfOutputs(stage.run_dir, record).empty();
 }
 
-void RunStage(const Stage& stage) {
+}  // namespace
+
+bool BeginStage(const Stage& stage) {
   if (IsCurrent(stage)) {
     LogInfo("stage ", stage.name, ": inputs unchanged, skipped");
-    return;
+    return false;
   }
-  const std::string inputs = Sha256(stage.inputs);
-  PutAsideStale(stage, inputs);
+  PutAsideStale(stage, Sha256(stage.inputs));
   LogInfo("stage ", stage.name, ": started");
+  return true;
+}
+
+void FinishStage(const Stage& stage, double seconds) {
+  json outputs = json::object();
+  for (const fs::path& output : stage.outputs) {
+    const auto files = FilesOf(stage.run_dir / output);
+    if (files.empty()) {
+      throw MachineError("stage ", stage.name, " left no ", (stage.run_dir / output).string());
+    }
+    for (const fs::path& file : files) {
+      outputs[fs::relative(file, stage.run_dir).string()] = {{"bytes", fs::file_size(file)},
+                                                             {"sha256", Sha256OfFile(file)}};
+    }
+  }
+  const json record = {
+      {"inputs", Sha256(stage.inputs)}, {"outputs", outputs}, {"seconds", seconds}};
+  WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
+  LogInfo("stage ", stage.name, ": done in ", HumanDuration(seconds));
+}
+
+void RunStage(const Stage& stage) {
+  if (!BeginStage(stage)) return;
   const auto start = std::chrono::steady_clock::now();
-  stage.make(inputs);
+  stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  WriteRecord(stage, inputs, seconds.count());
-  LogInfo("stage ", stage.name, ": done in ", HumanDuration(seconds.count()));
+  FinishStage(stage, seconds.count());
 }
 
 std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {

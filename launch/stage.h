@@ -18,12 +18,13 @@ struct Stage {
   std::function<void(const std::string& inputs_sha256)> make;
 };
 
-// True if run_dir/.stages/NAME.json says that the outputs, all present in the recorded sizes, were
-// made from these inputs.
-bool IsCurrent(const Stage& stage);
-
-// Makes the stage unless it is current; says which on the log. Outputs of other inputs are moved to
-// NAME.stale-<digest> first, so that nothing of them is taken for new. The record is written last.
+// False if run_dir/.stages/NAME.json says that the outputs, all present in the recorded sizes, were
+// made from these inputs; the log says that the stage is skipped. Otherwise puts aside what other
+// inputs left (NAME.stale-<digest>), so that nothing of it is taken for new, and returns true.
+bool BeginStage(const Stage& stage);
+// Records the outputs. Throws MachineError if one is missing.
+void FinishStage(const Stage& stage, double seconds);
+// Begin, make, finish.
 void RunStage(const Stage& stage);
 
 // Digest over the outputs of a stage, from its record. Throws DataError naming the command that

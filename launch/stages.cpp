@@ -1,6 +1,9 @@
 #include "launch/stages.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -53,16 +56,17 @@ Policy LoadPolicy(const Config& config, const fs::path& folder) {
   return Policy::Load(folder, static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
 }
 
-// Ranks other than 0 wait until rank 0 has checked and recorded the stage.
+// Rank 0 alone reads and writes the stage's record; all ranks make it.
 void RunTrainingStage(const Stage& stage, Communicator* world) {
   if (world == nullptr || world->size() == 1) return RunStage(stage);
-  const bool current = IsCurrent(stage);
-  world->Barrier();
-  if (world->rank() == 0) {
-    RunStage(stage);
-  } else if (!current) {
-    stage.make(Sha256(stage.inputs));
-  }
+  const auto start = std::chrono::steady_clock::now();
+  at::Tensor begun = at::zeros({1}, at::kLong);
+  if (world->rank() == 0) begun.fill_(BeginStage(stage) ? 1 : 0);
+  world->Broadcast(begun, 0)->Wait();
+  if (begun.item<int64_t>() == 0) return;
+  stage.make(Sha256(stage.inputs));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (world->rank() == 0) FinishStage(stage, seconds.count());
   world->Barrier();
 }
 

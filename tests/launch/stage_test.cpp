@@ -71,7 +71,7 @@ TEST_F(StageTest, FailedMaking_LeavesNoRecordButKeepsTheFolder) {
     throw MachineError("the stove is out");
   };
   EXPECT_THROW(RunStage(stage), MachineError);
-  EXPECT_FALSE(IsCurrent(stage));
+  EXPECT_TRUE(BeginStage(stage));
   RunStage(Make("eggs", "omelette"));
   EXPECT_TRUE(fs::exists(dir_ / "cook" / "half"));
 }
@@ -80,7 +80,7 @@ TEST_F(StageTest, StageWithoutOutput_IsAnError) {
   Stage stage = Make("eggs", "omelette");
   stage.make = [](const std::string&) {};
   EXPECT_THROW(RunStage(stage), MachineError);
-  EXPECT_FALSE(IsCurrent(stage));
+  EXPECT_TRUE(BeginStage(stage));
 }
 
 TEST_F(StageTest, NeverMade_DigestNamesTheStage) {
