@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@
 #include "model/options.h"
 
 namespace flame {
+
+struct BlockContext;
+struct BlockParameters;
 
 // The fields of a Hugging Face config.json that matter here.
 struct PolicyConfig {
@@ -69,9 +73,14 @@ class Policy {
   // UsageError on an unknown target or if there are adapters.
   void AddAdapters(const LoraOptions& options, uint64_t seed);
   bool has_adapters() const { return lora_scale_ != 0; }
+  // Adapters of a folder in peft's format, ours or another's. Throws DataError on one that does not
+  // fit this policy, or that uses what is not known here (DoRA, rsLoRA, a rank for each map).
+  void LoadAdapters(const std::filesystem::path& folder);
   // Adds scale * B A to each map and drops the adapters.
   void MergeAdapters();
-  // A policy whose slots are rows of the embedding table: vocab_size grows to cover them.
+  // A policy whose slots are rows of the embedding table: vocab_size grows to cover them. Its head
+  // is untied and gives a slot the logit of bos, which no text continues with (0 without a bos), so
+  // that a server that samples from all rows draws no slots.
   Policy MaterializeEntities() const;
 
   // `full`: every weight and projector; `lora`: adapters and projectors; `adapters`: adapters only.
@@ -99,6 +108,17 @@ class Policy {
 
  private:
   friend class Decoder;
+  BlockParameters LayerParameters(int64_t layer, bool adapters) const;
+  // The context of a forward over `batch`: layout, rotation angles, adapters.
+  std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
+                                            const ForwardOptions& options) const;
+  const at::Tensor& HeadWeight() const;  // [vocab_size, d_model]
+  void CheckSlots(const EntitySlots& slots) const;               // throws UsageError
+  at::Tensor ProjectedSlots(const EntitySlots& slots) const;     // [count, d_model]
+  void LoadEntities(const std::filesystem::path& folder);
+  void SaveAdapters(const std::filesystem::path& folder, const std::filesystem::path& base) const;
+  void SaveEntities(const std::filesystem::path& folder) const;
+
   PolicyConfig config_;
   std::map<std::string, at::Tensor> parameters_;
   std::vector<EntitySlots> entities_;

@@ -1,0 +1,176 @@
+#include "model/attention.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/logaddexp.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <cmath>
+
+#include "model/kernels.h"
+
+namespace flame {
+namespace {
+
+// The flash kernels want [batch, heads, tokens, D]. Key heads are the batch and the query heads that
+// share one are the heads, so that shared keys need no copy.
+
+// [n, H, D] -> [Hkv, H / Hkv, n, D]
+at::Tensor QueryView(const at::Tensor& x, int64_t kv_heads) {
+  return x.unflatten(1, {kv_heads, x.size(1) / kv_heads}).permute({1, 2, 0, 3});
+}
+
+// [n, Hkv, D] -> [Hkv, group, n, D]
+at::Tensor KeyView(const at::Tensor& x, int64_t group) {
+  return x.transpose(0, 1).unsqueeze(1).expand({x.size(1), group, x.size(0), x.size(2)});
+}
+
+// [n, H] -> [Hkv, H / Hkv, n]
+at::Tensor SumView(const at::Tensor& x, int64_t kv_heads) {
+  return x.unflatten(1, {kv_heads, x.size(1) / kv_heads}).permute({1, 2, 0});
+}
+
+// Gradients of a repeated key or value, [Hkv, group, n, D] -> [n, Hkv, D].
+at::Tensor SumOverGroup(const at::Tensor& x) {
+  return (x.size(1) == 1 ? x.squeeze(1) : x.sum(1)).transpose(0, 1);
+}
+
+at::Tensor Rows(const at::Tensor& x, Span span) { return x.narrow(0, span.begin, span.size); }
+
+AttentionInput Rows(const AttentionInput& x, Span queries, Span keys) {
+  return {Rows(x.query, queries), Rows(x.key, keys), Rows(x.value, keys)};
+}
+
+// All tokens of a family. Its trunk's keys are the first of them, so one causal call, in which row i
+// sees keys 0..min(i, P - 1), is the trunk on itself and the branches on the whole trunk.
+Span Whole(const FamilyLayout& family) {
+  Span span = family.trunk;
+  for (const Span& branch : family.branches) span.size += branch.size;
+  return span;
+}
+
+AttentionOutput Flash(const AttentionInput& x) {
+  const int64_t kv_heads = x.key.size(1), group = x.query.size(1) / kv_heads;
+  auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
+      QueryView(x.query, kv_heads), KeyView(x.key, group), KeyView(x.value, group), 0.0,
+      /*is_causal=*/true);
+  return {out.permute({2, 0, 1, 3}).flatten(1, 2), lse.permute({2, 0, 1}).flatten(1, 2)};
+}
+
+AttentionInput FlashBackward(const AttentionInput& x, const AttentionOutput& merged,
+                             const at::Tensor& grad_out) {
+  const int64_t kv_heads = x.key.size(1), group = x.query.size(1) / kv_heads;
+  auto [query, key, value] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+      QueryView(grad_out, kv_heads), QueryView(x.query, kv_heads), KeyView(x.key, group),
+      KeyView(x.value, group), QueryView(merged.out, kv_heads),
+      SumView(merged.logsumexp, kv_heads), 0.0, /*is_causal=*/true);
+  return {query.permute({2, 0, 1, 3}).flatten(1, 2), SumOverGroup(key), SumOverGroup(value)};
+}
+
+SegmentShape ShapeOf(const AttentionInput& x, Span branch) {
+  const int64_t d = x.query.size(2);
+  return {branch.size, x.query.size(1), x.key.size(1), d, 1.0 / std::sqrt(static_cast<double>(d))};
+}
+
+// Merges a branch's softmax over its own keys into its rows of `output`.
+void AddBranch(const AttentionInput& x, Span branch, AttentionOutput* output) {
+  if (branch.size <= kMaxSegment) {
+    const SegmentShape shape = ShapeOf(x, branch);
+    const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
+    AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddBranch", [&] {
+      ContinueSoftmax<scalar_t>(
+          shape, x.query.const_data_ptr<scalar_t>() + q, x.key.const_data_ptr<scalar_t>() + k,
+          x.value.const_data_ptr<scalar_t>() + k, output->out.mutable_data_ptr<scalar_t>() + q,
+          output->logsumexp.mutable_data_ptr<scalar_t>() + branch.begin * shape.heads);
+    });
+    return;
+  }
+  const AttentionOutput own = Flash(Rows(x, branch, branch));
+  at::Tensor out = Rows(output->out, branch), lse = Rows(output->logsumexp, branch);
+  const at::Tensor merged = at::logaddexp(lse, own.logsumexp);
+  out.mul_((lse - merged).exp_().unsqueeze(2));
+  out.addcmul_(own.out, (own.logsumexp - merged).exp_().unsqueeze(2));
+  lse.copy_(merged);
+}
+
+void AddBranchBackward(const AttentionInput& x, const AttentionOutput& output,
+                       const at::Tensor& grad_out, Span branch, AttentionInput* grad) {
+  if (branch.size > kMaxSegment) {
+    const AttentionInput own = FlashBackward(
+        Rows(x, branch, branch), {Rows(output.out, branch), Rows(output.logsumexp, branch)},
+        Rows(grad_out, branch));
+    Rows(grad->query, branch).add_(own.query);
+    Rows(grad->key, branch).copy_(own.key);
+    Rows(grad->value, branch).copy_(own.value);
+    return;
+  }
+  const SegmentShape shape = ShapeOf(x, branch);
+  const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
+  AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddBranchBackward", [&] {
+    const SegmentGradients<scalar_t> gradients = {
+        grad_out.const_data_ptr<scalar_t>() + q,
+        grad->query.mutable_data_ptr<scalar_t>() + q,
+        grad->key.mutable_data_ptr<scalar_t>() + k,
+        grad->value.mutable_data_ptr<scalar_t>() + k,
+    };
+    ContinueSoftmaxBackward<scalar_t>(
+        shape, x.query.const_data_ptr<scalar_t>() + q, x.key.const_data_ptr<scalar_t>() + k,
+        x.value.const_data_ptr<scalar_t>() + k, output.out.const_data_ptr<scalar_t>() + q,
+        output.logsumexp.const_data_ptr<scalar_t>() + branch.begin * shape.heads, gradients);
+  });
+}
+
+// Families share nothing, so they are dealt to threads whole; a lone one uses all of them inside.
+template <class Body>
+void ForEachFamily(const std::vector<FamilyLayout>& families, const Body& body) {
+  at::parallel_for(0, static_cast<int64_t>(families.size()), 1, [&](int64_t begin, int64_t end) {
+    const at::AutoDispatchBelowADInplaceOrView no_autograd;
+    for (int64_t f = begin; f < end; ++f) body(families[f]);
+  });
+}
+
+}  // namespace
+
+AttentionOutput FamilyAttention(const AttentionInput& input,
+                                const std::vector<FamilyLayout>& families) {
+  AttentionOutput output;
+  output.out = at::empty_like(input.query);
+  output.logsumexp = at::empty({input.query.size(0), input.query.size(1)}, input.query.options());
+  ForEachFamily(families, [&](const FamilyLayout& family) {
+    const Span whole = Whole(family);
+    const AttentionOutput on_trunk = Flash(Rows(input, whole, family.trunk));
+    Rows(output.out, whole).copy_(on_trunk.out);
+    Rows(output.logsumexp, whole).copy_(on_trunk.logsumexp);
+    for (const Span& branch : family.branches) AddBranch(input, branch, &output);
+  });
+  return output;
+}
+
+AttentionInput FamilyAttentionBackward(const AttentionInput& input, const AttentionOutput& output,
+                                       const at::Tensor& grad_out,
+                                       const std::vector<FamilyLayout>& families) {
+  AttentionInput grad{at::empty_like(input.query), at::zeros_like(input.key),
+                      at::zeros_like(input.value)};
+  ForEachFamily(families, [&](const FamilyLayout& family) {
+    const Span whole = Whole(family);
+    const AttentionInput on_trunk = FlashBackward(
+        Rows(input, whole, family.trunk), {Rows(output.out, whole), Rows(output.logsumexp, whole)},
+        Rows(grad_out, whole));
+    Rows(grad.query, whole).copy_(on_trunk.query);
+    Rows(grad.key, family.trunk).copy_(on_trunk.key);
+    Rows(grad.value, family.trunk).copy_(on_trunk.value);
+    for (const Span& branch : family.branches) {
+      AddBranchBackward(input, output, grad_out, branch, &grad);
+    }
+  });
+  return grad;
+}
+
+}  // namespace flame

@@ -1,0 +1,232 @@
+#include "model/block.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <utility>
+
+#include "model/kernels.h"
+
+namespace flame {
+
+const std::array<const char*, kNumMaps> kMapNames = {
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+
+std::vector<at::Tensor*> BlockParameters::Tensors(const BlockParameters& present) {
+  std::vector<at::Tensor*> all = {&attention_norm, &ffn_norm};
+  for (size_t m = 0; m < kNumMaps; ++m) {
+    all.push_back(&maps[m].weight);
+    if (present.maps[m].lora_a.defined()) {
+      all.insert(all.end(), {&maps[m].lora_a, &maps[m].lora_b});
+    }
+  }
+  return all;
+}
+
+namespace {
+
+// One linear map of one layer with its adapter.
+class MapOperator {
+ public:
+  MapOperator(const BlockParameters& parameters, Map map, int64_t layer, const BlockContext& context)
+      : map_(parameters.maps[map]), index_(static_cast<uint32_t>(layer * kNumMaps + map)),
+        context_(context) {}
+
+  // x [T, in] -> [T, out], plus `residual` [T, out] where given.
+  at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual = {}) const {
+    at::Tensor y = residual.defined() ? at::addmm(residual, x, map_.weight.t())
+                                      : at::mm(x, map_.weight.t());
+    if (map_.lora_a.defined()) {
+      y.addmm_(at::mm(Dropped(x), map_.lora_a.t()), map_.lora_b.t(), 1, context_.lora_scale);
+    }
+    return y;
+  }
+
+  // Adds the gradient of x to `grad_x`, or makes it that where undefined.
+  void InputGradient(const at::Tensor& grad, at::Tensor* grad_x) const {
+    if (grad_x->defined()) {
+      grad_x->addmm_(grad, map_.weight);
+    } else {
+      *grad_x = at::mm(grad, map_.weight);
+    }
+    if (!map_.lora_a.defined()) return;
+    if (Dropping()) {
+      grad_x->add_(Dropped(at::mm(Inner(grad), map_.lora_a)));
+    } else {
+      grad_x->addmm_(Inner(grad), map_.lora_a);
+    }
+  }
+
+  // Gradients of the map's tensors that require one.
+  void WeightGradients(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients) const {
+    if (map_.weight.requires_grad()) gradients->weight = at::mm(grad.t(), x);
+    if (!map_.lora_a.defined() || !map_.lora_a.requires_grad()) return;
+    const at::Tensor dropped = Dropped(x);
+    gradients->lora_a = at::mm(Inner(grad).t(), dropped);
+    gradients->lora_b =
+        at::mm(grad.t(), at::mm(dropped, map_.lora_a.t())).mul_(context_.lora_scale);
+  }
+
+  void Backward(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients,
+                at::Tensor* grad_x) const {
+    InputGradient(grad, grad_x);
+    WeightGradients(x, grad, gradients);
+  }
+
+ private:
+  bool Dropping() const { return context_.dropout_seed != 0 && context_.dropout > 0; }
+  at::Tensor Dropped(const at::Tensor& x) const {
+    return Dropping() ? Dropout(x, context_.dropout, context_.dropout_seed, index_) : x;
+  }
+  // The gradient behind lora_B, [T, r].
+  at::Tensor Inner(const at::Tensor& grad) const {
+    return at::mm(grad, map_.lora_b).mul_(context_.lora_scale);
+  }
+
+  const LinearMap& map_;
+  uint32_t index_;
+  const BlockContext& context_;
+};
+
+at::Tensor Heads(const at::Tensor& x, const BlockContext& context) {
+  return x.view({x.size(0), x.size(1) / context.head_dim, context.head_dim});
+}
+
+at::Tensor Flat(const at::Tensor& x) { return x.view({x.size(0), x.size(1) * x.size(2)}); }
+
+}  // namespace
+
+at::Tensor BlockForward(const BlockParameters& p, const at::Tensor& input, int64_t layer,
+                        const BlockContext& context, BlockTape* tape) {
+  const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
+  BlockTape& t = *tape;
+  t.input = input;
+  std::tie(t.attention_in, t.attention_inverse) =
+      RmsNorm(input, p.attention_norm, context.rms_eps);
+  t.attention.query = Heads(map(kQuery).Forward(t.attention_in), context);
+  t.attention.key = Heads(map(kKey).Forward(t.attention_in), context);
+  t.attention.value = Heads(map(kValue).Forward(t.attention_in), context);
+  Rotate(&t.attention.query, context.cosine, context.sine, /*inverse=*/false);
+  Rotate(&t.attention.key, context.cosine, context.sine, /*inverse=*/false);
+  t.attended = FamilyAttention(t.attention, context.families);
+  t.middle = map(kOutput).Forward(Flat(t.attended.out), input);
+
+  std::tie(t.ffn_in, t.ffn_inverse) = RmsNorm(t.middle, p.ffn_norm, context.rms_eps);
+  t.gate = map(kGate).Forward(t.ffn_in);
+  t.up = map(kUp).Forward(t.ffn_in);
+  return map(kDown).Forward(SwiGlu(t.gate, t.up), t.middle);
+}
+
+at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output, int64_t layer,
+                         const BlockContext& context, BlockTape t, BlockParameters* gradients) {
+  const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
+  auto& grads = gradients->maps;
+  const at::Tensor residual = grad_output.contiguous();
+  at::Tensor grad_product, grad_ffn_in, grad_middle;
+  map(kDown).InputGradient(residual, &grad_product);
+  const at::Tensor product = SwiGluBackward(grad_product, &t.gate, &t.up);
+  map(kDown).WeightGradients(product, residual, &grads[kDown]);
+  map(kGate).Backward(t.ffn_in, t.gate, &grads[kGate], &grad_ffn_in);
+  map(kUp).Backward(t.ffn_in, t.up, &grads[kUp], &grad_ffn_in);
+  std::tie(grad_middle, gradients->ffn_norm) =
+      RmsNormBackward(grad_ffn_in, t.middle, p.ffn_norm, t.ffn_inverse, residual);
+
+  at::Tensor grad_attended, grad_attention_in;
+  map(kOutput).Backward(Flat(t.attended.out), grad_middle, &grads[kOutput], &grad_attended);
+  AttentionInput grad = FamilyAttentionBackward(t.attention, t.attended,
+                                                Heads(grad_attended, context), context.families);
+  Rotate(&grad.query, context.cosine, context.sine, /*inverse=*/true);
+  Rotate(&grad.key, context.cosine, context.sine, /*inverse=*/true);
+  map(kQuery).Backward(t.attention_in, Flat(grad.query), &grads[kQuery], &grad_attention_in);
+  map(kKey).Backward(t.attention_in, Flat(grad.key), &grads[kKey], &grad_attention_in);
+  map(kValue).Backward(t.attention_in, Flat(grad.value), &grads[kValue], &grad_attention_in);
+  at::Tensor grad_input;
+  std::tie(grad_input, gradients->attention_norm) = RmsNormBackward(
+      grad_attention_in, t.input, p.attention_norm, t.attention_inverse, grad_middle);
+  return grad_input;
+}
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// What the backward of one block's node holds. Freed after it ran.
+struct BlockState : torch::CustomClassHolder {
+  BlockParameters parameters;
+  BlockTape tape;  // only `input` where the block is recomputed
+  int64_t layer = 0;
+  std::shared_ptr<const BlockContext> context;
+};
+
+struct BlockFunction : torch::autograd::Function<BlockFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, at::TensorList,
+                            c10::intrusive_ptr<BlockState> state) {
+    BlockTape tape;
+    at::Tensor output = BlockForward(state->parameters, input.detach(), state->layer,
+                                     *state->context, &tape);
+    state->tape.input = tape.input;
+    if (!state->context->recompute) state->tape = std::move(tape);
+    ctx->saved_data["state"] = c10::IValue::make_capsule(std::move(state));
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
+    auto state = c10::static_intrusive_pointer_cast<BlockState>(
+        ctx->saved_data.at("state").toCapsule());
+    ctx->saved_data.clear();
+    BlockTape tape = std::move(state->tape);
+    if (state->context->recompute) {
+      const at::Tensor input = tape.input;
+      BlockForward(state->parameters, input, state->layer, *state->context, &tape);
+    }
+    BlockParameters gradients;
+    variable_list result = {BlockBackward(state->parameters, grad_output[0], state->layer,
+                                          *state->context, std::move(tape), &gradients)};
+    for (at::Tensor* gradient : gradients.Tensors(state->parameters)) result.push_back(*gradient);
+    result.emplace_back();  // of the state
+    return result;
+  }
+};
+
+struct NormFunction : torch::autograd::Function<NormFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& weight,
+                            double eps) {
+    auto [output, inverse] = RmsNorm(input, weight, eps);
+    ctx->save_for_backward({input, weight, inverse});
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
+    const variable_list saved = ctx->get_saved_variables();
+    auto [grad_input, grad_weight] =
+        RmsNormBackward(grad_output[0].contiguous(), saved[0], saved[1], saved[2],
+                        at::zeros_like(saved[0]));
+    return {grad_input, grad_weight, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
+                 std::shared_ptr<const BlockContext> context) {
+  auto state = c10::make_intrusive<BlockState>();
+  state->parameters = parameters;
+  state->layer = layer;
+  state->context = std::move(context);
+  std::vector<at::Tensor> list;
+  for (const at::Tensor* tensor : state->parameters.Tensors(state->parameters)) list.push_back(*tensor);
+  return BlockFunction::apply(input, at::TensorList(list), std::move(state));
+}
+
+at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps) {
+  return NormFunction::apply(input, weight, eps);
+}
+
+}  // namespace flame

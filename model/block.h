@@ -1,0 +1,78 @@
+// One transformer block as a pure function of (parameters, input, family layout), with its
+// derivative written out; one autograd node a block.
+#ifndef FLAME_MODEL_BLOCK_H_
+#define FLAME_MODEL_BLOCK_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/attention.h"
+#include "model/family.h"
+
+namespace flame {
+
+// The seven linear maps of a block, in the order of kMapNames.
+enum Map { kQuery, kKey, kValue, kOutput, kGate, kUp, kDown, kNumMaps };
+// "self_attn.q_proj", ..., "mlp.down_proj".
+extern const std::array<const char*, kNumMaps> kMapNames;
+
+// y = x W^T + lora_scale * dropout(x) A^T B^T.
+struct LinearMap {
+  at::Tensor weight;          // [out, in]
+  at::Tensor lora_a, lora_b;  // [r, in], [out, r]; undefined: no adapter
+};
+
+struct BlockParameters {
+  at::Tensor attention_norm, ffn_norm;  // [d_model]
+  std::array<LinearMap, kNumMaps> maps;
+  // This object's tensors in a fixed order, those that `present` defines.
+  std::vector<at::Tensor*> Tensors(const BlockParameters& present);
+};
+
+// What the blocks of one forward share.
+struct BlockContext {
+  std::vector<FamilyLayout> families;
+  at::Tensor cosine, sine;  // [T, head_dim / 2]
+  int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  double rms_eps = 0, lora_scale = 0, dropout = 0;
+  uint64_t dropout_seed = 0;  // 0: no dropout
+  bool recompute = false;
+};
+
+// What a block's derivative needs beside its parameters.
+struct BlockTape {
+  at::Tensor input;                         // [T, d_model]
+  at::Tensor attention_inverse, ffn_inverse;  // [T], of the norms
+  at::Tensor attention_in, ffn_in;          // [T, d_model], the norms' outputs
+  AttentionInput attention;                 // after rotation
+  AttentionOutput attended;
+  at::Tensor middle;                        // [T, d_model], input + attention
+  at::Tensor gate, up, product;             // [T, d_ff]
+};
+
+// The block's output [T, d_model]; `tape` receives what the derivative needs. No autograd.
+at::Tensor BlockForward(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
+                        const BlockContext& context, BlockTape* tape);
+
+// Gives the gradient of the input and, in `gradients`, of those parameters that require one.
+// Consumes the tape.
+at::Tensor BlockBackward(const BlockParameters& parameters, const at::Tensor& grad_output,
+                         int64_t layer, const BlockContext& context, BlockTape tape,
+                         BlockParameters* gradients);
+
+// BlockForward as one autograd node. With context.recompute it keeps the block's input only and
+// runs the block again in backward.
+at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
+                 std::shared_ptr<const BlockContext> context);
+
+// RMSNorm as one autograd node.
+at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps);
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_BLOCK_H_

@@ -1,0 +1,114 @@
+// Input embeddings: rows of the table, and projected vectors of entity slots.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/policy.h"
+
+namespace flame {
+namespace {
+
+int64_t End(const EntitySlots& slots) { return slots.first_token + slots.collab.size(0); }
+
+// Which source gives a token's row: 0 the table, k + 1 slot kind k.
+size_t SourceOf(int64_t token, int64_t vocab_size, const std::vector<EntitySlots>& entities) {
+  if (token >= 0 && token < vocab_size) return 0;
+  for (size_t k = 0; k < entities.size(); ++k) {
+    if (token >= entities[k].first_token && token < End(entities[k])) return k + 1;
+  }
+  throw UsageError("token id ", token, " is neither in the vocabulary (0 to ", vocab_size - 1,
+                   ") nor an entity slot");
+}
+
+}  // namespace
+
+void Policy::CheckSlots(const EntitySlots& slots) const {
+  if (!slots.collab.defined() || slots.collab.dim() != 2 || slots.hidden < 1) {
+    throw UsageError("entity kind '", slots.kind, "': expected collab [count, dim] and hidden > 0");
+  }
+  if (slots.first_token < config_.vocab_size) {
+    throw UsageError("entity kind '", slots.kind, "' starts at token ", slots.first_token,
+                     ", inside the vocabulary of ", config_.vocab_size);
+  }
+  for (const EntitySlots& other : entities_) {
+    if (other.kind == slots.kind ||
+        (slots.first_token < End(other) && other.first_token < End(slots))) {
+      throw UsageError("entity kinds '", other.kind, "' and '", slots.kind,
+                       "' have the same name or overlapping slots");
+    }
+  }
+}
+
+at::Tensor Policy::ProjectedSlots(const EntitySlots& slots) const {
+  const auto weight = [&](const char* name) -> const at::Tensor& {
+    return parameters_.at("entities." + slots.kind + "." + name);
+  };
+  const at::Tensor middle = at::gelu(at::linear(slots.collab, weight("0.weight"), weight("0.bias")));
+  return at::linear(middle, weight("2.weight"), weight("2.bias"));
+}
+
+at::Tensor Policy::Embed(const at::Tensor& tokens) const {
+  const at::Tensor ids = tokens.contiguous();
+  const auto* data = ids.const_data_ptr<int64_t>();
+  // A token's row among those of its source, and the sources one behind the other.
+  std::vector<std::vector<int64_t>> rows(entities_.size() + 1);
+  std::vector<std::pair<size_t, int64_t>> places;
+  for (int64_t i = 0; i < ids.size(0); ++i) {
+    const size_t source = SourceOf(data[i], config_.vocab_size, entities_);
+    places.emplace_back(source, static_cast<int64_t>(rows[source].size()));
+    rows[source].push_back(source == 0 ? data[i] : data[i] - entities_[source - 1].first_token);
+  }
+  const at::Tensor& table = parameters_.at("model.embed_tokens.weight");
+  if (rows[0].size() == places.size()) return at::embedding(table, ids);
+
+  std::vector<at::Tensor> parts;
+  std::vector<int64_t> offsets;
+  int64_t offset = 0;
+  for (size_t s = 0; s < rows.size(); ++s) {
+    offsets.push_back(offset);
+    offset += static_cast<int64_t>(rows[s].size());
+    if (rows[s].empty()) continue;
+    const at::Tensor index = at::tensor(rows[s], at::kLong);
+    parts.push_back(at::embedding(s == 0 ? table : ProjectedSlots(entities_[s - 1]), index));
+  }
+  std::vector<int64_t> order;
+  for (const auto& [source, row] : places) order.push_back(offsets[source] + row);
+  return at::embedding(at::cat(parts), at::tensor(order, at::kLong));
+}
+
+Policy Policy::MaterializeEntities() const {
+  const at::NoGradGuard no_grad;
+  Policy result = *this;
+  result.entities_.clear();
+  std::erase_if(result.parameters_,
+                [](const auto& entry) { return entry.first.starts_with("entities."); });
+  int64_t vocab_size = config_.vocab_size;
+  for (const EntitySlots& slots : entities_) vocab_size = std::max(vocab_size, End(slots));
+  if (vocab_size == config_.vocab_size) return result;
+
+  const at::Tensor& head = HeadWeight();
+  at::Tensor table = at::zeros({vocab_size, config_.d_model}, head.options());
+  at::Tensor new_head = at::zeros_like(table);
+  table.narrow(0, 0, config_.vocab_size).copy_(parameters_.at("model.embed_tokens.weight"));
+  if (config_.bos_id >= 0) new_head.copy_(head[config_.bos_id].expand_as(new_head));
+  new_head.narrow(0, 0, config_.vocab_size).copy_(head);
+  for (const EntitySlots& slots : entities_) {
+    table.narrow(0, slots.first_token, slots.collab.size(0)).copy_(ProjectedSlots(slots));
+  }
+  result.parameters_["model.embed_tokens.weight"] = table;
+  result.parameters_["lm_head.weight"] = new_head;
+  result.config_.vocab_size = vocab_size;
+  result.config_.tie_embeddings = false;
+  return result;
+}
+
+}  // namespace flame

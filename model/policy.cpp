@@ -1,0 +1,126 @@
+#include "model/policy.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/block.h"
+#include "model/shapes.h"
+
+namespace flame {
+
+PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size) {
+  PolicyConfig config;
+  config.vocab_size = vocab_size;
+  if (name == "tiny") {
+    config.num_layers = 2, config.d_model = 128, config.num_heads = 4, config.num_kv_heads = 2;
+    config.d_ff = 384;
+  } else if (name == "small") {
+    config.num_layers = 4, config.d_model = 256, config.num_heads = 8, config.num_kv_heads = 4;
+    config.d_ff = 768;
+  } else {
+    throw UsageError("model.preset is '", name, "'; expected tiny or small");
+  }
+  config.head_dim = config.d_model / config.num_heads;
+  return config;
+}
+
+BlockParameters Policy::LayerParameters(int64_t layer, bool adapters) const {
+  const std::string prefix = LayerPrefix(layer);
+  BlockParameters block;
+  block.attention_norm = parameters_.at(prefix + "input_layernorm.weight");
+  block.ffn_norm = parameters_.at(prefix + "post_attention_layernorm.weight");
+  for (size_t m = 0; m < kNumMaps; ++m) {
+    const std::string name = prefix + kMapNames[m];
+    block.maps[m].weight = parameters_.at(name + ".weight");
+    const auto lora_a = parameters_.find(name + ".lora_A.weight");
+    if (!adapters || lora_a == parameters_.end()) continue;
+    block.maps[m].lora_a = lora_a->second;
+    block.maps[m].lora_b = parameters_.at(name + ".lora_B.weight");
+  }
+  return block;
+}
+
+std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
+                                                  const ForwardOptions& options) const {
+  auto context = std::make_shared<BlockContext>();
+  context->families = batch.families;
+  context->num_heads = config_.num_heads;
+  context->num_kv_heads = config_.num_kv_heads;
+  context->head_dim = config_.head_dim;
+  context->rms_eps = config_.rms_eps;
+  context->lora_scale = lora_scale_;
+  context->dropout = lora_.dropout;
+  context->dropout_seed = options.dropout_seed;
+  context->recompute = options.recompute;
+  int64_t length = 0;
+  for (const FamilyLayout& family : batch.families) {
+    length = std::max(length, family.trunk.size);
+    for (const Span& branch : family.branches) {
+      length = std::max(length, family.trunk.size + branch.size);
+    }
+  }
+  if (length > config_.max_positions) {
+    throw UsageError("a sequence has ", length, " tokens; the model's max_position_embeddings is ",
+                     config_.max_positions);
+  }
+  // The angles are float32 numbers, as in transformers, whatever the weights' type.
+  const at::Tensor angles = RotationAngles(config_, at::arange(length, at::kFloat));
+  const auto dtype = HeadWeight().scalar_type();
+  context->cosine = at::embedding(angles.cos().to(dtype), batch.positions);
+  context->sine = at::embedding(angles.sin().to(dtype), batch.positions);
+  return context;
+}
+
+at::Tensor Policy::Hidden(const FamilyBatch& batch, const ForwardOptions& options) const {
+  const std::shared_ptr<const BlockContext> context = MakeContext(batch, options);
+  at::Tensor x = Embed(batch.tokens);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    x = Block(LayerParameters(layer, options.adapters), x, layer, context);
+  }
+  return Norm(x, parameters_.at("model.norm.weight"), config_.rms_eps);
+}
+
+std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& which) {
+  if (which != "full" && which != "lora" && which != "adapters") {
+    throw UsageError("trainable is '", which, "'; expected full, lora or adapters");
+  }
+  if (which != "full" && !has_adapters()) {
+    throw UsageError("trainable is '", which, "', but the policy has no adapters");
+  }
+  std::map<std::string, at::Tensor> trainable;
+  for (auto& [name, tensor] : parameters_) {
+    const bool is_adapter = name.find(".lora_") != std::string::npos;
+    const bool is_entity = name.starts_with("entities.");
+    const bool chosen = !name.ends_with(".collab") && (which == "full" || is_adapter ||
+                                                       (which == "lora" && is_entity));
+    tensor.set_requires_grad(chosen);
+    if (chosen) trainable.emplace(name, tensor);
+  }
+  return trainable;
+}
+
+void Policy::MergeAdapters() {
+  const at::NoGradGuard no_grad;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const BlockParameters block = LayerParameters(layer, /*adapters=*/true);
+    for (size_t m = 0; m < kNumMaps; ++m) {
+      const LinearMap& map = block.maps[m];
+      if (!map.lora_a.defined()) continue;
+      // A new tensor: copies of this policy share the old one.
+      parameters_[LayerPrefix(layer) + kMapNames[m] + ".weight"] =
+          at::addmm(map.weight, map.lora_b, map.lora_a, 1, lora_scale_);
+    }
+  }
+  std::erase_if(parameters_, [](const auto& entry) {
+    return entry.first.find(".lora_") != std::string::npos;
+  });
+  lora_scale_ = 0;
+}
+
+}  // namespace flame

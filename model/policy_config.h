@@ -1,0 +1,24 @@
+// config.json of a Hugging Face directory.
+#ifndef FLAME_MODEL_POLICY_CONFIG_H_
+#define FLAME_MODEL_POLICY_CONFIG_H_
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+#include "model/policy.h"
+
+namespace flame {
+
+// Parses a JSON file. Throws DataError naming it.
+nlohmann::json ReadJson(const std::filesystem::path& path);
+
+// Throws DataError, naming the file and key, on an architecture other than LlamaForCausalLM and on
+// what is not supported of it: scaled rotary embeddings, biases, another activation than silu.
+PolicyConfig ReadPolicyConfig(const std::filesystem::path& path);
+
+// What transformers needs to load the policy. `dtype`: "float32" or "float64".
+nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& dtype);
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_POLICY_CONFIG_H_

@@ -1,0 +1,94 @@
+// Random starts: weights, adapters and projectors from counter-based numbers.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "model/policy.h"
+#include "model/shapes.h"
+
+namespace flame {
+namespace {
+
+// 32-bit FNV-1a: a tensor's numbers depend on its name, not on its place among the others.
+uint32_t NameHash(const std::string& name) {
+  uint32_t hash = 2166136261u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
+// A tensor whose elements `draw` gives one by one, in row-major order, in double.
+template <class Draw>
+at::Tensor Fill(const std::vector<int64_t>& shape, at::ScalarType dtype, const Draw& draw) {
+  at::Tensor values = at::empty(shape, at::kDouble);
+  auto* data = values.mutable_data_ptr<double>();
+  for (int64_t i = 0; i < values.numel(); ++i) data[i] = draw();
+  return values.to(dtype);
+}
+
+at::Tensor DrawNormal(const std::string& name, const std::vector<int64_t>& shape,
+                      at::ScalarType dtype, uint64_t seed, double deviation) {
+  RandomStream stream(seed, kInit, NameHash(name));
+  return Fill(shape, dtype, [&] { return deviation * stream.Normal(); });
+}
+
+// In [-bound, bound).
+at::Tensor DrawUniform(const std::string& name, const std::vector<int64_t>& shape,
+                       at::ScalarType dtype, uint64_t seed, double bound) {
+  RandomStream stream(seed, kInit, NameHash(name));
+  return Fill(shape, dtype, [&] { return bound * (2 * stream.Uniform() - 1); });
+}
+
+void CheckDtype(at::ScalarType dtype) {
+  if (dtype != at::kFloat && dtype != at::kDouble) {
+    throw UsageError("a policy's dtype is float32 or float64, found ", c10::toString(dtype));
+  }
+}
+
+}  // namespace
+
+Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
+  CheckDtype(dtype);
+  Policy policy;
+  policy.config_ = config;
+  for (const auto& [name, shape] : BaseShapes(config)) {
+    policy.parameters_[name] = shape.size() == 1 ? at::ones(shape, dtype)
+                                                 : DrawNormal(name, shape, dtype, seed, 0.02);
+  }
+  return policy;
+}
+
+void Policy::AddAdapters(const LoraOptions& options, uint64_t seed) {
+  if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
+  const auto dtype = HeadWeight().scalar_type();
+  for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
+    parameters_[name] =
+        name.ends_with("lora_B.weight")
+            ? at::zeros(shape, dtype)
+            : DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(shape[1])));
+  }
+  lora_ = options;
+  lora_scale_ = options.alpha / static_cast<double>(options.rank);
+}
+
+void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
+  const auto dtype = HeadWeight().scalar_type();
+  for (EntitySlots entry : slots) {
+    CheckSlots(entry);
+    entry.collab = entry.collab.to(dtype).contiguous();
+    parameters_["entities." + entry.kind + ".collab"] = entry.collab;
+    for (const auto& [name, shape] : ProjectorShapes(config_, entry)) {
+      const int64_t fan_in = name.find(".0.") != std::string::npos ? entry.collab.size(1)
+                                                                   : entry.hidden;
+      parameters_[name] =
+          DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(fan_in)));
+    }
+    entities_.push_back(std::move(entry));
+  }
+}
+
+}  // namespace flame

@@ -1,0 +1,197 @@
+// Policies in Hugging Face and peft folders.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "model/policy.h"
+#include "model/policy_config.h"
+#include "model/shapes.h"
+#include "model/weights.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr char kPeftPrefix[] = "base_model.model.";
+constexpr char kEntityPrefix[] = "entities.";
+
+// model.safetensors, or the files that the sharded index names.
+std::vector<fs::path> WeightFiles(const fs::path& folder) {
+  const fs::path whole = folder / "model.safetensors";
+  if (fs::exists(whole)) return {whole};
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (!fs::exists(index)) {
+    throw DataError(folder.string(),
+                    ": no weights; expected model.safetensors or model.safetensors.index.json");
+  }
+  std::set<fs::path> files;
+  const json map = ReadJson(index).value("weight_map", json::object());
+  for (const auto& [name, file] : map.items()) {
+    if (!file.is_string()) throw DataError(index.string(), ": weight_map.", name, " is no file name");
+    files.insert(folder / file.get<std::string>());
+  }
+  if (files.empty()) throw DataError(index.string(), ": weight_map names no file");
+  return {files.begin(), files.end()};
+}
+
+// The tensors of `from` whose names start with `prefix`, which is replaced.
+std::map<std::string, at::Tensor> Renamed(const std::map<std::string, at::Tensor>& from,
+                                          const std::string& prefix,
+                                          const std::string& replacement) {
+  std::map<std::string, at::Tensor> result;
+  for (const auto& [name, tensor] : from) {
+    if (name.starts_with(prefix)) result[replacement + name.substr(prefix.size())] = tensor;
+  }
+  return result;
+}
+
+bool IsAdapter(const std::string& name) { return name.find(".lora_") != std::string::npos; }
+
+LoraOptions ReadAdapterConfig(const fs::path& path) {
+  const json object = ReadJson(path);
+  const auto refuse = [&](const char* key, const std::string& expected) {
+    throw DataError(path.string(), ": ", key, " is ", object.value(key, json()).dump(),
+                    "; expected ", expected);
+  };
+  if (!object.is_object() || object.value("peft_type", json()) != "LORA") {
+    refuse("peft_type", "\"LORA\"");
+  }
+  for (const char* key : {"use_dora", "use_rslora", "fan_in_fan_out"}) {
+    if (object.value(key, json(false)) == true) refuse(key, "false");
+  }
+  for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save"}) {
+    if (!object.value(key, json()).empty()) refuse(key, "none");
+  }
+  if (object.value("bias", json("none")) != "none") refuse("bias", "\"none\"");
+  LoraOptions options;
+  if (!object.contains("r") || !object["r"].is_number_integer() || object["r"] < 1) {
+    refuse("r", "a positive number");
+  }
+  if (!object.contains("lora_alpha") || !object["lora_alpha"].is_number()) {
+    refuse("lora_alpha", "a number");
+  }
+  if (!object.contains("target_modules") || !object["target_modules"].is_array()) {
+    refuse("target_modules", "a list of names");
+  }
+  options.rank = object["r"];
+  options.alpha = object["lora_alpha"];
+  options.dropout = object.value("lora_dropout", 0.0);
+  options.targets = object["target_modules"].get<std::vector<std::string>>();
+  std::sort(options.targets.begin(), options.targets.end());
+  return options;
+}
+
+json AdapterConfigJson(const LoraOptions& lora, const fs::path& base) {
+  return {{"peft_type", "LORA"},
+          {"task_type", "CAUSAL_LM"},
+          {"base_model_name_or_path", base.string()},
+          {"r", lora.rank},
+          {"lora_alpha", lora.alpha},
+          {"lora_dropout", lora.dropout},
+          {"target_modules", lora.targets},
+          {"bias", "none"},
+          {"fan_in_fan_out", false},
+          {"inference_mode", true}};
+}
+
+}  // namespace
+
+Policy Policy::Load(const fs::path& folder, at::ScalarType dtype) {
+  if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
+  Policy policy;
+  policy.config_ = ReadPolicyConfig(folder / "config.json");
+  policy.parameters_ = ReadWeights(WeightFiles(folder), BaseShapes(policy.config_), dtype,
+                                   {"lm_head.weight"});
+  if (fs::exists(folder / "entities.json")) policy.LoadEntities(folder);
+  if (fs::exists(folder / "adapter_config.json")) policy.LoadAdapters(folder);
+  return policy;
+}
+
+void Policy::Save(const fs::path& folder) const {
+  AtomicPath target(folder, AtomicPath::Kind::kFolder);
+  const std::string dtype = HeadWeight().scalar_type() == at::kDouble ? "float64" : "float32";
+  WriteFileAtomically(target.temporary() / "config.json",
+                      PolicyConfigJson(config_, dtype).dump(2) + "\n");
+  std::map<std::string, at::Tensor> base;
+  for (const auto& [name, shape] : BaseShapes(config_)) base[name] = parameters_.at(name);
+  WriteWeights(target.temporary() / "model.safetensors", base);
+  if (has_adapters()) SaveAdapters(target.temporary(), folder);
+  if (!entities_.empty()) SaveEntities(target.temporary());
+  target.Commit();
+}
+
+void Policy::LoadAdapters(const fs::path& folder) {
+  if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
+  const LoraOptions options = ReadAdapterConfig(folder / "adapter_config.json");
+  ShapeMap expected;
+  for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
+    expected[kPeftPrefix + name] = shape;
+  }
+  const auto weights = ReadWeights({folder / "adapter_model.safetensors"}, expected,
+                                   HeadWeight().scalar_type());
+  parameters_.merge(Renamed(weights, kPeftPrefix, ""));
+  lora_ = options;
+  lora_scale_ = options.alpha / static_cast<double>(options.rank);
+}
+
+void Policy::SaveAdapters(const fs::path& folder, const fs::path& base) const {
+  WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(lora_, base).dump(2) + "\n");
+  std::map<std::string, at::Tensor> adapters;
+  for (const auto& [name, tensor] : parameters_) {
+    if (IsAdapter(name)) adapters[kPeftPrefix + name] = tensor;
+  }
+  WriteWeights(folder / "adapter_model.safetensors", adapters);
+}
+
+void Policy::LoadEntities(const fs::path& folder) {
+  const fs::path path = folder / "entities.json";
+  ShapeMap expected;
+  std::vector<EntitySlots> slots;
+  try {
+    for (const json& entry : ReadJson(path)) {
+      EntitySlots kind;
+      kind.kind = entry.at("kind");
+      kind.first_token = entry.at("first_token");
+      kind.hidden = entry.at("hidden");
+      // Stands for the tensor until it is read; only its shape matters.
+      kind.collab = at::Tensor(HeadWeight().new_empty(
+          {entry.at("count").get<int64_t>(), entry.at("dim").get<int64_t>()}));
+      CheckSlots(kind);
+      for (const auto& [name, shape] : ProjectorShapes(config_, kind)) expected[name] = shape;
+      expected[kEntityPrefix + kind.kind + ".collab"] = kind.collab.sizes().vec();
+      slots.push_back(std::move(kind));
+    }
+  } catch (const json::exception& error) {
+    throw DataError(path.string(), ": ", error.what());
+  }
+  ShapeMap stored;  // without the prefix
+  for (const auto& [name, shape] : expected) {
+    stored[name.substr(std::string(kEntityPrefix).size())] = shape;
+  }
+  const auto weights =
+      ReadWeights({folder / "entities.safetensors"}, stored, HeadWeight().scalar_type());
+  parameters_.merge(Renamed(weights, "", kEntityPrefix));
+  for (EntitySlots& kind : slots) {
+    kind.collab = parameters_.at(kEntityPrefix + kind.kind + ".collab");
+    entities_.push_back(std::move(kind));
+  }
+}
+
+void Policy::SaveEntities(const fs::path& folder) const {
+  json list = json::array();
+  for (const EntitySlots& kind : entities_) {
+    list.push_back({{"kind", kind.kind},
+                    {"first_token", kind.first_token},
+                    {"hidden", kind.hidden},
+                    {"count", kind.collab.size(0)},
+                    {"dim", kind.collab.size(1)}});
+  }
+  WriteFileAtomically(folder / "entities.json", list.dump(2) + "\n");
+  WriteWeights(folder / "entities.safetensors", Renamed(parameters_, kEntityPrefix, ""));
+}
+
+}  // namespace flame

@@ -1,0 +1,83 @@
+#include "model/shapes.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/pow.h>
+
+#include "base/error.h"
+#include "model/block.h"
+
+namespace flame {
+namespace {
+
+// "q_proj" of "self_attn.q_proj".
+std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
+
+// Index in kMapNames.
+size_t MapIndex(const std::string& target) {
+  std::string known;
+  for (size_t m = 0; m < kNumMaps; ++m) {
+    if (ShortName(kMapNames[m]) == target) return m;
+    known += " " + ShortName(kMapNames[m]);
+  }
+  throw UsageError("LoRA target '", target, "' is unknown; expected some of", known);
+}
+
+}  // namespace
+
+std::string LayerPrefix(int64_t layer) { return StrCat("model.layers.", layer, "."); }
+
+std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config) {
+  const int64_t d = config.d_model, q = config.num_heads * config.head_dim;
+  const int64_t kv = config.num_kv_heads * config.head_dim;
+  return {{q, d}, {kv, d}, {kv, d}, {d, q}, {config.d_ff, d}, {config.d_ff, d}, {d, config.d_ff}};
+}
+
+ShapeMap BaseShapes(const PolicyConfig& config) {
+  ShapeMap shapes;
+  shapes["model.embed_tokens.weight"] = {config.vocab_size, config.d_model};
+  shapes["model.norm.weight"] = {config.d_model};
+  if (!config.tie_embeddings) shapes["lm_head.weight"] = {config.vocab_size, config.d_model};
+  const auto maps = MapShapes(config);
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const std::string prefix = LayerPrefix(layer);
+    shapes[prefix + "input_layernorm.weight"] = {config.d_model};
+    shapes[prefix + "post_attention_layernorm.weight"] = {config.d_model};
+    for (size_t m = 0; m < kNumMaps; ++m) {
+      shapes[prefix + kMapNames[m] + ".weight"] = {maps[m].first, maps[m].second};
+    }
+  }
+  return shapes;
+}
+
+ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,
+                       int64_t rank) {
+  ShapeMap shapes;
+  const auto maps = MapShapes(config);
+  for (const std::string& target : targets) {
+    const size_t m = MapIndex(target);
+    for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+      const std::string name = LayerPrefix(layer) + kMapNames[m];
+      shapes[name + ".lora_A.weight"] = {rank, maps[m].second};
+      shapes[name + ".lora_B.weight"] = {maps[m].first, rank};
+    }
+  }
+  return shapes;
+}
+
+ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots) {
+  const std::string prefix = "entities." + slots.kind + ".";
+  return {{prefix + "0.weight", {slots.hidden, slots.collab.size(1)}},
+          {prefix + "0.bias", {slots.hidden}},
+          {prefix + "2.weight", {config.d_model, slots.hidden}},
+          {prefix + "2.bias", {config.d_model}}};
+}
+
+at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions) {
+  const auto head_dim = static_cast<double>(config.head_dim);
+  const at::Tensor exponents = at::arange(0, config.head_dim, 2, positions.options()) / head_dim;
+  const at::Tensor frequencies = 1.0 / at::pow(config.rope_theta, exponents);
+  return positions.unsqueeze(1) * frequencies.unsqueeze(0);
+}
+
+}  // namespace flame

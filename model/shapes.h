@@ -1,0 +1,39 @@
+// Names and shapes of a policy's parameters.
+#ifndef FLAME_MODEL_SHAPES_H_
+#define FLAME_MODEL_SHAPES_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/policy.h"
+
+namespace flame {
+
+using ShapeMap = std::map<std::string, std::vector<int64_t>>;
+
+std::string LayerPrefix(int64_t layer);  // "model.layers.3."
+
+// [out, in] of each map of kMapNames.
+std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config);
+
+// Every weight of the base model; lm_head.weight only where it is not tied.
+ShapeMap BaseShapes(const PolicyConfig& config);
+
+// The adapters of `targets` ("q_proj", ...). Throws UsageError on an unknown target.
+ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,
+                       int64_t rank);
+
+// A kind's projector: "entities.KIND.0.weight" [hidden, dim_in] and so on; without collab.
+ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots);
+
+// Rotation angles [n, head_dim / 2] of float32 positions [n]: position / theta^(2i / head_dim).
+at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions);
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_SHAPES_H_

@@ -1,0 +1,57 @@
+// What the kernels' inner loops share. Private to model/*_kernels.cpp, which are compiled with -O3
+// and -fopenmp-simd.
+#ifndef FLAME_MODEL_SIMD_H_
+#define FLAME_MODEL_SIMD_H_
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+// A function compiled for AVX-512, AVX2 and SSE2; the loader takes the one that fits the processor.
+#if defined(__x86_64__)
+#define FLAME_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FLAME_CLONES
+#endif
+// So that a helper is compiled for its caller's target.
+#define FLAME_INLINE inline __attribute__((always_inline))
+
+namespace flame {
+
+FLAME_INLINE double Exp(double x) { return std::exp(x); }
+
+// exp to 2 units in the last place, without branches: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]
+// (coefficients of Cephes' expf).
+FLAME_INLINE float Exp(float x) {
+  x = x < -87.0f ? -87.0f : x;
+  x = x > 88.0f ? 88.0f : x;
+  const float n = std::floor(x * 1.44269504088896341f + 0.5f);
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const float mantissa = p * r * r + r + 1.0f;
+  return mantissa * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+template <class T>
+FLAME_INLINE T Dot(const T* a, const T* b, int64_t n) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// y += a * x
+template <class T>
+FLAME_INLINE void Axpy(T a, const T* __restrict x, T* __restrict y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_SIMD_H_
