@@ -16,8 +16,8 @@ void WriteFileAtomically(const std::filesystem::path& path, std::string_view byt
 std::string ReadWholeFile(const std::filesystem::path& path);
 
 // A file or folder under construction: fill `temporary()`, then Commit(). Without Commit the
-// destructor removes it. Left-overs of killed writers (names in `.NAME.tmp-*`) are removed by the
-// next writer of the same path in the same process tree only if their process is gone.
+// destructor removes it. What a killed writer left (`.NAME.tmp-HOST-PID-N`) is removed by the next
+// writer of the same path on that host, if the process is gone.
 class AtomicPath {
  public:
   enum class Kind { kFile, kFolder };  // a folder is made at once, a file is not
@@ -27,8 +27,9 @@ class AtomicPath {
   AtomicPath& operator=(const AtomicPath&) = delete;
 
   const std::filesystem::path& temporary() const { return temporary_; }
-  // Syncs everything below temporary() and renames it to the path (an old folder is moved away
-  // first and removed after). Throws MachineError.
+  // Syncs everything below temporary() and renames it to the path. An old folder changes places with
+  // the new one in one step and is then removed; a file system that knows no such step (NFS) moves it
+  // away first. Throws MachineError.
   void Commit();
 
  private:
