@@ -1,5 +1,6 @@
 #include "comm/collective.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -97,6 +98,12 @@ bool Collective::Advance() {
   }
   finished_ = true;
   return true;
+}
+
+bool Collective::Moving() const {
+  return std::any_of(active_.begin(), active_.end(), [](const auto& lane) {
+    return !lane->received_frame && (lane->received_payload || lane->sent_payload);
+  });
 }
 
 std::vector<int> Collective::Missing() const {

@@ -61,6 +61,7 @@ class Collective : public Operation {
   ~Collective() override;
 
   bool Advance() override;
+  bool Moving() const override;
 
   // The calls below need the engine's lock.
   bool finished() const { return finished_; }

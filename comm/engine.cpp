@@ -1,7 +1,7 @@
 #include "comm/engine.h"
 
+#include <algorithm>
 #include <chrono>
-#include <vector>
 
 namespace flame {
 namespace {
@@ -36,6 +36,11 @@ void Engine::Progress() {
   for (auto at = pending_.begin(); at != pending_.end();) {
     at = (*at)->Advance() ? pending_.erase(at) : std::next(at);
   }
+}
+
+bool Engine::Moving() const {
+  return std::any_of(pending_.begin(), pending_.end(),
+                     [](const auto& operation) { return operation->Moving(); });
 }
 
 bool Engine::Idle() {

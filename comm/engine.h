@@ -19,6 +19,8 @@ class Operation {
   // Goes as far as possible without waiting; true once finished or failed. Never throws: the
   // operation keeps its error. Called under the engine's lock.
   virtual bool Advance() = 0;
+  // True while a peer is known to be sending or taking bulk data: polling moves it.
+  virtual bool Moving() const = 0;
 };
 
 class Engine {
@@ -32,7 +34,8 @@ class Engine {
   void Start(std::shared_ptr<Operation> operation);
   // Advances every operation; call with the lock held.
   void Progress();
-  bool Idle();  // nothing is under way
+  bool Moving() const;  // any operation is; call with the lock held
+  bool Idle();          // nothing is under way
 
   // Held for every use of a transport.
   std::mutex& mutex() { return mutex_; }

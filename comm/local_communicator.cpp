@@ -126,7 +126,7 @@ class LocalTransport : public Transport {
     return true;
   }
 
-  void Pause(Clock::duration waited) override {
+  void Pause(Clock::duration idle) override {
     std::unique_lock lock(world_->mutex);
     Inbox& inbox = world_->inboxes[rank_];
     // Not for ever: an arrival at another communicator of this rank does not wake this one.

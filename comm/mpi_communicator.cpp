@@ -112,12 +112,12 @@ class MpiTransport : public Transport {
   }
 
   // Spins while an answer may be near, then leaves the core to others.
-  void Pause(Clock::duration waited) override {
+  void Pause(Clock::duration idle) override {
     using namespace std::chrono_literals;
-    if (waited < 200us) {
+    if (idle < 200us) {
       sched_yield();
     } else {
-      std::this_thread::sleep_for(waited < 10ms ? 20us : waited < 1s ? 200us : 1000us);
+      std::this_thread::sleep_for(idle < 10ms ? 20us : idle < 1s ? 200us : 1000us);
     }
   }
 

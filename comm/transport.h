@@ -40,8 +40,8 @@ class Transport {
   // Takes a whole transfer of kMessages if one has arrived; source -1 is any.
   virtual bool TryTake(int source, int tag, int* from, std::string* bytes) = 0;
 
-  // Lets time pass between two polls of a wait that began `waited` ago. Called without locks.
-  virtual void Pause(Clock::duration waited) = 0;
+  // Lets time pass between two polls when nothing has moved for `idle`. Called without locks.
+  virtual void Pause(Clock::duration idle) = 0;
 
   // The transport among `members`, ranks of this one in order; collective. `index` counts the
   // calls, `color` is the same for all members.

@@ -67,6 +67,7 @@ class OutgoingMessage : public Operation {
     if (!state_->transfers.empty()) state_.release();
   }
 
+  bool Moving() const override { return false; }  // nobody waits for it
   bool Advance() override {
     try {
       if (!std::exchange(started_, true)) Start();
@@ -128,10 +129,13 @@ void CheckParts(const at::Tensor& whole, const at::Tensor& part, int size, Colle
 bool CommContext::Await(uint64_t key, Communicator::Milliseconds wait,
                         const std::function<bool()>& done,
                         const std::function<std::vector<int>()>& missing) const {
+  auto last_moved = Clock::now();
   const auto poll = [&] {
     std::lock_guard lock(engine->mutex());
     engine->Progress();
-    return done();
+    if (done()) return true;
+    if (engine->Moving()) last_moved = Clock::now();
+    return false;
   };
   if (poll()) return true;
   if (wait.count() <= 0) return false;
@@ -146,7 +150,7 @@ bool CommContext::Await(uint64_t key, Communicator::Milliseconds wait,
       recorder->SetWaitsFor(key, missing());
     }
     if (now - start >= wait) return false;
-    transport->Pause(now - start);
+    transport->Pause(now - last_moved);
     if (poll()) return true;
   }
 }
