@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <tuple>
 #include <utility>
 
 #include "model/kernels.h"
@@ -102,8 +103,8 @@ at::Tensor Flat(const at::Tensor& x) { return x.view({x.size(0), x.size(1) * x.s
 
 }  // namespace
 
-at::Tensor BlockForward(const BlockParameters& p, const at::Tensor& input, int64_t layer,
-                        const BlockContext& context, BlockTape* tape) {
+void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer,
+                const BlockContext& context, BlockTape* tape) {
   const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
   BlockTape& t = *tape;
   t.input = input;
@@ -114,13 +115,24 @@ at::Tensor BlockForward(const BlockParameters& p, const at::Tensor& input, int64
   t.attention.value = Heads(map(kValue).Forward(t.attention_in), context);
   Rotate(&t.attention.query, context.cosine, context.sine, /*inverse=*/false);
   Rotate(&t.attention.key, context.cosine, context.sine, /*inverse=*/false);
-  t.attended = FamilyAttention(t.attention, context.families);
-  t.middle = map(kOutput).Forward(Flat(t.attended.out), input);
+}
 
+at::Tensor BlockEnd(const BlockParameters& p, int64_t layer, const BlockContext& context,
+                    BlockTape* tape) {
+  const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
+  BlockTape& t = *tape;
+  t.middle = map(kOutput).Forward(Flat(t.attended.out), t.input);
   std::tie(t.ffn_in, t.ffn_inverse) = RmsNorm(t.middle, p.ffn_norm, context.rms_eps);
   t.gate = map(kGate).Forward(t.ffn_in);
   t.up = map(kUp).Forward(t.ffn_in);
   return map(kDown).Forward(SwiGlu(t.gate, t.up), t.middle);
+}
+
+at::Tensor BlockForward(const BlockParameters& p, const at::Tensor& input, int64_t layer,
+                        const BlockContext& context, BlockTape* tape) {
+  BlockBegin(p, input, layer, context, tape);
+  tape->attended = FamilyAttention(tape->attention, context.families);
+  return BlockEnd(p, layer, context, tape);
 }
 
 at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output, int64_t layer,

@@ -38,7 +38,7 @@ struct BlockParameters {
 struct BlockContext {
   std::vector<FamilyLayout> families;
   at::Tensor cosine, sine;  // [T, head_dim / 2]
-  int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  int64_t head_dim = 0;
   double rms_eps = 0, lora_scale = 0, dropout = 0;
   uint64_t dropout_seed = 0;  // 0: no dropout
   bool recompute = false;
@@ -54,6 +54,13 @@ struct BlockTape {
   at::Tensor middle;                        // [T, d_model], input + attention
   at::Tensor gate, up, product;             // [T, d_ff]
 };
+
+// The two halves of a block around its attention, for a caller with an attention of its own: up to
+// tape->attention (queries and keys rotated), and from tape->attended.out to the block's output.
+void BlockBegin(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
+                const BlockContext& context, BlockTape* tape);
+at::Tensor BlockEnd(const BlockParameters& parameters, int64_t layer, const BlockContext& context,
+                    BlockTape* tape);
 
 // The block's output [T, d_model]; `tape` receives what the derivative needs. No autograd.
 at::Tensor BlockForward(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,

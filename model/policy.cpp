@@ -50,8 +50,6 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
                                                   const ForwardOptions& options) const {
   auto context = std::make_shared<BlockContext>();
   context->families = batch.families;
-  context->num_heads = config_.num_heads;
-  context->num_kv_heads = config_.num_kv_heads;
   context->head_dim = config_.head_dim;
   context->rms_eps = config_.rms_eps;
   context->lora_scale = lora_scale_;
