@@ -113,6 +113,16 @@ TEST(BuildListTasks, DropsInProportionToMisses) {
   EXPECT_NEAR(dropped[0] / 2000.0, 0.75, 0.05);  // five standard deviations
 }
 
+TEST(BuildListTasks, CorruptedInputs_InEveryOrder) {
+  const Corpus corpus = CorpusOf({{0, 1, 2}});
+  std::map<std::vector<int32_t>, int> orders;
+  const Scores scores = ScoresOf({0}, {{1, 2}});
+  for (const ListTask& task : BuildListTasks(corpus, scores, {0}, Options("train", 100), 3)) {
+    ++orders[task.input];
+  }
+  EXPECT_THAT(orders, SizeIs(2));
+}
+
 TEST(BuildListTasks, LengthUnseen_NearestOneUsed) {
   // Length 1 errs by one miss, length 5 by one extra; 2 is nearer to 1, 4 to 5, 3 ties to 1.
   const Corpus corpus =

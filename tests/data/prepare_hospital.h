@@ -86,7 +86,8 @@ class MiniHospital : public testing::Test {
           "1,10,1,0159\n1,10,2,0159\n1,11,1,3893\n2,20,1,3893\n2,21,1,0159\n4,40,1,3893\n"
           "4,40,2,9604\n5,50,1,3893\n5,51,1,9604\n3,30,1,3893\n");
     Write("D_ICD_PROCEDURES.csv",
-          "ICD9_CODE,SHORT_TITLE,LONG_TITLE\n159,Eye muscle tendons,x\n0159,Brain excision,x\n");
+          "ICD9_CODE,SHORT_TITLE,LONG_TITLE\n159,Eye muscle tendons,x\n0159,Brain excision,x\n"
+          "3893,Venous cath NEC,x\n");
   }
 
   void WriteMappings() const {

@@ -47,6 +47,7 @@ TEST_F(PrepareCorpusTest, MiniHospital_EveryFieldAsByHand) {
   EXPECT_THAT(second.drugs, ElementsAre(2));
   EXPECT_THAT(corpus.visits[0].drugs, ElementsAre(0, 1));
   EXPECT_EQ(corpus.visits[2].previous, -1);
+  EXPECT_THAT(corpus.visits[2].diagnoses, ElementsAre(1)) << "a row without SEQ_NUM is dropped";
   EXPECT_EQ(corpus.visits[2].age, 90) << "300 years are capped";
   EXPECT_THAT(corpus.visits[2].drugs, ElementsAre(2)) << "two names of one drug are one drug";
   EXPECT_THAT(corpus.visits[4].procedures, ElementsAre(0));
@@ -72,7 +73,7 @@ TEST_F(PrepareCorpusTest, Oracle_JoinedByAdmission) {
 TEST_F(PrepareCorpusTest, Titles_ExactCodeBeforeNumberBeforeCode) {
   const Corpus corpus = PrepareCorpus(options_);
   EXPECT_THAT(corpus.diagnoses.titles, ElementsAre("4280", "Sepsis"));
-  EXPECT_THAT(corpus.procedures.titles, ElementsAre("Venous cath", "Brain excision"));
+  EXPECT_THAT(corpus.procedures.titles, ElementsAre("Venous cath NEC", "Brain excision"));
   std::filesystem::remove(root() / "D_ICD_PROCEDURES.csv");
   EXPECT_THAT(PrepareCorpus(options_).procedures.titles,
               ElementsAre("Venous cath", "Eye muscle tendons"));
@@ -114,6 +115,18 @@ TEST_F(PrepareCorpusTest, MinVisitsOne_KeepsPatientWithOneVisit) {
   // Visit 30 makes V10 a code of two rows, so visits 30 and 50 have it.
   EXPECT_THAT(Admissions(corpus), ElementsAre(11, 10, 20, 21, 30, 40, 50));
   EXPECT_THAT(corpus.diagnoses.codes, ElementsAre("4280", "0389", "V10"));
+}
+
+// All visits have all three kinds at first, so only the codes change in round 1; visit 51 must
+// still go with its one diagnosis.
+TEST_F(PrepareCorpusTest, CodesDropped_VisitsSelectedAgain) {
+  Write("DIAGNOSES_ICD.csv",
+        "SUBJECT_ID,HADM_ID,SEQ_NUM,ICD9_CODE\n1,10,1,0389\n1,11,1,0389\n2,20,1,0389\n"
+        "2,21,1,0389\n4,40,1,0389\n4,41,1,0389\n5,50,1,0389\n5,51,1,E999\n");
+  Write("PROCEDURES_ICD.csv",
+        "SUBJECT_ID,HADM_ID,SEQ_NUM,ICD9_CODE\n1,10,1,3893\n1,11,1,3893\n2,20,1,3893\n"
+        "2,21,1,3893\n4,40,1,3893\n4,41,1,3893\n5,50,1,3893\n5,51,1,3893\n");
+  EXPECT_THAT(Admissions(PrepareCorpus(options_)), ElementsAre(11, 10, 20, 21, 40, 41, 50));
 }
 
 TEST_F(PrepareCorpusTest, NoPatientLeft_NamesStepAndCounts) {
