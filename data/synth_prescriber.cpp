@@ -90,7 +90,9 @@ DrugBits SynthPrescriber::Draw(RandomStream* random) const {
       if (!(allergies_ >> partner & 1) && random->Bernoulli(chance)) given |= DrugBits{1} << partner;
     }
   }
-  return given ? given : DrugBits{1} << model_.fallback_drug;
+  if (given) return given;
+  const DrugBits fallback = DrugBits{1} << model_.fallback_drug;
+  return fallback & allergies_ ? ~allergies_ & -~allergies_ : fallback;
 }
 
 }  // namespace flame
