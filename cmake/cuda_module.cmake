@@ -1,0 +1,29 @@
+# libflame_cuda.so, what needs CUDA: built from the wheels' headers and libraries, without a CUDA
+# toolkit, where NCCL and the CUDA runtime are among the wheels. Its flame:: symbols are left to the
+# program that opens it.
+set(nccl_dir ${FLAME_WHEELS}/nvidia/nccl)
+set(cuda_dir ${FLAME_WHEELS}/nvidia/cu13)
+if(NOT EXISTS ${nccl_dir}/include/nccl.h OR NOT EXISTS ${cuda_dir}/include/cuda_runtime.h)
+  message(STATUS "no NCCL or CUDA runtime in ${FLAME_WHEELS}/nvidia: built without GPU support")
+  return()
+endif()
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/comm/nccl/*.cpp)
+add_library(flame_cuda MODULE ${cuda_sources})
+target_include_directories(flame_cuda PRIVATE ${CMAKE_SOURCE_DIR})
+target_include_directories(flame_cuda SYSTEM PRIVATE ${nccl_dir}/include ${cuda_dir}/include)
+target_link_libraries(flame_cuda PRIVATE torch_cpu -Wl,--no-as-needed
+  ${torch_dir}/lib/libtorch_cuda.so ${torch_dir}/lib/libc10_cuda.so
+  ${nccl_dir}/lib/libnccl.so.2 ${cuda_dir}/lib/libcudart.so.13)
+# libtorch_cuda's own needs (cuBLAS, cuDNN ...) are the business of the machine with the GPU.
+target_link_options(flame_cuda PRIVATE -Wl,--unresolved-symbols=ignore-in-shared-libs
+  -Wl,-rpath,${nccl_dir}/lib -Wl,-rpath,${cuda_dir}/lib)
+
+# The NCCL communicator over a table of faults, on CPU tensors: headers only, no CUDA library.
+add_executable(comm_nccl_test ${CMAKE_SOURCE_DIR}/tests/comm/nccl/nccl_communicator_test.cpp
+  ${CMAKE_SOURCE_DIR}/comm/nccl/nccl_communicator.cpp ${CMAKE_SOURCE_DIR}/comm/nccl/nccl_state.cpp)
+target_include_directories(comm_nccl_test SYSTEM PRIVATE
+  ${nccl_dir}/include ${cuda_dir}/include)
+target_link_libraries(comm_nccl_test PRIVATE flame_comm GTest::gtest GTest::gmock GTest::gtest_main)
+add_test(NAME comm_nccl COMMAND comm_nccl_test)
+set_tests_properties(comm_nccl PROPERTIES TIMEOUT 600)

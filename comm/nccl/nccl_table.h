@@ -1,0 +1,30 @@
+// The calls of NCCL that this program makes, behind pointers so that a test can put faults in them.
+#ifndef FLAME_COMM_NCCL_NCCL_TABLE_H_
+#define FLAME_COMM_NCCL_NCCL_TABLE_H_
+
+#include <nccl.h>
+
+namespace flame {
+
+// Named as in nccl.h without the prefix; no default: a caller fills every one.
+struct NcclTable {
+  decltype(&ncclGetUniqueId) GetUniqueId;
+  decltype(&ncclCommInitRankConfig) CommInitRankConfig;
+  decltype(&ncclCommGetAsyncError) CommGetAsyncError;
+  decltype(&ncclCommFinalize) CommFinalize;
+  decltype(&ncclCommDestroy) CommDestroy;
+  decltype(&ncclCommAbort) CommAbort;
+  decltype(&ncclGetErrorString) GetErrorString;
+  decltype(&ncclGetLastError) GetLastError;
+  decltype(&ncclAllReduce) AllReduce;
+  decltype(&ncclBroadcast) Broadcast;
+  decltype(&ncclAllGather) AllGather;
+  decltype(&ncclReduceScatter) ReduceScatter;
+};
+
+// Those of the library that is linked.
+const NcclTable& LinkedNccl();
+
+}  // namespace flame
+
+#endif  // FLAME_COMM_NCCL_NCCL_TABLE_H_
