@@ -61,47 +61,43 @@ int64_t CountLossTokens(const std::vector<Family>& families) {
   return count;
 }
 
-// Adds a micro-batch's part of the gradient; returns its part of the loss.
-double Backward(const SftJob& job, const MicroBatch& micro_batch, int64_t loss_tokens,
-                uint64_t dropout_seed) {
-  const FamilyBatch batch = PackFamilies(micro_batch.families);
-  if (batch.targets.numel() == 0) return 0;
-  const at::Tensor hidden = job.policy->Hidden(
-      batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
-  const at::Tensor loss = NegativeLogLikelihood(
-      job.policy->LogProbs(hidden, batch.sources, batch.targets), loss_tokens);
-  loss.backward();
-  return loss.item<double>();
-}
-
 struct StepResult {
   double loss = 0, tokens_trained = 0, tokens_packed = 0;
   TrainingRun::Update update;
 };
 
+// Adds a micro-batch's part of the gradient, and its part of loss and packed tokens to `local`.
+void Backward(const SftJob& job, const MicroBatch& micro_batch, int64_t loss_tokens,
+              uint64_t dropout_seed, StepResult* local) {
+  const FamilyBatch batch = PackFamilies(micro_batch.families);
+  if (batch.targets.numel() == 0) return;
+  const at::Tensor hidden = job.policy->Hidden(
+      batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
+  const at::Tensor loss = NegativeLogLikelihood(
+      job.policy->LogProbs(hidden, batch.sources, batch.targets), loss_tokens);
+  loss.backward();
+  local->loss += loss.item<double>();
+  local->tokens_packed += static_cast<double>(batch.tokens.numel());
+}
+
 StepResult TrainStep(const SftJob& job, TrainingRun* run, DataOrder* order) {
   const std::vector<Family> families = LocalFamilies(job, *run, order);
-  const std::vector<MicroBatch> micro_batches =
-      CutMicroBatches(families, job.options.token_budget);
-  double packed = 0;
-  for (const MicroBatch& micro_batch : micro_batches) {
-    packed += static_cast<double>(micro_batch.num_tokens);
-  }
   const double local_tokens = static_cast<double>(CountLossTokens(families));
-  const std::vector<double> counts = SumOverLearners(job.learners, {local_tokens, packed});
-  if (counts[0] == 0) {
+  const double loss_tokens = SumOverLearners(job.learners, {local_tokens})[0];
+  if (loss_tokens == 0) {
     throw DataError(job.label, ": no example of step ", run->step() + 1,
                     " asks for a token; expected at least one");
   }
-  double local_loss = 0;
   run->BeginUpdate();
-  for (size_t i = 0; i < micro_batches.size(); ++i) {
-    local_loss += Backward(job, micro_batches[i], static_cast<int64_t>(counts[0]),
-                           run->DropoutSeed(static_cast<int64_t>(i)));
+  StepResult local;
+  int64_t index = 0;
+  for (const MicroBatch& micro_batch : CutMicroBatches(families, job.options.token_budget)) {
+    Backward(job, micro_batch, static_cast<int64_t>(loss_tokens), run->DropoutSeed(index++),
+             &local);
   }
-  StepResult result{SumOverLearners(job.learners, {local_loss})[0], counts[0], counts[1], {}};
-  result.update = run->EndUpdate();
-  return result;
+  const std::vector<double> sums =
+      SumOverLearners(job.learners, {local.loss, local.tokens_packed});
+  return {sums[0], loss_tokens, sums[1], run->EndUpdate()};
 }
 
 nlohmann::json MetricsOf(int64_t step, const StepResult& result, double seconds) {
