@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "base/atomic_file.h"
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/hdf5.h"
 #include "data/ragged.h"
+#include "rollout/seal.h"
 
 namespace flame {
 namespace {
@@ -91,20 +91,6 @@ Columns ToColumns(const std::vector<Group>& groups) {
     }
   }
   return c;
-}
-
-// Covers what HDF5's own checksums leave out: attributes, shapes, and which dataset is which.
-std::string ContentDigest(const Columns& columns, const ShardInfo& info) {
-  Sha256Stream digest;
-  const std::string head = StrCat(kSchema, '\n', info.config_sha256, '\n', info.seed, '\n',
-                                  info.step, '\n', info.rank, '\n');
-  digest.Update(head.data(), head.size());
-  ForEachField(columns, [&](const char* name, const auto& values) {
-    const std::string title = StrCat(name, ' ', values.size(), '\n');
-    digest.Update(title.data(), title.size());
-    digest.Update(values.data(), values.size() * sizeof(values[0]));
-  });
-  return digest.Finish();
 }
 
 // Checks of one file's columns; messages begin "FILE: trajectories/FIELD".
@@ -245,17 +231,6 @@ std::vector<Group> ToGroups(const Columns& c) {
   return groups;
 }
 
-// A damaged shape may promise more than the file can hold; nothing is allocated for it.
-void CheckFits(const Hdf5File& file, const std::string& name, size_t element_size,
-               const std::filesystem::path& path) {
-  uintmax_t left = std::filesystem::file_size(path) / element_size;
-  for (int64_t size : file.Shape(name)) {
-    if (size > 0 && static_cast<uintmax_t>(size) > left) {
-      throw DataError(path.string(), ": ", name, " is larger than its file");
-    }
-  }
-}
-
 }  // namespace
 
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
@@ -268,16 +243,17 @@ void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
   file.SetAttribute("seed", info.seed);
   file.SetAttribute("step", info.step);
   file.SetAttribute("rank", info.rank);
-  file.SetAttribute("content_sha256", ContentDigest(columns, info));
   ForEachField(columns, [&](const char* name, const auto& values) {
     file.Write(StrCat("trajectories/", name), values);
   });
   file.Close();
+  SealFile(target.temporary());
   target.Commit();
 }
 
 std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info) {
   const std::string where = path.string();
+  CheckSeal(path);
   const Hdf5File file = Hdf5File::OpenForReading(path);
   CheckSchema(file, kSchema, where);
   ShardInfo found;
@@ -288,16 +264,9 @@ std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info)
   Columns columns;
   ForEachField(columns, [&](const char* name, auto& values) {
     using T = typename std::remove_reference_t<decltype(values)>::value_type;
-    const std::string dataset = StrCat("trajectories/", name);
-    CheckFits(file, dataset, sizeof(T), path);
-    values = file.Read<T>(dataset);
+    values = file.Read<T>(StrCat("trajectories/", name));
   });
   Checker(columns, where).CheckAll();
-  const std::string digest = ContentDigest(columns, found);
-  if (digest != file.StringAttribute("content_sha256")) {
-    throw DataError(where, ": attribute 'content_sha256' is ",
-                    file.StringAttribute("content_sha256"), "; the contents give ", digest);
-  }
   if (info != nullptr) *info = found;
   return ToGroups(columns);
 }

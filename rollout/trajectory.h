@@ -33,8 +33,8 @@ struct ShardInfo {
 };
 
 // Schema in docs/formats.md: group `trajectories`. Written atomically; every group has members.
-// Reading checks schema, Fletcher-32, every offset and size and the digest of the contents; throws
-// DataError naming the file and field.
+// Reading checks the file's seal (rollout/seal.h), schema, every offset and size; throws DataError
+// naming the file and, where the file is whole, the field.
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
                 const std::filesystem::path& path);
 std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info = nullptr);

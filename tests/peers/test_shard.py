@@ -61,13 +61,7 @@ def test_members(shard):
     assert trajectories["prompt_tokens"][prompts[0]:prompts[1]].tolist() == [1, 2, 3]
 
 
-def test_digest_is_the_documented_one(shard):
-    attrs = shard.attrs
-    head = [attrs["schema"], attrs["config_sha256"]]
-    head += [str(int(attrs[name])) for name in ("seed", "step", "rank")]
-    digest = hashlib.sha256("".join(line + "\n" for line in head).encode())
-    for name in FIELDS:
-        values = shard["trajectories"][name][:]
-        digest.update(f"{name} {len(values)}\n".encode())
-        digest.update(values.tobytes())
-    assert digest.hexdigest() == attrs["content_sha256"]
+def test_seal_is_the_documented_one(shard):
+    content = pathlib.Path(shard.filename).read_bytes()
+    digest = hashlib.sha256(content[:-73]).hexdigest()
+    assert content[-73:].decode() == f"\nsha256 {digest}\n"

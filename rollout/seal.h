@@ -1,0 +1,20 @@
+// A checksum behind the last byte of a file. HDF5 1.10 checks its data but not its own structures,
+// and crashes on some that are damaged, so a shard is checked whole before HDF5 sees it; HDF5
+// ignores what lies behind its end of file.
+#ifndef FLAME_ROLLOUT_SEAL_H_
+#define FLAME_ROLLOUT_SEAL_H_
+
+#include <filesystem>
+
+namespace flame {
+
+// Appends "\nsha256 HEX\n", 73 bytes, HEX the SHA-256 of the bytes before. Throws MachineError
+// where the file cannot be written.
+void SealFile(const std::filesystem::path& path);
+
+// Throws DataError naming the file where the seal is missing or not that of the bytes before it.
+void CheckSeal(const std::filesystem::path& path);
+
+}  // namespace flame
+
+#endif  // FLAME_ROLLOUT_SEAL_H_
