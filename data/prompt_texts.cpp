@@ -187,8 +187,12 @@ std::string PromptTexts::ClassifierTrunk(int32_t visit) const {
 }
 
 std::string PromptTexts::Candidate(int32_t drug) const {
-  return EndedByBreak(candidate_.Render(
-      {{"name", corpus_.drugs.titles[drug]}, {"slot", Slot(EntityKind::kDrug, drug)}}));
+  const std::string slot = Slot(EntityKind::kDrug, drug);
+  const std::string text =
+      WithoutBreak(candidate_.Render({{"name", corpus_.drugs.titles[drug]}, {"slot", slot}}));
+  // A slot is a token of its own, which nothing joins.
+  const bool ends_in_slot = !slot.empty() && text.ends_with(slot);
+  return ends_in_slot ? text : EndedByBreak(text);
 }
 
 std::string PromptTexts::ListTrunk(int32_t visit) const {

@@ -56,7 +56,7 @@ struct ForwardOptions {
 // Copies share storage.
 class Policy {
  public:
-  // Weights drawn as transformers does (normal 0.02; norms 1), from counter-based numbers.
+  // Normal weights of deviation 1 / sqrt(fan-in), norms 1, from counter-based numbers.
   static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
   // config.json + model.safetensors (or the sharded index), and entities/adapters where Save wrote
   // them. Every tensor's name, shape and dtype is checked; all faults in one DataError.

@@ -49,6 +49,15 @@ void CheckDtype(at::ScalarType dtype) {
   }
 }
 
+// LeCun et al. 1998: 1 / sqrt(fan-in), so that attention scores are of size 1 from the first step at
+// any width (a fixed 0.02 is that of d_model 2,500: at 128 attention starts uniform and learns late).
+// The maps that add to the residual stream are scaled by 1 / sqrt(2 layers) (Radford et al. 2019).
+double Deviation(const PolicyConfig& config, const std::string& name, int64_t fan_in) {
+  const bool adds = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+  const double share = adds ? 2.0 * static_cast<double>(config.num_layers) : 1.0;
+  return 1 / std::sqrt(static_cast<double>(fan_in) * share);
+}
+
 }  // namespace
 
 Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
@@ -56,8 +65,10 @@ Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t
   Policy policy;
   policy.config_ = config;
   for (const auto& [name, shape] : BaseShapes(config)) {
-    policy.parameters_[name] = shape.size() == 1 ? at::ones(shape, dtype)
-                                                 : DrawNormal(name, shape, dtype, seed, 0.02);
+    policy.parameters_[name] =
+        shape.size() == 1
+            ? at::ones(shape, dtype)
+            : DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
   }
   return policy;
 }
