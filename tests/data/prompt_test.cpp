@@ -110,6 +110,11 @@ TEST_F(PromptTest, SlotsAbsent_SpaceBeforeThemToo) {
   EXPECT_EQ(texts.Candidate(1), "Candidate drug: 5-FU.\nAnswer:\n");
 }
 
+TEST_F(PromptTest, CandidateEndsInSlot_NoBreak) {
+  const PromptTexts texts(kConfigs / "prompts-compact.yaml", corpus_, AllSlots(500));
+  EXPECT_EQ(texts.Candidate(1), "5-FU<DrugEmb-1>");
+}
+
 TEST_F(PromptTest, SingleNoteSections_ByPlaceholder) {
   const auto path = WriteTemplates("Home: {note_medications}", "History: {note_history}");
   EXPECT_THAT(PromptTexts(path, corpus_, EntityTokens()).ListTrunk(1),
