@@ -1,0 +1,44 @@
+"""The program under test and the model that the comparisons use."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLAME = pathlib.Path(os.environ.get("FLAME_BINARY", ROOT / "build" / "flame")).resolve()
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def run(*arguments, **options):
+    """Standard output of one command that must succeed."""
+    result = subprocess.run(
+        [str(FLAME), *map(str, arguments)], capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def answers(*arguments, lines):
+    """What a command that speaks JSON lines answers to `lines`."""
+    output = run(*arguments, input="".join(json.dumps(line) + "\n" for line in lines))
+    rows = [json.loads(row) for row in output.split("\n") if row]
+    assert len(rows) == len(lines)
+    return rows
+
+
+def built_program(name):
+    """Path of a program that the tests' build makes."""
+    found = [path for path in FLAME.parent.rglob(name) if path.is_file()]
+    assert found, f"no {name} below {FLAME.parent}"
+    return found[0]
+
+
+def shared(name):
+    """A folder of public data; the test is skipped where it is absent."""
+    folder = SHARED / name
+    if not folder.exists():
+        pytest.skip(f"no {name} in ../shared/data")
+    return folder
