@@ -316,15 +316,16 @@ std::string ConfigSchema::ResolvedYaml() const {
 }
 
 std::string ConfigSchema::Canonical(const Strings& prefixes) const {
-  std::string text;
-  for (const auto& [name, key] : keys_) {
-    const auto covers = [&name = name](const std::string& prefix) {
-      return HasPrefix(name, prefix);
-    };
-    if (std::any_of(prefixes.begin(), prefixes.end(), covers)) {
-      text += name + "=" + key.get() + "\n";
+  std::map<std::string, std::string> lines;
+  for (const std::string& prefix : prefixes) {
+    const size_t before = lines.size();
+    for (const auto& [name, key] : keys_) {
+      if (HasPrefix(name, prefix)) lines[name] = key.get();
     }
+    if (lines.size() == before) throw UsageError("'", prefix, "' covers no further config key");
   }
+  std::string text;
+  for (const auto& [name, value] : lines) text += name + "=" + value + "\n";
   return text;
 }
 

@@ -45,7 +45,8 @@ class ConfigSchema {
 
   // Every key with its present value, as YAML with the help as comments; loads back to the same.
   std::string ResolvedYaml() const;
-  // Keys under the given prefixes as sorted "name=value" lines, for digests of what a stage read.
+  // Keys under the given prefixes ("grpo", "run.seed") as sorted "name=value" lines, for digests of
+  // what a stage read. Throws UsageError where a prefix covers no key that those before it do not.
   std::string Canonical(const std::vector<std::string>& prefixes) const;
   // A table "key default range help" for --help.
   std::string Help(const std::string& prefix = "") const;

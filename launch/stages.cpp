@@ -161,7 +161,7 @@ void PrepareStage(const Config& config) {
   const DataOptions data = DataOf(config);
   Stage stage{"prepare", paths.dir, {}, {"corpus.h5", "base"}, {}};
   if (synth) stage.outputs.push_back("hospital");
-  stage.inputs = config.Canonical({"data.", "prompts.", "encoders.", "model.path", "model.preset",
+  stage.inputs = config.Canonical({"data", "prompts", "encoders", "model.path", "model.preset",
                                    "model.dtype", "model.vocab_size", "run.seed"}) +
                  (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
                  Sha256OfFile(PromptFile(config));
@@ -183,7 +183,7 @@ void PrepareStage(const Config& config) {
 void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"classifier", paths.dir, {}, {"classifier/model"}, {}};
-  stage.inputs = config.Canonical({"classifier.", "model.", "tasks.errors", "tasks.holdout",
+  stage.inputs = config.Canonical({"classifier", "model", "tasks.errors", "tasks.holdout",
                                    "run.seed"}) +
                  OutputDigest(paths.dir, "prepare");
   stage.make = [&](const std::string& inputs) {
@@ -199,7 +199,7 @@ void ClassifierStage(const Config& config, Communicator* world) {
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"tasks", paths.dir, {}, {"tasks/scores.h5", "tasks/tasks.h5"}, {}};
-  stage.inputs = config.Canonical({"tasks.", "run.seed"}) +
+  stage.inputs = config.Canonical({"tasks", "run.seed"}) +
                  OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier");
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
@@ -223,7 +223,7 @@ void TasksStage(const Config& config) {
 void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"list", paths.dir, {}, {"list/model"}, {}};
-  stage.inputs = config.Canonical({"list.", "model.", "run.seed"}) +
+  stage.inputs = config.Canonical({"list", "model", "run.seed"}) +
                  OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier") +
                  OutputDigest(paths.dir, "tasks");
   stage.make = [&](const std::string& inputs) {
@@ -245,7 +245,7 @@ void ListStage(const Config& config, Communicator* world) {
 void GrpoStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"grpo", paths.dir, {}, {"grpo/model"}, {}};
-  stage.inputs = config.Canonical({"grpo.", "reward.", "credit.", "model.dtype", "run.seed"}) +
+  stage.inputs = config.Canonical({"grpo", "reward", "credit", "model.dtype", "run.seed"}) +
                  OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "tasks") +
                  OutputDigest(paths.dir, "list");
   stage.make = [&](const std::string& inputs) {
@@ -263,7 +263,7 @@ void GrpoStage(const Config& config, Communicator* world) {
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"evaluate", paths.dir, {}, {"evaluation.json"}, {}};
-  stage.inputs = config.Canonical({"evaluate.", "grpo.max_tokens", "run.seed"});
+  stage.inputs = config.Canonical({"evaluate", "grpo.max_tokens", "run.seed"});
   for (const char* before : {"prepare", "classifier", "list", "grpo"}) {
     stage.inputs += OutputDigest(paths.dir, before);
   }

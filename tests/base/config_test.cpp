@@ -234,8 +234,14 @@ TEST(ConfigSchema, ResolvedYamlOfAwkwardValues_LoadsBackEqual) {
 
 TEST(ConfigSchema, Canonical_HoldsTheKeysUnderPrefixesOnly) {
   Settings settings;
-  EXPECT_EQ(settings.Bind().Canonical({"run", "grpo.clip", "cred"}),
+  EXPECT_EQ(settings.Bind().Canonical({"run", "grpo.clip"}),
             "grpo.clip=0.2\nrun.dir=runs/x\nrun.note=\"\"\n");
+}
+
+TEST(ConfigSchema, Canonical_PrefixOfNoKey_IsRefused) {
+  Settings settings;
+  EXPECT_THROW(settings.Bind().Canonical({"run", "cred"}), UsageError);
+  EXPECT_THROW(settings.Bind().Canonical({"run."}), UsageError);
 }
 
 TEST(ConfigSchema, Help_ShowsDefaultsRangesAndHelp) {
