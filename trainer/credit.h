@@ -27,7 +27,8 @@ struct Advantages {
   std::vector<std::vector<float>> tokens;  // [member][token]
   float reward_mean = 0, reward_std = 0;
 };
-Advantages ComputeAdvantages(const std::vector<const Verdict*>& group, const CreditOptions& options);
+Advantages ComputeAdvantages(const std::vector<const Verdict*>& group,
+                             const CreditOptions& options);
 
 }  // namespace flame
 

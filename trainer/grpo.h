@@ -31,13 +31,14 @@ struct GrpoJob {
 
 struct GrpoReport {
   int64_t steps = 0;
-  double first_reward = 0, last_reward = 0;  // reward_mean over the first and last fifth of the steps
+  // reward_mean over the first and last fifth of the steps.
+  double first_reward = 0, last_reward = 0;
 };
 
-// Each step: learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step * tasks + place),
-// has them rolled out and scored, every learner reads the shards and trains on its share of the
-// groups, the adapters are synced as version step + 1. Resumes from folder/checkpoints. Throws
-// Stopped after saving if a stop was requested.
+// Each step (from 0): learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step *
+// tasks + place), has them rolled out and scored, every learner reads the shards and trains on its
+// share of the groups, the adapters are synced as version step + 1. Resumes from
+// folder/checkpoints. Throws Stopped after saving if a stop was requested.
 GrpoReport RunGrpo(const GrpoJob& job);
 
 }  // namespace flame

@@ -26,7 +26,7 @@ struct SftOptions {
   OptimizerOptions optimizer;
   int64_t batch = 16;            // examples (families) an optimizer step
   int64_t epochs = 1;
-  int64_t token_budget = 16384;  // packed tokens of a micro-batch; the gradient does not depend on it
+  int64_t token_budget = 16384;  // tokens of a micro-batch; the gradient does not depend on it
   int64_t checkpoint_every = 200;  // steps; the last is always saved
   void Bind(const std::string& prefix, ConfigSchema* schema);  // "classifier", "list"
 };
@@ -39,8 +39,9 @@ struct GrpoOptions {
   int64_t tasks = 32;            // groups a step
   double clip = 0.2;             // epsilon of the clipped ratio
   double kl = 0.02;              // beta_kl
-  // sequence: mean over a completion's tokens, then over completions (the paper's); token: mean over
-  // all tokens of the step; batch: sum / completions; constant: sum / (completions * max_tokens).
+  // sequence: mean over a completion's tokens, then over completions (the paper's); token: mean
+  // over all tokens of the step; batch: sum / completions; constant: sum / (completions *
+  // max_tokens).
   std::string normalizer = "sequence";
   int64_t iterations = 1;        // optimizer steps on one batch of rollouts
   int64_t token_budget = 16384;

@@ -15,7 +15,8 @@ namespace flame {
 //   cosine        (1 + cos(pi p)) / 2
 //   inverse_sqrt  sqrt(max(w, 1) / update)
 // linear and cosine reach 0 one update after the last, so that no update is made at rate 0: these
-// are the factors of transformers' get_scheduler at step `update` with num_training_steps total + 1.
+// are the factors of transformers' get_scheduler at step `update` with num_training_steps =
+// total + 1.
 double LearningRateFactor(const OptimizerOptions& options, int64_t update, int64_t total);
 
 }  // namespace flame

@@ -22,7 +22,7 @@ struct SftJob {
   std::function<Family(int64_t example)> family;  // pure function of its argument
   SftOptions options;
   bool recompute = false;           // ForwardOptions::recompute
-  uint64_t seed = 0;                // order of examples (Philox, equal on any number of ranks), dropout
+  uint64_t seed = 0;                // order of examples (equal on any number of ranks), dropout
   std::filesystem::path folder;     // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
   std::string config_sha256;        // a checkpoint of another digest is refused
   Communicator* learners = nullptr; // null: one rank
@@ -33,12 +33,13 @@ struct SftReport {
   double first_loss = 0, last_loss = 0;  // means over the first and last twentieth of the steps
 };
 
-// Step s of an epoch trains on the next `batch` examples of its shuffle, dealt to ranks in turn; the
+// A step trains on the next `batch` examples of its epoch's shuffle, dealt to ranks in turn; the
 // last step of an epoch may be short. If the folder holds the run's last checkpoint, loads it and
-// returns at once. metrics.jsonl, a row a step: step (updates done, from 1), loss, grad_norm (before
-// clipping), learning_rate, tokens_trained (asked-for tokens), tokens_packed (all that went through
-// the model), seconds, tokens_per_second (packed). Throws Stopped (75) after saving if a stop was
-// requested, DataError if a step asks for no token, MachineError if the gradient is not finite.
+// returns at once. metrics.jsonl, a row a step: step (updates done, from 1), loss, grad_norm
+// (before clipping), learning_rate, tokens_trained (asked-for tokens), tokens_packed (all that went
+// through the model), seconds, tokens_per_second (packed). Throws Stopped (75) after saving if a
+// stop was requested, DataError if a step asks for no token, MachineError if the gradient is not
+// finite.
 SftReport RunSft(const SftJob& job);
 
 }  // namespace flame

@@ -7,8 +7,8 @@
 
 namespace flame {
 
-// Means are over the step's completions on all ranks unless said otherwise; seconds are wall time of
-// rank 0.
+// Means are over the step's completions on all ranks unless said otherwise; seconds are wall time
+// of rank 0.
 struct StepReport {
   int64_t step = 0;            // updates done, this one included: from 1; its shards say step - 1
   int64_t policy_version = 0;  // of the weights that sampled

@@ -1,5 +1,5 @@
-// What SFT and GRPO share: trainable tensors, their gradients and optimizer, the history of the run,
-// and the checkpoints that hold all of it.
+// What SFT and GRPO share: trainable tensors, their gradients and optimizer, the history of the
+// run, and the checkpoints that hold all of it.
 #ifndef FLAME_TRAINER_TRAINING_RUN_H_
 #define FLAME_TRAINER_TRAINING_RUN_H_
 
@@ -50,7 +50,8 @@ class TrainingRun {
   Update EndUpdate();
 
   // Ends a step: `value` (loss, reward) goes into the history; saves where a checkpoint is due or a
-  // stop was requested on any learner, and throws Stopped in the latter case unless the run is done.
+  // stop was requested on any learner, and throws Stopped in the latter case unless the run is
+  // done.
   void EndStep(double value);
   // Mean of the history over its first or last `share` (at least one step).
   double FirstMean(double share) const;

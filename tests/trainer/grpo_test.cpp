@@ -46,7 +46,8 @@ Trajectory MakeMember(std::vector<int32_t> tokens, const float* logprobs, float 
   return member;
 }
 
-// Rolls out one good and one bad completion of each task with the synced policy's log-probabilities.
+// Rolls out one good and one bad completion of each task; log-probabilities are the synced
+// policy's.
 class FakeRollouts : public RolloutClient {
  public:
   explicit FakeRollouts(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -143,9 +144,9 @@ TEST(RunGrpo, RewardedCompletion_BecomesMoreProbable) {
   EXPECT_EQ(rollouts.version(), 20);
 }
 
-// Rewards {1, 0}, spread sqrt(0.5): r~ = +-0.5 / (sqrt(0.5) + 1e-4); the good one's first token gains
-// lambda * 1. On policy the ratio is 1, so the loss is -sum of weight * advantage, with weight
-// 1 / (2 tokens * 8 completions): -(4 groups * 0.5) / 16.
+// Rewards {1, 0}, spread sqrt(0.5): r~ = +-0.5 / (sqrt(0.5) + 1e-4); the good one's first token
+// gains lambda * 1. On policy the ratio is 1, so the loss is -sum of weight * advantage, with
+// weight 1 / (2 tokens * 8 completions): -(4 groups * 0.5) / 16.
 TEST(RunGrpo, FirstStep_MatchesHandComputedFigures) {
   Policy policy = ToyPolicyWithAdapters(at::kFloat, 0);
   const auto folder = FreshFolder();
@@ -242,6 +243,7 @@ TEST(RunGrpo, TokenBudget_DoesNotChangeTheResult) {
   FakeRollouts rollouts(folder);
   GrpoJob job = ToyJob(&cut, folder, &rollouts);
   job.options.token_budget = 4;  // one branch at a time
+  job.recompute = true;
   RunGrpo(job);
   EXPECT_LT(MaxDifference(whole, cut), 1e-8);
 }

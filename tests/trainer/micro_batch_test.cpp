@@ -9,7 +9,9 @@ namespace {
 Family Make(int32_t trunk, const std::vector<int32_t>& branches) {
   Family family;
   family.trunk.assign(trunk, 1);
-  for (const int32_t length : branches) family.branches.push_back({std::vector<int32_t>(length, 2), 0});
+  for (const int32_t length : branches) {
+    family.branches.push_back({std::vector<int32_t>(length, 2), 0});
+  }
   return family;
 }
 

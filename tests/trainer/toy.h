@@ -38,8 +38,8 @@ inline Policy ToyPolicy(at::ScalarType dtype) {
   config.d_ff = 48;
   config.max_positions = 64;
   Policy policy = Policy::Random(config, dtype, /*seed=*/5);
-  // Embeddings are the output head too: at the usual scale of 0.02 no logit of so narrow a model can
-  // leave (-1, 1), whatever an adapter learns.
+  // Embeddings are the output head too: at the usual scale of 0.02 no logit of so narrow a model
+  // can leave (-1, 1), whatever an adapter learns.
   policy.parameters().at("model.embed_tokens.weight").mul_(20);
   return policy;
 }
