@@ -52,7 +52,8 @@ SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, ui
     throw UsageError("a synthetic hospital needs 1 patient or more; ", num_patients, " asked for");
   }
   if (fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
-    throw UsageError(folder.string(), " exists and is not an empty folder; the synthetic hospital "
+    throw UsageError(folder.string(),
+                     " exists and is not an empty folder; the synthetic hospital "
                      "is written to a new one");
   }
   const SynthModel model = LoadSynthModel(fs::path(FLAME_SHARE_DIR) / "data/synth_hospital");

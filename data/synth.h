@@ -1,4 +1,4 @@
-// A synthetic hospital in MIMIC-III's layout, from a seed. Its generating model is in docs/synth.md.
+// A synthetic hospital in MIMIC-III's layout, from a seed. docs/synth.md has its generating model.
 #ifndef FLAME_DATA_SYNTH_H_
 #define FLAME_DATA_SYNTH_H_
 
@@ -16,7 +16,8 @@ struct SynthSummary {
 
 // Writes PATIENTS.csv, ADMISSIONS.csv, DIAGNOSES_ICD.csv, PROCEDURES_ICD.csv, PRESCRIPTIONS.csv,
 // NOTEEVENTS.csv, D_ICD_DIAGNOSES.csv, D_ICD_PROCEDURES.csv, ORACLE.csv and mappings/ to `folder`,
-// whole or not at all. Same seed and size, same bytes. `folder` must not exist or be empty.
+// whole or not at all. Same seed and size, same bytes. `folder` must not exist or be empty, and
+// there must be a patient, else UsageError. Takes about a millisecond a patient.
 SynthSummary WriteSynthHospital(const std::filesystem::path& folder, int64_t num_patients,
                                 uint64_t seed);
 

@@ -57,8 +57,8 @@ void WriteSynthDictionaries(const SynthModel& model, const fs::path& folder) {
   WriteDrugs(model, mappings);
   std::string pairs = "drug1,drug2,sources\n";
   for (const auto& [first, second, sources] : model.interactions) {
-    pairs += StrCat(model.drugs[first].drugbank, ",", model.drugs[second].drugbank, ",", sources,
-                    "\n");
+    pairs +=
+        StrCat(model.drugs[first].drugbank, ",", model.drugs[second].drugbank, ",", sources, "\n");
   }
   WriteFileAtomically(mappings / "ddi_public.csv", pairs);
 }

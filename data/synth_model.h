@@ -1,4 +1,5 @@
-// The generating model of the synthetic hospital, as data/synth_hospital/ states it (docs/synth.md).
+// The generating model of the synthetic hospital, as data/synth_hospital/ states it; docs/synth.md
+// explains it.
 #ifndef FLAME_DATA_SYNTH_MODEL_H_
 #define FLAME_DATA_SYNTH_MODEL_H_
 
@@ -23,9 +24,9 @@ struct SynthDrug {
   std::vector<std::string> ndc;  // 11 digits, one or two packages
   int32_t of_class = -1;
   double weight = 1, older = 1, female = 1;  // factors: at the age limit and above; for women
-  std::vector<Weighted> with;      // (diagnosis, factor)
-  std::vector<Weighted> partners;  // (drug, chance of being given along)
-  DrugBits harmful = 0;            // drugs it makes a harmful pair with
+  std::vector<Weighted> with;                // (diagnosis, factor)
+  std::vector<Weighted> partners;            // (drug, chance of being given along)
+  DrugBits harmful = 0;                      // drugs it makes a harmful pair with
 };
 
 struct SynthClass {
@@ -37,9 +38,9 @@ struct SynthClass {
 
 struct SynthCode {
   std::string code, short_title, long_title, concise_title;
-  std::vector<Weighted> calls;       // (class, chance that it is needed for this code alone)
+  std::vector<Weighted> calls;  // (class, chance that it is needed for this code alone)
   // Of diagnoses only.
-  std::string words;                 // as a note says it
+  std::string words;  // as a note says it
   bool chronic = false;
   double weight = 1;                 // relative frequency
   char sex = 'U';                    // 'F' or 'M': of this sex only

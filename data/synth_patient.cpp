@@ -129,7 +129,8 @@ SynthPatient SimulateSynthPatient(const SynthModel& model, uint64_t seed, uint32
   course.age = model.age_low + static_cast<int32_t>(life.Below(model.age_high - model.age_low + 1));
   const int32_t num_visits = DrawCount(model.admissions, &life);
   const int32_t num_chronic =
-      model.chronic_low + static_cast<int32_t>(life.Below(model.chronic_high - model.chronic_low + 1));
+      model.chronic_low +
+      static_cast<int32_t>(life.Below(model.chronic_high - model.chronic_low + 1));
   const auto accrue = [&](RandomStream* random) {
     course.chronic.push_back(DrawDiagnosis(model, true, course.gender, course.chronic, random));
   };

@@ -20,7 +20,7 @@ struct SynthVisit {
 
 struct SynthPatient {
   char gender = 'U';
-  std::vector<SynthVisit> visits;  // in order of time, a year apart at least where age grows
+  std::vector<SynthVisit> visits;  // in order of time
 };
 
 // `draws` sets a visit go into its oracle.

@@ -29,7 +29,8 @@ double SynthDrugWeight(const SynthModel& model, const SynthDrug& drug, const Syn
 SynthPrescriber::SynthPrescriber(const SynthModel& model, const SynthFacts& facts)
     : model_(model), allergies_(facts.allergies) {
   std::vector<double> unneeded(model.classes.size(), 1.0);
-  const auto count = [&](const std::vector<SynthCode>& codes, const std::vector<int32_t>& recorded) {
+  const auto count = [&](const std::vector<SynthCode>& codes,
+                         const std::vector<int32_t>& recorded) {
     for (const int32_t code : recorded) {
       for (const auto& [index, chance] : codes[code].calls) unneeded[index] *= 1 - chance;
     }
@@ -87,12 +88,14 @@ DrugBits SynthPrescriber::Draw(RandomStream* random) const {
     }
     given |= DrugBits{1} << drug;
     for (const auto& [partner, chance] : model_.drugs[drug].partners) {
-      if (!(allergies_ >> partner & 1) && random->Bernoulli(chance)) given |= DrugBits{1} << partner;
+      if (!(allergies_ >> partner & 1) && random->Bernoulli(chance))
+        given |= DrugBits{1} << partner;
     }
   }
   if (given) return given;
   const DrugBits fallback = DrugBits{1} << model_.fallback_drug;
-  return fallback & allergies_ ? ~allergies_ & -~allergies_ : fallback;
+  const DrugBits allowed = ~allergies_;
+  return fallback & allowed ? fallback : allowed & -allowed;  // else the first allowed drug
 }
 
 }  // namespace flame

@@ -25,7 +25,7 @@ class SynthPrescriber {
  public:
   // Keeps a reference to `model`.
   SynthPrescriber(const SynthModel& model, const SynthFacts& facts);
-  // One drug set, never empty, without allergies.
+  // One drug set without allergies, never empty: where no class is needed it is the fallback drug.
   DrugBits Draw(RandomStream* random) const;
 
  private:

@@ -50,8 +50,7 @@ struct SynthTables::Stay {
 SynthTables::SynthTables(const SynthModel& model, uint64_t seed)
     : model_(model),
       seed_(seed),
-      patients_("PATIENTS.csv",
-                "ROW_ID,SUBJECT_ID,GENDER,DOB,DOD,DOD_HOSP,DOD_SSN,EXPIRE_FLAG"),
+      patients_("PATIENTS.csv", "ROW_ID,SUBJECT_ID,GENDER,DOB,DOD,DOD_HOSP,DOD_SSN,EXPIRE_FLAG"),
       admissions_("ADMISSIONS.csv",
                   "ROW_ID,SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME,DEATHTIME,ADMISSION_TYPE,"
                   "ADMISSION_LOCATION,DISCHARGE_LOCATION,INSURANCE,LANGUAGE,RELIGION,"

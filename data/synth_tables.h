@@ -1,4 +1,5 @@
-// Patients of the synthetic hospital as the tables of MIMIC-III v1.4 (https://mimic.mit.edu/docs/iii).
+// Patients of the synthetic hospital as the tables of MIMIC-III v1.4
+// (https://mimic.mit.edu/docs/iii).
 #ifndef FLAME_DATA_SYNTH_TABLES_H_
 #define FLAME_DATA_SYNTH_TABLES_H_
 

@@ -57,11 +57,10 @@ std::string SynthNote(const SynthModel& model, const SynthVisit& visit) {
   const std::string& reason = model.diagnoses[visit.main_diagnosis].words;
   std::string text = StrCat(
       "History of Present Illness:\n", facts.age, " year old ",
-      facts.gender == 'F' ? "woman" : "man", " with ", reason,
-      ".\n\nPast Medical History:\n", OrNone(History(model, visit), "None"),
-      ".\n\nAllergies:\n", OrNone(DrugNames(model, facts.allergies), "None known"),
-      ".\n\nMedications on Admission:\n", OrNone(DrugNames(model, facts.home), "None"),
-      ".\n\nDischarge Medications:\n");
+      facts.gender == 'F' ? "woman" : "man", " with ", reason, ".\n\nPast Medical History:\n",
+      OrNone(History(model, visit), "None"), ".\n\nAllergies:\n",
+      OrNone(DrugNames(model, facts.allergies), "None known"), ".\n\nMedications on Admission:\n",
+      OrNone(DrugNames(model, facts.home), "None"), ".\n\nDischarge Medications:\n");
   int32_t number = 0;
   for (DrugBits left = visit.drugs; left; left &= left - 1) {
     text += StrCat(++number, ". ", model.drugs[std::countr_zero(left)].name, "\n");
