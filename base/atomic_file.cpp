@@ -61,10 +61,13 @@ void Sync(const fs::path& path) {
 }
 
 void SyncTree(const fs::path& path) {
-  if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (!entry.is_symlink()) SyncTree(entry.path());
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    fs::directory_iterator entry(path, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+      if (!entry->is_symlink(error)) SyncTree(entry->path());
     }
+    if (error) Fail(path, "list the folder", error.value());
   }
   Sync(path);
 }
