@@ -13,9 +13,9 @@ namespace flame {
 
 enum class ReduceOp { kSum, kMax, kMin };
 
-// A started operation. Wait() returns when it is done, or throws MachineError past its deadline,
-// naming rank, operation and sequence number. Every Work must be waited for; tensors handed to the
-// operation must outlive it and stay untouched until then.
+// A started operation. Wait() returns when it is done, or throws MachineError after the timeout,
+// naming rank, operation, sequence number and who is missing, or if the ranks' calls differ.
+// Every Work must be waited for; tensors handed to it must stay untouched until then.
 class Work {
  public:
   virtual ~Work() = default;
@@ -28,9 +28,9 @@ struct Message {
   std::string bytes;
 };
 
-// All ranks call the same collectives in the same order. Tensors are dense, contiguous, on the CPU
-// (mpi, local), of dtype float32, float64, int32, int64 or uint8, equal in shape on all ranks.
-// Reductions run in rank order, so a result is the same bits on every rank and every run.
+// All ranks call the same collectives in the same order, each from one thread, with contiguous CPU
+// tensors (mpi, local) of equal shape and dtype: float32, float64, int32, int64, uint8; any dtype
+// where bytes only move. Reductions run in rank order: the same bits on every rank and every run.
 class Communicator {
  public:
   using Milliseconds = std::chrono::milliseconds;

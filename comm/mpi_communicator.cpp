@@ -57,7 +57,9 @@ class MpiTransport : public Transport {
   // Takes the two communicators, of the same ranks, over.
   MpiTransport(MPI_Comm collectives, MPI_Comm messages, std::string name,
                std::vector<int> world_ranks)
-      : comms_{collectives, messages}, name_(std::move(name)), world_ranks_(std::move(world_ranks)) {
+      : comms_{collectives, messages},
+        name_(std::move(name)),
+        world_ranks_(std::move(world_ranks)) {
     for (MPI_Comm comm : comms_) {
       Check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     }

@@ -211,8 +211,9 @@ std::unique_ptr<Work> TransportCommunicator::AllGather(at::Tensor output, at::Te
   FrameHeader header = NextHeader(CollectiveKind::kAllGather, input.nbytes());
   header.dtype = static_cast<int8_t>(input.scalar_type());
   char* to = static_cast<char*>(output.data_ptr());
-  if (input.nbytes() > 0) std::memmove(to + rank() * input.nbytes(), input.data_ptr(), input.nbytes());
-  return Start(header, {SpreadToAll({rank(), size()}, input.data_ptr(), input.nbytes(), to)},
+  const size_t num_bytes = input.nbytes();
+  if (num_bytes > 0) std::memmove(to + rank() * num_bytes, input.data_ptr(), num_bytes);
+  return Start(header, {SpreadToAll({rank(), size()}, input.data_ptr(), num_bytes, to)},
                {output, input});
 }
 
@@ -226,9 +227,8 @@ std::unique_ptr<Work> TransportCommunicator::ReduceScatter(at::Tensor output, at
 }
 
 void TransportCommunicator::Barrier() {
-  Start(NextHeader(CollectiveKind::kBarrier, 0), {SpreadToAll({rank(), size()}, nullptr, 0, nullptr)},
-        {})
-      ->Wait();
+  const Phase phase = SpreadToAll({rank(), size()}, nullptr, 0, nullptr);
+  Start(NextHeader(CollectiveKind::kBarrier, 0), {phase}, {})->Wait();
 }
 
 void TransportCommunicator::Send(const std::string& bytes, int destination, int tag) {

@@ -1,5 +1,6 @@
-// The main of MPI test programs. Run as `mpirun -np N PROGRAM --ranks=N`: fails where the number of
-// ranks is another, no test ran, or a test failed on any rank. Rank 0 prints; others print failures.
+// The main of MPI test programs, run as `mpirun -np N PROGRAM --ranks=N`. It fails where the number
+// of ranks is another, no test ran, or a test failed on any rank. Rank 0 prints, and others print
+// failures.
 #ifndef FLAME_TESTS_COMM_MPI_MPI_TEST_MAIN_H_
 #define FLAME_TESTS_COMM_MPI_MPI_TEST_MAIN_H_
 

@@ -92,8 +92,9 @@ ncclResult_t ReduceScatter(const void*, void*, size_t count, ncclDataType_t type
   return Called(comm, StrCat("ReduceScatter count ", count, " type ", type, " op ", op));
 }
 
-const NcclTable kTable = {GetUniqueId, Init,      GetAsyncError, Finalize,  Destroy,   Abort,
-                          ErrorString, LastError, AllReduce,     Broadcast, AllGather, ReduceScatter};
+const NcclTable kTable = {GetUniqueId, Init,      GetAsyncError, Finalize,
+                          Destroy,     Abort,     ErrorString,   LastError,
+                          AllReduce,   Broadcast, AllGather,     ReduceScatter};
 
 class FakeEvent : public GpuEvent {
   bool Done() override { return fake->events_done; }
