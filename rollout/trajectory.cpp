@@ -155,7 +155,9 @@ class Checker {
 
   // Groups come one after the other, each with its members 0, 1, ... of one task and version.
   void CheckGroups() const {
-    const int32_t num_groups = static_cast<int32_t>(c_.prompt_offsets.size()) - 1;
+    const int64_t num_groups = static_cast<int64_t>(c_.prompt_offsets.size()) - 1;
+    const int64_t named = members_ == 0 ? 0 : int64_t{c_.group.back()} + 1;
+    if (named != num_groups) Fail("group", "names ", named, " groups; expected ", num_groups);
     for (size_t i = 0; i < members_; ++i) {
       const bool first = i == 0 || c_.group[i] != c_.group[i - 1];
       const int32_t before = i == 0 ? -1 : c_.group[i - 1];
@@ -173,8 +175,6 @@ class Checker {
         Fail("policy_version", "changes within a group, at ", i);
       }
     }
-    const int32_t found = members_ == 0 ? 0 : c_.group.back() + 1;
-    if (found != num_groups) Fail("group", "names ", found, " groups; expected ", num_groups);
   }
 
   void CheckSteps() const {
