@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "data/tokenizer_regex.h"
 
 namespace flame {
 namespace {
@@ -14,10 +15,10 @@ namespace {
 // One compiled expression of word characters or white space, matched at the ends of a text.
 class EndPattern {
  public:
-  explicit EndPattern(const char* pattern) {
+  explicit EndPattern(const std::string& pattern) {
     int error = 0;
     size_t offset = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
+    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                               PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr));
     if (code_ == nullptr) throw MachineError("PCRE2 does not compile ", pattern, ": ", error);
   }
@@ -34,8 +35,8 @@ class EndPattern {
 
 // \w as Unicode Technical Standard 18, annex C, has it.
 bool IsWordCharacter(std::string_view character) {
-  static const EndPattern pattern(
-      R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
+  static const EndPattern pattern(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control})" +
+                                  std::string(kNewerLetters) + "]");
   return pattern.Matches(character);
 }
 

@@ -40,10 +40,10 @@ def varied_texts(count, seed):
 
 def assert_equal_ids(path, texts):
     peer = Tokenizer.from_file(str(path))
-    for special, options in ((True, []), (False, ["--no-special-tokens"])):
+    for some, special, options in ((texts, True, []), (texts[:1000], False, ["--no-special-tokens"])):
         rows = answers("tokenize", "--tokenizer", path, *options,
-                       lines=[{"text": text} for text in texts])
-        for text, row in zip(texts, rows):
+                       lines=[{"text": text} for text in some])
+        for text, row in zip(some, rows):
             assert row["ids"] == peer.encode(text, add_special_tokens=special).ids, ascii(text)
 
 
