@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hdf5.h"
+#include "base/seal.h"
 #include "data/ragged.h"
 
 namespace flame {
@@ -168,11 +169,13 @@ void WriteCorpus(const Corpus& corpus, const std::filesystem::path& path) {
   WriteDdi(&file, corpus.ddi);
   WriteVisits(&file, corpus.visits);
   file.Close();
+  SealFile(target.temporary());
   target.Commit();
 }
 
 Corpus ReadCorpus(const std::filesystem::path& path) {
   const std::string where = path.string();
+  CheckSeal(path);
   const Hdf5File file = Hdf5File::OpenForReading(path);
   CheckSchema(file, kSchema, where);
   Corpus corpus;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hdf5.h"
 #include "base/random.h"
+#include "base/seal.h"
 #include "data/ragged.h"
 
 namespace flame {
@@ -150,11 +151,13 @@ void WriteScores(const Scores& scores, int32_t num_drugs, const std::filesystem:
   file.Write("visits", scores.visits);
   file.WriteMatrix("yes", scores.yes, static_cast<int64_t>(scores.visits.size()), num_drugs);
   file.Close();
+  SealFile(target.temporary());
   target.Commit();
 }
 
 Scores ReadScores(const std::filesystem::path& path) {
   const std::string where = path.string();
+  CheckSeal(path);
   const Hdf5File file = Hdf5File::OpenForReading(path);
   CheckSchema(file, kScoresSchema, where);
   Scores scores{file.Read<int32_t>("visits"), file.Read<float>("yes")};
@@ -219,12 +222,14 @@ void WriteListTasks(const std::vector<ListTask>& tasks, const std::filesystem::p
   WriteRagged(&file, "input", inputs);
   WriteRagged(&file, "target", targets);
   file.Close();
+  SealFile(target.temporary());
   target.Commit();
 }
 
 std::vector<ListTask> ReadListTasks(const std::filesystem::path& path) {
   constexpr int32_t kAnyDrug = std::numeric_limits<int32_t>::max();
   const std::string where = path.string();
+  CheckSeal(path);
   const Hdf5File file = Hdf5File::OpenForReading(path);
   CheckSchema(file, kTasksSchema, where);
   const auto visits = file.Read<int32_t>("visit");

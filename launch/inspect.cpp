@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/hdf5.h"
+#include "base/seal.h"
 #include "data/corpus.h"
 #include "launch/command.h"
 #include "rollout/trajectory.h"
@@ -101,6 +102,7 @@ int RunInspect(const Arguments& arguments) {
   }
   if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
   const std::filesystem::path file = values["file"].as<std::string>();
+  CheckSeal(file);
   if (Hdf5File::OpenForReading(file).Has("trajectories")) {
     PrintSummary(ShardSummary(file), values.count("json") != 0);
     return 0;

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/hdf5.h"
 #include "data/ragged.h"
-#include "rollout/seal.h"
+#include "base/seal.h"
 
 namespace flame {
 namespace {

@@ -33,7 +33,7 @@ struct ShardInfo {
 };
 
 // Schema in docs/formats.md: group `trajectories`. Written atomically; every group has members.
-// Reading checks the file's seal (rollout/seal.h), schema, every offset and size; throws DataError
+// Reading checks the file's seal (base/seal.h), schema, every offset and size; throws DataError
 // naming the file and, where the file is whole, the field.
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
                 const std::filesystem::path& path);

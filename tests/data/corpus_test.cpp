@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/hdf5.h"
+#include "base/seal.h"
 #include "tests/data/prepare_hospital.h"
 
 namespace flame {
@@ -105,8 +106,20 @@ TEST_F(CorpusFile, OtherSchema_SaysBoth) {
   Hdf5File file = Hdf5File::Create(path_);
   file.SetAttribute("schema", std::string("flame.corpus/0"));
   file.Close();
+  SealFile(path_);
   EXPECT_EQ(MessageOf([&] { ReadCorpus(path_); }),
             path_.string() + ": schema is 'flame.corpus/0'; this program reads 'flame.corpus/1'");
+}
+
+TEST_F(CorpusFile, AnyFlippedByte_Fails) {
+  WriteCorpus(TwoVisits(), path_);
+  const std::string bytes = ReadWholeFile(path_);
+  for (size_t at = 0; at < bytes.size(); at += 997) {
+    std::string damaged = bytes;
+    damaged[at] ^= 0x10;
+    std::ofstream(path_, std::ios::binary) << damaged;
+    EXPECT_THROW(ReadCorpus(path_), DataError) << "byte " << at;
+  }
 }
 
 TEST_F(CorpusFile, Truncated_Fails) {

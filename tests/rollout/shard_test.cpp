@@ -8,7 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hdf5.h"
-#include "rollout/seal.h"
+#include "base/seal.h"
 #include "rollout/trajectory.h"
 #include "tests/base/temporary_folder.h"
 

@@ -1,8 +1,8 @@
 // A checksum behind the last byte of a file. HDF5 1.10 checks its data but not its own structures,
-// and crashes on some that are damaged, so a shard is checked whole before HDF5 sees it; HDF5
+// and crashes on some that are damaged, so a file is checked whole before HDF5 sees it; HDF5
 // ignores what lies behind its end of file.
-#ifndef FLAME_ROLLOUT_SEAL_H_
-#define FLAME_ROLLOUT_SEAL_H_
+#ifndef FLAME_BASE_SEAL_H_
+#define FLAME_BASE_SEAL_H_
 
 #include <filesystem>
 
@@ -17,4 +17,4 @@ void CheckSeal(const std::filesystem::path& path);
 
 }  // namespace flame
 
-#endif  // FLAME_ROLLOUT_SEAL_H_
+#endif  // FLAME_BASE_SEAL_H_

@@ -1,4 +1,4 @@
-#include "rollout/seal.h"
+#include "base/seal.h"
 
 #include <fstream>
 #include <string>
@@ -31,7 +31,7 @@ void CheckSeal(const std::filesystem::path& path) {
   const std::string_view found = all.substr(size);
   if (!found.starts_with("\nsha256 ")) {
     throw DataError(path.string(), ": expected a checksum in the last ", kSealSize, " of ",
-                    all.size(), " bytes, found none; the file is cut off or not a shard");
+                    all.size(), " bytes, found none; the file is cut off or of another kind");
   }
   const std::string expected = SealOf(all.substr(0, size));
   if (found != expected) {
