@@ -190,11 +190,11 @@ TEST(Works, DoneWithoutWaiting_BecomesTrueAndWaitReturns) {
   });
 }
 
-TEST(Works, RankComputesBetweenStartAndWait_PeersCompleteMeanwhile) {
+TEST(Works, RankReceivesBetweenStartAndWait_PeersCompleteMeanwhile) {
   OnEveryRank([](Communicator& comm) {
     auto tensor = Fill<float>(100000, [](int64_t) { return 1; });
     auto work = comm.AllReduce(tensor, ReduceOp::kSum);
-    // Rank 0 uses the communicator again only once it hears of the others' success.
+    // Rank 0 waits for it only once it hears of the others' success.
     if (comm.rank() == 0) {
       for (int peer = 1; peer < comm.size(); ++peer) comm.Receive(peer, 1);
       work->Wait();
