@@ -38,7 +38,7 @@ std::vector<Family> VariedFamilies(int64_t vocab_size, uint64_t seed);
 Family MakeFamily(int64_t trunk, const std::vector<int64_t>& branches, int64_t vocab_size,
                   uint64_t seed, int32_t loss_from = 0);
 
-// 3 layers, 4 heads over 2, vocabulary 37, weights large enough that attention is not uniform.
+// 3 layers, 4 heads over 2, vocabulary 37; the norms' weights differ from 1.
 PolicyConfig TestConfig(bool tie);
 Policy TestPolicy(at::ScalarType dtype, bool tie = true, uint64_t seed = 1);
 // Adapters with a non-zero B.

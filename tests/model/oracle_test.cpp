@@ -164,7 +164,6 @@ Policy TestPolicy(at::ScalarType dtype, bool tie, uint64_t seed) {
   Policy policy = Policy::Random(TestConfig(tie), dtype, seed);
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : policy.parameters()) {
-    if (tensor.dim() == 2) tensor.mul_(8);
     if (tensor.dim() == 1) tensor.add_(at::arange(tensor.size(0), tensor.options()).sin() * 0.3);
   }
   return policy;

@@ -101,8 +101,7 @@ TEST(Policy, AdaptersAndSlots_MatchOracle) {
   EXPECT_EQ(trainable.size(), 3u * 7 * 2 + 2 * 4);
   auto families = VariedFamilies(37, 13);
   families[0].trunk = {3, 41, 7, 46, 40};
-  families[1].branches[1].tokens[0] = 44;
-  families[1].branches[1].loss_from = 1;
+  families[1].branches[1].tokens[0] = 44;  // not asked for: its loss is from 1
   ExpectClose(RunPacked(&policy, families, {}), RunOracle(&policy, families, 4.0), 1e-9);
 }
 
@@ -255,7 +254,7 @@ TEST(Policy, MaterializedSlots_GiveTheSameHiddenStates) {
 TEST(Policy, LogitsOf_CarriesGradients) {
   Policy policy = TestPolicy(at::kDouble);
   policy.SelectTrainable("full");
-  const Family family = MakeFamily(6, {2, 3}, 37, 23);
+  const Family family = MakeFamily(6, {2, 3}, 37, 23);  // sources: 5 and 6; 5, 6 and 7
   const FamilyBatch batch = PackFamilies({family});
   const at::Tensor logits = policy.LogitsOf(policy.Hidden(batch, {}), batch.sources, {4, 9});
   at::log_softmax(logits, 1).select(1, 0).sum().backward();
@@ -297,8 +296,10 @@ TEST(Policy, TokenOutsideVocabularyAndSlots_IsRefused) {
 
 TEST(Policy, SequenceBeyondMaxPositions_IsRefused) {
   const Policy policy = TestPolicy(at::kFloat);
-  EXPECT_NO_THROW(policy.Hidden(PackFamilies({MakeFamily(250, {6}, 37, 1)}), {}));
-  EXPECT_THROW(policy.Hidden(PackFamilies({MakeFamily(250, {7}, 37, 1)}), {}), UsageError);
+  const FamilyBatch fits = PackFamilies({MakeFamily(250, {6}, 37, 1, 6)});
+  const FamilyBatch longer = PackFamilies({MakeFamily(250, {7}, 37, 1, 7)});
+  EXPECT_NO_THROW(policy.Hidden(fits, {}));
+  EXPECT_THROW(policy.Hidden(longer, {}), UsageError);
 }
 
 TEST(Policy, UnknownTargetPresetOrTrainable_IsRefused) {

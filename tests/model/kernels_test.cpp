@@ -1,0 +1,91 @@
+// The kernels against plain tensor formulas; their derivatives are tested through the policy's.
+#include "model/kernels.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/sigmoid.h>
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "tests/model/oracle.h"
+
+namespace flame {
+namespace {
+
+// [rows, columns] of numbers in about (-scale, scale).
+at::Tensor Waves(int64_t rows, int64_t columns, at::ScalarType dtype, double scale) {
+  return ((at::arange(rows * columns, at::kDouble) * 0.7).sin() * scale)
+      .view({rows, columns}).to(dtype);
+}
+
+TEST(Kernels, SwiGlu_MatchesSigmoidOverTheWholeRange) {
+  const at::Tensor gate = Waves(50, 33, at::kFloat, 120), up = Waves(50, 33, at::kFloat, 3);
+  const at::Tensor exact = gate.to(at::kDouble) * at::sigmoid(gate.to(at::kDouble)) *
+                           up.to(at::kDouble);
+  EXPECT_LT(Difference(SwiGlu(gate, up).to(at::kDouble), exact), 3e-7);
+  EXPECT_LT(Difference(SwiGlu(gate * 0.01, up).to(at::kDouble),
+                       (gate * 0.01 * at::sigmoid(gate * 0.01) * up).to(at::kDouble)), 1e-6);
+}
+
+TEST(Kernels, SwiGluOfNan_IsNan) {
+  at::Tensor gate = at::ones({1, 40});
+  gate[0][17] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(SwiGlu(gate, at::ones({1, 40})).isnan()[0][17].item<bool>());
+}
+
+TEST(Kernels, RmsNorm_MatchesItsFormula) {
+  const at::Tensor x = Waves(70, 45, at::kDouble, 2), weight = Waves(1, 45, at::kDouble, 1)[0];
+  const auto [y, inverse] = RmsNorm(x, weight, 1e-3);
+  const at::Tensor expected = at::rsqrt(x.pow(2).mean(1) + 1e-3);
+  EXPECT_LT(Difference(inverse, expected), 1e-14);
+  EXPECT_LT(Difference(y, x * expected.unsqueeze(1) * weight), 1e-14);
+}
+
+TEST(Kernels, RotateBack_GivesTheStart) {
+  const at::Tensor start = Waves(9, 3 * 8, at::kDouble, 1).view({9, 3, 8});
+  const at::Tensor angle = Waves(9, 4, at::kDouble, 3);
+  at::Tensor x = start.clone();
+  Rotate(&x, angle.cos(), angle.sin(), false);
+  const double a = start[5][1][2].item<double>(), b = start[5][1][6].item<double>();
+  const double t = angle[5][2].item<double>();
+  EXPECT_NEAR(x[5][1][2].item<double>(), a * std::cos(t) - b * std::sin(t), 1e-14);
+  EXPECT_NEAR(x[5][1][6].item<double>(), b * std::cos(t) + a * std::sin(t), 1e-14);
+  Rotate(&x, angle.cos(), angle.sin(), true);
+  EXPECT_LT(Difference(x, start), 1e-14);
+}
+
+TEST(Dropout, Mask_IsThePublishedPhilox) {
+  const double p = 0.25;
+  const uint64_t seed = 0x123456789abcdef0;
+  const at::Tensor y = Dropout(at::ones({3, 300}, at::kDouble), p, seed, 6);
+  for (uint32_t row = 0; row < 3; ++row) {
+    for (uint32_t column = 0; column < 300; ++column) {
+      const auto block = Philox4x32({column / 128 * 16 + column % 16, row, 6, kDropout},
+                                    {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+      const uint32_t piece = column % 128 / 16;
+      const uint32_t drawn = block[piece / 2] >> (piece % 2 * 16) & 0xffff;
+      ASSERT_EQ(y[row][column].item<double>(), drawn >= 16384 ? 1 / 0.75 : 0.0)
+          << row << ", " << column;
+    }
+  }
+}
+
+TEST(Dropout, Share_IsTheProbability) {
+  const at::Tensor y = Dropout(at::ones({500, 200}), 0.1, 3, 0);
+  EXPECT_NEAR(y.eq(0).to(at::kFloat).mean().item<float>(), 0.1, 0.005);
+  EXPECT_NEAR(y.mean().item<float>(), 1.0, 0.005);
+}
+
+TEST(Dropout, OtherSeedOrMap_GivesAnotherMask) {
+  const at::Tensor x = at::ones({20, 64});
+  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, 2, 0)));
+  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, 1, 1)));
+  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, uint64_t{1} << 40, 0)));
+}
+
+}  // namespace
+}  // namespace flame
