@@ -1,5 +1,6 @@
 #include "rollout/sampler.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/tensor.h>
 
@@ -16,21 +17,17 @@ namespace flame {
 Choice ChooseToken(const float* logits, int64_t vocab_size, double temperature, double uniform) {
   const float* largest = std::max_element(logits, logits + vocab_size);
   const double scale = temperature == 0 ? 1 : 1 / temperature;
-  const auto weight = [&](int64_t id) {
-    return std::exp((static_cast<double>(logits[id]) - *largest) * scale);
-  };
+  std::vector<double> cumulative(vocab_size);
   double sum = 0;
-  for (int64_t id = 0; id < vocab_size; ++id) sum += weight(id);
+  for (int64_t id = 0; id < vocab_size; ++id) {
+    sum += std::exp((static_cast<double>(logits[id]) - *largest) * scale);
+    cumulative[id] = sum;
+  }
   if (!std::isfinite(sum)) return {};
   int64_t chosen = largest - logits;
   if (temperature != 0) {
-    double cumulative = 0;
-    for (int64_t id = 0; id < vocab_size; ++id) {
-      cumulative += weight(id);
-      if (cumulative <= uniform * sum) continue;
-      chosen = id;
-      break;
-    }
+    chosen =
+        std::upper_bound(cumulative.begin(), cumulative.end(), uniform * sum) - cumulative.begin();
   }
   const double logprob = (static_cast<double>(logits[chosen]) - *largest) * scale - std::log(sum);
   return {static_cast<int32_t>(chosen), static_cast<float>(logprob)};
@@ -52,28 +49,43 @@ struct Row {
   size_t group = 0, member = 0;
 };
 
+// The next token of every row.
+std::vector<Choice> ChooseTokens(const RolloutContext& context, const at::Tensor& logits,
+                                 const std::vector<Row>& rows, const std::vector<Group>& groups) {
+  const at::Tensor table = logits.contiguous();
+  const int64_t vocab_size = table.size(1);
+  const float* data = table.const_data_ptr<float>();
+  std::vector<Choice> choices(rows.size());
+  at::parallel_for(0, static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const Group& group = groups[rows[r].group];
+      const size_t position = group.members[rows[r].member].tokens.size();
+      const double uniform = SamplingUniform(context.seed, group.task_id, rows[r].member, position);
+      choices[r] =
+          ChooseToken(data + r * vocab_size, vocab_size, context.sampling.temperature, uniform);
+    }
+  });
+  return choices;
+}
+
 // Appends a token to every row's member. Returns the rows that go on, by index.
 std::vector<int64_t> Extend(const RolloutContext& context, const at::Tensor& logits,
                             const std::vector<Row>& rows, std::vector<Group>* groups) {
-  const at::Tensor table = logits.contiguous();
-  const int64_t vocab_size = table.size(1);
+  const std::vector<Choice> choices = ChooseTokens(context, logits, rows, *groups);
   std::vector<int64_t> unfinished;
   for (size_t r = 0; r < rows.size(); ++r) {
     Group& group = (*groups)[rows[r].group];
     Trajectory& member = group.members[rows[r].member];
-    const auto position = static_cast<int64_t>(member.tokens.size());
-    const double uniform = SamplingUniform(context.seed, group.task_id, rows[r].member, position);
-    const Choice choice = ChooseToken(table.const_data_ptr<float>() + r * vocab_size, vocab_size,
-                                      context.sampling.temperature, uniform);
-    if (choice.token < 0) {
+    if (choices[r].token < 0) {
       throw MachineError("rank ", context.rank, ": the policy of version ", group.policy_version,
                          " gives logits that are not finite for task ", group.task_id, ", member ",
-                         rows[r].member, ", position ", position);
+                         rows[r].member, ", position ", member.tokens.size());
     }
-    member.tokens.push_back(choice.token);
-    member.logprobs.push_back(choice.logprob);
-    const bool ended = choice.token == context.prompts->end_id();
-    if (!ended && position + 1 < context.sampling.max_tokens) unfinished.push_back(r);
+    member.tokens.push_back(choices[r].token);
+    member.logprobs.push_back(choices[r].logprob);
+    const bool ended = choices[r].token == context.prompts->end_id();
+    const auto length = static_cast<int64_t>(member.tokens.size());
+    if (!ended && length < context.sampling.max_tokens) unfinished.push_back(r);
   }
   return unfinished;
 }

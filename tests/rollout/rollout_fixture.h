@@ -2,6 +2,7 @@
 #ifndef FLAME_TESTS_ROLLOUT_ROLLOUT_FIXTURE_H_
 #define FLAME_TESTS_ROLLOUT_ROLLOUT_FIXTURE_H_
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
@@ -69,6 +70,7 @@ inline void Disturb(at::Tensor tensor, double size, uint64_t seed) {
 class RolloutFixture : public ::testing::Test {
  protected:
   void SetUp() override {
+    at::set_num_threads(1);  // the policy is too small to share out
     const std::filesystem::path templates = FLAME_SOURCE_DIR "/configs/prompts.yaml";
     TrainTokenizer(PromptBuilder::CorpusTexts(templates, corpus_), 420, folder_ / "tokenizer.json");
     tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::Load(folder_ / "tokenizer.json"));
