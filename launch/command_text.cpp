@@ -116,6 +116,31 @@ struct GenerateOptions {
   uint64_t seed = 0;
 };
 
+std::optional<po::variables_map> ParseGenerate(const std::vector<std::string>& arguments,
+                                               GenerateOptions* generate) {
+  po::options_description options("Options");
+  AddModelOptions(&options);
+  options.add_options()("greedy", "the likeliest token each time (temperature 0)")  //
+      ("max-tokens", po::value(&generate->max_tokens)->default_value(64), "at most so many")  //
+      ("temperature", po::value(&generate->temperature)->default_value(1), "of sampling")  //
+      ("seed", po::value(&generate->seed)->default_value(0), "of sampling");
+  auto values = Parse(arguments, "generate",
+                      "echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR "
+                      "--greedy --max-tokens 40\n\n"
+                      "JSON lines {\"ids\"} or {\"text\"} to {\"ids\", \"text\", \"logprobs\"} of the "
+                      "continuation.\n",
+                      options);
+  if (!values) return values;
+  if (generate->max_tokens < 1) {
+    throw UsageError("--max-tokens is ", generate->max_tokens, "; expected at least 1");
+  }
+  if (!(generate->temperature >= 0)) {
+    throw UsageError("--temperature is ", generate->temperature, "; expected at least 0");
+  }
+  if (values->count("greedy") != 0) generate->temperature = 0;
+  return values;
+}
+
 // Prompt number `index` of the input continued. A token depends on (seed, index, position) only.
 json Continue(const Policy& policy, const Tokenizer* tokenizer, const GenerateOptions& options,
               const std::vector<int32_t>& prompt, int64_t index) {
@@ -188,26 +213,8 @@ int RunTokenize(const std::vector<std::string>& arguments) {
 
 int RunGenerate(const std::vector<std::string>& arguments) {
   GenerateOptions generate;
-  po::options_description options("Options");
-  AddModelOptions(&options);
-  options.add_options()("greedy", "the likeliest token each time (temperature 0)")  //
-      ("max-tokens", po::value(&generate.max_tokens)->default_value(64), "at most so many")  //
-      ("temperature", po::value(&generate.temperature)->default_value(1), "of sampling")  //
-      ("seed", po::value(&generate.seed)->default_value(0), "of sampling");
-  const auto values = Parse(arguments, "generate",
-                            "echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR "
-                            "--greedy --max-tokens 40\n\n"
-                            "JSON lines {\"ids\"} or {\"text\"} to {\"ids\", \"text\", "
-                            "\"logprobs\"} of the continuation.\n",
-                            options);
+  const auto values = ParseGenerate(arguments, &generate);
   if (!values) return 0;
-  if (generate.max_tokens < 1) {
-    throw UsageError("--max-tokens is ", generate.max_tokens, "; expected at least 1");
-  }
-  if (!(generate.temperature >= 0)) {
-    throw UsageError("--temperature is ", generate.temperature, "; expected at least 0");
-  }
-  if (values->count("greedy") != 0) generate.temperature = 0;
   const at::NoGradGuard no_grad;
   const Policy policy = LoadPolicy(*values);
   const std::filesystem::path file =
@@ -234,8 +241,8 @@ int RunScore(const std::vector<std::string>& arguments) {
   const auto values = Parse(arguments, "score",
                             "echo '{\"trunk\": [1, 5], \"branches\": [[7, 8], [9]]}' | flame score "
                             "--model DIR\n\n"
-                            "JSON lines, a family each, to {\"logprobs\": [[...], ...]}: one number "
-                            "a branch token.\n",
+                            "JSON lines, a family each, to {\"logprobs\": [[...], ...]}: one "
+                            "number a branch token.\n",
                             options);
   if (!values) return 0;
   const at::NoGradGuard no_grad;

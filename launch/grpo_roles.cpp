@@ -45,6 +45,11 @@ void Report(const GrpoReport& report) {
           " (last fifth) in ", report.steps, " steps");
 }
 
+// A third of the job's: two answers in turn fit into what the learner allows a rollout rank.
+Communicator::Milliseconds ScoringDeadline(const Config& config) {
+  return Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000 / 3));
+}
+
 void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   const bool coordinator = learners->rank() == 0;
@@ -93,7 +98,8 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
       Learn(mesh, job, own.get(), world);
       break;
     case Role::kRollout: {
-      const auto rewards = MakeRemoteRewardClient(world, mesh.reward_ranks);
+      const auto rewards =
+          MakeRemoteRewardClient(world, mesh.reward_ranks, ScoringDeadline(config));
       RolloutWorker worker(context, rewards.get());
       ServeRollouts(world, &worker);
       break;

@@ -43,6 +43,13 @@ std::string FileStamps(const fs::path& folder) {
   return joined;
 }
 
+// In the given order, so that the first stage that is missing is the one named.
+std::string OutputDigests(const fs::path& run_dir, const std::vector<std::string>& stages) {
+  std::string digests;
+  for (const std::string& stage : stages) digests += OutputDigest(run_dir, stage);
+  return digests;
+}
+
 DataOptions DataOf(const Config& config) {
   DataOptions data = config.data;
   if (data.hospital == "synth" && data.root.empty()) {
@@ -185,7 +192,7 @@ void ClassifierStage(const Config& config, Communicator* world) {
   Stage stage{"classifier", paths.dir, {}, {"classifier/model"}, {}};
   stage.inputs = config.Canonical({"classifier", "model", "tasks.errors", "tasks.holdout",
                                    "run.seed"}) +
-                 OutputDigest(paths.dir, "prepare");
+                 OutputDigests(paths.dir, {"prepare"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const Policy policy =
@@ -200,7 +207,7 @@ void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"tasks", paths.dir, {}, {"tasks/scores.h5", "tasks/tasks.h5"}, {}};
   stage.inputs = config.Canonical({"tasks", "run.seed"}) +
-                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier");
+                 OutputDigests(paths.dir, {"prepare", "classifier"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const TrainingVisits visits = SplitTraining(config, materials->corpus);
@@ -224,8 +231,7 @@ void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"list", paths.dir, {}, {"list/model"}, {}};
   stage.inputs = config.Canonical({"list", "model", "run.seed"}) +
-                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "classifier") +
-                 OutputDigest(paths.dir, "tasks");
+                 OutputDigests(paths.dir, {"prepare", "classifier", "tasks"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
@@ -246,8 +252,7 @@ void GrpoStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"grpo", paths.dir, {}, {"grpo/model"}, {}};
   stage.inputs = config.Canonical({"grpo", "reward", "credit", "model.dtype", "run.seed"}) +
-                 OutputDigest(paths.dir, "prepare") + OutputDigest(paths.dir, "tasks") +
-                 OutputDigest(paths.dir, "list");
+                 OutputDigests(paths.dir, {"prepare", "tasks", "list"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     Policy policy = LoadPolicy(config, paths.list());
@@ -263,10 +268,8 @@ void GrpoStage(const Config& config, Communicator* world) {
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"evaluate", paths.dir, {}, {"evaluation.json"}, {}};
-  stage.inputs = config.Canonical({"evaluate", "grpo.max_tokens", "run.seed"});
-  for (const char* before : {"prepare", "classifier", "list", "grpo"}) {
-    stage.inputs += OutputDigest(paths.dir, before);
-  }
+  stage.inputs = config.Canonical({"evaluate", "grpo.max_tokens", "run.seed"}) +
+                 OutputDigests(paths.dir, {"prepare", "classifier", "list", "grpo"});
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
   };

@@ -122,8 +122,9 @@ class LocalRewardClient : public RewardClient {
 // batch (one that was given up on) is dropped.
 class RemoteRewardClient : public RewardClient {
  public:
-  RemoteRewardClient(Communicator* world, std::vector<int> ranks)
-      : world_(world), ranks_(std::move(ranks)) {
+  RemoteRewardClient(Communicator* world, std::vector<int> ranks,
+                     Communicator::Milliseconds deadline)
+      : world_(world), ranks_(std::move(ranks)), deadline_(deadline) {
     if (ranks_.empty()) throw UsageError("no reward rank was given; expected at least one");
   }
 
@@ -186,7 +187,12 @@ class RemoteRewardClient : public RewardClient {
   void TakeReply(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& batch,
                  int rank, std::vector<Answer>* answers) {
     while (true) {
-      WireReader in(world_->Receive(rank, kReplyTag).bytes);
+      Message message;
+      if (!world_->TryReceive(rank, kReplyTag, deadline_, &message)) {
+        throw MachineError("reward rank ", rank, " has not answered for ",
+                           static_cast<double>(deadline_.count()) / 1000, " s");
+      }
+      WireReader in(std::move(message.bytes));
       if (in.Pod<uint64_t>() != batch_) continue;
       for (size_t i : batch) {
         Answer answer = ReadAnswer(&in);
@@ -202,6 +208,7 @@ class RemoteRewardClient : public RewardClient {
 
   Communicator* world_;
   std::vector<int> ranks_;
+  Communicator::Milliseconds deadline_;
   size_t next_ = 0;
   uint64_t batch_ = 0;
 };
@@ -221,8 +228,9 @@ std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer) {
 }
 
 std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
-                                                     std::vector<int> reward_ranks) {
-  return std::make_unique<RemoteRewardClient>(world, std::move(reward_ranks));
+                                                     std::vector<int> reward_ranks,
+                                                     Communicator::Milliseconds deadline) {
+  return std::make_unique<RemoteRewardClient>(world, std::move(reward_ranks), deadline);
 }
 
 void ServeRewards(Communicator* world, const Scorer& scorer) {

@@ -15,6 +15,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr Communicator::Milliseconds kDeadline = std::chrono::minutes(1);
+
 class ServiceTest : public ::testing::Test {
  protected:
   // Rank 0 runs `client`; rank r > 0 serves rewards from corpora[r - 1].
@@ -66,7 +68,7 @@ TEST_F(ServiceTest, RemoteScores_EqualLocalOnesInOrder) {
   const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
   const auto expected = MakeLocalRewardClient(scorer)->Score(requests);
   Run({whole_, whole_}, [&](Communicator* world, std::vector<int> ranks) {
-    auto client = MakeRemoteRewardClient(world, ranks);
+    auto client = MakeRemoteRewardClient(world, ranks, kDeadline);
     for (int round = 0; round < 3; ++round) {
       const auto verdicts = client->Score(requests);
       ASSERT_EQ(verdicts.size(), requests.size());
@@ -81,7 +83,7 @@ TEST_F(ServiceTest, RemoteScores_EqualLocalOnesInOrder) {
 
 TEST_F(ServiceTest, FailureOnOneRank_IsAnsweredByAnother) {
   Run({partial_, whole_}, [&](Communicator* world, std::vector<int> ranks) {
-    auto client = MakeRemoteRewardClient(world, ranks);
+    auto client = MakeRemoteRewardClient(world, ranks, kDeadline);
     for (int round = 0; round < 3; ++round) {
       const auto verdicts = client->Score({Request(1, 1), Request(2, 2), Request(3, 1)});
       EXPECT_EQ(verdicts[0][0].reward, 0.5f);
@@ -93,7 +95,7 @@ TEST_F(ServiceTest, FailureOnOneRank_IsAnsweredByAnother) {
 
 TEST_F(ServiceTest, FailureOnEveryRank_IsThrownNamingTheTask) {
   Run({whole_, whole_}, [&](Communicator* world, std::vector<int> ranks) {
-    auto client = MakeRemoteRewardClient(world, ranks);
+    auto client = MakeRemoteRewardClient(world, ranks, kDeadline);
     try {
       client->Score({Request(1, 1), Request(77, 99)});
       ADD_FAILURE() << "expected a DataError";
@@ -123,7 +125,7 @@ TEST_F(ServiceTest, SilentRank_IsReplacedByAnother) {
   auto world = MakeLocalGroup(3, std::chrono::seconds(2));
   const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
   std::thread prompt([&] { ServeRewards(world[2].get(), scorer); });
-  auto client = MakeRemoteRewardClient(world[0].get(), {1, 2});
+  auto client = MakeRemoteRewardClient(world[0].get(), {1, 2}, std::chrono::seconds(2));
   EXPECT_EQ(client->Score({Request(1, 1)})[0][0].reward, 0.5f);  // asked of rank 1 first
   std::thread late([&] { ServeRewards(world[1].get(), scorer); });
   const auto verdicts = client->Score({Request(2, 2), Request(3, 2)});
@@ -136,7 +138,7 @@ TEST_F(ServiceTest, SilentRank_IsReplacedByAnother) {
 
 TEST_F(ServiceTest, NoRewardRank_IsAUsageError) {
   auto world = MakeLocalGroup(1);
-  EXPECT_THROW(MakeRemoteRewardClient(world[0].get(), {}), UsageError);
+  EXPECT_THROW(MakeRemoteRewardClient(world[0].get(), {}, kDeadline), UsageError);
 }
 
 }  // namespace
