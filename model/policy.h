@@ -116,7 +116,7 @@ class Policy {
   void CheckSlots(const EntitySlots& slots) const;               // throws UsageError
   at::Tensor ProjectedSlots(const EntitySlots& slots) const;     // [count, d_model]
   void LoadEntities(const std::filesystem::path& folder);
-  void SaveAdapters(const std::filesystem::path& folder, const std::filesystem::path& base) const;
+  void SaveAdapters(const std::filesystem::path& folder) const;
   void SaveEntities(const std::filesystem::path& folder) const;
 
   PolicyConfig config_;

@@ -85,10 +85,12 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
   return options;
 }
 
-json AdapterConfigJson(const LoraOptions& lora, const fs::path& base) {
+// The base model lies in the same folder; no path is written, so that a folder may move and the same
+// run gives the same bytes anywhere.
+json AdapterConfigJson(const LoraOptions& lora) {
   return {{"peft_type", "LORA"},
           {"task_type", "CAUSAL_LM"},
-          {"base_model_name_or_path", base.string()},
+          {"base_model_name_or_path", nullptr},
           {"r", lora.rank},
           {"lora_alpha", lora.alpha},
           {"lora_dropout", lora.dropout},
@@ -119,7 +121,7 @@ void Policy::Save(const fs::path& folder) const {
   std::map<std::string, at::Tensor> base;
   for (const auto& [name, shape] : BaseShapes(config_)) base[name] = parameters_.at(name);
   WriteWeights(target.temporary() / "model.safetensors", base);
-  if (has_adapters()) SaveAdapters(target.temporary(), folder);
+  if (has_adapters()) SaveAdapters(target.temporary());
   if (!entities_.empty()) SaveEntities(target.temporary());
   target.Commit();
 }
@@ -138,8 +140,8 @@ void Policy::LoadAdapters(const fs::path& folder) {
   lora_scale_ = options.alpha / static_cast<double>(options.rank);
 }
 
-void Policy::SaveAdapters(const fs::path& folder, const fs::path& base) const {
-  WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(lora_, base).dump(2) + "\n");
+void Policy::SaveAdapters(const fs::path& folder) const {
+  WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(lora_).dump(2) + "\n");
   std::map<std::string, at::Tensor> adapters;
   for (const auto& [name, tensor] : parameters_) {
     if (IsAdapter(name)) adapters[kPeftPrefix + name] = tensor;
