@@ -21,5 +21,6 @@ function(flame_test folder)
   target_compile_definitions(${folder}_test PRIVATE
     FLAME_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLAME_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${folder} COMMAND ${folder}_test)
-  set_tests_properties(${folder} PROPERTIES TIMEOUT 600)
+  # One thread: small tensors, and the bits do not depend on the machine.
+  set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()
