@@ -27,9 +27,9 @@ class AtomicPath {
   AtomicPath& operator=(const AtomicPath&) = delete;
 
   const std::filesystem::path& temporary() const { return temporary_; }
-  // Syncs everything below temporary() and renames it to the path. An old folder changes places with
-  // the new one in one step and is then removed; a file system that knows no such step (NFS) moves it
-  // away first. Throws MachineError.
+  // Syncs everything below temporary() and renames it to the path. An old folder changes places
+  // with the new one in one step and is then removed; a file system that knows no such step (NFS)
+  // moves it away first. Throws MachineError.
   void Commit();
 
  private:

@@ -54,9 +54,9 @@ class ConfigSchema {
  private:
   struct Key {
     std::string type, range, help, default_text;
-    std::function<std::string(const std::string&)> set;               // "" or what was expected
+    std::function<std::string(const std::string&)> set;  // "" or what was expected
     std::function<std::string(const std::vector<std::string>&)> set_list;
-    std::function<std::string()> get;                                 // YAML flow text
+    std::function<std::string()> get;  // YAML flow text
   };
   void Add(const std::string& name, Key key);
   // Sets the key named; returns the fault, "" if none.

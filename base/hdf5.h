@@ -24,12 +24,15 @@ class Hdf5File {
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) noexcept;
 
-  template <class T> void Write(const std::string& name, const std::vector<T>& values);
+  template <class T>
+  void Write(const std::string& name, const std::vector<T>& values);
   // 2-D, row-major [rows, columns].
   template <class T>
-  void WriteMatrix(const std::string& name, const std::vector<T>& values, int64_t rows, int64_t columns);
+  void WriteMatrix(const std::string& name, const std::vector<T>& values, int64_t rows,
+                   int64_t columns);
   // Whole dataset, flattened; DataError on another element class or rank than asked.
-  template <class T> std::vector<T> Read(const std::string& name) const;
+  template <class T>
+  std::vector<T> Read(const std::string& name) const;
   std::vector<int64_t> Shape(const std::string& name) const;
   bool Has(const std::string& name) const;
 

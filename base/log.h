@@ -17,11 +17,17 @@ void LogToFile(const std::string& path);
 void LogLine(LogLevel level, const std::string& text);
 
 template <class... Parts>
-void LogInfo(const Parts&... parts) { LogLine(LogLevel::kInfo, StrCat(parts...)); }
+void LogInfo(const Parts&... parts) {
+  LogLine(LogLevel::kInfo, StrCat(parts...));
+}
 template <class... Parts>
-void LogWarning(const Parts&... parts) { LogLine(LogLevel::kWarning, StrCat(parts...)); }
+void LogWarning(const Parts&... parts) {
+  LogLine(LogLevel::kWarning, StrCat(parts...));
+}
 template <class... Parts>
-void LogError(const Parts&... parts) { LogLine(LogLevel::kError, StrCat(parts...)); }
+void LogError(const Parts&... parts) {
+  LogLine(LogLevel::kError, StrCat(parts...));
+}
 
 }  // namespace flame
 

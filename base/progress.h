@@ -1,5 +1,5 @@
-// Progress of a long loop on stderr: a bar with rate and time left on a terminal, a plain line every
-// ten seconds otherwise.
+// Progress of a long loop on stderr: a bar with rate and time left on a terminal, a plain line
+// every ten seconds otherwise.
 #ifndef FLAME_BASE_PROGRESS_H_
 #define FLAME_BASE_PROGRESS_H_
 

@@ -26,9 +26,9 @@ class RandomStream {
 
   // The next number of the stream.
   uint64_t Next();
-  double Uniform();               // [0, 1)
-  uint64_t Below(uint64_t n);     // [0, n), unbiased; n > 0
-  double Normal();                // mean 0, variance 1
+  double Uniform();            // [0, 1)
+  uint64_t Below(uint64_t n);  // [0, n), unbiased; n > 0
+  double Normal();             // mean 0, variance 1
   bool Bernoulli(double p) { return Uniform() < p; }
   // Index drawn in proportion to weights (>= 0, not all 0).
   size_t Weighted(const std::vector<double>& weights);
@@ -46,8 +46,15 @@ class RandomStream {
 
 // First argument `a` of each use, so that no two uses share numbers.
 enum RandomUse : uint32_t {
-  kSampling = 1, kInit = 2, kDropout = 3, kDataOrder = 4, kTasks = 5, kSynth = 6, kOracle = 7,
-  kBootstrap = 8, kEntities = 9,
+  kSampling = 1,
+  kInit = 2,
+  kDropout = 3,
+  kDataOrder = 4,
+  kTasks = 5,
+  kSynth = 6,
+  kOracle = 7,
+  kBootstrap = 8,
+  kEntities = 9,
 };
 
 }  // namespace flame

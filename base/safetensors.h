@@ -14,7 +14,7 @@
 namespace flame {
 
 struct TensorView {
-  std::string dtype;           // "F64" "F32" "F16" "BF16" "I64" "I32" "I16" "I8" "U8" "BOOL"
+  std::string dtype;  // "F64" "F32" "F16" "BF16" "I64" "I32" "I16" "I8" "U8" "BOOL"
   std::vector<int64_t> shape;
   const void* data = nullptr;  // little-endian, row-major, contiguous
   size_t num_bytes = 0;
@@ -39,8 +39,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes atomically. Every tensor is aligned to its element size in the file. Throws DataError where
-// num_bytes contradicts shape and dtype, MachineError where the disk fails.
+// Writes atomically. Every tensor is aligned to its element size in the file. Throws DataError
+// where num_bytes contradicts shape and dtype, MachineError where the disk fails.
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,
                       const std::map<std::string, std::string>& metadata = {});

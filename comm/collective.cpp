@@ -22,9 +22,12 @@ bool SameCollective(const FrameHeader& a, const FrameHeader& b) {
 
 std::string OpName(uint8_t op) {
   switch (static_cast<ReduceOp>(op)) {
-    case ReduceOp::kSum: return "sum";
-    case ReduceOp::kMax: return "maximum";
-    case ReduceOp::kMin: return "minimum";
+    case ReduceOp::kSum:
+      return "sum";
+    case ReduceOp::kMax:
+      return "maximum";
+    case ReduceOp::kMin:
+      return "minimum";
   }
   return "unknown reduction";
 }
@@ -41,12 +44,18 @@ struct Collective::ActiveLane {
 
 std::string KindName(CollectiveKind kind) {
   switch (kind) {
-    case CollectiveKind::kAllReduce: return "all-reduce";
-    case CollectiveKind::kBroadcast: return "broadcast";
-    case CollectiveKind::kAllGather: return "all-gather";
-    case CollectiveKind::kReduceScatter: return "reduce-scatter";
-    case CollectiveKind::kBarrier: return "barrier";
-    case CollectiveKind::kSplit: return "split";
+    case CollectiveKind::kAllReduce:
+      return "all-reduce";
+    case CollectiveKind::kBroadcast:
+      return "broadcast";
+    case CollectiveKind::kAllGather:
+      return "all-gather";
+    case CollectiveKind::kReduceScatter:
+      return "reduce-scatter";
+    case CollectiveKind::kBarrier:
+      return "barrier";
+    case CollectiveKind::kSplit:
+      return "split";
   }
   return "unknown operation";
 }
@@ -63,7 +72,8 @@ std::string Describe(const FrameHeader& header) {
       return StrCat(name, " (", dtype, ", ", header.num_bytes, " bytes, root ", header.root, ")");
     case CollectiveKind::kAllGather:
       return StrCat(name, " (", dtype, ", ", header.num_bytes, " bytes each)");
-    default: return name;
+    default:
+      return name;
   }
 }
 
@@ -123,9 +133,8 @@ void Collective::StartPhase() {
     ActiveLane& active = *active_.back();
     active.lane = lane;
     if (lane.receives) {
-      active.received_frame =
-          transport_->Receive(Transport::kCollectives, lane.peer, Tag(false),
-                              active.frame_in.data(), active.frame_in.size());
+      active.received_frame = transport_->Receive(Transport::kCollectives, lane.peer, Tag(false),
+                                                  active.frame_in.data(), active.frame_in.size());
     }
   }
   for (auto& active : active_) {
@@ -140,8 +149,8 @@ void Collective::StartPhase() {
     active->sent_frame = transport_->Send(Transport::kCollectives, lane.peer, Tag(false),
                                           active->frame_out.data(), active->frame_out.size());
     if (inlined) continue;
-    active->sent_payload = transport_->Send(Transport::kCollectives, lane.peer, Tag(true),
-                                            lane.send, lane.send_bytes);
+    active->sent_payload =
+        transport_->Send(Transport::kCollectives, lane.peer, Tag(true), lane.send, lane.send_bytes);
   }
 }
 

@@ -17,7 +17,12 @@
 namespace flame {
 
 enum class CollectiveKind : uint8_t {
-  kAllReduce, kBroadcast, kAllGather, kReduceScatter, kBarrier, kSplit,
+  kAllReduce,
+  kBroadcast,
+  kAllGather,
+  kReduceScatter,
+  kBarrier,
+  kSplit,
 };
 
 // Goes before the data of every exchange, so that ranks which run different collectives are told

@@ -39,8 +39,8 @@ class Communicator {
   virtual int size() const = 0;
   virtual std::string name() const = 0;  // "mpi world", "local"
 
-  virtual std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) = 0;   // in place
-  virtual std::unique_ptr<Work> Broadcast(at::Tensor tensor, int root) = 0;      // in place
+  virtual std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) = 0;  // in place
+  virtual std::unique_ptr<Work> Broadcast(at::Tensor tensor, int root) = 0;     // in place
   // output [size() * n], input [n].
   virtual std::unique_ptr<Work> AllGather(at::Tensor output, at::Tensor input) = 0;
   // output [n], input [size() * n].

@@ -39,8 +39,7 @@ nlohmann::json ToJson(const FlightEntry& entry) {
 
 }  // namespace
 
-FlightRecorder::FlightRecorder(std::string communicator)
-    : communicator_(std::move(communicator)) {}
+FlightRecorder::FlightRecorder(std::string communicator) : communicator_(std::move(communicator)) {}
 
 std::shared_ptr<FlightRecorder> FlightRecorder::Make(const std::string& communicator) {
   auto recorder = std::make_shared<FlightRecorder>(communicator);

@@ -114,8 +114,7 @@ class LocalTransport : public Transport {
 
   std::unique_ptr<Transfer> Receive(Channel channel, int source, int tag, void* data,
                                     size_t capacity) override {
-    return std::make_unique<ReceivingTransfer>(world_, rank_, channel, source, tag, data,
-                                               capacity);
+    return std::make_unique<ReceivingTransfer>(world_, rank_, channel, source, tag, data, capacity);
   }
 
   bool TryTake(int source, int tag, int* from, std::string* bytes) override {

@@ -160,8 +160,10 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   });
   if (provided < MPI_THREAD_SERIALIZED) {
-    throw MachineError("MPI must allow calls from several threads (MPI_THREAD_SERIALIZED), this "
-                       "library gives level ", provided);
+    throw MachineError(
+        "MPI must allow calls from several threads (MPI_THREAD_SERIALIZED), this "
+        "library gives level ",
+        provided);
   }
   Check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");

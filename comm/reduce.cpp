@@ -39,8 +39,7 @@ void Reduce(const std::vector<const void*>& parts, int64_t num_elements, T* out,
 }
 
 template <class T>
-void ReduceAs(ReduceOp op, const std::vector<const void*>& parts, int64_t num_elements,
-              void* out) {
+void ReduceAs(ReduceOp op, const std::vector<const void*>& parts, int64_t num_elements, void* out) {
   T* to = static_cast<T*>(out);
   if (op == ReduceOp::kSum) return Reduce(parts, num_elements, to, Sum<T>());
   if (op == ReduceOp::kMax) return Reduce(parts, num_elements, to, Max<T>());
@@ -52,11 +51,16 @@ void ReduceAs(ReduceOp op, const std::vector<const void*>& parts, int64_t num_el
 void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const void*>& parts,
                    int64_t num_elements, void* out) {
   switch (dtype) {
-    case at::kFloat: return ReduceAs<float>(op, parts, num_elements, out);
-    case at::kDouble: return ReduceAs<double>(op, parts, num_elements, out);
-    case at::kInt: return ReduceAs<int32_t>(op, parts, num_elements, out);
-    case at::kLong: return ReduceAs<int64_t>(op, parts, num_elements, out);
-    case at::kByte: return ReduceAs<uint8_t>(op, parts, num_elements, out);
+    case at::kFloat:
+      return ReduceAs<float>(op, parts, num_elements, out);
+    case at::kDouble:
+      return ReduceAs<double>(op, parts, num_elements, out);
+    case at::kInt:
+      return ReduceAs<int32_t>(op, parts, num_elements, out);
+    case at::kLong:
+      return ReduceAs<int64_t>(op, parts, num_elements, out);
+    case at::kByte:
+      return ReduceAs<uint8_t>(op, parts, num_elements, out);
     default:
       throw MachineError("a reduction takes float32, float64, int32, int64 or uint8, not ",
                          at::toString(dtype));

@@ -23,8 +23,7 @@ RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int r
     rewards = others < 2 ? 0 : std::max(1, others / 4);
     rollouts = others - rewards;
   }
-  if (learners < 1 || rollouts < 0 || rewards < 0 ||
-      learners + rollouts + rewards != world_size) {
+  if (learners < 1 || rollouts < 0 || rewards < 0 || learners + rollouts + rewards != world_size) {
     throw UsageError("cluster.learners + cluster.rollouts + cluster.rewards must be the number of ",
                      "processes with at least one learner; found ", learners, " + ", rollouts,
                      " + ", rewards, " for ", world_size, " process(es)");
@@ -42,10 +41,14 @@ RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int r
 
 std::string RoleName(Role role) {
   switch (role) {
-    case Role::kLearner: return "learner";
-    case Role::kRollout: return "rollout";
-    case Role::kReward: return "reward";
-    case Role::kAll: break;
+    case Role::kLearner:
+      return "learner";
+    case Role::kRollout:
+      return "rollout";
+    case Role::kReward:
+      return "reward";
+    case Role::kAll:
+      break;
   }
   return "all";
 }

@@ -34,8 +34,7 @@ Phase ForEachPeer(Place place, const std::function<void(Lane*)>& fill) {
 // After `phase` has filled `scratch` with part r at r * n elements, reduces all parts into `out`;
 // the own part lies at `own`.
 void ThenReduce(Phase* phase, Place place, const at::Tensor& like, ReduceOp op,
-                std::shared_ptr<char[]> scratch, const char* own, int64_t num_elements,
-                char* out) {
+                std::shared_ptr<char[]> scratch, const char* own, int64_t num_elements, char* out) {
   const auto dtype = like.scalar_type();
   const size_t stride = num_elements * like.itemsize();
   phase->then = [=] {
@@ -117,22 +116,22 @@ std::vector<Phase> AllReducePhases(Place place, const at::Tensor& tensor, Reduce
   const auto start = EvenShares(tensor.numel(), place.size);
   const size_t item = tensor.itemsize();
   return {ReduceShares(place, tensor, start, op, base + start(place.rank) * item),
-          ForEachPeer(place,
-                      [&](Lane* lane) { ExchangeShares(place, base, start, item, lane); })};
+          ForEachPeer(place, [&](Lane* lane) { ExchangeShares(place, base, start, item, lane); })};
 }
 
 std::vector<Phase> ReduceScatterPhases(Place place, const at::Tensor& output,
                                        const at::Tensor& input, ReduceOp op) {
   const int64_t n = output.numel();
-  return {ReduceShares(place, input, [n](int rank) { return n * rank; }, op, BytesOf(output))};
+  return {ReduceShares(
+      place, input, [n](int rank) { return n * rank; }, op, BytesOf(output))};
 }
 
 std::vector<Phase> BroadcastPhases(Place place, const at::Tensor& tensor, int root) {
   char* base = BytesOf(tensor);
   const int64_t num_bytes = tensor.nbytes();
   if (tensor.nbytes() <= kWholeBytes || place.size <= 2) {
-    return {FromRoot(place, base, root, [](int) { return 0; },
-                     [num_bytes](int) { return num_bytes; })};
+    return {FromRoot(
+        place, base, root, [](int) { return 0; }, [num_bytes](int) { return num_bytes; })};
   }
   const auto start = EvenShares(num_bytes, place.size);
   Phase exchange = ForEachPeer(place, [&](Lane* lane) {

@@ -23,8 +23,8 @@ constexpr auto kReportEvery = std::chrono::milliseconds(100);
 
 class CollectiveWork : public Work {
  public:
-  CollectiveWork(std::shared_ptr<const CommContext> context,
-                 std::shared_ptr<Collective> collective, uint64_t key)
+  CollectiveWork(std::shared_ptr<const CommContext> context, std::shared_ptr<Collective> collective,
+                 uint64_t key)
       : context_(std::move(context)), collective_(std::move(collective)), key_(key) {}
 
   void Wait() override {
@@ -91,8 +91,8 @@ class OutgoingMessage : public Operation {
     if (!state_->rest.empty()) Add(tag_ * 2 + 1, state_->rest);
   }
   void Add(int tag, const std::string& bytes) {
-    state_->transfers.push_back(transport_->Send(Transport::kMessages, destination_, tag,
-                                                 bytes.data(), bytes.size()));
+    state_->transfers.push_back(
+        transport_->Send(Transport::kMessages, destination_, tag, bytes.data(), bytes.size()));
   }
 
   std::shared_ptr<Transport> transport_;
@@ -163,8 +163,7 @@ void CommContext::FailAtDeadline(uint64_t key, const std::string& operation) con
 }
 
 TransportCommunicator::TransportCommunicator(std::shared_ptr<Transport> transport,
-                                             std::shared_ptr<Engine> engine,
-                                             Milliseconds timeout) {
+                                             std::shared_ptr<Engine> engine, Milliseconds timeout) {
   auto recorder = FlightRecorder::Make(transport->name());
   context_ = std::make_shared<const CommContext>(
       CommContext{std::move(transport), std::move(engine), std::move(recorder), timeout});
@@ -183,8 +182,8 @@ std::unique_ptr<Work> TransportCommunicator::Start(const FrameHeader& header,
                                                    std::vector<at::Tensor> keep) {
   const uint64_t key =
       context_->recorder->Start(KindName(header.kind), header.sequence, header.num_bytes);
-  auto collective = std::make_shared<Collective>(context_->transport, header, std::move(phases),
-                                                 std::move(keep));
+  auto collective =
+      std::make_shared<Collective>(context_->transport, header, std::move(phases), std::move(keep));
   context_->engine->Start(collective);
   return std::make_unique<CollectiveWork>(context_, std::move(collective), key);
 }
@@ -234,9 +233,8 @@ void TransportCommunicator::Barrier() {
 void TransportCommunicator::Send(const std::string& bytes, int destination, int tag) {
   CheckRank(destination, "the destination of a message");
   CheckTag(tag);
-  const uint64_t key =
-      context_->recorder->Start(StrCat("send tag ", tag, " to ", destination), ++num_messages_,
-                                bytes.size());
+  const uint64_t key = context_->recorder->Start(StrCat("send tag ", tag, " to ", destination),
+                                                 ++num_messages_, bytes.size());
   context_->engine->Start(
       std::make_shared<OutgoingMessage>(context_->transport, bytes, destination, tag));
   context_->recorder->Finish(key);
@@ -272,7 +270,8 @@ bool TransportCommunicator::Take(uint64_t key, int source, int tag, Milliseconds
   message->tag = tag;
   if (!context_->Await(key, wait, arrived, senders)) return false;
   source = message->source;
-  if (!rest || context_->Await(key, context_->timeout, [&] { return rest->Done(); }, senders)) {
+  if (!rest || context_->Await(
+                   key, context_->timeout, [&] { return rest->Done(); }, senders)) {
     return true;
   }
   new std::string(std::move(message->bytes));  // the backend may yet write to it
@@ -282,8 +281,7 @@ bool TransportCommunicator::Take(uint64_t key, int source, int tag, Milliseconds
 Message TransportCommunicator::Receive(int source, int tag) {
   if (source != kAnySource) CheckRank(source, "the source of a message");
   CheckTag(tag);
-  const uint64_t key =
-      context_->recorder->Start(StrCat("receive tag ", tag), ++num_messages_, 0);
+  const uint64_t key = context_->recorder->Start(StrCat("receive tag ", tag), ++num_messages_, 0);
   Message message;
   if (!Take(key, source, tag, context_->timeout, &message)) {
     context_->FailAtDeadline(key, StrCat("receive #", num_messages_, " of tag ", tag));
@@ -302,10 +300,10 @@ std::unique_ptr<Communicator> TransportCommunicator::Split(int color) {
   std::vector<int> colors(size());
   colors[rank()] = color;
   const FrameHeader header = NextHeader(CollectiveKind::kSplit, sizeof color);
-  Start(header,
-        {SpreadToAll({rank(), size()}, &color, sizeof color,
-                     reinterpret_cast<char*>(colors.data()))},
-        {})
+  Start(
+      header,
+      {SpreadToAll({rank(), size()}, &color, sizeof color, reinterpret_cast<char*>(colors.data()))},
+      {})
       ->Wait();
   std::vector<int> members;
   for (int r = 0; r < size(); ++r) {

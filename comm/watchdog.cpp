@@ -77,8 +77,7 @@ class Watchdog {
     AbortJob(static_cast<int>(ExitStatus::kMachine),
              StrCat(entry.operation, " #", entry.sequence, " on '", stuck.recorder->communicator(),
                     "' was not answered within ", stuck.timeout.count() / 1000.0, " s by ",
-                    RankList(entry.waits_for),
-                    " and does not return; the watchdog ends the job"));
+                    RankList(entry.waits_for), " and does not return; the watchdog ends the job"));
   }
 
   std::mutex mutex_;
@@ -92,8 +91,7 @@ WatchedWait::WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
                          milliseconds timeout) {
   const auto grace = std::clamp(timeout / 10, milliseconds(500), milliseconds(10000));
   const auto deadline = Clock::now() + timeout;
-  id_ = Watchdog::The().Add(
-      {std::move(recorder), key, timeout, deadline, deadline + grace, false});
+  id_ = Watchdog::The().Add({std::move(recorder), key, timeout, deadline, deadline + grace, false});
 }
 
 WatchedWait::~WatchedWait() { Watchdog::The().Remove(id_); }

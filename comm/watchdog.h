@@ -15,8 +15,8 @@ namespace flame {
 
 // One started operation of a communicator. Times are seconds since the program started.
 struct FlightEntry {
-  uint64_t sequence = 0;       // counts the collectives, or the messages, of the communicator
-  std::string operation;       // "all-reduce", "receive tag 7"
+  uint64_t sequence = 0;  // counts the collectives, or the messages, of the communicator
+  std::string operation;  // "all-reduce", "receive tag 7"
   uint64_t num_bytes = 0;
   double started = 0;
   double finished = -1;        // -1: not yet

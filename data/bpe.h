@@ -17,9 +17,10 @@ namespace flame {
 
 class BpeModel {
  public:
-  // `model` is the file's "model" object: vocab, merges ("a b" or ["a", "b"]), unk_token, fuse_unk,
-  // byte_fallback ("<0xE2>" tokens), ignore_merges. Throws DataError, which begins with `where`, on
-  // another model type, dropout, affixes, or a merge whose parts or result are not in vocab.
+  // `model` is the file's "model" object: vocab, merges ("a b" or ["a", "b"]), unk_token,
+  // fuse_unk, byte_fallback ("<0xE2>" tokens), ignore_merges. Throws DataError, which begins with
+  // `where`, on another model type, dropout, affixes, or a merge whose parts or result are not in
+  // vocab.
   BpeModel(const nlohmann::json& model, const std::string& where);
 
   // Appends the ids of one word, the smallest rank merged first, the leftmost of equals. A character
@@ -39,7 +40,7 @@ class BpeModel {
   };
   struct Symbol;
   static uint64_t Pair(int32_t left, int32_t right) {
-    return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
+    return (static_cast<uint64_t>(left) << 32) | static_cast<uint32_t>(right);
   }
   const Merge* FindMerge(int32_t left, int32_t right) const;
   void ReadVocab(const nlohmann::json& vocab, const std::string& where);

@@ -19,7 +19,8 @@ using Pair = std::pair<int32_t, int32_t>;
 
 struct PairHash {
   size_t operator()(const Pair& pair) const {
-    const uint64_t key = (static_cast<uint64_t>(pair.first) << 32) | static_cast<uint32_t>(pair.second);
+    const uint64_t left = pair.first, right = pair.second;
+    const uint64_t key = (left << 32) | right;
     return (key * 0x9E3779B97F4A7C15u) >> 17;
   }
 };
@@ -171,8 +172,8 @@ nlohmann::json AddedTokens() {
 void TrainTokenizer(const std::vector<std::string>& texts, int32_t vocab_size,
                     const std::filesystem::path& tokenizer_json) {
   if (vocab_size < kNumSpecials + 256) {
-    throw UsageError("a byte-level vocabulary of ", vocab_size, " tokens was asked for; expected at least ",
-                     kNumSpecials + 256);
+    throw UsageError("a byte-level vocabulary of ", vocab_size,
+                     " tokens was asked for; expected at least ", kNumSpecials + 256);
   }
   Trainer trainer(CountWords(texts));
   trainer.Run(vocab_size);

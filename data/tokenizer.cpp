@@ -70,7 +70,8 @@ struct Tokenizer::State {
   const std::string* TextOf(int32_t id) const;
   void ReadTokenBytes();
   void FindEnds(const std::filesystem::path& tokenizer_config);
-  int32_t EndOf(const json& config, const char* key, std::initializer_list<const char*> names) const;
+  int32_t EndOf(const json& config, const char* key,
+                std::initializer_list<const char*> names) const;
   void EncodePiece(Piece piece, std::vector<int32_t>* ids) const;
 
   std::string where;   // the file, for messages
@@ -154,7 +155,9 @@ int32_t Tokenizer::State::EndOf(const json& config, const char* key,
   if (token.is_object()) token = MemberOrNull(token, "content");
   if (token.is_string()) {
     const int32_t id = IdOf(token.get<std::string>());
-    if (id < 0) throw DataError(where, ": no token ", token, ", the ", key, " of tokenizer_config.json");
+    if (id < 0) {
+      throw DataError(where, ": no token ", token, ", the ", key, " of tokenizer_config.json");
+    }
     return id;
   }
   for (const char* name : names) {

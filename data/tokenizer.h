@@ -24,16 +24,19 @@ class Tokenizer {
   // Ids of `text`, as tokenizers.Tokenizer.encode(text, add_special_tokens).ids. Invalid UTF-8 is
   // replaced by U+FFFD first, as Python's bytes.decode(errors="replace") does.
   std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens = false) const;
-  // As tokenizers.Tokenizer.decode(ids, skip_special_tokens).
+  // As tokenizers.Tokenizer.decode(ids, skip_special_tokens), but that special tokens are skipped
+  // where the normalizer changes them too (tokenizers 0.23 does not find those, e.g. "▁</s>").
   std::string Decode(const std::vector<int32_t>& ids, bool skip_special_tokens = true) const;
   // The bytes that one token stands for within a running text ("" for special tokens), so that the
   // concatenation over a list of tokens is the text (but for a leading space that Decode strips).
   const std::string& TokenBytes(int32_t id) const;
 
-  int32_t size() const;                              // highest id + 1
-  int32_t IdOf(std::string_view token) const;        // -1: no such token
-  int32_t eos_id() const;                            // </s>, <|end_of_text|>, <|end_story|>, ...; -1
-  int32_t bos_id() const;                            // -1: none
+  int32_t size() const;                        // highest id + 1
+  int32_t IdOf(std::string_view token) const;  // -1: no such token
+  // From tokenizer_config.json beside the file, else the token of a well-known name (</s>,
+  // <|end_of_text|>, <|end_story|>, ...); -1: none.
+  int32_t eos_id() const;
+  int32_t bos_id() const;
   // Appends special tokens with the next ids, in order; returns the first id. Names already there
   // throw DataError.
   int32_t AddSpecialTokens(const std::vector<std::string>& names);

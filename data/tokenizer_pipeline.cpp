@@ -14,7 +14,8 @@ using nlohmann::json;
 
 [[noreturn]] void Refuse(const std::string& where, const std::string& part, const json& found,
                          const char* supported) {
-  throw DataError(where, ": ", part, " ", found.dump(), " is not supported; supported: ", supported);
+  throw DataError(where, ": ", part, " ", found.dump(), " is not supported; supported: ",
+                  supported);
 }
 
 // The pattern {"String": text} of Replace, in normalizers and decoders.
@@ -226,7 +227,6 @@ TokenDecoder::TokenDecoder(const json& json, const std::string& where) {
 }
 
 void TokenDecoder::Add(const json& json, const std::string& where) {
-  using Tokens = std::vector<std::string>;
   const std::string type = json.at("type");
   if (type == "Sequence") {
     for (const auto& step : json.at("decoders")) Add(step, where);
@@ -236,14 +236,10 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
       *token = BytesOfCharacters(*token).value_or(*token);
     });
   } else if (type == "Replace") {
-    const auto replace = [from = StringPattern(json, where, "decoder Replace"),
-                          to = json.at("content").get<std::string>()](std::string* token) {
-      ReplaceAll(from, to, token);
-    };
-    steps_.push_back([replace](Tokens* tokens) {
-      for (std::string& token : *tokens) replace(&token);
-    });
-    byte_steps_.push_back(replace);
+    const std::string from = StringPattern(json, where, "decoder Replace");
+    AddReplacement(from, json.at("content"), /*drop_in_first=*/false);
+  } else if (type == "Metaspace") {
+    AddReplacement(json.at("replacement"), " ", PrependScheme(json, where) != "never");
   } else if (type == "ByteFallback") {
     steps_.push_back(DecodeByteTokens);
     byte_steps_.push_back([](std::string* token) {
@@ -254,22 +250,23 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
   } else if (type == "Strip") {
     const std::string content = json.at("content");
     const size_t start = json.at("start"), stop = json.at("stop");
-    steps_.push_back([=](Tokens* tokens) {
+    steps_.push_back([=](std::vector<std::string>* tokens) {
       for (std::string& token : *tokens) StripToken(content, start, stop, &token);
     });
-  } else if (type == "Metaspace") {
-    const std::string mark = json.at("replacement");
-    const bool drop_first = PrependScheme(json, where) != "never";
-    steps_.push_back([=](Tokens* tokens) {
-      for (size_t i = 0; i < tokens->size(); ++i) {
-        ReplaceAll(mark, i == 0 && drop_first ? "" : " ", &(*tokens)[i]);
-      }
-    });
-    byte_steps_.push_back([=](std::string* token) { ReplaceAll(mark, " ", token); });
   } else {
     Refuse(where, "decoder", json,
            "Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace");
   }
+}
+
+void TokenDecoder::AddReplacement(const std::string& from, const std::string& to,
+                                  bool drop_in_first) {
+  steps_.push_back([=](std::vector<std::string>* tokens) {
+    for (size_t i = 0; i < tokens->size(); ++i) {
+      ReplaceAll(from, i == 0 && drop_in_first ? "" : to, &(*tokens)[i]);
+    }
+  });
+  byte_steps_.push_back([=](std::string* token) { ReplaceAll(from, to, token); });
 }
 
 std::string TokenDecoder::Decode(std::vector<std::string> tokens) const {

@@ -50,6 +50,8 @@ class TokenDecoder {
 
  private:
   void Add(const nlohmann::json& json, const std::string& where);
+  // `drop_in_first`: the first token loses `from` instead.
+  void AddReplacement(const std::string& from, const std::string& to, bool drop_in_first);
   std::vector<std::function<void(std::vector<std::string>*)>> steps_;
   std::vector<std::function<void(std::string*)>> byte_steps_;
 };

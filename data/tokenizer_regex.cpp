@@ -21,8 +21,8 @@ bool IsGeneralCategory(std::string_view name) {
          kMajor.find(name[0]) != std::string_view::npos;
 }
 
-// A pattern as PCRE2 reads what Oniguruma reads. Oniguruma's \s is the property White_Space; PCRE2's
-// has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is possessive.
+// A pattern as PCRE2 reads what Oniguruma reads. Oniguruma's \s is the property White_Space;
+// PCRE2's has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is possessive.
 class PatternTranslator {
  public:
   PatternTranslator(std::string_view pattern, const std::string& where)
@@ -119,7 +119,7 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   uint32_t matches_empty = 0;
   pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &matches_empty);
   if (matches_empty) {
-    throw DataError(where, ": pattern '", pattern, "' matches the empty text; this is not supported");
+    throw DataError(where, ": pattern '", pattern, "' matches the empty text, which is not supported");
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
 }

@@ -1,5 +1,5 @@
-// Split patterns of tokenizer.json through PCRE2. The files are written for Oniguruma; what it reads
-// differently from PCRE2 is translated (\s, \S) or refused by name.
+// Split patterns of tokenizer.json through PCRE2. The files are written for Oniguruma; what it
+// reads differently from PCRE2 is translated (\s, newer letters) or refused by name.
 #ifndef FLAME_DATA_TOKENIZER_REGEX_H_
 #define FLAME_DATA_TOKENIZER_REGEX_H_
 

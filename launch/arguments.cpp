@@ -11,7 +11,7 @@ namespace po = boost::program_options;
 
 po::options_description Options(bool takes_out) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")  //
+  options.add_options()("help,h", "this text")                                      //
       ("config,c", po::value<std::string>(), "YAML file; every key has a default")  //
       ("json", "results as JSON on stdout");
   if (takes_out) options.add_options()("out", po::value<std::string>(), "where to write");

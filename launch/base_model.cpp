@@ -88,10 +88,9 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
     EntitySlots slot;
     slot.kind = spec.name;
     slot.first_token = tokenizer->AddSpecialTokens(names);
-    slot.collab = *spec.encoder == "random"
-                      ? RandomEmbeddings(count, spec.dim, config.run.seed,
-                                         static_cast<uint32_t>(spec.kind))
-                      : ReadEmbeddings(*spec.encoder, count, spec.name);
+    slot.collab = *spec.encoder == "random" ? RandomEmbeddings(count, spec.dim, config.run.seed,
+                                                               static_cast<uint32_t>(spec.kind))
+                                            : ReadEmbeddings(*spec.encoder, count, spec.name);
     slot.collab = slot.collab.to(static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
     slot.hidden = std::min(spec.hidden, 4 * policy->config().d_model);
     slots.push_back(std::move(slot));

@@ -13,7 +13,8 @@
 namespace flame {
 
 // Writes tokenizer and policy to `folder`, whole or not at all.
-void WriteBaseModel(const Config& config, const Corpus& corpus, const std::filesystem::path& folder);
+void WriteBaseModel(const Config& config, const Corpus& corpus,
+                    const std::filesystem::path& folder);
 
 // A model folder: policy and tokenizer side by side, as transformers expects them.
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer,

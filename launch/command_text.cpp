@@ -105,7 +105,7 @@ Policy LoadPolicy(const po::variables_map& values) {
 }
 
 void AddModelOptions(po::options_description* options) {
-  options->add_options()("help,h", "this text")  //
+  options->add_options()("help,h", "this text")                                                //
       ("model", po::value<std::string>()->required(), "Hugging Face folder of a Llama model")  //
       ("adapter", po::value<std::string>(), "LoRA folder in peft's format");
 }
@@ -120,16 +120,17 @@ std::optional<po::variables_map> ParseGenerate(const std::vector<std::string>& a
                                                GenerateOptions* generate) {
   po::options_description options("Options");
   AddModelOptions(&options);
-  options.add_options()("greedy", "the likeliest token each time (temperature 0)")  //
+  options.add_options()("greedy", "the likeliest token each time (temperature 0)")            //
       ("max-tokens", po::value(&generate->max_tokens)->default_value(64), "at most so many")  //
-      ("temperature", po::value(&generate->temperature)->default_value(1), "of sampling")  //
+      ("temperature", po::value(&generate->temperature)->default_value(1), "of sampling")     //
       ("seed", po::value(&generate->seed)->default_value(0), "of sampling");
-  auto values = Parse(arguments, "generate",
-                      "echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR "
-                      "--greedy --max-tokens 40\n\n"
-                      "JSON lines {\"ids\"} or {\"text\"} to {\"ids\", \"text\", \"logprobs\"} of the "
-                      "continuation.\n",
-                      options);
+  auto values =
+      Parse(arguments, "generate",
+            "echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR "
+            "--greedy --max-tokens 40\n\n"
+            "JSON lines {\"ids\"} or {\"text\"} to {\"ids\", \"text\", \"logprobs\"} of the "
+            "continuation.\n",
+            options);
   if (!values) return values;
   if (generate->max_tokens < 1) {
     throw UsageError("--max-tokens is ", generate->max_tokens, "; expected at least 1");
@@ -151,9 +152,8 @@ json Continue(const Policy& policy, const Tokenizer* tokenizer, const GenerateOp
   while (true) {
     const auto position = static_cast<int64_t>(ids.size());
     const at::Tensor row = logits.contiguous();
-    const Choice choice =
-        ChooseToken(row.const_data_ptr<float>(), row.size(1), options.temperature,
-                    SamplingUniform(options.seed, index, /*member=*/0, position));
+    const Choice choice = ChooseToken(row.const_data_ptr<float>(), row.size(1), options.temperature,
+                                      SamplingUniform(options.seed, index, /*member=*/0, position));
     if (choice.token < 0) throw DataError("the model gives logits that are not finite");
     ids.push_back(choice.token);
     logprobs.push_back(choice.logprob);
@@ -194,7 +194,7 @@ json ScoreFamily(const Policy& policy, const json& question) {
 
 int RunTokenize(const std::vector<std::string>& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")  //
+  options.add_options()("help,h", "this text")                               //
       ("tokenizer", po::value<std::string>()->required(), "tokenizer.json")  //
       ("no-special-tokens", "leave out what the file puts around a text (its post_processor)");
   const auto values = Parse(arguments, "tokenize",
@@ -226,9 +226,8 @@ int RunGenerate(const std::vector<std::string>& arguments) {
     if (!question.contains("ids") && !tokenizer) {
       throw DataError("expected 'ids', as there is no ", file.string());
     }
-    const json prompt = question.contains("ids")
-                            ? question["ids"]
-                            : json(tokenizer->Encode(TextOf(question), true));
+    const json prompt = question.contains("ids") ? question["ids"]
+                                                 : json(tokenizer->Encode(TextOf(question), true));
     return Continue(policy, tokenizer ? &*tokenizer : nullptr, generate, IdsOf(prompt, policy),
                     index++);
   });

@@ -22,10 +22,10 @@ using nlohmann::json;
 
 int RunSynth(const Arguments& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")  //
+  options.add_options()("help,h", "this text")                                             //
       ("patients", po::value<int64_t>()->default_value(3000), "patients of the hospital")  //
       ("seed", po::value<uint64_t>()->default_value(1), "same seed and size, same bytes")  //
-      ("out", po::value<std::string>(), "folder to make")  //
+      ("out", po::value<std::string>(), "folder to make")                                  //
       ("json", "the summary as JSON");
   po::variables_map values;
   try {
@@ -42,8 +42,8 @@ int RunSynth(const Arguments& arguments) {
   if (values.count("out") == 0) throw UsageError("--out is missing: the folder to make");
   const int64_t patients = values["patients"].as<int64_t>();
   if (patients < 1) throw UsageError("--patients is ", patients, "; expected at least 1");
-  const SynthSummary summary = WriteSynthHospital(values["out"].as<std::string>(), patients,
-                                                  values["seed"].as<uint64_t>());
+  const SynthSummary summary =
+      WriteSynthHospital(values["out"].as<std::string>(), patients, values["seed"].as<uint64_t>());
   if (values.count("json") != 0) {
     std::cout << json{{"patients", summary.patients},
                       {"visits", summary.visits},
@@ -54,10 +54,9 @@ int RunSynth(const Arguments& arguments) {
                       {"oracle_threshold", summary.oracle_threshold}}
               << "\n";
   } else {
-    std::cout << summary.patients << " patients, " << summary.visits << " visits, "
-              << summary.drugs << " drugs; " << summary.drugs_per_visit
-              << " drugs a visit, DDI rate " << summary.ddi_rate
-              << "\nexpected Jaccard: best list " << summary.oracle_list
+    std::cout << summary.patients << " patients, " << summary.visits << " visits, " << summary.drugs
+              << " drugs; " << summary.drugs_per_visit << " drugs a visit, DDI rate "
+              << summary.ddi_rate << "\nexpected Jaccard: best list " << summary.oracle_list
               << ", every drug with P > 0.5 " << summary.oracle_threshold << "\n";
   }
   return 0;
@@ -165,9 +164,9 @@ int RunPipelineCommand(const Arguments& arguments) {
 
 int RunExport(const Arguments& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")  //
+  options.add_options()("help,h", "this text")                                      //
       ("run", po::value<std::string>(), "run folder whose grpo/model is exported")  //
-      ("model", po::value<std::string>(), "or: a model folder")  //
+      ("model", po::value<std::string>(), "or: a model folder")                     //
       ("out", po::value<std::string>(), "folder to make");
   po::variables_map values;
   try {
@@ -185,9 +184,9 @@ int RunExport(const Arguments& arguments) {
   if (values.count("run") + values.count("model") != 1) {
     throw UsageError("expected one of --run and --model");
   }
-  const std::filesystem::path model =
-      values.count("model") != 0 ? std::filesystem::path(values["model"].as<std::string>())
-                                 : RunPaths(values["run"].as<std::string>()).grpo();
+  const std::filesystem::path model = values.count("model") != 0
+                                          ? std::filesystem::path(values["model"].as<std::string>())
+                                          : RunPaths(values["run"].as<std::string>()).grpo();
   ExportPolicy(model, values["out"].as<std::string>());
   return 0;
 }

@@ -175,8 +175,10 @@ json Compare(const Field& field, const Row& policy, const Row& baseline, const c
   std::vector<double> differences(a.size());
   for (size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
   const Interval interval = field.Bootstrap(differences);
-  return {{"policy", policy.policy},         {"baseline", baseline.policy},
-          {"metric", metric},                {"difference", interval.mean},
+  return {{"policy", policy.policy},
+          {"baseline", baseline.policy},
+          {"metric", metric},
+          {"difference", interval.mean},
           {"ci", {interval.low, interval.high}}};
 }
 
@@ -236,12 +238,9 @@ json EvaluateRun(const Config& config) {
   });
   for (size_t i = 2; i < rows.size(); ++i) rows[i].fields["prauc"] = prauc;
 
-  json result = {{"split", config.evaluate.split},
-                 {"num_visits", field.visits.size()},
-                 {"truth", Truth(field)},
-                 {"oracle", Oracle(field)},
-                 {"rows", json::array()},
-                 {"comparisons", json::array()}};
+  json result = {{"split", config.evaluate.split}, {"num_visits", field.visits.size()},
+                 {"truth", Truth(field)},          {"oracle", Oracle(field)},
+                 {"rows", json::array()},          {"comparisons", json::array()}};
   for (const Row& row : rows) result["rows"].push_back(row.fields);
   const Row &classifier = rows[2], &sft = rows[3], &grpo = rows[4];
   json& comparisons = result["comparisons"];
@@ -284,15 +283,14 @@ std::string EvaluationTable(const json& evaluation) {
                   evaluation.at("split").get<std::string>(), " visits\n");
   if (!evaluation.at("oracle").is_null()) {
     table += StrCat("ceiling: best list ", number(evaluation["oracle"]["list"], "%.4f"),
-                    ", every drug with P > 0.5 ",
-                    number(evaluation["oracle"]["threshold"], "%.4f"), "\n");
+                    ", every drug with P > 0.5 ", number(evaluation["oracle"]["threshold"], "%.4f"),
+                    "\n");
   }
   for (const json& item : evaluation.at("comparisons")) {
-    table += StrCat(item.at("policy").get<std::string>(), " - ",
-                    item.at("baseline").get<std::string>(), ", ",
-                    item.at("metric").get<std::string>(), ": ",
-                    number(item.at("difference"), "%+.4f"), " [", number(item["ci"][0], "%+.4f"),
-                    ", ", number(item["ci"][1], "%+.4f"), "]\n");
+    table += StrCat(
+        item.at("policy").get<std::string>(), " - ", item.at("baseline").get<std::string>(), ", ",
+        item.at("metric").get<std::string>(), ": ", number(item.at("difference"), "%+.4f"), " [",
+        number(item["ci"][0], "%+.4f"), ", ", number(item["ci"][1], "%+.4f"), "]\n");
   }
   table += "Research software: not for treating patients.\n";
   return table;

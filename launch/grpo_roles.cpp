@@ -72,8 +72,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
                       config.reward);
   GrpoJob job = MakeJob(config, tasks, policy, inputs_sha256);
   const int rank = world == nullptr ? 0 : world->rank();
-  const RolloutContext context =
-      MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
+  const RolloutContext context = MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
   if (world == nullptr || world->size() == 1) {
     const auto rewards = MakeLocalRewardClient(scorer);
     RolloutWorker worker(context, rewards.get());
@@ -82,10 +81,9 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
     Report(RunGrpo(job));
     return;
   }
-  const RankMesh mesh =
-      AssignRoles(world->size(), rank, static_cast<int>(config.cluster.learners),
-                  static_cast<int>(config.cluster.rollouts),
-                  static_cast<int>(config.cluster.rewards));
+  const RankMesh mesh = AssignRoles(world->size(), rank, static_cast<int>(config.cluster.learners),
+                                    static_cast<int>(config.cluster.rollouts),
+                                    static_cast<int>(config.cluster.rewards));
   if (mesh.rollout_ranks.empty() || mesh.reward_ranks.empty()) {
     throw UsageError("cluster.rollouts is ", config.cluster.rollouts, " and cluster.rewards is ",
                      config.cluster.rewards, " on ", world->size(),

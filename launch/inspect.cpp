@@ -33,9 +33,12 @@ ordered_json CorpusSummary(const Corpus& corpus) {
     ddi += corpus.ddi.Rate(visit.drugs);
   }
   const double count = static_cast<double>(corpus.visits.size());
-  return {{"num_patients", corpus.num_patients},        {"num_visits", corpus.visits.size()},
-          {"num_drugs", corpus.drugs.size()},           {"num_diagnoses", corpus.diagnoses.size()},
-          {"num_procedures", corpus.procedures.size()}, {"drugs_per_visit", drugs / count},
+  return {{"num_patients", corpus.num_patients},
+          {"num_visits", corpus.visits.size()},
+          {"num_drugs", corpus.drugs.size()},
+          {"num_diagnoses", corpus.diagnoses.size()},
+          {"num_procedures", corpus.procedures.size()},
+          {"drugs_per_visit", drugs / count},
           {"ddi_rate", ddi / count}};
 }
 
@@ -63,9 +66,12 @@ ordered_json ShardSummary(const std::filesystem::path& path) {
       reward += member.verdict.reward;
     }
   }
-  return {{"step", info.step},      {"rank", info.rank},
-          {"seed", info.seed},      {"num_groups", groups.size()},
-          {"num_members", members}, {"num_tokens", tokens},
+  return {{"step", info.step},
+          {"rank", info.rank},
+          {"seed", info.seed},
+          {"num_groups", groups.size()},
+          {"num_members", members},
+          {"num_tokens", tokens},
           {"reward_mean", members > 0 ? reward / static_cast<double>(members) : 0.0}};
 }
 

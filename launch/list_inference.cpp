@@ -30,9 +30,10 @@ std::vector<ListTask> EditTasks(const std::vector<int32_t>& visits,
 }
 
 // The edited list of every task and sample, by the reward layer's own reading of the lines.
-std::vector<std::vector<std::vector<int32_t>>> EditedLists(
-    const Materials& materials, const RewardOptions& reward, const RolloutContext& context,
-    const std::string& label) {
+std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& materials,
+                                                           const RewardOptions& reward,
+                                                           const RolloutContext& context,
+                                                           const std::string& label) {
   const std::vector<ListTask>& tasks = *context.tasks;
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), reward);
   Progress progress(label, static_cast<int64_t>(tasks.size()), "list");

@@ -1,7 +1,7 @@
 #include <iostream>
 
-#include "base/error.h"
 #include "base/config.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
 #include "launch/command.h"

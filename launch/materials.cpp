@@ -45,8 +45,8 @@ std::unique_ptr<Materials> LoadMaterials(const Config& config) {
   auto materials = std::unique_ptr<Materials>(new Materials{
       ReadCorpus(paths.corpus()), Tokenizer::Load(paths.base() / "tokenizer.json"), {}, nullptr});
   materials->entities = FindEntities(materials->tokenizer, materials->corpus);
-  materials->prompts = std::make_unique<PromptBuilder>(
-      PromptFile(config), materials->corpus, materials->tokenizer, materials->entities);
+  materials->prompts = std::make_unique<PromptBuilder>(PromptFile(config), materials->corpus,
+                                                       materials->tokenizer, materials->entities);
   return materials;
 }
 
@@ -54,7 +54,8 @@ TrainingVisits SplitTraining(const Config& config, const Corpus& corpus) {
   TrainingVisits split;
   for (const int32_t visit : corpus.VisitsOf(Split::kTrain)) {
     RandomStream stream(config.run.seed, kDataOrder, 0xffffffff, corpus.visits[visit].patient);
-    const bool held_out = config.tasks.errors == "holdout" && stream.Uniform() < config.tasks.holdout;
+    const bool held_out =
+        config.tasks.errors == "holdout" && stream.Uniform() < config.tasks.holdout;
     (held_out ? split.held_out : split.classifier).push_back(visit);
   }
   if (split.classifier.empty()) {

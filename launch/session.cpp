@@ -55,7 +55,8 @@ RankSession::~RankSession() { world_.reset(); }
 
 void RequireOneProcess(const char* command) {
   if (!LaunchedByMpi() || LocalRanks() == 1) return;
-  throw UsageError("flame ", command, " runs in one process; start it without mpirun. `flame sft` "
+  throw UsageError("flame ", command,
+                   " runs in one process; start it without mpirun. `flame sft` "
                    "and `flame grpo` are the commands that several ranks share");
 }
 

@@ -39,7 +39,8 @@ json ReadRecord(const fs::path& run_dir, const std::string& stage) {
   if (!fs::exists(path)) return json();
   json record = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
   if (!record.is_object() || !record.contains("inputs") || !record.contains("outputs")) {
-    throw DataError(path.string(), ": expected a stage record with 'inputs' and 'outputs'; delete "
+    throw DataError(path.string(),
+                    ": expected a stage record with 'inputs' and 'outputs'; delete "
                     "the file to have the stage made again");
   }
   return record;
@@ -52,7 +53,8 @@ std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
     const auto size = fs::file_size(run_dir / name, error);
     if (error) return StrCat((run_dir / name).string(), " is missing");
     if (size != entry.at("bytes").get<uintmax_t>()) {
-      return StrCat((run_dir / name).string(), " has ", size, " bytes, expected ", entry.at("bytes"));
+      return StrCat((run_dir / name).string(), " has ", size, " bytes, expected ",
+                    entry.at("bytes"));
     }
   }
   return "";
@@ -128,9 +130,9 @@ void RunStage(const Stage& stage) {
 
 std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
   const json record = ReadRecord(run_dir, stage);
-  const std::string fault =
-      record.is_object() ? FaultOfOutputs(run_dir, record)
-                         : StrCat(RecordPath(run_dir, stage).string(), " is missing");
+  const std::string fault = record.is_object()
+                                ? FaultOfOutputs(run_dir, record)
+                                : StrCat(RecordPath(run_dir, stage).string(), " is missing");
   if (!fault.empty()) {
     throw DataError("stage ", stage, " is not done in ", run_dir.string(), ": ", fault,
                     "; run `flame pipeline`, or the stage's own command, first");

@@ -177,8 +177,8 @@ void PrepareStage(const Config& config) {
       const SynthSummary made =
           WriteSynthHospital(paths.hospital(), data.synth_patients, config.run.seed);
       LogInfo("synthetic hospital: ", made.patients, " patients, ", made.visits, " visits, ",
-              made.drugs_per_visit, " drugs a visit, DDI rate ", made.ddi_rate,
-              ", best list ", made.oracle_list, ", P > 0.5 ", made.oracle_threshold);
+              made.drugs_per_visit, " drugs a visit, DDI rate ", made.ddi_rate, ", best list ",
+              made.oracle_list, ", P > 0.5 ", made.oracle_threshold);
     }
     const Corpus corpus = PrepareCorpus(data);
     WriteCorpus(corpus, paths.corpus());
@@ -190,9 +190,9 @@ void PrepareStage(const Config& config) {
 void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"classifier", paths.dir, {}, {"classifier/model"}, {}};
-  stage.inputs = config.Canonical({"classifier", "model", "tasks.errors", "tasks.holdout",
-                                   "run.seed"}) +
-                 OutputDigests(paths.dir, {"prepare"});
+  stage.inputs =
+      config.Canonical({"classifier", "model", "tasks.errors", "tasks.holdout", "run.seed"}) +
+      OutputDigests(paths.dir, {"prepare"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const Policy policy =
@@ -206,8 +206,8 @@ void ClassifierStage(const Config& config, Communicator* world) {
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"tasks", paths.dir, {}, {"tasks/scores.h5", "tasks/tasks.h5"}, {}};
-  stage.inputs = config.Canonical({"tasks", "run.seed"}) +
-                 OutputDigests(paths.dir, {"prepare", "classifier"});
+  stage.inputs =
+      config.Canonical({"tasks", "run.seed"}) + OutputDigests(paths.dir, {"prepare", "classifier"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const TrainingVisits visits = SplitTraining(config, materials->corpus);

@@ -9,8 +9,8 @@
 namespace flame {
 
 struct RewardOptions {
-  double alpha = 0;    // weight of the DDI rate in phi
-  double beta = 0.5;   // weight of the refusal share in phi
+  double alpha = 0;   // weight of the DDI rate in phi
+  double beta = 0.5;  // weight of the refusal share in phi
   // lines: share of the lines so far that name no known drug; list: share of the list outside the
   // candidate set (the paper's).
   std::string refusal = "lines";

@@ -47,9 +47,9 @@ class RewardClient {
 };
 
 std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer);
-// `reward_ranks`: ranks of `world` that run ServeRewards. `deadline`: what one answer may take; less
-// than half of what whoever waits for this rank allows it, so that a silent scorer is named, or
-// another one asked, before this rank passes for silent itself.
+// `reward_ranks`: ranks of `world` that run ServeRewards. `deadline`: what one answer may take;
+// less than half of what whoever waits for this rank allows it, so that a silent scorer is named,
+// or another one asked, before this rank passes for silent itself.
 std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
                                                      std::vector<int> reward_ranks,
                                                      Communicator::Milliseconds deadline);

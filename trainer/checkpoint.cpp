@@ -157,8 +157,8 @@ void SaveCheckpoint(const fs::path& folder, const CheckpointInfo& info,
                    {"config_sha256", info.config_sha256},
                    {"ranks", info.ranks},
                    {"numbers", info.numbers}};
-  manifest["files"] = Json::array(
-      {WriteTensors(step_folder.temporary() / "rank-0000.safetensors", tensors)});
+  manifest["files"] =
+      Json::array({WriteTensors(step_folder.temporary() / "rank-0000.safetensors", tensors)});
   const std::string text = manifest.dump(1) + "\n";
   WriteFileAtomically(step_folder.temporary() / kManifest, text);
   step_folder.Commit();

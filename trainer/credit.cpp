@@ -62,8 +62,8 @@ Advantages ComputeAdvantages(const std::vector<const Verdict*>& group,
         group.size() < 2 ? 0 : (verdict->reward - spread.mean) / (spread.std + options.epsilon);
     std::vector<float> tokens(verdict->step_of_token.size());
     for (size_t t = 0; t < tokens.size(); ++t) {
-      tokens[t] = static_cast<float>(outcome +
-                                     step_weight * StepDifference(*verdict, t, options.gamma));
+      tokens[t] =
+          static_cast<float>(outcome + step_weight * StepDifference(*verdict, t, options.gamma));
     }
     result.tokens.push_back(std::move(tokens));
   }

@@ -17,7 +17,7 @@ struct CreditOptions {
   // too, so that the telescoped sum is the scaled outcome; a group whose spread is at most epsilon
   // keeps its steps as they are.
   std::string scale_steps = "none";
-  double epsilon = 1e-4;  // added to the spread, as TRL does
+  double epsilon = 1e-4;            // added to the spread, as TRL does
   void Bind(ConfigSchema* schema);  // credit.*
 };
 

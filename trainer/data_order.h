@@ -18,7 +18,7 @@ class DataOrder {
  private:
   uint64_t seed_;
   int64_t num_items_;
-  int64_t epoch_ = -1;            // that `shuffle_` is of
+  int64_t epoch_ = -1;  // that `shuffle_` is of
   std::vector<int64_t> shuffle_;
 };
 

@@ -15,8 +15,8 @@ Gradients::Gradients(const NamedTensors& parameters) : parameters_(parameters) {
   int64_t size = 0;
   for (const auto& [name, parameter] : parameters_) {
     if (parameter.scalar_type() != dtype) {
-      throw UsageError("training: '", name, "' is ", c10::toString(parameter.scalar_type()),
-                       ", '", parameters_.begin()->first, "' is ", c10::toString(dtype),
+      throw UsageError("training: '", name, "' is ", c10::toString(parameter.scalar_type()), ", '",
+                       parameters_.begin()->first, "' is ", c10::toString(dtype),
                        "; trainable tensors have one dtype");
     }
     size += parameter.numel();

@@ -17,13 +17,13 @@
 namespace flame {
 
 struct GrpoJob {
-  Policy* policy = nullptr;           // with adapters
-  int64_t num_tasks = 0;              // size of the task list
+  Policy* policy = nullptr;  // with adapters
+  int64_t num_tasks = 0;     // size of the task list
   GrpoOptions options;
   CreditOptions credit;
-  bool recompute = false;             // ForwardOptions::recompute
+  bool recompute = false;  // ForwardOptions::recompute
   uint64_t seed = 0;
-  std::filesystem::path folder;       // checkpoints/, metrics.jsonl, rollouts/
+  std::filesystem::path folder;  // checkpoints/, metrics.jsonl, rollouts/
   std::string config_sha256;
   RolloutClient* rollouts = nullptr;  // on learner 0 only; null elsewhere
   Communicator* learners = nullptr;   // null: one rank

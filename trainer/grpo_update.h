@@ -15,9 +15,9 @@ namespace flame {
 
 // Sums over this rank's tokens of one pass.
 struct PassSums {
-  double loss = 0;     // weighted by the step's totals: sums over ranks to the step's loss
+  double loss = 0;  // weighted by the step's totals: sums over ranks to the step's loss
   double kl = 0, entropy = 0;
-  double clipped = 0;  // tokens
+  double clipped = 0;       // tokens
   double mismatch_max = 0;  // max |sampled - present log-probability|
 };
 

@@ -29,8 +29,8 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
     token_loss = token_loss + kl * k3;
     result.kl_sum = k3.sum(at::kDouble).item<double>();
   }
-  const at::Tensor clipped = ((ratio < 1 - clip) & (advantages < 0)) |
-                             ((ratio > 1 + clip) & (advantages > 0));
+  const at::Tensor clipped =
+      ((ratio < 1 - clip) & (advantages < 0)) | ((ratio > 1 + clip) & (advantages > 0));
   result.clipped = clipped.sum().item<int64_t>();
   result.loss = (token_loss * input.weights).sum();
   return result;

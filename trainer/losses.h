@@ -32,13 +32,13 @@ struct SurrogateInput {
   at::Tensor old_logprobs;  // under the weights that sampled
   at::Tensor reference;     // under the reference policy; undefined: no KL term
   at::Tensor advantages;
-  at::Tensor weights;       // TokenWeight
+  at::Tensor weights;  // TokenWeight
 };
 
 struct SurrogateLoss {
-  at::Tensor loss;              // scalar, differentiable
-  double kl_sum = 0;            // sum of k3 over the N tokens
-  int64_t clipped = 0;          // tokens whose ratio was clipped: no gradient through the ratio
+  at::Tensor loss;      // scalar, differentiable
+  double kl_sum = 0;    // sum of k3 over the N tokens
+  int64_t clipped = 0;  // tokens whose ratio was clipped: no gradient through the ratio
 };
 
 // With rho = exp(logprobs - old), A the advantage, d = reference - logprobs:

@@ -40,8 +40,7 @@ GrpoOptions::GrpoOptions() {
   lora.rank = 32;
   lora.alpha = 16;
   lora.dropout = 0;
-  lora.targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                  "gate_proj", "up_proj", "down_proj"};
+  lora.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
 }
 
 void GrpoOptions::Bind(ConfigSchema* schema) {

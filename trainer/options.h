@@ -18,35 +18,35 @@ struct OptimizerOptions {
   int64_t warmup = 10;                    // steps of linear warm-up
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double grad_clip = 1.0;                 // global norm; 0: no clipping
+  double grad_clip = 1.0;  // global norm; 0: no clipping
   void Bind(const std::string& prefix, ConfigSchema* schema);
 };
 
 struct SftOptions {
   OptimizerOptions optimizer;
-  int64_t batch = 16;            // examples (families) an optimizer step
+  int64_t batch = 16;  // examples (families) an optimizer step
   int64_t epochs = 1;
-  int64_t token_budget = 16384;  // tokens of a micro-batch; the gradient does not depend on it
+  int64_t token_budget = 16384;    // tokens of a micro-batch; the gradient does not depend on it
   int64_t checkpoint_every = 200;  // steps; the last is always saved
   void Bind(const std::string& prefix, ConfigSchema* schema);  // "classifier", "list"
 };
 
 struct GrpoOptions {
   OptimizerOptions optimizer;
-  LoraOptions lora;              // adapters over the SFT policy; the reference is them off
+  LoraOptions lora;  // adapters over the SFT policy; the reference is them off
   SamplingOptions sampling;
   int64_t steps = 200;
-  int64_t tasks = 32;            // groups a step
-  double clip = 0.2;             // epsilon of the clipped ratio
-  double kl = 0.02;              // beta_kl
+  int64_t tasks = 32;  // groups a step
+  double clip = 0.2;   // epsilon of the clipped ratio
+  double kl = 0.02;    // beta_kl
   // sequence: mean over a completion's tokens, then over completions (the paper's); token: mean
   // over all tokens of the step; batch: sum / completions; constant: sum / (completions *
   // max_tokens).
   std::string normalizer = "sequence";
-  int64_t iterations = 1;        // optimizer steps on one batch of rollouts
+  int64_t iterations = 1;  // optimizer steps on one batch of rollouts
   int64_t token_budget = 16384;
   int64_t checkpoint_every = 50;
-  GrpoOptions();  // the authors' settings where they differ from SFT's
+  GrpoOptions();                    // the authors' settings where they differ from SFT's
   void Bind(ConfigSchema* schema);  // grpo.*
 };
 

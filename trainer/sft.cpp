@@ -41,8 +41,8 @@ TrainingRunOptions RunOptionsOf(const SftJob& job) {
 // This rank's examples of a step; an epoch's last step may be short.
 std::vector<Family> LocalFamilies(const SftJob& job, const TrainingRun& run, DataOrder* order) {
   const int64_t epoch = run.step() / StepsPerEpoch(job);
-  const int64_t first = epoch * job.num_examples +
-                        run.step() % StepsPerEpoch(job) * job.options.batch;
+  const int64_t first =
+      epoch * job.num_examples + run.step() % StepsPerEpoch(job) * job.options.batch;
   const int64_t end = std::min(first + job.options.batch, (epoch + 1) * job.num_examples);
   std::vector<Family> families;
   for (int64_t place = first + run.rank(); place < end; place += run.size()) {
@@ -71,8 +71,8 @@ void Backward(const SftJob& job, const MicroBatch& micro_batch, int64_t loss_tok
               uint64_t dropout_seed, StepResult* local) {
   const FamilyBatch batch = PackFamilies(micro_batch.families);
   if (batch.targets.numel() == 0) return;
-  const at::Tensor hidden = job.policy->Hidden(
-      batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
+  const at::Tensor hidden =
+      job.policy->Hidden(batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
   const at::Tensor loss = NegativeLogLikelihood(
       job.policy->LogProbs(hidden, batch.sources, batch.targets), loss_tokens);
   loss.backward();
@@ -95,8 +95,7 @@ StepResult TrainStep(const SftJob& job, TrainingRun* run, DataOrder* order) {
     Backward(job, micro_batch, static_cast<int64_t>(loss_tokens), run->DropoutSeed(index++),
              &local);
   }
-  const std::vector<double> sums =
-      SumOverLearners(job.learners, {local.loss, local.tokens_packed});
+  const std::vector<double> sums = SumOverLearners(job.learners, {local.loss, local.tokens_packed});
   return {sums[0], loss_tokens, sums[1], run->EndUpdate()};
 }
 

@@ -15,17 +15,17 @@
 namespace flame {
 
 struct SftJob {
-  std::string label;                // for progress: "classifier"
+  std::string label;  // for progress: "classifier"
   Policy* policy = nullptr;
-  std::string trainable = "lora";   // as Policy::SelectTrainable
+  std::string trainable = "lora";  // as Policy::SelectTrainable
   int64_t num_examples = 0;
   std::function<Family(int64_t example)> family;  // pure function of its argument
   SftOptions options;
-  bool recompute = false;           // ForwardOptions::recompute
-  uint64_t seed = 0;                // order of examples (equal on any number of ranks), dropout
-  std::filesystem::path folder;     // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
-  std::string config_sha256;        // a checkpoint of another digest is refused
-  Communicator* learners = nullptr; // null: one rank
+  bool recompute = false;        // ForwardOptions::recompute
+  uint64_t seed = 0;             // order of examples (equal on any number of ranks), dropout
+  std::filesystem::path folder;  // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
+  std::string config_sha256;     // a checkpoint of another digest is refused
+  Communicator* learners = nullptr;  // null: one rank
 };
 
 struct SftReport {

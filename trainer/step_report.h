@@ -14,10 +14,10 @@ struct StepReport {
   int64_t policy_version = 0;  // of the weights that sampled
   double reward_mean = 0, reward_std = 0;  // R_i; std within groups, averaged over groups
   double phi_jaccard = 0, phi_ddi = 0, phi_refusal = 0;  // at the last state
-  double advantage_std = 0;                // over trained tokens
+  double advantage_std = 0;                              // over trained tokens
   double loss = 0, kl = 0, clip_fraction = 0;  // kl and clip_fraction: means over trained tokens
-  double entropy = 0;                      // mean over trained tokens, before the update
-  double grad_norm = 0;                    // before clipping
+  double entropy = 0;                          // mean over trained tokens, before the update
+  double grad_norm = 0;                        // before clipping
   double learning_rate = 0;
   double sample_mismatch_max = 0;  // max |sampled - recomputed log-probability|
   int64_t tokens_trained = 0, tokens_sampled = 0;

@@ -57,8 +57,10 @@ TrainingRun::Update TrainingRun::EndUpdate() {
   update.grad_norm = gradients_.Clip(options_.optimizer.grad_clip);
   if (!std::isfinite(update.grad_norm)) {
     throw MachineError(options_.label, ": the gradient's norm is ", update.grad_norm, " at step ",
-                       step_ + 1, " of ", options_.steps, "; expected a finite number. The last "
-                       "checkpoint in ", (options_.folder / "checkpoints").string(), " is whole");
+                       step_ + 1, " of ", options_.steps,
+                       "; expected a finite number. The last "
+                       "checkpoint in ",
+                       (options_.folder / "checkpoints").string(), " is whole");
   }
   const int64_t total = options_.steps * options_.updates_per_step;
   update.learning_rate = options_.optimizer.learning_rate *
@@ -81,7 +83,9 @@ void TrainingRun::EndStep(double value) {
 void TrainingRun::Save() {
   if (rank() == 0) {
     SaveCheckpoint(options_.folder,
-                   {step_, options_.config_sha256, size(),
+                   {step_,
+                    options_.config_sha256,
+                    size(),
                     {{"optimizer_updates", optimizer_.updates()},
                      {"seed", static_cast<int64_t>(options_.seed)}}},
                    State());

@@ -19,9 +19,9 @@
 namespace flame {
 
 struct TrainingRunOptions {
-  std::string label;                 // "classifier", for messages
+  std::string label;  // "classifier", for messages
   OptimizerOptions optimizer;
-  int64_t steps = 0;                 // of the whole run
+  int64_t steps = 0;  // of the whole run
   int64_t updates_per_step = 1;
   int64_t checkpoint_every = 1;
   uint64_t seed = 0;

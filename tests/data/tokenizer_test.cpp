@@ -154,7 +154,8 @@ TEST_F(TokenizerTest, ByteLevel_SplitsWordsThenMergesBytes) {
   // The pattern gives the last of several spaces to the word behind them.
   EXPECT_THAT(tokenizer.Encode("  h"), ElementsAre(' ', 257));
   EXPECT_THAT(tokenizer.Encode("\xC3\xA9"), ElementsAre(0xC3, 0xA9));
-  EXPECT_EQ(tokenizer.Decode(tokenizer.Encode("he said: \u00e9\n\t x ")), "he said: \u00e9\n\t x ");
+  const std::string text = "he said: \u00e9\n\t x ";
+  EXPECT_EQ(tokenizer.Decode(tokenizer.Encode(text)), text);
 }
 
 TEST_F(TokenizerTest, InvalidUtf8_BecomesOneReplacementForEachMaximalSubpart) {
@@ -260,7 +261,8 @@ TEST_F(TokenizerTest, Unsupported_IsRefusedByName) {
 }
 
 TEST_F(TokenizerTest, SplitPattern_RefusesWhatOnigurumaReadsOtherwise) {
-  for (const char* pattern : {R"(\w+)", R"(\p{Han}+)", R"(\p{N}{1,3}+)", R"(a*)", R"((a)", R"(a\)"}) {
+  for (const char* pattern :
+       {R"(\w+)", R"(\p{Han}+)", R"(\p{N}{1,3}+)", R"(a*)", R"((a)", R"(a\)"}) {
     json file = Plain();
     file["pre_tokenizer"] = {{"type", "Split"},
                              {"pattern", {{"Regex", pattern}}},

@@ -40,7 +40,8 @@ def varied_texts(count, seed):
 
 def assert_equal_ids(path, texts):
     peer = Tokenizer.from_file(str(path))
-    for some, special, options in ((texts, True, []), (texts[:1000], False, ["--no-special-tokens"])):
+    for some, special, options in ((texts, True, []),
+                                   (texts[:1000], False, ["--no-special-tokens"])):
         rows = answers("tokenize", "--tokenizer", path, *options,
                        lines=[{"text": text} for text in some])
         for text, row in zip(some, rows):
@@ -150,7 +151,7 @@ def test_invalid_utf8_is_replaced_as_python_does():
 
 
 def test_saved_folder_loads_in_transformers(tmp_path):
-    """The slots that `prepare` adds are single tokens to AutoTokenizer too, bos and eos are known."""
+    """The slots that `prepare` adds are single tokens to AutoTokenizer too; it knows bos and eos."""
     from transformers import AutoTokenizer
 
     run("prepare", "data.hospital=synth", "data.synth_patients=60", f"run.dir={tmp_path}")
