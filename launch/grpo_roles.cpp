@@ -45,9 +45,8 @@ void Report(const GrpoReport& report) {
           " (last fifth) in ", report.steps, " steps");
 }
 
-// A third of the job's: two answers in turn fit into what the learner allows a rollout rank.
-Communicator::Milliseconds ScoringDeadline(const Config& config) {
-  return Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000 / 3));
+Communicator::Milliseconds Timeouts(const Config& config, double count) {
+  return Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000 * count));
 }
 
 void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicator* world) {
@@ -96,14 +95,15 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
       Learn(mesh, job, own.get(), world);
       break;
     case Role::kRollout: {
+      // Two answers in turn fit into what the learner allows a rollout rank.
       const auto rewards =
-          MakeRemoteRewardClient(world, mesh.reward_ranks, ScoringDeadline(config));
+          MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
       RolloutWorker worker(context, rewards.get());
-      ServeRollouts(world, &worker);
+      ServeRollouts(world, &worker, Timeouts(config, 2));
       break;
     }
     case Role::kReward:
-      ServeRewards(world, scorer);
+      ServeRewards(world, scorer, Timeouts(config, 2));
       break;
   }
 }

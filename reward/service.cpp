@@ -233,12 +233,14 @@ std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
   return std::make_unique<RemoteRewardClient>(world, std::move(reward_ranks), deadline);
 }
 
-void ServeRewards(Communicator* world, const Scorer& scorer) {
-  // Idle time between two steps is as long as a learner's step, which no deadline bounds.
-  constexpr auto kPoll = std::chrono::seconds(1);
+void ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Milliseconds idle) {
   while (true) {
     Message message;
-    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, kPoll, &message)) continue;
+    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
+      throw MachineError("reward rank ", world->rank(),
+                         ": no rollout rank has asked for a score in ",
+                         static_cast<double>(idle.count()) / 1000, " s");
+    }
     WireReader in(std::move(message.bytes));
     if (in.Pod<Kind>() == Kind::kStop) return;
     AnswerBatch(world, scorer, message.source, &in);

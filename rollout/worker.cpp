@@ -220,12 +220,14 @@ std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
   return std::make_unique<RemoteRolloutClient>(world, std::move(rollout_ranks));
 }
 
-void ServeRollouts(Communicator* world, RolloutWorker* worker) {
-  // Idle time between two steps is as long as a learner's step, which no deadline bounds.
-  constexpr auto kPoll = std::chrono::seconds(1);
+void ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle) {
   while (true) {
     Message message;
-    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, kPoll, &message)) continue;
+    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
+      throw MachineError("rollout rank ", worker->rank(),
+                         ": learner rank 0 has asked for nothing in ",
+                         static_cast<double>(idle.count()) / 1000, " s");
+    }
     WireReader in(std::move(message.bytes));
     const Kind kind = in.Pod<Kind>();
     if (kind == Kind::kStop) return;

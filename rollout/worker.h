@@ -81,8 +81,9 @@ class RolloutClient {
 std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker);
 std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
                                                        std::vector<int> rollout_ranks);
-// Serves requests until StopServingRollouts.
-void ServeRollouts(Communicator* world, RolloutWorker* worker);
+// Serves requests until StopServingRollouts. Throws MachineError if nothing was asked for `idle`:
+// longer than a training step.
+void ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle);
 void StopServingRollouts(Communicator* world, const std::vector<int>& rollout_ranks);
 
 }  // namespace flame

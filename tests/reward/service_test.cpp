@@ -29,7 +29,7 @@ class ServiceTest : public ::testing::Test {
       ranks.push_back(static_cast<int>(r));
       servers.emplace_back([&, r] {
         const Scorer scorer(corpora[r - 1], pieces_.tokenizer(), pieces_.end_id(), {});
-        ServeRewards(world[r].get(), scorer);
+        ServeRewards(world[r].get(), scorer, kDeadline);
       });
     }
     client(world[0].get(), ranks);
@@ -124,10 +124,10 @@ TEST_F(ServiceTest, LocalFailure_NamesTheTask) {
 TEST_F(ServiceTest, SilentRank_IsReplacedByAnother) {
   auto world = MakeLocalGroup(3, std::chrono::seconds(2));
   const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
-  std::thread prompt([&] { ServeRewards(world[2].get(), scorer); });
+  std::thread prompt([&] { ServeRewards(world[2].get(), scorer, kDeadline); });
   auto client = MakeRemoteRewardClient(world[0].get(), {1, 2}, std::chrono::seconds(2));
   EXPECT_EQ(client->Score({Request(1, 1)})[0][0].reward, 0.5f);  // asked of rank 1 first
-  std::thread late([&] { ServeRewards(world[1].get(), scorer); });
+  std::thread late([&] { ServeRewards(world[1].get(), scorer, kDeadline); });
   const auto verdicts = client->Score({Request(2, 2), Request(3, 2)});
   EXPECT_EQ(verdicts[0][0].reward, 0);
   EXPECT_EQ(verdicts[1][0].reward, 0);

@@ -43,7 +43,7 @@ class WorkerTest : public RolloutFixture {
         Policy policy = MakePolicy();
         if (spoil) spoil(rank, &policy);
         RolloutWorker worker(MakeContext(&policy, rank), rewards_.get());
-        ServeRollouts(world[rank].get(), &worker);
+        ServeRollouts(world[rank].get(), &worker, std::chrono::minutes(1));
       });
     }
     const auto client = MakeRemoteRolloutClient(world[0].get(), {1, 2});

@@ -78,12 +78,14 @@ def wait_for_shard(folder, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_grpo_rank_that_stops_answering_ends_the_job_and_is_named(run_copy, rank):
+# The last case: no other learner waits for the coordinator, only those that serve it.
+@pytest.mark.parametrize("rank,learners", [(0, 2), (1, 2), (2, 2), (3, 2), (0, 1)])
+def test_grpo_rank_that_stops_answering_ends_the_job_and_is_named(run_copy, rank, learners):
     folder = run_copy("grpo")
     process = subprocess.Popen(
-        mpirun(4, "grpo", "--config", TINY, f"run.dir={folder}", "grpo.steps=100000",
-               "cluster.timeout=5", *ROLES),
+        mpirun(learners + 2, "grpo", "--config", TINY, f"run.dir={folder}", "grpo.steps=100000",
+               "cluster.timeout=5", f"cluster.learners={learners}", "cluster.rollouts=1",
+               "cluster.rewards=1"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for_shard(folder, process)
