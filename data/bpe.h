@@ -23,11 +23,12 @@ class BpeModel {
   // vocab.
   BpeModel(const nlohmann::json& model, const std::string& where);
 
-  // Appends the ids of one word, the smallest rank merged first, the leftmost of equals. A character
-  // outside vocab gives its byte tokens, else unk, else nothing. Safe from several threads.
+  // Appends the ids of one word, the smallest rank merged first, the leftmost of equals. A
+  // character outside vocab gives its byte tokens, else unk, else nothing. Safe from several
+  // threads.
   void EncodeWord(std::string_view word, std::vector<int32_t>* ids) const;
 
-  int32_t IdOf(std::string_view token) const;                        // -1: no such token
+  int32_t IdOf(std::string_view token) const;                         // -1: no such token
   const std::vector<std::string>& tokens() const { return tokens_; }  // by id; "" where none
   int32_t num_tokens() const { return static_cast<int32_t>(vocab_.size()); }
 

@@ -153,15 +153,21 @@ class Trainer {
 };
 
 nlohmann::json ByteLevel() {
-  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true},
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", false},
+          {"trim_offsets", true},
           {"use_regex", true}};
 }
 
 nlohmann::json AddedTokens() {
   nlohmann::json tokens = nlohmann::json::array();
   for (int32_t id = 0; id < kNumSpecials; ++id) {
-    tokens.push_back({{"id", id}, {"content", kSpecials[id]}, {"single_word", false},
-                      {"lstrip", false}, {"rstrip", false}, {"normalized", false},
+    tokens.push_back({{"id", id},
+                      {"content", kSpecials[id]},
+                      {"single_word", false},
+                      {"lstrip", false},
+                      {"rstrip", false},
+                      {"normalized", false},
                       {"special", true}});
   }
   return tokens;
@@ -177,20 +183,25 @@ void TrainTokenizer(const std::vector<std::string>& texts, int32_t vocab_size,
   }
   Trainer trainer(CountWords(texts));
   trainer.Run(vocab_size);
-  const nlohmann::json file = {
-      {"version", "1.0"},
-      {"truncation", nullptr},
-      {"padding", nullptr},
-      {"added_tokens", AddedTokens()},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", ByteLevel()},
-      {"post_processor", ByteLevel()},
-      {"decoder", ByteLevel()},
-      {"model",
-       {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr},
-        {"continuing_subword_prefix", nullptr}, {"end_of_word_suffix", nullptr},
-        {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
-        {"vocab", trainer.vocab()}, {"merges", trainer.merges()}}}};
+  const nlohmann::json file = {{"version", "1.0"},
+                               {"truncation", nullptr},
+                               {"padding", nullptr},
+                               {"added_tokens", AddedTokens()},
+                               {"normalizer", nullptr},
+                               {"pre_tokenizer", ByteLevel()},
+                               {"post_processor", ByteLevel()},
+                               {"decoder", ByteLevel()},
+                               {"model",
+                                {{"type", "BPE"},
+                                 {"dropout", nullptr},
+                                 {"unk_token", nullptr},
+                                 {"continuing_subword_prefix", nullptr},
+                                 {"end_of_word_suffix", nullptr},
+                                 {"fuse_unk", false},
+                                 {"byte_fallback", false},
+                                 {"ignore_merges", false},
+                                 {"vocab", trainer.vocab()},
+                                 {"merges", trainer.merges()}}}};
   WriteFileAtomically(tokenizer_json, file.dump(1) + "\n");
 }
 

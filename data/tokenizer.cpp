@@ -170,8 +170,7 @@ void Tokenizer::State::FindEnds(const std::filesystem::path& tokenizer_config) {
   const json config =
       std::filesystem::exists(tokenizer_config) ? ParseFile(tokenizer_config) : json::object();
   bos = EndOf(config, "bos_token", {"<|begin_of_text|>", "<s>", "<|start_story|>"});
-  eos = EndOf(config, "eos_token",
-              {"<|end_of_text|>", "</s>", "<|end_story|>", "<|endoftext|>"});
+  eos = EndOf(config, "eos_token", {"<|end_of_text|>", "</s>", "<|end_story|>", "<|endoftext|>"});
 }
 
 void Tokenizer::State::EncodePiece(Piece piece, std::vector<int32_t>* ids) const {

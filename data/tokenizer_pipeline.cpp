@@ -14,8 +14,8 @@ using nlohmann::json;
 
 [[noreturn]] void Refuse(const std::string& where, const std::string& part, const json& found,
                          const char* supported) {
-  throw DataError(where, ": ", part, " ", found.dump(), " is not supported; supported: ",
-                  supported);
+  throw DataError(where, ": ", part, " ", found.dump(),
+                  " is not supported; supported: ", supported);
 }
 
 // The pattern {"String": text} of Replace, in normalizers and decoders.
@@ -82,8 +82,8 @@ std::function<void(Piece, std::vector<Piece>*)> ByteLevelStep(const json& step,
   if (step.value("use_regex", true)) pattern.emplace(kGpt2Pattern, where);
   return [=](Piece piece, std::vector<Piece>* out) {
     if (prefix && !piece.text.starts_with(' ')) piece.text.insert(0, " ");
-    const auto words = pattern ? pattern->Split(piece.text)
-                               : std::vector<std::string_view>{piece.text};
+    const auto words =
+        pattern ? pattern->Split(piece.text) : std::vector<std::string_view>{piece.text};
     for (size_t i = 0; i < words.size(); ++i) {
       std::string text;
       AppendByteCharacters(words[i], &text);
@@ -232,9 +232,8 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
     for (const auto& step : json.at("decoders")) Add(step, where);
   } else if (type == "ByteLevel") {
     steps_.push_back(DecodeByteLevel);
-    byte_steps_.push_back([](std::string* token) {
-      *token = BytesOfCharacters(*token).value_or(*token);
-    });
+    byte_steps_.push_back(
+        [](std::string* token) { *token = BytesOfCharacters(*token).value_or(*token); });
   } else if (type == "Replace") {
     const std::string from = StringPattern(json, where, "decoder Replace");
     AddReplacement(from, json.at("content"), /*drop_in_first=*/false);

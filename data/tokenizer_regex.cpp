@@ -73,8 +73,9 @@ class PatternTranslator {
     }
     const char kind = property.size() == 5 ? property[3] : '\0';
     const bool complement = property[1] == 'P';
-    const std::string_view newer =
-        kind == 'L' ? kNewerLetters : kind == 'N' ? kNewerNumbers : std::string_view();
+    const std::string_view newer = kind == 'L'   ? kNewerLetters
+                                   : kind == 'N' ? kNewerNumbers
+                                                 : std::string_view();
     if (newer.empty()) {
       out_ += property;
     } else if (!in_class_) {
@@ -107,9 +108,8 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   const std::string text = PatternTranslator(pattern, where).Run();
   int error = 0;
   size_t offset = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                    PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                   PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
   if (code == nullptr) {
     char reason[256] = "";
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(reason), sizeof(reason));
@@ -119,7 +119,9 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   uint32_t matches_empty = 0;
   pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &matches_empty);
   if (matches_empty) {
-    throw DataError(where, ": pattern '", pattern, "' matches the empty text, which is not supported");
+    throw DataError(where, ": pattern '", pattern,
+                    "' matches the empty text, which is not "
+                    "supported");
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
 }

@@ -4,7 +4,7 @@ namespace flame {
 namespace {
 
 struct Decoded {
-  size_t size = 1;     // bytes consumed: a character or a maximal subpart
+  size_t size = 1;  // bytes consumed: a character or a maximal subpart
   bool valid = false;
 };
 

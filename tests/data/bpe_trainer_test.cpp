@@ -24,8 +24,8 @@ TEST(TrainTokenizer, SmallCorpus_MergesAsByHand) {
   // Words: "low" 5 times, " low" 2, "est" 3.
   //   l o and o w 7 each: the lower pair of ids, l o. Then lo w 7. e s and s t 3: e s; then es t 3.
   //   Then " low" 2.
-  const std::vector<std::string> texts = {"low", "low", "low", "low low", "low low",
-                                          "est", "est", "est"};
+  const std::vector<std::string> texts = {"low",     "low", "low", "low low",
+                                          "low low", "est", "est", "est"};
   const json model = Train(texts, 1000)["model"];
   EXPECT_THAT(model["merges"], ElementsAre(json{"l", "o"}, json{"lo", "w"}, json{"e", "s"},
                                            json{"es", "t"}, json{"Ġ", "low"}));

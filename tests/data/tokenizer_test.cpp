@@ -93,7 +93,7 @@ class TokenizerTest : public ::testing::Test {
 
 TEST_F(TokenizerTest, Merges_LowestRankFirst) {
   const Tokenizer tokenizer = Make(Plain());
-  EXPECT_THAT(tokenizer.Encode("abc"), ElementsAre(7));    // b c, then a bc
+  EXPECT_THAT(tokenizer.Encode("abc"), ElementsAre(7));  // b c, then a bc
   EXPECT_THAT(tokenizer.Encode("abab"), ElementsAre(5, 5));
   EXPECT_THAT(tokenizer.Encode("abbc"), ElementsAre(5, 6));
   EXPECT_THAT(tokenizer.Encode("cab c"), ElementsAre(3, 5, 4, 3));
@@ -160,7 +160,7 @@ TEST_F(TokenizerTest, ByteLevel_SplitsWordsThenMergesBytes) {
 
 TEST_F(TokenizerTest, InvalidUtf8_BecomesOneReplacementForEachMaximalSubpart) {
   const Tokenizer tokenizer = Make(ByteLevel());
-  // Table 3-11 of The Unicode Standard, version 15: 61, F1 80 80, E1 80, C2, 62, 80, 63, 80, BF, 64.
+  // Table 3-11 of The Unicode Standard 15: 61, F1 80 80, E1 80, C2, 62, 80, 63, 80, BF, 64.
   const std::string broken = "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64";
   const std::string expected = "a\uFFFD\uFFFD\uFFFDb\uFFFDc\uFFFD\uFFFDd";
   EXPECT_EQ(tokenizer.Decode(tokenizer.Encode(broken)), expected);
