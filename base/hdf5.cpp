@@ -24,6 +24,9 @@ std::string Cause() {
 
 // HDF5 keeps one error stack a thread, and prints it unless told not to on that thread.
 void SilenceErrorStack() {
+  // At exit HDF5 would close what a full disk kept it from closing, and crash.
+  static const herr_t no_exit_handler = H5dont_atexit();
+  static_cast<void>(no_exit_handler);
   thread_local const herr_t done = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   static_cast<void>(done);
 }
