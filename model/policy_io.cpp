@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/safetensors.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
 #include "model/shapes.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr char kPeftPrefix[] = "base_model.model.";
 constexpr char kEntityPrefix[] = "entities.";
+constexpr char kEmbeddingName[] = "model.embed_tokens.weight", kHeadName[] = "lm_head.weight";
 
 // model.safetensors, or the files that the sharded index names.
 std::vector<fs::path> WeightFiles(const fs::path& folder) {
@@ -36,6 +38,32 @@ std::vector<fs::path> WeightFiles(const fs::path& folder) {
   }
   if (files.empty()) throw DataError(index.string(), ": weight_map names no file");
   return {files.begin(), files.end()};
+}
+
+bool Holds(const std::vector<fs::path>& files, const char* name) {
+  return std::any_of(files.begin(), files.end(), [&](const fs::path& file) {
+    return SafetensorsFile(file).tensors().contains(name);
+  });
+}
+
+// The weights of BaseShapes. A tied table is stored under either of its names, or both.
+std::map<std::string, at::Tensor> ReadBaseWeights(const fs::path& folder,
+                                                  const PolicyConfig& config,
+                                                  at::ScalarType dtype) {
+  const std::vector<fs::path> files = WeightFiles(folder);
+  ShapeMap shapes = BaseShapes(config);
+  const bool head_only =
+      config.tie_embeddings && !Holds(files, kEmbeddingName) && Holds(files, kHeadName);
+  if (head_only) {
+    shapes[kHeadName] = shapes.at(kEmbeddingName);
+    shapes.erase(kEmbeddingName);
+  }
+  auto weights = ReadWeights(files, shapes, dtype, {kHeadName});
+  if (head_only) {
+    weights[kEmbeddingName] = weights.at(kHeadName);
+    weights.erase(kHeadName);
+  }
+  return weights;
 }
 
 // The tensors of `from` whose names start with `prefix`, which is replaced.
@@ -106,8 +134,7 @@ Policy Policy::Load(const fs::path& folder, at::ScalarType dtype) {
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
   Policy policy;
   policy.config_ = ReadPolicyConfig(folder / "config.json");
-  policy.parameters_ = ReadWeights(WeightFiles(folder), BaseShapes(policy.config_), dtype,
-                                   {"lm_head.weight"});
+  policy.parameters_ = ReadBaseWeights(folder, policy.config_, dtype);
   if (fs::exists(folder / "entities.json")) policy.LoadEntities(folder);
   if (fs::exists(folder / "adapter_config.json")) policy.LoadAdapters(folder);
   return policy;
