@@ -71,7 +71,7 @@ template <class T>
 FLAME_CLONES void SwiGluRange(const T* __restrict gate, const T* __restrict up, int64_t n,
                               T* __restrict product) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) product[i] = gate[i] * up[i] / (T(1) + Exp(-gate[i]));
+  for (int64_t i = 0; i < n; ++i) product[i] = gate[i] * Sigmoid(gate[i]) * up[i];
 }
 
 template <class T>
@@ -79,7 +79,7 @@ FLAME_CLONES void SwiGluBackwardRange(const T* __restrict grad, int64_t n, T* __
                                       T* __restrict up, T* __restrict product) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const T g = gate[i], u = up[i], sigmoid = T(1) / (T(1) + Exp(-g));
+    const T g = gate[i], u = up[i], sigmoid = Sigmoid(g);
     product[i] = g * sigmoid * u;
     gate[i] = grad[i] * u * sigmoid * (T(1) + g * (T(1) - sigmoid));
     up[i] = grad[i] * g * sigmoid;
