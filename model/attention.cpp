@@ -19,8 +19,8 @@
 namespace flame {
 namespace {
 
-// The flash kernels want [batch, heads, tokens, D]. Key heads are the batch and the query heads that
-// share one are the heads, so that shared keys need no copy.
+// The flash kernels want [batch, heads, tokens, D]. Key heads are the batch and the query heads
+// that share one are the heads, so that shared keys need no copy.
 
 // [n, H, D] -> [Hkv, H / Hkv, n, D]
 at::Tensor QueryView(const at::Tensor& x, int64_t kv_heads) {
@@ -48,8 +48,8 @@ AttentionInput Rows(const AttentionInput& x, Span queries, Span keys) {
   return {Rows(x.query, queries), Rows(x.key, keys), Rows(x.value, keys)};
 }
 
-// All tokens of a family. Its trunk's keys are the first of them, so one causal call, in which row i
-// sees keys 0..min(i, P - 1), is the trunk on itself and the branches on the whole trunk.
+// All tokens of a family. Its trunk's keys are the first of them, so one causal call, in which row
+// i sees keys 0..min(i, P - 1), is the trunk on itself and the branches on the whole trunk.
 Span Whole(const FamilyLayout& family) {
   Span span = family.trunk;
   for (const Span& branch : family.branches) span.size += branch.size;
@@ -69,8 +69,8 @@ AttentionInput FlashBackward(const AttentionInput& x, const AttentionOutput& mer
   const int64_t kv_heads = x.key.size(1), group = x.query.size(1) / kv_heads;
   auto [query, key, value] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
       QueryView(grad_out, kv_heads), QueryView(x.query, kv_heads), KeyView(x.key, group),
-      KeyView(x.value, group), QueryView(merged.out, kv_heads),
-      SumView(merged.logsumexp, kv_heads), 0.0, /*is_causal=*/true);
+      KeyView(x.value, group), QueryView(merged.out, kv_heads), SumView(merged.logsumexp, kv_heads),
+      0.0, /*is_causal=*/true);
   return {query.permute({2, 0, 1, 3}).flatten(1, 2), SumOverGroup(key), SumOverGroup(value)};
 }
 

@@ -19,8 +19,8 @@ struct AttentionInput {
 };
 
 struct AttentionOutput {
-  at::Tensor out;         // [T, H, D]
-  at::Tensor logsumexp;   // [T, H]
+  at::Tensor out;        // [T, H, D]
+  at::Tensor logsumexp;  // [T, H]
 };
 
 // softmax(query key^T / sqrt(D)) value over the keys that a token may see.

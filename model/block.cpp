@@ -35,14 +35,16 @@ namespace {
 // One linear map of one layer with its adapter.
 class MapOperator {
  public:
-  MapOperator(const BlockParameters& parameters, Map map, int64_t layer, const BlockContext& context)
-      : map_(parameters.maps[map]), index_(static_cast<uint32_t>(layer * kNumMaps + map)),
+  MapOperator(const BlockParameters& parameters, Map map, int64_t layer,
+              const BlockContext& context)
+      : map_(parameters.maps[map]),
+        index_(static_cast<uint32_t>(layer * kNumMaps + map)),
         context_(context) {}
 
   // x [T, in] -> [T, out], plus `residual` [T, out] where given.
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual = {}) const {
-    at::Tensor y = residual.defined() ? at::addmm(residual, x, map_.weight.t())
-                                      : at::mm(x, map_.weight.t());
+    at::Tensor y =
+        residual.defined() ? at::addmm(residual, x, map_.weight.t()) : at::mm(x, map_.weight.t());
     if (map_.lora_a.defined()) {
       y.addmm_(at::mm(Dropped(x), map_.lora_a.t()), map_.lora_b.t(), 1, context_.lora_scale);
     }
@@ -108,8 +110,7 @@ void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer
   const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
   BlockTape& t = *tape;
   t.input = input;
-  std::tie(t.attention_in, t.attention_inverse) =
-      RmsNorm(input, p.attention_norm, context.rms_eps);
+  std::tie(t.attention_in, t.attention_inverse) = RmsNorm(input, p.attention_norm, context.rms_eps);
   t.attention.query = Heads(map(kQuery).Forward(t.attention_in), context);
   t.attention.key = Heads(map(kKey).Forward(t.attention_in), context);
   t.attention.value = Heads(map(kValue).Forward(t.attention_in), context);
@@ -181,8 +182,8 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, at::TensorList,
                             c10::intrusive_ptr<BlockState> state) {
     BlockTape tape;
-    at::Tensor output = BlockForward(state->parameters, input.detach(), state->layer,
-                                     *state->context, &tape);
+    at::Tensor output =
+        BlockForward(state->parameters, input.detach(), state->layer, *state->context, &tape);
     state->tape.input = tape.input;
     if (!state->context->recompute) state->tape = std::move(tape);
     ctx->saved_data["state"] = c10::IValue::make_capsule(std::move(state));
@@ -190,8 +191,8 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
-    auto state = c10::static_intrusive_pointer_cast<BlockState>(
-        ctx->saved_data.at("state").toCapsule());
+    auto state =
+        c10::static_intrusive_pointer_cast<BlockState>(ctx->saved_data.at("state").toCapsule());
     ctx->saved_data.clear();
     BlockTape tape = std::move(state->tape);
     if (state->context->recompute) {
@@ -217,9 +218,8 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
     const variable_list saved = ctx->get_saved_variables();
-    auto [grad_input, grad_weight] =
-        RmsNormBackward(grad_output[0].contiguous(), saved[0], saved[1], saved[2],
-                        at::zeros_like(saved[0]));
+    auto [grad_input, grad_weight] = RmsNormBackward(grad_output[0].contiguous(), saved[0],
+                                                     saved[1], saved[2], at::zeros_like(saved[0]));
     return {grad_input, grad_weight, at::Tensor()};
   }
 };
@@ -233,7 +233,8 @@ at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int
   state->layer = layer;
   state->context = std::move(context);
   std::vector<at::Tensor> list;
-  for (const at::Tensor* tensor : state->parameters.Tensors(state->parameters)) list.push_back(*tensor);
+  for (const at::Tensor* tensor : state->parameters.Tensors(state->parameters))
+    list.push_back(*tensor);
   return BlockFunction::apply(input, at::TensorList(list), std::move(state));
 }
 

@@ -46,13 +46,13 @@ struct BlockContext {
 
 // What a block's derivative needs beside its parameters.
 struct BlockTape {
-  at::Tensor input;                         // [T, d_model]
+  at::Tensor input;                           // [T, d_model]
   at::Tensor attention_inverse, ffn_inverse;  // [T], of the norms
-  at::Tensor attention_in, ffn_in;          // [T, d_model], the norms' outputs
-  AttentionInput attention;                 // after rotation
+  at::Tensor attention_in, ffn_in;            // [T, d_model], the norms' outputs
+  AttentionInput attention;                   // after rotation
   AttentionOutput attended;
-  at::Tensor middle;                        // [T, d_model], input + attention
-  at::Tensor gate, up, product;             // [T, d_ff]
+  at::Tensor middle;             // [T, d_model], input + attention
+  at::Tensor gate, up, product;  // [T, d_ff]
 };
 
 // The two halves of a block around its attention, for a caller with an attention of its own: up to

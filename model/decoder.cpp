@@ -60,11 +60,12 @@ void Decoder::CheckLength(int64_t longest, int64_t max_tokens) const {
 // One layer's keys or values of all trunks, [T, kv_heads, D] -> [trunks, kv_heads, longest, D].
 at::Tensor Decoder::Padded(const at::Tensor& packed, const FamilyBatch& batch) const {
   const int64_t longest = trunk_mask_.size(2);
-  at::Tensor padded = at::zeros({trunk_mask_.size(0), packed.size(1), longest, packed.size(2)},
-                                packed.options());
+  at::Tensor padded =
+      at::zeros({trunk_mask_.size(0), packed.size(1), longest, packed.size(2)}, packed.options());
   for (size_t b = 0; b < batch.families.size(); ++b) {
     const Span trunk = batch.families[b].trunk;
-    padded[static_cast<int64_t>(b)].narrow(1, 0, trunk.size)
+    padded[static_cast<int64_t>(b)]
+        .narrow(1, 0, trunk.size)
         .copy_(packed.narrow(0, trunk.begin, trunk.size).transpose(0, 1));
   }
   return padded;
@@ -81,15 +82,14 @@ void Decoder::Reset(const FamilyBatch& batch, int64_t group_size, int64_t max_to
   positions_ = at::tensor(sizes, at::kLong).index_select(0, TrunkOfRow());
   trunk_mask_ = at::zeros({trunks, 1, longest}, policy_.HeadWeight().options());
   for (int64_t b = 0; b < trunks; ++b) {
-    trunk_mask_[b].narrow(1, sizes[b], longest - sizes[b])
+    trunk_mask_[b]
+        .narrow(1, sizes[b], longest - sizes[b])
         .fill_(-std::numeric_limits<double>::infinity());
   }
   trunk_k_.clear(), trunk_v_.clear(), branch_k_.clear(), branch_v_.clear();
 }
 
-at::Tensor Decoder::TrunkOfRow() const {
-  return slots_.div(group_size_, "floor");
-}
+at::Tensor Decoder::TrunkOfRow() const { return slots_.div(group_size_, "floor"); }
 
 at::Tensor Decoder::Prefill(const std::vector<std::vector<int32_t>>& trunks, int64_t group_size,
                             int64_t max_tokens) {
@@ -108,8 +108,9 @@ at::Tensor Decoder::Prefill(const std::vector<std::vector<int32_t>>& trunks, int
     x = BlockForward(policy_.LayerParameters(layer, adapters_), x, layer, *context, &tape);
     trunk_k_.push_back(Padded(tape.attention.key, batch));
     trunk_v_.push_back(Padded(tape.attention.value, batch));
-    branch_k_.push_back(at::empty({slots_.size(0), tape.attention.key.size(1), max_tokens,
-                                   tape.attention.key.size(2)}, x.options()));
+    branch_k_.push_back(at::empty(
+        {slots_.size(0), tape.attention.key.size(1), max_tokens, tape.attention.key.size(2)},
+        x.options()));
     branch_v_.push_back(at::empty_like(branch_k_.back()));
   }
   std::vector<int64_t> last;
@@ -171,8 +172,7 @@ at::Tensor Decoder::Attend(int64_t layer, const AttentionInput& input) {
                            (1.0 / std::sqrt(static_cast<double>(d)));
   const at::Tensor on_trunk =
       Multiply(ByTrunk(query), trunk_k_[layer].transpose(2, 3)) + trunk_mask_.unsqueeze(1);
-  const at::Tensor on_own =
-      Multiply(query, branch_k_[layer].narrow(2, 0, used).transpose(2, 3));
+  const at::Tensor on_own = Multiply(query, branch_k_[layer].narrow(2, 0, used).transpose(2, 3));
   const at::Tensor weights = at::softmax(at::cat({ByRow(on_trunk), on_own}, 3), 3);
   const int64_t longest = trunk_mask_.size(2);
   const at::Tensor from_trunk =

@@ -52,7 +52,8 @@ at::Tensor Policy::ProjectedSlots(const EntitySlots& slots) const {
   const auto weight = [&](const char* name) -> const at::Tensor& {
     return parameters_.at("entities." + slots.kind + "." + name);
   };
-  const at::Tensor middle = at::gelu(at::linear(slots.collab, weight("0.weight"), weight("0.bias")));
+  const at::Tensor middle =
+      at::gelu(at::linear(slots.collab, weight("0.weight"), weight("0.bias")));
   return at::linear(middle, weight("2.weight"), weight("2.bias"));
 }
 

@@ -39,8 +39,8 @@ class Packer {
     for (const Branch& branch : family.branches) {
       const auto size = static_cast<int64_t>(branch.tokens.size());
       // Nothing is asked of the state behind an asked-for last token.
-      const Span span = AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size,
-                                   layout.trunk.size);
+      const Span span =
+          AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size, layout.trunk.size);
       layout.branches.push_back(span);
       offsets_.push_back(static_cast<int64_t>(targets_.size()));
       for (int64_t i = branch.loss_from; i < size; ++i) {

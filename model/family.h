@@ -35,17 +35,17 @@ struct FamilyLayout {
   std::vector<Span> branches;  // in packed order right behind the trunk
 };
 
-// Packed order: trunk 0, its branches, trunk 1, its branches, ... T tokens in all. The last token of
-// a branch is left out if its log-probability is asked for: nothing follows it, so only its id
+// Packed order: trunk 0, its branches, trunk 1, its branches, ... T tokens in all. The last token
+// of a branch is left out if its log-probability is asked for: nothing follows it, so only its id
 // matters. A branch's span may thus be empty.
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: 0.. in a trunk; a branch goes on from its trunk's length
   std::vector<FamilyLayout> families;
-  // The asked-for tokens in packed order, N in all: `targets[n]` is predicted by the hidden state at
-  // `sources[n]` (the position before it: for a branch's first token, the trunk's last).
-  at::Tensor sources;  // int64 [N]
-  at::Tensor targets;  // int64 [N]
+  // The asked-for tokens in packed order, N in all: `targets[n]` is predicted by the hidden state
+  // at `sources[n]` (the position before it: for a branch's first token, the trunk's last).
+  at::Tensor sources;                   // int64 [N]
+  at::Tensor targets;                   // int64 [N]
   std::vector<int64_t> target_offsets;  // per branch over all families, in order: its first n; + N
 };
 

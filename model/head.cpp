@@ -75,8 +75,7 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     if (wants_weight) grad_weight = at::zeros_like(weight);
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
       const at::Tensor chunk = rows.narrow(0, begin, size);
-      const at::Tensor grad =
-          (grad_output[0].narrow(0, begin, size) / temperature).unsqueeze(1);
+      const at::Tensor grad = (grad_output[0].narrow(0, begin, size) / temperature).unsqueeze(1);
       at::Tensor slope = ChunkLogits(chunk, weight, temperature);
       slope.sub_(saved[4].narrow(0, begin, size).unsqueeze(1)).exp_().mul_(-grad);
       slope.scatter_add_(1, saved[3].narrow(0, begin, size).unsqueeze(1), grad);
@@ -84,7 +83,11 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
       if (wants_weight) grad_weight.addmm_(slope.t(), chunk);
     });
     return {at::embedding_dense_backward(grad_rows, sources, hidden.size(0), -1, false),
-            grad_weight, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+            grad_weight,
+            at::Tensor(),
+            at::Tensor(),
+            at::Tensor(),
+            at::Tensor()};
   }
 };
 

@@ -86,8 +86,8 @@ FLAME_CLONES void SwiGluBackwardRange(const T* __restrict grad, int64_t n, T* __
   }
 }
 
-constexpr int64_t kLanes = 16;                // Philox blocks computed side by side
-constexpr int64_t kColumns = 8 * kLanes;      // columns that they serve
+constexpr int64_t kLanes = 16;            // Philox blocks computed side by side
+constexpr int64_t kColumns = 8 * kLanes;  // columns that they serve
 
 // words[w][lane] of the blocks with counters (first + lane, row, map, kDropout).
 FLAME_INLINE void PhiloxLanes(uint32_t first, uint32_t row, uint32_t map, uint64_t seed,

@@ -13,7 +13,8 @@ namespace flame {
 
 // y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang & Sennrich 2019). x [T, d],
 // weight [d]; gives y and 1 / sqrt(..) [T].
-std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                                          double eps);
 
 // The gradient of x added to `residual` [T, d] in a new tensor, and the gradient of the weight [d].
 std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, const at::Tensor& x,
@@ -30,10 +31,10 @@ at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
 // Overwrites gate and up by their gradients, and gives silu(gate) * up again.
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
 
-// x [T, d] with each element zeroed with probability p (in steps of 1/65536) and the rest divided by
-// 1 - p. The mask is a pure function of (seed, map, row, column): column c reads 16-bit piece
-// (c % 128) / 16, low half of a word first, of the Philox4x32-10 block with key `seed` and counter
-// (c / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
+// x [T, d] with each element zeroed with probability p (in steps of 1/65536) and the rest divided
+// by 1 - p. The mask is a pure function of (seed, map, row, column): column c reads 16-bit piece (c
+// % 128) / 16, low half of a word first, of the Philox4x32-10 block with key `seed` and counter (c
+// / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
 
 // Rows of one short segment of the packed axis: query and out [size, heads, D], key and value
@@ -48,8 +49,8 @@ inline constexpr int64_t kMaxSegment = 16;
 // the segment (online softmax, Milakov & Gimelshein 2018): out and lse become the merged ones.
 // For float and double.
 template <class T>
-void ContinueSoftmax(const SegmentShape& shape, const T* query, const T* key, const T* value, T* out,
-                     T* lse);
+void ContinueSoftmax(const SegmentShape& shape, const T* query, const T* key, const T* value,
+                     T* out, T* lse);
 
 // Adds what the segment's own keys contribute to the gradients, given the merged out and lse.
 template <class T>
@@ -60,8 +61,9 @@ struct SegmentGradients {
   T* value;
 };
 template <class T>
-void ContinueSoftmaxBackward(const SegmentShape& shape, const T* query, const T* key, const T* value,
-                             const T* out, const T* lse, const SegmentGradients<T>& gradients);
+void ContinueSoftmaxBackward(const SegmentShape& shape, const T* query, const T* key,
+                             const T* value, const T* out, const T* lse,
+                             const SegmentGradients<T>& gradients);
 
 }  // namespace flame
 

@@ -12,12 +12,14 @@ void LoraOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
 }
 
 void ModelOptions::Bind(ConfigSchema* schema) {
-  schema->Path("model.path", &path, "a Hugging Face directory; empty: a random start of model.preset");
+  schema->Path("model.path", &path,
+               "a Hugging Face directory; empty: a random start of model.preset");
   schema->Choice("model.preset", &preset, {"tiny", "small"}, "size of a random start");
   schema->Choice("model.dtype", &dtype, {"float32", "float64"}, "type of the weights");
-  schema->Choice("model.trainable", &trainable, {"lora", "full"},
-                 "lora: adapters and projectors (the method); full: every weight in SFT, as a small "
-                 "model made from scratch needs");
+  schema->Choice(
+      "model.trainable", &trainable, {"lora", "full"},
+      "lora: adapters and projectors (the method); full: every weight in SFT, as a small "
+      "model made from scratch needs");
   schema->Bool("model.recompute", &recompute,
                "recompute a block in backward instead of keeping its activations: less memory, "
                "a third more time");
@@ -28,7 +30,8 @@ void ModelOptions::Bind(ConfigSchema* schema) {
 
 void EncoderOptions::Bind(ConfigSchema* schema) {
   const std::string help =
-      "none (text only), random (a fixed vector per entity) or a safetensors file with `embeddings` "
+      "none (text only), random (a fixed vector per entity) or a safetensors file with "
+      "`embeddings` "
       "[entities, dim]";
   schema->Choice("encoders.patient", &patient, {"none"}, "slot of the patient: none");
   schema->Text("encoders.diagnosis", &diagnosis, help);

@@ -95,8 +95,8 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
   for (auto& [name, tensor] : parameters_) {
     const bool is_adapter = name.find(".lora_") != std::string::npos;
     const bool is_entity = name.starts_with("entities.");
-    const bool chosen = !name.ends_with(".collab") && (which == "full" || is_adapter ||
-                                                       (which == "lora" && is_entity));
+    const bool chosen = !name.ends_with(".collab") &&
+                        (which == "full" || is_adapter || (which == "lora" && is_entity));
     tensor.set_requires_grad(chosen);
     if (chosen) trainable.emplace(name, tensor);
   }
@@ -115,9 +115,8 @@ void Policy::MergeAdapters() {
           at::addmm(map.weight, map.lora_b, map.lora_a, 1, lora_scale_);
     }
   }
-  std::erase_if(parameters_, [](const auto& entry) {
-    return entry.first.find(".lora_") != std::string::npos;
-  });
+  std::erase_if(parameters_,
+                [](const auto& entry) { return entry.first.find(".lora_") != std::string::npos; });
   lora_scale_ = 0;
 }
 

@@ -21,7 +21,7 @@ struct BlockParameters;
 
 // The fields of a Hugging Face config.json that matter here.
 struct PolicyConfig {
-  int64_t vocab_size = 0;      // rows of the embedding table; entity slots come after them
+  int64_t vocab_size = 0;  // rows of the embedding table; entity slots come after them
   int64_t d_model = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0, d_ff = 0;
   double rope_theta = 10000, rms_eps = 1e-6;
   bool tie_embeddings = true;
@@ -36,24 +36,24 @@ PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size);
 // Slots of one entity kind: token first_token + i stands for projector(collab[i]), a two-layer MLP
 // Linear -> GELU -> Linear (method.md, eq. 16).
 struct EntitySlots {
-  std::string kind;          // "drug", "diagnosis", "procedure"
-  int64_t first_token = 0;   // >= PolicyConfig::vocab_size; kinds do not overlap
-  at::Tensor collab;         // [count, dim_in], frozen
-  int64_t hidden = 0;        // width of the projector's middle layer
+  std::string kind;         // "drug", "diagnosis", "procedure"
+  int64_t first_token = 0;  // >= PolicyConfig::vocab_size; kinds do not overlap
+  at::Tensor collab;        // [count, dim_in], frozen
+  int64_t hidden = 0;       // width of the projector's middle layer
 };
 
 struct ForwardOptions {
-  bool adapters = true;      // false: the reference policy
-  // Training only: LoRA dropout masks are Philox numbers of (dropout_seed, layer, map, token index);
-  // 0: no dropout.
+  bool adapters = true;  // false: the reference policy
+  // Training only: LoRA dropout masks are Philox numbers of (dropout_seed, layer, map, token
+  // index); 0: no dropout.
   uint64_t dropout_seed = 0;
   bool recompute = false;
 };
 
-// Parameters are named as in transformers' LlamaForCausalLM ("model.layers.0.self_attn.q_proj.weight",
-// "lm_head.weight"), adapters as "<map>.lora_A.weight" [r, in] and "<map>.lora_B.weight" [out, r],
-// projectors as "entities.drug.0.weight", "entities.drug.2.bias", collab as "entities.drug.collab".
-// Copies share storage.
+// Parameters are named as in transformers' LlamaForCausalLM
+// ("model.layers.0.self_attn.q_proj.weight", "lm_head.weight"), adapters as "<map>.lora_A.weight"
+// [r, in] and "<map>.lora_B.weight" [out, r], projectors as "entities.drug.0.weight",
+// "entities.drug.2.bias", collab as "entities.drug.collab". Copies share storage.
 class Policy {
  public:
   // Normal weights of deviation 1 / sqrt(fan-in), norms 1, from counter-based numbers.
@@ -112,9 +112,9 @@ class Policy {
   // The context of a forward over `batch`: layout, rotation angles, adapters.
   std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
                                             const ForwardOptions& options) const;
-  const at::Tensor& HeadWeight() const;  // [vocab_size, d_model]
-  void CheckSlots(const EntitySlots& slots) const;               // throws UsageError
-  at::Tensor ProjectedSlots(const EntitySlots& slots) const;     // [count, d_model]
+  const at::Tensor& HeadWeight() const;                       // [vocab_size, d_model]
+  void CheckSlots(const EntitySlots& slots) const;            // throws UsageError
+  at::Tensor ProjectedSlots(const EntitySlots& slots) const;  // [count, d_model]
   void LoadEntities(const std::filesystem::path& folder);
   void SaveAdapters(const std::filesystem::path& folder) const;
   void SaveEntities(const std::filesystem::path& folder) const;

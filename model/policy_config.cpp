@@ -71,7 +71,8 @@ void ReadRotation(const std::filesystem::path& path, const json& object, PolicyC
     if (!reader.Has(key)) continue;
     const json& rope = object[key];
     const ConfigReader inner(path, rope);
-    const auto type = inner.Get<std::string>("rope_type", inner.Get<std::string>("type", "default"));
+    const auto type =
+        inner.Get<std::string>("rope_type", inner.Get<std::string>("type", "default"));
     if (type != "default") {
       throw DataError(path.string(), ": ", key, " of type '", type,
                       "' is not supported; expected none or 'default'");
@@ -116,8 +117,8 @@ PolicyConfig ReadPolicyConfig(const std::filesystem::path& path) {
   config.num_layers = reader.Get<int64_t>("num_hidden_layers");
   config.num_heads = reader.Get<int64_t>("num_attention_heads");
   config.num_kv_heads = reader.Get<int64_t>("num_key_value_heads", config.num_heads);
-  config.head_dim = reader.Get<int64_t>(
-      "head_dim", config.num_heads > 0 ? config.d_model / config.num_heads : 0);
+  config.head_dim =
+      reader.Get<int64_t>("head_dim", config.num_heads > 0 ? config.d_model / config.num_heads : 0);
   config.d_ff = reader.Get<int64_t>("intermediate_size");
   config.rms_eps = reader.Get<double>("rms_norm_eps", 1e-6);
   config.tie_embeddings = reader.Get<bool>("tie_word_embeddings", false);

@@ -43,15 +43,10 @@ at::Tensor DrawUniform(const std::string& name, const std::vector<int64_t>& shap
   return Fill(shape, dtype, [&] { return bound * (2 * stream.Uniform() - 1); });
 }
 
-void CheckDtype(at::ScalarType dtype) {
-  if (dtype != at::kFloat && dtype != at::kDouble) {
-    throw UsageError("a policy's dtype is float32 or float64, found ", c10::toString(dtype));
-  }
-}
-
-// LeCun et al. 1998: 1 / sqrt(fan-in), so that attention scores are of size 1 from the first step at
-// any width (a fixed 0.02 is that of d_model 2,500: at 128 attention starts uniform and learns late).
-// The maps that add to the residual stream are scaled by 1 / sqrt(2 layers) (Radford et al. 2019).
+// LeCun et al. 1998: 1 / sqrt(fan-in), so that attention scores are of size 1 from the first step
+// at any width (a fixed 0.02 is that of d_model 2,500: at 128 attention starts uniform and learns
+// late). The maps that add to the residual stream are scaled by 1 / sqrt(2 layers) (Radford et al.
+// 2019).
 double Deviation(const PolicyConfig& config, const std::string& name, int64_t fan_in) {
   const bool adds = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
   const double share = adds ? 2.0 * static_cast<double>(config.num_layers) : 1.0;
@@ -66,9 +61,8 @@ Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t
   policy.config_ = config;
   for (const auto& [name, shape] : BaseShapes(config)) {
     policy.parameters_[name] =
-        shape.size() == 1
-            ? at::ones(shape, dtype)
-            : DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
+        shape.size() == 1 ? at::ones(shape, dtype)
+                          : DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
   }
   return policy;
 }
@@ -93,8 +87,8 @@ void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
     entry.collab = entry.collab.to(dtype).contiguous();
     parameters_["entities." + entry.kind + ".collab"] = entry.collab;
     for (const auto& [name, shape] : ProjectorShapes(config_, entry)) {
-      const int64_t fan_in = name.find(".0.") != std::string::npos ? entry.collab.size(1)
-                                                                   : entry.hidden;
+      const int64_t fan_in =
+          name.find(".0.") != std::string::npos ? entry.collab.size(1) : entry.hidden;
       parameters_[name] =
           DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(fan_in)));
     }

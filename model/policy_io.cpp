@@ -33,7 +33,8 @@ std::vector<fs::path> WeightFiles(const fs::path& folder) {
   std::set<fs::path> files;
   const json map = ReadJson(index).value("weight_map", json::object());
   for (const auto& [name, file] : map.items()) {
-    if (!file.is_string()) throw DataError(index.string(), ": weight_map.", name, " is no file name");
+    if (!file.is_string())
+      throw DataError(index.string(), ": weight_map.", name, " is no file name");
     files.insert(folder / file.get<std::string>());
   }
   if (files.empty()) throw DataError(index.string(), ": weight_map names no file");
@@ -113,8 +114,8 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
   return options;
 }
 
-// The base model lies in the same folder; no path is written, so that a folder may move and the same
-// run gives the same bytes anywhere.
+// The base model lies in the same folder; no path is written, so that a folder may move and the
+// same run gives the same bytes anywhere.
 json AdapterConfigJson(const LoraOptions& lora) {
   return {{"peft_type", "LORA"},
           {"task_type", "CAUSAL_LM"},
@@ -131,6 +132,7 @@ json AdapterConfigJson(const LoraOptions& lora) {
 }  // namespace
 
 Policy Policy::Load(const fs::path& folder, at::ScalarType dtype) {
+  CheckDtype(dtype);
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
   Policy policy;
   policy.config_ = ReadPolicyConfig(folder / "config.json");
@@ -160,8 +162,8 @@ void Policy::LoadAdapters(const fs::path& folder) {
   for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
     expected[kPeftPrefix + name] = shape;
   }
-  const auto weights = ReadWeights({folder / "adapter_model.safetensors"}, expected,
-                                   HeadWeight().scalar_type());
+  const auto weights =
+      ReadWeights({folder / "adapter_model.safetensors"}, expected, HeadWeight().scalar_type());
   parameters_.merge(Renamed(weights, kPeftPrefix, ""));
   lora_ = options;
   lora_scale_ = options.alpha / static_cast<double>(options.rank);
@@ -178,35 +180,29 @@ void Policy::SaveAdapters(const fs::path& folder) const {
 
 void Policy::LoadEntities(const fs::path& folder) {
   const fs::path path = folder / "entities.json";
-  ShapeMap expected;
-  std::vector<EntitySlots> slots;
+  ShapeMap expected;  // named as in the file, without kEntityPrefix
   try {
     for (const json& entry : ReadJson(path)) {
-      EntitySlots kind;
-      kind.kind = entry.at("kind");
-      kind.first_token = entry.at("first_token");
-      kind.hidden = entry.at("hidden");
-      // Stands for the tensor until it is read; only its shape matters.
-      kind.collab = at::Tensor(HeadWeight().new_empty(
-          {entry.at("count").get<int64_t>(), entry.at("dim").get<int64_t>()}));
+      // `collab` stands for the tensor until that is read; only its shape matters.
+      EntitySlots kind{entry.at("kind"), entry.at("first_token"),
+                       HeadWeight().new_empty({entry.at("count"), entry.at("dim")}),
+                       entry.at("hidden")};
       CheckSlots(kind);
-      for (const auto& [name, shape] : ProjectorShapes(config_, kind)) expected[name] = shape;
-      expected[kEntityPrefix + kind.kind + ".collab"] = kind.collab.sizes().vec();
-      slots.push_back(std::move(kind));
+      const std::string prefix = kEntityPrefix;
+      for (const auto& [name, shape] : ProjectorShapes(config_, kind)) {
+        expected[name.substr(prefix.size())] = shape;
+      }
+      expected[kind.kind + ".collab"] = kind.collab.sizes().vec();
+      entities_.push_back(std::move(kind));
     }
-  } catch (const json::exception& error) {
+  } catch (const std::exception& error) {  // of JSON, of a negative size, of CheckSlots
     throw DataError(path.string(), ": ", error.what());
   }
-  ShapeMap stored;  // without the prefix
-  for (const auto& [name, shape] : expected) {
-    stored[name.substr(std::string(kEntityPrefix).size())] = shape;
-  }
   const auto weights =
-      ReadWeights({folder / "entities.safetensors"}, stored, HeadWeight().scalar_type());
+      ReadWeights({folder / "entities.safetensors"}, expected, HeadWeight().scalar_type());
   parameters_.merge(Renamed(weights, "", kEntityPrefix));
-  for (EntitySlots& kind : slots) {
+  for (EntitySlots& kind : entities_) {
     kind.collab = parameters_.at(kEntityPrefix + kind.kind + ".collab");
-    entities_.push_back(std::move(kind));
   }
 }
 

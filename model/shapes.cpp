@@ -73,6 +73,12 @@ ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots) {
           {prefix + "2.bias", {config.d_model}}};
 }
 
+void CheckDtype(at::ScalarType dtype) {
+  if (dtype != at::kFloat && dtype != at::kDouble) {
+    throw UsageError("a policy's dtype is float32 or float64, found ", c10::toString(dtype));
+  }
+}
+
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions) {
   const auto head_dim = static_cast<double>(config.head_dim);
   const at::Tensor exponents = at::arange(0, config.head_dim, 2, positions.options()) / head_dim;

@@ -31,6 +31,9 @@ ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string
 // A kind's projector: "entities.KIND.0.weight" [hidden, dim_in] and so on; without collab.
 ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots);
 
+// Throws UsageError on anything but float32 and float64.
+void CheckDtype(at::ScalarType dtype);
+
 // Rotation angles [n, head_dim / 2] of float32 positions [n]: position / theta^(2i / head_dim).
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions);
 

@@ -27,7 +27,8 @@ at::Tensor PackedLogits(const Policy& policy, const std::vector<Family>& familie
     }
   }
   return at::matmul(hidden.index_select(0, at::tensor(rows, at::kLong)),
-                    policy.parameters().at("model.embed_tokens.weight").t()).to(at::kFloat);
+                    policy.parameters().at("model.embed_tokens.weight").t())
+      .to(at::kFloat);
 }
 
 // The `length`-th tokens of these branches.

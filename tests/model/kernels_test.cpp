@@ -19,16 +19,18 @@ namespace {
 // [rows, columns] of numbers in about (-scale, scale).
 at::Tensor Waves(int64_t rows, int64_t columns, at::ScalarType dtype, double scale) {
   return ((at::arange(rows * columns, at::kDouble) * 0.7).sin() * scale)
-      .view({rows, columns}).to(dtype);
+      .view({rows, columns})
+      .to(dtype);
 }
 
 TEST(Kernels, SwiGlu_MatchesSigmoidOverTheWholeRange) {
   const at::Tensor gate = Waves(50, 33, at::kFloat, 120), up = Waves(50, 33, at::kFloat, 3);
-  const at::Tensor exact = gate.to(at::kDouble) * at::sigmoid(gate.to(at::kDouble)) *
-                           up.to(at::kDouble);
+  const at::Tensor exact =
+      gate.to(at::kDouble) * at::sigmoid(gate.to(at::kDouble)) * up.to(at::kDouble);
   EXPECT_LT(Difference(SwiGlu(gate, up).to(at::kDouble), exact), 3e-7);
   EXPECT_LT(Difference(SwiGlu(gate * 0.01, up).to(at::kDouble),
-                       (gate * 0.01 * at::sigmoid(gate * 0.01) * up).to(at::kDouble)), 1e-6);
+                       (gate * 0.01 * at::sigmoid(gate * 0.01) * up).to(at::kDouble)),
+            1e-6);
 }
 
 TEST(Kernels, SwiGluOfNan_IsNan) {
@@ -64,8 +66,9 @@ TEST(Dropout, Mask_IsThePublishedPhilox) {
   const at::Tensor y = Dropout(at::ones({3, 300}, at::kDouble), p, seed, 6);
   for (uint32_t row = 0; row < 3; ++row) {
     for (uint32_t column = 0; column < 300; ++column) {
-      const auto block = Philox4x32({column / 128 * 16 + column % 16, row, 6, kDropout},
-                                    {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+      const auto block =
+          Philox4x32({column / 128 * 16 + column % 16, row, 6, kDropout},
+                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
       const uint32_t piece = column % 128 / 16;
       const uint32_t drawn = block[piece / 2] >> (piece % 2 * 16) & 0xffff;
       ASSERT_EQ(y[row][column].item<double>(), drawn >= 16384 ? 1 / 0.75 : 0.0)

@@ -77,7 +77,8 @@ at::Tensor Oracle::Attention(const std::string& prefix, const at::Tensor& x) con
   std::vector<at::Tensor> outs;
   for (int64_t h = 0; h < c.num_heads; ++h) {
     const int64_t shared = h / (c.num_heads / c.num_kv_heads);
-    at::Tensor scores = at::matmul(query.select(1, h), key.select(1, shared).t()) / std::sqrt(double(d));
+    at::Tensor scores =
+        at::matmul(query.select(1, h), key.select(1, shared).t()) / std::sqrt(double(d));
     scores = scores.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity());
     outs.push_back(at::matmul(at::softmax(scores, 1), value.select(1, shared)));
   }
@@ -91,19 +92,20 @@ at::Tensor Oracle::Hidden(const std::vector<int32_t>& tokens) const {
   at::Tensor x = at::stack(rows);
   for (int64_t layer = 0; layer < c.num_layers; ++layer) {
     const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    x = x + Attention(prefix, RmsNormOracle(x, Parameter(prefix + "input_layernorm.weight"), c.rms_eps));
+    x = x + Attention(prefix,
+                      RmsNormOracle(x, Parameter(prefix + "input_layernorm.weight"), c.rms_eps));
     const at::Tensor y =
         RmsNormOracle(x, Parameter(prefix + "post_attention_layernorm.weight"), c.rms_eps);
     const at::Tensor gate = Map(prefix + "mlp.gate_proj", y);
-    x = x + Map(prefix + "mlp.down_proj",
-                gate * at::sigmoid(gate) * Map(prefix + "mlp.up_proj", y));
+    x = x +
+        Map(prefix + "mlp.down_proj", gate * at::sigmoid(gate) * Map(prefix + "mlp.up_proj", y));
   }
   return RmsNormOracle(x, Parameter("model.norm.weight"), c.rms_eps);
 }
 
 at::Tensor Oracle::LogProbs(const std::vector<Family>& families, double temperature) const {
-  const at::Tensor head = Parameter(policy_.config().tie_embeddings ? "model.embed_tokens.weight"
-                                                                    : "lm_head.weight");
+  const at::Tensor head =
+      Parameter(policy_.config().tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
   std::vector<at::Tensor> values;
   for (const Family& family : families) {
     for (const Branch& branch : family.branches) {
@@ -135,7 +137,8 @@ Family MakeFamily(int64_t trunk, const std::vector<int64_t>& branches, int64_t v
   RandomStream random(seed, kInit);
   const auto draw = [&](int64_t n) {
     std::vector<int32_t> tokens;
-    for (int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<int32_t>(random.Below(vocab_size)));
+    for (int64_t i = 0; i < n; ++i)
+      tokens.push_back(static_cast<int32_t>(random.Below(vocab_size)));
     return tokens;
   };
   Family family{draw(trunk), {}};

@@ -6,11 +6,11 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -63,7 +63,8 @@ void ExpectSameParameters(const Policy& a, const Policy& b) {
 Policy FullPolicy() {
   Policy policy = TestPolicy(at::kFloat, /*tie=*/false);
   policy.AddEntities({{"drug", 40, at::arange(30, at::kDouble).sin().view({5, 6}), 7},
-                      {"procedure", 50, at::arange(8, at::kDouble).cos().view({4, 2}), 3}}, 3);
+                      {"procedure", 50, at::arange(8, at::kDouble).cos().view({4, 2}), 3}},
+                     3);
   AddTestAdapters(&policy);
   return policy;
 }
@@ -103,8 +104,8 @@ TEST_F(PolicyFolder, AdapterFolder_FitsAnotherCopyOfTheBase) {
 TEST_F(PolicyFolder, Adapters_AreNamedAsInPeft) {
   FullPolicy().Save(folder_);
   const SafetensorsFile file(folder_ / "adapter_model.safetensors");
-  EXPECT_TRUE(file.tensors().contains(
-      "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
+  EXPECT_TRUE(
+      file.tensors().contains("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
   const json config = json::parse(ReadWholeFile(folder_ / "adapter_config.json"));
   EXPECT_EQ(config.at("r"), 4);
   EXPECT_EQ(config.at("lora_alpha"), 16);
@@ -151,10 +152,11 @@ TEST_F(PolicyFolder, TensorFaults_AreAllInOneMessage) {
   tensors["model.layers.0.mlp.up_proj.weight"] = at::zeros({48, 31});
   tensors["model.layers.3.mlp.up_proj.weight"] = at::zeros({2});
   WriteWeights(folder_ / "model.safetensors", tensors);
-  EXPECT_THAT(LoadError(),
-              AllOf(HasSubstr("model.norm.weight: missing, expected [32]"),
-                    HasSubstr("model.layers.0.mlp.up_proj.weight: shape [48, 31], expected [48, 32]"),
-                    HasSubstr("model.layers.3.mlp.up_proj.weight: unexpected")));
+  EXPECT_THAT(
+      LoadError(),
+      AllOf(HasSubstr("model.norm.weight: missing, expected [32]"),
+            HasSubstr("model.layers.0.mlp.up_proj.weight: shape [48, 31], expected [48, 32]"),
+            HasSubstr("model.layers.3.mlp.up_proj.weight: unexpected")));
 }
 
 TEST_F(PolicyFolder, MissingFiles_AreNamed) {
@@ -206,11 +208,35 @@ TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   EXPECT_THAT(error_with("r", 8), HasSubstr("shape [4, 32], expected [8, 32]"));
 }
 
+TEST_F(PolicyFolder, DamagedEntities_AreRefused) {
+  const auto error_with = [&](const char* key, const json& value) {
+    FullPolicy().Save(folder_);
+    json list = json::parse(ReadWholeFile(folder_ / "entities.json"));
+    list[1][key] = value;
+    WriteFileAtomically(folder_ / "entities.json", list.dump());
+    return LoadError();
+  };
+  EXPECT_THAT(error_with("first_token", 44), HasSubstr("overlapping slots"));
+  EXPECT_THAT(error_with("first_token", 36), HasSubstr("inside the vocabulary"));
+  EXPECT_THAT(error_with("count", 5), HasSubstr("procedure.collab: shape [4, 2], expected [5, 2]"));
+  EXPECT_THAT(error_with("count", -1), HasSubstr("entities.json"));
+  EXPECT_THAT(error_with("hidden", json()), HasSubstr("entities.json"));
+}
+
+TEST_F(PolicyFolder, OtherDtypes_AreRefused) {
+  TestPolicy(at::kFloat).Save(folder_);
+  EXPECT_THROW(Policy::Load(folder_, at::kHalf), UsageError);
+  EXPECT_THROW(Policy::Random(TestConfig(true), at::kLong, 1), UsageError);
+}
+
 TEST_F(PolicyFolder, RandomStart_DependsOnTheSeedOnly) {
   const PolicyConfig config = PolicyPreset("tiny", 300);
-  ExpectSameParameters(Policy::Random(config, at::kFloat, 4), Policy::Random(config, at::kFloat, 4));
-  const at::Tensor a = Policy::Random(config, at::kFloat, 4).parameters().at("model.embed_tokens.weight");
-  const at::Tensor b = Policy::Random(config, at::kFloat, 5).parameters().at("model.embed_tokens.weight");
+  ExpectSameParameters(Policy::Random(config, at::kFloat, 4),
+                       Policy::Random(config, at::kFloat, 4));
+  const at::Tensor a =
+      Policy::Random(config, at::kFloat, 4).parameters().at("model.embed_tokens.weight");
+  const at::Tensor b =
+      Policy::Random(config, at::kFloat, 5).parameters().at("model.embed_tokens.weight");
   EXPECT_FALSE(at::equal(a, b));
   EXPECT_NEAR(a.std().item<float>(), 1 / std::sqrt(128.0), 0.002);
   EXPECT_NEAR(a.mean().item<float>(), 0, 0.002);

@@ -44,8 +44,7 @@ Result RunPacked(Policy* policy, const std::vector<Family>& families, const Forw
                  double temperature = 1.0) {
   const FamilyBatch batch = PackFamilies(families);
   const at::Tensor hidden = policy->Hidden(batch, options);
-  const at::Tensor logprobs =
-      policy->LogProbs(hidden, batch.sources, batch.targets, temperature);
+  const at::Tensor logprobs = policy->LogProbs(hidden, batch.sources, batch.targets, temperature);
   (logprobs * LossWeights(logprobs)).sum().backward();
   return {logprobs.detach(), TakeGradients(policy)};
 }
@@ -193,9 +192,9 @@ TEST(Policy, DropoutGradient_AgreesWithFiniteDifference) {
         policy.LogProbs(policy.Hidden(batch, options), batch.sources, batch.targets);
     return (logprobs * LossWeights(logprobs)).sum().item<double>();
   };
-  for (const char* name : {"model.layers.0.self_attn.q_proj.lora_A.weight",
-                           "model.layers.1.mlp.down_proj.lora_B.weight",
-                           "model.embed_tokens.weight"}) {
+  for (const char* name :
+       {"model.layers.0.self_attn.q_proj.lora_A.weight",
+        "model.layers.1.mlp.down_proj.lora_B.weight", "model.embed_tokens.weight"}) {
     at::Tensor element = policy.parameters().at(name).flatten()[5];
     const double step = 1e-6;
     element.add_(step);
@@ -264,9 +263,10 @@ TEST(Policy, LogitsOf_CarriesGradients) {
   at::Tensor loss;
   for (const auto& tokens : Sequences({family})) {
     const at::Tensor rows = oracle.Hidden(tokens).narrow(0, 5, tokens.size() - 6);
-    const at::Tensor all = at::matmul(rows, policy.parameters().at("model.embed_tokens.weight").t());
-    const at::Tensor chosen = at::log_softmax(
-        all.index_select(1, at::arange(4, 10, 5, at::kLong)), 1).select(1, 0).sum();
+    const at::Tensor all =
+        at::matmul(rows, policy.parameters().at("model.embed_tokens.weight").t());
+    const at::Tensor chosen =
+        at::log_softmax(all.index_select(1, at::arange(4, 10, 5, at::kLong)), 1).select(1, 0).sum();
     loss = loss.defined() ? loss + chosen : chosen;
   }
   loss.backward();
@@ -281,9 +281,11 @@ TEST(Policy, Entropy_MatchesItsDefinition) {
   const at::Tensor hidden = policy.Hidden(batch, {});
   at::Tensor entropy;
   policy.LogProbs(hidden, batch.sources, batch.targets, 0.8, &entropy);
-  const at::Tensor logprobs = at::log_softmax(
-      at::matmul(hidden.index_select(0, batch.sources),
-                 policy.parameters().at("model.embed_tokens.weight").t()) / 0.8, 1);
+  const at::Tensor logprobs =
+      at::log_softmax(at::matmul(hidden.index_select(0, batch.sources),
+                                 policy.parameters().at("model.embed_tokens.weight").t()) /
+                          0.8,
+                      1);
   EXPECT_LT(Difference(entropy, -(logprobs.exp() * logprobs).sum(1)), 1e-12);
 }
 
