@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "launch/session.h"
 
 namespace flame {
 namespace {
@@ -67,6 +68,7 @@ Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_
     families.push_back(ClassifierFamily(prompts, num_drugs, visits[i], nullptr));
     tokens += families.back().NumTokens();
     if (tokens < token_budget && i + 1 < visits.size()) continue;
+    StopIfRequested();
     ClassifyBatch(policy, prompts, families, &scores.yes);
     progress.Add(static_cast<int64_t>(families.size()));
     families.clear();

@@ -49,7 +49,9 @@ void AnswerLines(const std::function<json(const json&)>& answer) {
     try {
       const json question = json::parse(line);
       if (!question.is_object()) throw DataError("expected a JSON object, found ", line);
-      std::cout << answer(question).dump() << std::endl;
+      if (!(std::cout << answer(question).dump() << std::endl)) {
+        throw MachineError("cannot write its answer to stdout");
+      }
     } catch (const json::exception& error) {
       throw DataError("line ", number, " of stdin: ", error.what());
     } catch (const Error& error) {
@@ -70,8 +72,11 @@ std::string DecodeBase64(const std::string& text) {
   const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
                                    reinterpret_cast<const unsigned char*>(text.data()),
                                    static_cast<int>(text.size()));
-  if (size < 0 || text.size() % 4 != 0) throw DataError("'", text, "' is not base64");
   const size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
+  const bool padded_inside = text.find('=') < text.size() - padding;
+  if (size < 0 || text.size() % 4 != 0 || padded_inside) {
+    throw DataError("'", text, "' is not base64");
+  }
   bytes.resize(size - padding);
   return bytes;
 }

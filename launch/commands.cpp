@@ -24,7 +24,7 @@ int RunSynth(const Arguments& arguments) {
   po::options_description options("Options");
   options.add_options()("help,h", "this text")                                             //
       ("patients", po::value<int64_t>()->default_value(3000), "patients of the hospital")  //
-      ("seed", po::value<uint64_t>()->default_value(1), "same seed and size, same bytes")  //
+      ("seed", po::value<int64_t>()->default_value(1), "same seed and size, same bytes")   //
       ("out", po::value<std::string>(), "folder to make")                                  //
       ("json", "the summary as JSON");
   po::variables_map values;
@@ -41,9 +41,11 @@ int RunSynth(const Arguments& arguments) {
   }
   if (values.count("out") == 0) throw UsageError("--out is missing: the folder to make");
   const int64_t patients = values["patients"].as<int64_t>();
+  const int64_t seed = values["seed"].as<int64_t>();
+  if (seed < 0) throw UsageError("--seed is ", seed, "; expected at least 0");
   if (patients < 1) throw UsageError("--patients is ", patients, "; expected at least 1");
   const SynthSummary summary =
-      WriteSynthHospital(values["out"].as<std::string>(), patients, values["seed"].as<uint64_t>());
+      WriteSynthHospital(values["out"].as<std::string>(), patients, static_cast<uint64_t>(seed));
   if (values.count("json") != 0) {
     std::cout << json{{"patients", summary.patients},
                       {"visits", summary.visits},
@@ -80,13 +82,13 @@ int RunPrepare(const Arguments& arguments) {
       "Hospital tables to corpus.h5, tokenizer and starting model; with --out, corpus.h5 alone.\n",
       "", /*takes_out=*/true);
   if (parsed.help) return 0;
-  RequireOneProcess("prepare");
-  RankSession session(parsed.config);
-  if (parsed.out.empty()) {
-    PrepareStage(parsed.config);
-  } else {
+  if (!parsed.out.empty()) {
     WriteCorpus(PrepareCorpus(parsed.config.data), parsed.out);
+    return 0;
   }
+  RankSession session(parsed.config);
+  session.RequireOneProcess("prepare");
+  PrepareStage(parsed.config);
   return 0;
 }
 
@@ -114,8 +116,8 @@ int RunTasks(const Arguments& arguments) {
   return RunConfigured(arguments,
                        "flame tasks --config configs/quickstart.yaml\n\n"
                        "The classifier's errors, and add/remove tasks built from them.\n",
-                       [](const Config& config, RankSession&) {
-                         RequireOneProcess("tasks");
+                       [](const Config& config, RankSession& session) {
+                         session.RequireOneProcess("tasks");
                          TasksStage(config);
                        });
 }
@@ -141,8 +143,8 @@ int RunEvaluate(const Arguments& arguments) {
                            "flame evaluate --config configs/quickstart.yaml --json\n\n"
                            "Every policy of a run on held-out visits.\n");
   if (parsed.help) return 0;
-  RequireOneProcess("evaluate");
   RankSession session(parsed.config);
+  session.RequireOneProcess("evaluate");
   EvaluateStage(parsed.config);
   PrintEvaluation(parsed.config, parsed.json);
   return 0;
@@ -155,8 +157,8 @@ int RunPipelineCommand(const Arguments& arguments) {
       "Prepare, classifier, tasks, list SFT, step-wise GRPO, evaluation; stages whose inputs are\n"
       "unchanged are skipped, an interrupted training goes on from its last checkpoint.\n");
   if (parsed.help) return 0;
-  RequireOneProcess("pipeline");
   RankSession session(parsed.config);
+  session.RequireOneProcess("pipeline");
   RunPipeline(parsed.config);
   PrintEvaluation(parsed.config, parsed.json);
   return 0;

@@ -3,6 +3,7 @@
 #include <c10/core/ScalarType.h>
 
 #include "base/error.h"
+#include "reward/segmentation.h"
 
 namespace flame {
 namespace {
@@ -12,6 +13,12 @@ void CheckTogether(const Config& config) {
     throw UsageError("data.split has ", config.data.split.size(),
                      " numbers; expected three: train, validation, test");
   }
+  for (const int64_t share : config.data.split) {
+    if (share < 1) {
+      throw UsageError("data.split has a share of ", share, "; expected at least 1 in each split");
+    }
+  }
+  ParseSegmentation(config.reward.segmentation);
   if (config.encoders.patient != "none") {
     throw UsageError("encoders.patient is '", config.encoders.patient,
                      "'; expected none: a patient slot needs an encoder of visits");

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/progress.h"
+#include "launch/session.h"
 #include "reward/service.h"
 #include "rollout/worker.h"
 
@@ -39,6 +40,7 @@ std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& mate
   Progress progress(label, static_cast<int64_t>(tasks.size()), "list");
   std::vector<std::vector<std::vector<int32_t>>> edited(tasks.size());
   for (int64_t begin = 0; begin < static_cast<int64_t>(tasks.size()); begin += kTasksABatch) {
+    StopIfRequested();
     RolloutRequest request;
     const int64_t end = std::min<int64_t>(begin + kTasksABatch, static_cast<int64_t>(tasks.size()));
     for (int64_t task = begin; task < end; ++task) {

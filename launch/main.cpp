@@ -1,3 +1,5 @@
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 
 #include "base/config.h"
@@ -39,7 +41,9 @@ int Run(const Arguments& words) {
     PrintUsage(std::cout);
     return 0;
   }
-  return FindCommand(words[0]).run({words.begin() + 1, words.end()});
+  const int status = FindCommand(words[0]).run({words.begin() + 1, words.end()});
+  if (!std::cout.flush()) throw MachineError("stdout: cannot write: ", std::strerror(errno));
+  return status;
 }
 
 }  // namespace

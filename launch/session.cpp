@@ -2,16 +2,23 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <thread>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
+#include "launch/run_paths.h"
 
 namespace flame {
 namespace {
@@ -38,26 +45,62 @@ struct RankSession::Mpi {
   MpiSession session;
 };
 
+// A POSIX record lock on run.dir/.lock: gone with the process, however it ends, and kept on shared
+// file systems too.
+class RankSession::RunLock {
+ public:
+  explicit RunLock(const std::filesystem::path& run_dir) {
+    const std::filesystem::path path = run_dir / ".lock";
+    std::error_code error;
+    std::filesystem::create_directories(run_dir, error);
+    file_ = error ? -1 : open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file_ < 0) {
+      throw MachineError("run.dir: cannot make ", path.string(), ": ",
+                         error ? error.message() : std::strerror(errno));
+    }
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    if (fcntl(file_, F_SETLK, &lock) == 0) return;
+    fcntl(file_, F_GETLK, &lock);
+    close(file_);
+    throw MachineError("run.dir ", run_dir.string(), " is in use by process ", lock.l_pid,
+                       "; wait for it to end, or choose another run.dir");
+  }
+  ~RunLock() { close(file_); }
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int file_;
+};
+
 RankSession::RankSession(const Config& config) {
   InstallStopSignals();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  if (!LaunchedByMpi()) return;
-  SetFlightFolder(config.run.dir);
-  const auto timeout =
-      Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000));
-  mpi_ = std::make_unique<Mpi>(timeout);
-  world_ = mpi_->session.World();
-  InitLogging(world_->rank() == 0 ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
+  if (LaunchedByMpi()) {
+    SetFlightFolder(config.run.dir);
+    mpi_ = std::make_unique<Mpi>(
+        Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000)));
+    world_ = mpi_->session.World();
+    InitLogging(first() ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
+  }
+  if (!first()) return;
+  lock_ = std::make_unique<RunLock>(config.run.dir);
+  WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
 }
 
 RankSession::~RankSession() { world_.reset(); }
 
-void RequireOneProcess(const char* command) {
-  if (!LaunchedByMpi() || LocalRanks() == 1) return;
-  throw UsageError("flame ", command,
-                   " runs in one process; start it without mpirun. `flame sft` "
-                   "and `flame grpo` are the commands that several ranks share");
+void RankSession::RequireOneProcess(const char* command) const {
+  if (world_ == nullptr || world_->size() == 1) return;
+  throw UsageError("flame ", command, " runs in one process, not in ", world_->size(),
+                   ": start it without mpirun. `flame sft` and `flame grpo` are the commands that "
+                   "several ranks share");
+}
+
+void StopIfRequested() {
+  if (StopRequested()) throw Stopped("stopped on a signal; the same command goes on from here");
 }
 
 }  // namespace flame

@@ -9,22 +9,29 @@
 
 namespace flame {
 
-// The ranks of the job: MPI's world under mpirun or srun, null in a process started alone.
+// The ranks of the job (MPI's world under mpirun or srun, null in a process started alone) at work
+// in one run folder.
 class RankSession {
  public:
+  // Rank 0 locks run.dir for the session and writes config.yaml there. Throws MachineError naming
+  // the process that holds the lock.
   explicit RankSession(const Config& config);
   ~RankSession();
   Communicator* world() const { return world_.get(); }
   bool first() const { return world_ == nullptr || world_->rank() == 0; }
+  // Throws UsageError if there are other ranks.
+  void RequireOneProcess(const char* command) const;
 
  private:
+  class RunLock;
   struct Mpi;
   std::unique_ptr<Mpi> mpi_;
   std::unique_ptr<Communicator> world_;
+  std::unique_ptr<RunLock> lock_;
 };
 
-// Throws UsageError if the process was started with other ranks beside it.
-void RequireOneProcess(const char* command);
+// Throws Stopped (75) if a stop signal has arrived: for work that has nothing to save.
+void StopIfRequested();
 
 }  // namespace flame
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "launch/session.h"
 
 namespace flame {
 namespace {
@@ -38,12 +39,30 @@ json ReadRecord(const fs::path& run_dir, const std::string& stage) {
   const fs::path path = RecordPath(run_dir, stage);
   if (!fs::exists(path)) return json();
   json record = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
-  if (!record.is_object() || !record.contains("inputs") || !record.contains("outputs")) {
+  bool whole = record.is_object() && record.value("inputs", json()).is_string() &&
+               record.value("outputs", json()).is_object() && !record["outputs"].empty();
+  if (whole) {
+    for (const auto& [name, entry] : record["outputs"].items()) {
+      whole = whole && entry.is_object() && entry.value("bytes", json()).is_number_unsigned() &&
+              entry.value("sha256", json()).is_string();
+    }
+  }
+  if (!whole) {
     throw DataError(path.string(),
                     ": expected a stage record with 'inputs' and 'outputs'; delete "
                     "the file to have the stage made again");
   }
   return record;
+}
+
+// Throws DataError where an output no longer has the recorded SHA-256.
+void CheckBytes(const fs::path& run_dir, const json& record) {
+  for (const auto& [name, entry] : record.at("outputs").items()) {
+    const std::string found = Sha256OfFile(run_dir / name), expected = entry.at("sha256");
+    if (found == expected) continue;
+    throw DataError((run_dir / name).string(), ": damaged: its SHA-256 is ", found, ", expected ",
+                    expected, "; delete it to have its stage made again");
+  }
 }
 
 // "" if every recorded output is there in its size, else what is wrong.
@@ -93,6 +112,7 @@ bool IsCurrent(const Stage& stage) {
 }  // namespace
 
 bool BeginStage(const Stage& stage) {
+  StopIfRequested();
   if (IsCurrent(stage)) {
     LogInfo("stage ", stage.name, ": inputs unchanged, skipped");
     return false;
@@ -137,6 +157,7 @@ std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
     throw DataError("stage ", stage, " is not done in ", run_dir.string(), ": ", fault,
                     "; run `flame pipeline`, or the stage's own command, first");
   }
+  CheckBytes(run_dir, record);
   return Sha256(record.at("outputs").dump());
 }
 

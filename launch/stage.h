@@ -28,7 +28,8 @@ void FinishStage(const Stage& stage, double seconds);
 void RunStage(const Stage& stage);
 
 // Digest over the outputs of a stage, from its record. Throws DataError naming the command that
-// makes the stage if there is no record or an output is missing.
+// makes the stage if there is no record or an output is missing, and naming the output if its bytes
+// are not those recorded.
 std::string OutputDigest(const std::filesystem::path& run_dir, const std::string& stage);
 
 }  // namespace flame

@@ -27,15 +27,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Size and time of the files that `prepare` may read, so that a changed table is noticed without
-// reading gigabytes.
-std::string FileStamps(const fs::path& folder) {
+std::string FileStamp(const fs::directory_entry& file) {
+  return StrCat(file.path().filename().string(), " ", file.file_size(), " ",
+                file.last_write_time().time_since_epoch().count(), "\n");
+}
+
+// Size and time of a file, or of a folder's files, so that a changed one is noticed without reading
+// gigabytes; "" where there is none.
+std::string FileStamps(const fs::path& path) {
   std::vector<std::string> stamps;
-  if (!fs::is_directory(folder)) return "";
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    stamps.push_back(StrCat(entry.path().filename().string(), " ", entry.file_size(), " ",
-                            entry.last_write_time().time_since_epoch().count(), "\n"));
+  if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
+  if (fs::is_directory(path)) {
+    for (const auto& entry : fs::directory_iterator(path)) {
+      if (entry.is_regular_file()) stamps.push_back(FileStamp(entry));
+    }
   }
   std::sort(stamps.begin(), stamps.end());
   std::string joined;
@@ -171,9 +176,13 @@ void PrepareStage(const Config& config) {
   stage.inputs = config.Canonical({"data", "prompts", "encoders", "model.path", "model.preset",
                                    "model.dtype", "model.vocab_size", "run.seed"}) +
                  (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
+                 FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
+                 FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug) +
                  Sha256OfFile(PromptFile(config));
   stage.make = [&](const std::string&) {
-    if (synth && !fs::exists(paths.hospital())) {
+    if (synth) {
+      // Tables of which no record says that they are whole.
+      fs::remove_all(paths.hospital());
       const SynthSummary made =
           WriteSynthHospital(paths.hospital(), data.synth_patients, config.run.seed);
       LogInfo("synthetic hospital: ", made.patients, " patients, ", made.visits, " visits, ",
@@ -277,7 +286,6 @@ void EvaluateStage(const Config& config) {
 }
 
 void RunPipeline(const Config& config) {
-  WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
   PrepareStage(config);
   ClassifierStage(config, nullptr);
   TasksStage(config);

@@ -1,6 +1,8 @@
 #include "trainer/training_run.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -66,6 +68,14 @@ TrainingRun::Update TrainingRun::EndUpdate() {
   update.learning_rate = options_.optimizer.learning_rate *
                          LearningRateFactor(options_.optimizer, optimizer_.updates() + 1, total);
   optimizer_.Update(gradients_.views(), update.learning_rate);
+  for (const auto& [name, parameter] : parameters_) {
+    // A sum is finite only if every element is.
+    if (std::isfinite(parameter.detach().sum(at::kDouble).item<double>())) continue;
+    throw MachineError(options_.label, ": ", name, " is not finite after the update of step ",
+                       step_ + 1, " of ", options_.steps, " at learning rate ",
+                       update.learning_rate, "; the last checkpoint in ",
+                       (options_.folder / "checkpoints").string(), " is whole");
+  }
   return update;
 }
 

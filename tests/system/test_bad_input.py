@@ -5,10 +5,12 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
-from conftest import TINY, run
+from conftest import FLAME, TINY, run
 
 
 def refused(status, *arguments, words=(), **options):
@@ -154,6 +156,67 @@ def test_checkpoint_missing_a_file_is_named(run_copy):
 
 def test_stage_without_its_inputs_names_the_command(tmp_path):
     refused(3, "grpo", "--config", TINY, f"run.dir={tmp_path}/none", words=["prepare", "flame"])
+
+
+def test_earlier_output_of_the_same_size_but_other_bytes_is_named(run_copy):
+    folder = run_copy("grpo")
+    weights = folder / "list" / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    refused(3, "grpo", "--config", TINY, f"run.dir={folder}", words=[str(weights), "SHA-256"])
+
+
+@pytest.mark.parametrize("override,word", [
+    ("credit.segmentation=chunk:0", "chunk:0"), ("grpo.temperature=0", "grpo.temperature"),
+    ("data.split=[1, 0, 0]", "data.split"), ("cluster.sharding=full", "cluster.sharding"),
+    ("encoders.patient=raremed", "encoders.patient")])
+def test_config_fault_of_a_later_stage_is_found_before_work_starts(run_copy, override, word):
+    folder = run_copy()
+    error = refused(2, "grpo", "--config", TINY, f"run.dir={folder}", override, words=[word])
+    assert "started" not in error
+    assert (folder / ".stages" / "grpo.json").exists()
+
+
+def test_run_folder_in_use_is_refused(run_copy):
+    folder = run_copy("grpo")
+    first = subprocess.Popen([str(FLAME), "grpo", "--config", str(TINY), f"run.dir={folder}",
+                              "grpo.steps=100000"], stderr=subprocess.PIPE)
+    try:
+        while not list((folder / "grpo" / "rollouts").glob("*.h5")):
+            assert first.poll() is None
+            time.sleep(0.02)
+        refused(4, "grpo", "--config", TINY, f"run.dir={folder}",
+                words=[str(folder), f"process {first.pid}"])
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_stop_signal_outside_training_exits_75(run_copy):
+    folder = run_copy("evaluate")
+    (folder / "evaluation.json").unlink()
+    process = subprocess.Popen([str(FLAME), "evaluate", "--config", str(TINY), f"run.dir={folder}",
+                                "evaluate.samples=500"], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "stage evaluate: started" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert not (folder / "evaluation.json").exists()
+
+
+def test_output_that_cannot_be_written_is_an_error(tiny_run):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run(
+            [str(FLAME), "inspect", str(tiny_run / "corpus.h5"), "--json"], stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 4 and "stdout" in result.stderr
+
+
+def test_synth_negative_seed_is_refused(tmp_path):
+    refused(2, "synth", "--patients", 3, "--seed", "-1", "--out", tmp_path / "h", words=["-1"])
 
 
 @pytest.fixture
