@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from conftest import TINY, metrics, run
 
 STEP_FIELDS = """step reward_mean reward_std phi_jaccard phi_ddi phi_refusal advantage_std loss kl
@@ -56,3 +57,30 @@ def test_pipeline_same_seed_same_bytes(tiny_run, tmp_path):
         for file in sorted((tiny_run / model).iterdir()):
             other = tmp_path / "again" / model / file.name
             assert file.read_bytes() == other.read_bytes(), f"{model}/{file.name} differs"
+
+
+@pytest.mark.parametrize("overrides", [
+    ["tasks.errors=crossfit", "credit.segmentation=list", "credit.lambda=0"],
+    ["tasks.errors=train", "credit.segmentation=token", "grpo.normalizer=constant",
+     "grpo.iterations=2"],
+])
+def test_pipeline_other_settings_run_to_evaluation(run_copy, overrides):
+    folder = run_copy()
+    run("pipeline", "--config", TINY, f"run.dir={folder}", *overrides)
+    assert len(metrics(folder / "grpo")) == 6
+    assert len(json.loads((folder / "evaluation.json").read_text())["rows"]) == 5
+
+
+def test_pipeline_pretrained_model_trains_adapters_only(tmp_path):
+    plain = tmp_path / "plain"
+    run("prepare", "--config", TINY, f"run.dir={plain}", "encoders.drug=none")
+    folder = tmp_path / "run"
+    run("pipeline", "--config", TINY, f"run.dir={folder}", f"model.path={plain / 'base'}",
+        "model.trainable=lora", "model.recompute=true", "encoders.diagnosis=random",
+        "encoders.procedure=random", "credit.segmentation=chunk:2", "reward.alpha=1",
+        "grpo.normalizer=sequence", "grpo.lora.targets=[q_proj, v_proj]")
+    base = (plain / "base" / "model.safetensors").read_bytes()
+    for stage in ("classifier", "list"):
+        model = folder / stage / "model"
+        assert (model / "model.safetensors").read_bytes() == base
+        assert (model / "adapter_model.safetensors").exists()
