@@ -4,7 +4,8 @@
 set(nccl_dir ${FLAME_WHEELS}/nvidia/nccl)
 set(cuda_dir ${FLAME_WHEELS}/nvidia/cu13)
 if(NOT EXISTS ${nccl_dir}/include/nccl.h OR NOT EXISTS ${cuda_dir}/include/cuda_runtime.h
-   OR NOT EXISTS ${cuda_dir}/include/crt/host_config.h)
+   OR NOT EXISTS ${cuda_dir}/include/crt/host_config.h
+   OR NOT EXISTS ${cuda_dir}/include/nv/target)
   message(STATUS "no NCCL or CUDA runtime in ${FLAME_WHEELS}/nvidia: built without GPU support")
   return()
 endif()
