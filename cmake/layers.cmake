@@ -18,8 +18,7 @@ function(flame_test folder)
   endif()
   add_executable(${folder}_test ${sources})
   target_link_libraries(${folder}_test PRIVATE ${arg_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${folder}_test PRIVATE
-    FLAME_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLAME_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_include_directories(${folder}_test PRIVATE ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${folder} COMMAND ${folder}_test)
   # One thread: small tensors, and the bits do not depend on the machine.
   set_tests_properties(${folder} PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_NUM_THREADS=1)

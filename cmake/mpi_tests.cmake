@@ -19,7 +19,7 @@ function(flame_mpi_test folder)
   endif()
   add_executable(${folder}_mpi_test ${sources} ${arg_SOURCES})
   target_link_libraries(${folder}_mpi_test PRIVATE flame_mpi_test_main ${arg_DEPENDS})
-  target_compile_definitions(${folder}_mpi_test PRIVATE FLAME_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_include_directories(${folder}_mpi_test PRIVATE ${CMAKE_BINARY_DIR}/tests)
   foreach(ranks 2 4)
     set(name ${folder}_mpi_${ranks}_ranks)
     add_test(NAME ${name}

@@ -1,5 +1,6 @@
 #include "data/prepare.h"
 
+#include "paths.h"
 #include "tests/data/prepare_hospital.h"
 
 namespace flame {

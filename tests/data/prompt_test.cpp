@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "data/prompt_texts.h"
+#include "paths.h"
 #include "tests/data/prepare_hospital.h"
 
 namespace flame {

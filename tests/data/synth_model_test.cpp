@@ -13,6 +13,7 @@
 #include "data/synth_oracle.h"
 #include "data/synth_patient.h"
 #include "data/synth_prescriber.h"
+#include "paths.h"
 #include "synth_hospital.h"
 
 namespace flame {

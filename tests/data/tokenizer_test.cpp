@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "data/tokenizer_text.h"
+#include "paths.h"
 #include "tests/base/temporary_folder.h"
 
 namespace flame {

@@ -17,6 +17,7 @@
 #include "data/prompt.h"
 #include "data/tokenizer.h"
 #include "model/policy.h"
+#include "paths.h"
 #include "reward/service.h"
 #include "rollout/weight_sync.h"
 #include "rollout/worker.h"
