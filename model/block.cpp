@@ -21,8 +21,10 @@ const std::array<const char*, kNumMaps> kMapNames = {
 
 std::vector<at::Tensor*> BlockParameters::Tensors(const BlockParameters& present) {
   std::vector<at::Tensor*> all = {&attention_norm, &ffn_norm};
+  if (present.query_norm.defined()) all.insert(all.end(), {&query_norm, &key_norm});
   for (size_t m = 0; m < kNumMaps; ++m) {
     all.push_back(&maps[m].weight);
+    if (present.maps[m].bias.defined()) all.push_back(&maps[m].bias);
     if (present.maps[m].lora_a.defined()) {
       all.insert(all.end(), {&maps[m].lora_a, &maps[m].lora_b});
     }
@@ -45,6 +47,7 @@ class MapOperator {
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual = {}) const {
     at::Tensor y =
         residual.defined() ? at::addmm(residual, x, map_.weight.t()) : at::mm(x, map_.weight.t());
+    if (map_.bias.defined()) y.add_(map_.bias);
     if (map_.lora_a.defined()) {
       y.addmm_(at::mm(Dropped(x), map_.lora_a.t()), map_.lora_b.t(), 1, context_.lora_scale);
     }
@@ -69,6 +72,7 @@ class MapOperator {
   // Gradients of the map's tensors that require one.
   void WeightGradients(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients) const {
     if (map_.weight.requires_grad()) gradients->weight = at::mm(grad.t(), x);
+    if (map_.bias.defined() && map_.bias.requires_grad()) gradients->bias = grad.sum(0);
     if (!map_.lora_a.defined() || !map_.lora_a.requires_grad()) return;
     const at::Tensor dropped = Dropped(x);
     gradients->lora_a = at::mm(Inner(grad).t(), dropped);
@@ -103,6 +107,26 @@ at::Tensor Heads(const at::Tensor& x, const BlockContext& context) {
 
 at::Tensor Flat(const at::Tensor& x) { return x.view({x.size(0), x.size(1) * x.size(2)}); }
 
+// The norm of each head of x [T, heads, D] where there is one; what its derivative needs in `raw`
+// and `inverse`.
+void NormHeads(const at::Tensor& weight, double eps, at::Tensor* x, at::Tensor* raw,
+               at::Tensor* inverse) {
+  if (!weight.defined()) return;
+  *raw = x->flatten(0, 1);
+  auto [normed, inverse_rms] = RmsNorm(*raw, weight, eps);
+  *x = normed.view_as(*x);
+  *inverse = inverse_rms;
+}
+
+void NormHeadsBackward(const at::Tensor& weight, const at::Tensor& raw, const at::Tensor& inverse,
+                       at::Tensor* grad, at::Tensor* grad_weight) {
+  if (!weight.defined()) return;
+  auto [grad_raw, grad_norm] =
+      RmsNormBackward(grad->flatten(0, 1), raw, weight, inverse, at::zeros_like(raw));
+  *grad = grad_raw.view_as(*grad);
+  *grad_weight = grad_norm;
+}
+
 }  // namespace
 
 void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer,
@@ -114,6 +138,8 @@ void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer
   t.attention.query = Heads(map(kQuery).Forward(t.attention_in), context);
   t.attention.key = Heads(map(kKey).Forward(t.attention_in), context);
   t.attention.value = Heads(map(kValue).Forward(t.attention_in), context);
+  NormHeads(p.query_norm, context.rms_eps, &t.attention.query, &t.raw_query, &t.query_inverse);
+  NormHeads(p.key_norm, context.rms_eps, &t.attention.key, &t.raw_key, &t.key_inverse);
   Rotate(&t.attention.query, context.cosine, context.sine, /*inverse=*/false);
   Rotate(&t.attention.key, context.cosine, context.sine, /*inverse=*/false);
 }
@@ -156,6 +182,9 @@ at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output
                                                 Heads(grad_attended, context), context.families);
   Rotate(&grad.query, context.cosine, context.sine, /*inverse=*/true);
   Rotate(&grad.key, context.cosine, context.sine, /*inverse=*/true);
+  NormHeadsBackward(p.query_norm, t.raw_query, t.query_inverse, &grad.query,
+                    &gradients->query_norm);
+  NormHeadsBackward(p.key_norm, t.raw_key, t.key_inverse, &grad.key, &gradients->key_norm);
   map(kQuery).Backward(t.attention_in, Flat(grad.query), &grads[kQuery], &grad_attention_in);
   map(kKey).Backward(t.attention_in, Flat(grad.key), &grads[kKey], &grad_attention_in);
   map(kValue).Backward(t.attention_in, Flat(grad.value), &grads[kValue], &grad_attention_in);

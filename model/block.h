@@ -21,14 +21,16 @@ enum Map { kQuery, kKey, kValue, kOutput, kGate, kUp, kDown, kNumMaps };
 // "self_attn.q_proj", ..., "mlp.down_proj".
 extern const std::array<const char*, kNumMaps> kMapNames;
 
-// y = x W^T + lora_scale * dropout(x) A^T B^T.
+// y = x W^T + bias + lora_scale * dropout(x) A^T B^T.
 struct LinearMap {
   at::Tensor weight;          // [out, in]
+  at::Tensor bias;            // [out]; undefined: none
   at::Tensor lora_a, lora_b;  // [r, in], [out, r]; undefined: no adapter
 };
 
 struct BlockParameters {
   at::Tensor attention_norm, ffn_norm;  // [d_model]
+  at::Tensor query_norm, key_norm;      // [head_dim]; undefined: no norm
   std::array<LinearMap, kNumMaps> maps;
   // This object's tensors in a fixed order, those that `present` defines.
   std::vector<at::Tensor*> Tensors(const BlockParameters& present);
@@ -49,6 +51,8 @@ struct BlockTape {
   at::Tensor input;                           // [T, d_model]
   at::Tensor attention_inverse, ffn_inverse;  // [T], of the norms
   at::Tensor attention_in, ffn_in;            // [T, d_model], the norms' outputs
+  at::Tensor raw_query, raw_key;              // [T * heads, head_dim], before their norm
+  at::Tensor query_inverse, key_inverse;      // [T * heads], of those norms
   AttentionInput attention;                   // after rotation
   AttentionOutput attended;
   at::Tensor middle;             // [T, d_model], input + attention

@@ -35,9 +35,15 @@ BlockParameters Policy::LayerParameters(int64_t layer, bool adapters) const {
   BlockParameters block;
   block.attention_norm = parameters_.at(prefix + "input_layernorm.weight");
   block.ffn_norm = parameters_.at(prefix + "post_attention_layernorm.weight");
+  if (config_.qk_norm) {
+    block.query_norm = parameters_.at(prefix + kQueryNormName);
+    block.key_norm = parameters_.at(prefix + kKeyNormName);
+  }
   for (size_t m = 0; m < kNumMaps; ++m) {
     const std::string name = prefix + kMapNames[m];
     block.maps[m].weight = parameters_.at(name + ".weight");
+    const auto bias = parameters_.find(name + ".bias");
+    if (bias != parameters_.end()) block.maps[m].bias = bias->second;
     const auto lora_a = parameters_.find(name + ".lora_A.weight");
     if (!adapters || lora_a == parameters_.end()) continue;
     block.maps[m].lora_a = lora_a->second;

@@ -1,4 +1,4 @@
-// A Llama-architecture language model over packed families.
+// A language model of the Llama kind over packed families.
 #ifndef FLAME_MODEL_POLICY_H_
 #define FLAME_MODEL_POLICY_H_
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "model/architecture.h"
 #include "model/family.h"
 #include "model/options.h"
 
@@ -18,16 +19,6 @@ namespace flame {
 
 struct BlockContext;
 struct BlockParameters;
-
-// The fields of a Hugging Face config.json that matter here.
-struct PolicyConfig {
-  int64_t vocab_size = 0;  // rows of the embedding table; entity slots come after them
-  int64_t d_model = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0, d_ff = 0;
-  double rope_theta = 10000, rms_eps = 1e-6;
-  bool tie_embeddings = true;
-  int64_t max_positions = 2048;
-  int32_t bos_id = -1, eos_id = -1;
-};
 
 // "tiny" (2 layers, d 128, 4 heads, 2 KV heads, FFN 384), "small" (4 layers, d 256, ...).
 // vocab_size, bos and eos are the tokenizer's. Throws UsageError on another name.
@@ -50,13 +41,13 @@ struct ForwardOptions {
   bool recompute = false;
 };
 
-// Parameters are named as in transformers' LlamaForCausalLM
+// Parameters are named as in transformers, whatever the architecture
 // ("model.layers.0.self_attn.q_proj.weight", "lm_head.weight"), adapters as "<map>.lora_A.weight"
 // [r, in] and "<map>.lora_B.weight" [out, r], projectors as "entities.drug.0.weight",
 // "entities.drug.2.bias", collab as "entities.drug.collab". Copies share storage.
 class Policy {
  public:
-  // Normal weights of deviation 1 / sqrt(fan-in), norms 1, from counter-based numbers.
+  // Normal weights of deviation 1 / sqrt(fan-in), norms 1, biases 0, from counter-based numbers.
   static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
   // config.json + model.safetensors (or the sharded index), and entities/adapters where Save wrote
   // them. Every tensor's name, shape and dtype is checked; all faults in one DataError.

@@ -53,14 +53,59 @@ class ConfigReader {
   const json& object_;
 };
 
-void CheckArchitecture(const std::filesystem::path& path, const json& object) {
+const Architecture& ReadArchitecture(const std::filesystem::path& path, const json& object) {
   const json found = object.value("architectures", json::array());
-  const bool named = found.is_array() && found.size() == 1 && found[0] == "LlamaForCausalLM";
-  const bool unnamed = found.empty() && object.value("model_type", "") == "llama";
-  if (!named && !unnamed) {
-    throw DataError(path.string(), ": architectures is ", found.dump(),
-                    "; expected [\"LlamaForCausalLM\"]");
+  std::string known;
+  for (const Architecture& row : KnownArchitectures()) {
+    const bool named = found.is_array() && found.size() == 1 && found[0] == row.name;
+    const bool unnamed = found.empty() && object.value("model_type", json()) == row.model_type;
+    if (named || unnamed) return row;
+    known += StrCat(known.empty() ? "" : ", ", "[\"", row.name, "\"]");
   }
+  throw DataError(path.string(), ": architectures is ", found.dump(), "; expected one of ", known);
+}
+
+void RefuseUnsupported(const std::filesystem::path& path, const json& object) {
+  const ConfigReader reader(path, object);
+  reader.Require("hidden_act", "silu");
+  reader.Require("mlp_bias", false);
+  reader.Require("use_sliding_window", false);
+  reader.Require("partial_rotary_factor", 1.0);
+  if (reader.Has("quantization_config")) {
+    throw DataError(path.string(), ": quantization_config is not supported; expected weights of a ",
+                    "floating-point type");
+  }
+  for (const json& type : object.value("layer_types", json::array())) {
+    if (type == "full_attention") continue;
+    throw DataError(path.string(), ": layer_types has ", type.dump(),
+                    "; only \"full_attention\" is supported");
+  }
+}
+
+RopeScaling ReadScaling(const std::filesystem::path& path, const char* key, const json& rope) {
+  const ConfigReader reader(path, rope);
+  reader.Require("partial_rotary_factor", 1.0);
+  const auto type =
+      reader.Get<std::string>("rope_type", reader.Get<std::string>("type", "default"));
+  RopeScaling scaling;
+  if (type == "default") return scaling;
+  if (type != "linear" && type != "llama3") {
+    throw DataError(path.string(), ": ", key, " of type '", type,
+                    "' is not supported; expected default, linear or llama3");
+  }
+  scaling.kind = type == "linear" ? RopeScaling::Kind::kLinear : RopeScaling::Kind::kLlama3;
+  scaling.factor = reader.Get<double>("factor");
+  if (type == "llama3") {
+    scaling.low_freq = reader.Get<double>("low_freq_factor");
+    scaling.high_freq = reader.Get<double>("high_freq_factor");
+    scaling.original_positions = reader.Get<int64_t>("original_max_position_embeddings");
+  }
+  const bool band = scaling.low_freq > 0 && scaling.high_freq > scaling.low_freq;
+  if (!(scaling.factor > 0) || !band || scaling.original_positions < 1) {
+    throw DataError(path.string(), ": ", key, " is ", rope.dump(), "; expected factor > 0, ",
+                    "0 < low_freq_factor < high_freq_factor, original_max_position_embeddings > 0");
+  }
+  return scaling;
 }
 
 // Older files have rope_theta and rope_scaling, newer ones rope_parameters with both.
@@ -70,14 +115,8 @@ void ReadRotation(const std::filesystem::path& path, const json& object, PolicyC
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!reader.Has(key)) continue;
     const json& rope = object[key];
-    const ConfigReader inner(path, rope);
-    const auto type =
-        inner.Get<std::string>("rope_type", inner.Get<std::string>("type", "default"));
-    if (type != "default") {
-      throw DataError(path.string(), ": ", key, " of type '", type,
-                      "' is not supported; expected none or 'default'");
-    }
-    config->rope_theta = inner.Get<double>("rope_theta", config->rope_theta);
+    config->rope_scaling = ReadScaling(path, key, rope);
+    config->rope_theta = ConfigReader(path, rope).Get<double>("rope_theta", config->rope_theta);
   }
 }
 
@@ -95,6 +134,16 @@ void CheckSizes(const std::filesystem::path& path, const PolicyConfig& c) {
 
 }  // namespace
 
+const std::vector<Architecture>& KnownArchitectures() {
+  static const std::vector<Architecture> table = {
+      {"LlamaForCausalLM", "llama", /*qkv_bias=*/false, /*attention_bias_key=*/true,
+       /*qk_norm=*/false, /*default_head_dim=*/0},
+      {"Qwen2ForCausalLM", "qwen2", true, false, false, 0},
+      {"Qwen3ForCausalLM", "qwen3", false, true, true, 128},
+  };
+  return table;
+}
+
 nlohmann::json ReadJson(const std::filesystem::path& path) {
   try {
     return json::parse(ReadWholeFile(path));
@@ -106,19 +155,22 @@ nlohmann::json ReadJson(const std::filesystem::path& path) {
 PolicyConfig ReadPolicyConfig(const std::filesystem::path& path) {
   const json object = ReadJson(path);
   if (!object.is_object()) throw DataError(path.string(), ": expected a JSON object");
-  CheckArchitecture(path, object);
+  const Architecture& architecture = ReadArchitecture(path, object);
+  RefuseUnsupported(path, object);
   const ConfigReader reader(path, object);
-  reader.Require("hidden_act", "silu");
-  reader.Require("attention_bias", false);
-  reader.Require("mlp_bias", false);
   PolicyConfig config;
+  config.architecture = architecture.name;
+  config.output_bias = architecture.attention_bias_key && reader.Get<bool>("attention_bias", false);
+  config.qkv_bias = architecture.qkv_bias || config.output_bias;
+  config.qk_norm = architecture.qk_norm;
   config.vocab_size = reader.Get<int64_t>("vocab_size");
   config.d_model = reader.Get<int64_t>("hidden_size");
   config.num_layers = reader.Get<int64_t>("num_hidden_layers");
   config.num_heads = reader.Get<int64_t>("num_attention_heads");
   config.num_kv_heads = reader.Get<int64_t>("num_key_value_heads", config.num_heads);
-  config.head_dim =
-      reader.Get<int64_t>("head_dim", config.num_heads > 0 ? config.d_model / config.num_heads : 0);
+  const int64_t even = config.num_heads > 0 ? config.d_model / config.num_heads : 0;
+  config.head_dim = reader.Get<int64_t>(
+      "head_dim", architecture.default_head_dim > 0 ? architecture.default_head_dim : even);
   config.d_ff = reader.Get<int64_t>("intermediate_size");
   config.rms_eps = reader.Get<double>("rms_norm_eps", 1e-6);
   config.tie_embeddings = reader.Get<bool>("tie_word_embeddings", false);
@@ -130,10 +182,39 @@ PolicyConfig ReadPolicyConfig(const std::filesystem::path& path) {
   return config;
 }
 
+namespace {
+
+// rope_scaling as transformers writes it; null without one.
+json ScalingJson(const RopeScaling& scaling) {
+  switch (scaling.kind) {
+    case RopeScaling::Kind::kNone:
+      return nullptr;
+    case RopeScaling::Kind::kLinear:
+      return {{"rope_type", "linear"}, {"factor", scaling.factor}};
+    case RopeScaling::Kind::kLlama3:
+      return {{"rope_type", "llama3"},
+              {"factor", scaling.factor},
+              {"low_freq_factor", scaling.low_freq},
+              {"high_freq_factor", scaling.high_freq},
+              {"original_max_position_embeddings", scaling.original_positions}};
+  }
+  return nullptr;
+}
+
+const Architecture& ArchitectureOf(const PolicyConfig& config) {
+  for (const Architecture& row : KnownArchitectures()) {
+    if (config.architecture == row.name) return row;
+  }
+  throw UsageError("architecture '", config.architecture, "' is unknown");
+}
+
+}  // namespace
+
 nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& dtype) {
   const auto token = [](int32_t id) { return id < 0 ? json() : json(id); };
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", "llama"},
+  const Architecture& architecture = ArchitectureOf(config);
+  return {{"architectures", {architecture.name}},
+          {"model_type", architecture.model_type},
           {"vocab_size", config.vocab_size},
           {"hidden_size", config.d_model},
           {"num_hidden_layers", config.num_layers},
@@ -142,10 +223,11 @@ nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& d
           {"head_dim", config.head_dim},
           {"intermediate_size", config.d_ff},
           {"hidden_act", "silu"},
-          {"attention_bias", false},
+          {"attention_bias", config.output_bias},
           {"mlp_bias", false},
           {"rms_norm_eps", config.rms_eps},
           {"rope_theta", config.rope_theta},
+          {"rope_scaling", ScalingJson(config.rope_scaling)},
           {"tie_word_embeddings", config.tie_embeddings},
           {"max_position_embeddings", config.max_positions},
           {"bos_token_id", token(config.bos_id)},

@@ -12,8 +12,9 @@ namespace flame {
 // Parses a JSON file. Throws DataError naming it.
 nlohmann::json ReadJson(const std::filesystem::path& path);
 
-// Throws DataError, naming the file and key, on an architecture other than LlamaForCausalLM and on
-// what is not supported of it: scaled rotary embeddings, biases, another activation than silu.
+// Throws DataError, naming the file and key, on an architecture that is not in KnownArchitectures
+// and on what is not supported of it: a RopeScaling of another kind, sliding windows, biases of the
+// feed-forward maps, another activation than silu, weights quantised already.
 PolicyConfig ReadPolicyConfig(const std::filesystem::path& path);
 
 // What transformers needs to load the policy. `dtype`: "float32" or "float64".

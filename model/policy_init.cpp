@@ -60,9 +60,13 @@ Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t
   Policy policy;
   policy.config_ = config;
   for (const auto& [name, shape] : BaseShapes(config)) {
-    policy.parameters_[name] =
-        shape.size() == 1 ? at::ones(shape, dtype)
-                          : DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
+    if (shape.size() == 1) {
+      policy.parameters_[name] =
+          name.ends_with(".bias") ? at::zeros(shape, dtype) : at::ones(shape, dtype);
+    } else {
+      policy.parameters_[name] =
+          DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
+    }
   }
   return policy;
 }

@@ -3,6 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/pow.h>
+#include <ATen/ops/where.h>
+
+#include <numbers>
 
 #include "base/error.h"
 #include "model/block.h"
@@ -45,6 +48,12 @@ ShapeMap BaseShapes(const PolicyConfig& config) {
     shapes[prefix + "post_attention_layernorm.weight"] = {config.d_model};
     for (size_t m = 0; m < kNumMaps; ++m) {
       shapes[prefix + kMapNames[m] + ".weight"] = {maps[m].first, maps[m].second};
+      const bool bias = m == kOutput ? config.output_bias : m < kOutput && config.qkv_bias;
+      if (bias) shapes[prefix + kMapNames[m] + ".bias"] = {maps[m].first};
+    }
+    if (config.qk_norm) {
+      shapes[prefix + kQueryNormName] = {config.head_dim};
+      shapes[prefix + kKeyNormName] = {config.head_dim};
     }
   }
   return shapes;
@@ -79,11 +88,30 @@ void CheckDtype(at::ScalarType dtype) {
   }
 }
 
+namespace {
+
+// In float32, operation by operation as transformers does: at position 5,000 one unit in a
+// frequency's last place turns a head's first pair by 3e-4.
+at::Tensor Scaled(const at::Tensor& frequency, const RopeScaling& scaling) {
+  if (scaling.kind == RopeScaling::Kind::kNone) return frequency;
+  const at::Tensor slow = frequency / scaling.factor;
+  if (scaling.kind == RopeScaling::Kind::kLinear) return slow;
+  const auto original = static_cast<double>(scaling.original_positions);
+  const at::Tensor wavelength = 2 * std::numbers::pi / frequency;
+  const at::Tensor share =
+      (original / wavelength - scaling.low_freq) / (scaling.high_freq - scaling.low_freq);
+  const at::Tensor mean = (1 - share) * frequency / scaling.factor + share * frequency;
+  return at::where(wavelength > original / scaling.low_freq, slow,
+                   at::where(wavelength < original / scaling.high_freq, frequency, mean));
+}
+
+}  // namespace
+
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions) {
   const auto head_dim = static_cast<double>(config.head_dim);
   const at::Tensor exponents = at::arange(0, config.head_dim, 2, positions.options()) / head_dim;
-  const at::Tensor frequencies = 1.0 / at::pow(config.rope_theta, exponents);
-  return positions.unsqueeze(1) * frequencies.unsqueeze(0);
+  const at::Tensor frequency = 1.0 / at::pow(config.rope_theta, exponents);
+  return positions.unsqueeze(1) * Scaled(frequency, config.rope_scaling).unsqueeze(0);
 }
 
 }  // namespace flame

@@ -17,6 +17,8 @@ namespace flame {
 using ShapeMap = std::map<std::string, std::vector<int64_t>>;
 
 std::string LayerPrefix(int64_t layer);  // "model.layers.3."
+inline constexpr char kQueryNormName[] = "self_attn.q_norm.weight";
+inline constexpr char kKeyNormName[] = "self_attn.k_norm.weight";
 
 // [out, in] of each map of kMapNames.
 std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config);
@@ -34,7 +36,7 @@ ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots);
 // Throws UsageError on anything but float32 and float64.
 void CheckDtype(at::ScalarType dtype);
 
-// Rotation angles [n, head_dim / 2] of float32 positions [n]: position / theta^(2i / head_dim).
+// Rotation angles [n, head_dim / 2] of float32 positions [n]: position * frequency (RopeScaling).
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions);
 
 }  // namespace flame

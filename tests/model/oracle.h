@@ -1,4 +1,4 @@
-// The Llama architecture written the slow, plain way: one sequence at a time, a dense causal mask,
+// The known architectures written the slow, plain way: one sequence at a time, a dense causal mask,
 // every derivative from autograd. Shares no code with model/ but the parameters' names.
 #ifndef FLAME_TESTS_MODEL_ORACLE_H_
 #define FLAME_TESTS_MODEL_ORACLE_H_
@@ -40,7 +40,10 @@ Family MakeFamily(int64_t trunk, const std::vector<int64_t>& branches, int64_t v
 
 // 3 layers, 4 heads over 2, vocabulary 37; the norms' weights differ from 1.
 PolicyConfig TestConfig(bool tie);
+// The same with what this architecture adds, untied, with llama3 scaling of the rotation.
+PolicyConfig TestConfigOf(const std::string& architecture);
 Policy TestPolicy(at::ScalarType dtype, bool tie = true, uint64_t seed = 1);
+Policy TestPolicy(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed = 1);
 // Adapters with a non-zero B.
 void AddTestAdapters(Policy* policy, double dropout = 0);
 

@@ -25,14 +25,27 @@ namespace flame {
 namespace {
 
 at::Tensor RmsNormOracle(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return x * at::rsqrt(x.pow(2).mean(1, /*keepdim=*/true) + eps) * weight;
+  return x * at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true) + eps) * weight;
+}
+
+// The scaling of one frequency, from its definition in architecture.h.
+double ScaleOracle(double frequency, const RopeScaling& s) {
+  if (s.kind == RopeScaling::Kind::kNone) return frequency;
+  const double turns = double(s.original_positions) * frequency / (2 * std::acos(-1.0));
+  if (s.kind == RopeScaling::Kind::kLinear || turns < s.low_freq) return frequency / s.factor;
+  if (turns > s.high_freq) return frequency;
+  const double share = (turns - s.low_freq) / (s.high_freq - s.low_freq);
+  return frequency * (share + (1 - share) / s.factor);
 }
 
 // x [n, heads, D]. Angles in float32, as transformers computes them.
-at::Tensor RotateOracle(const at::Tensor& x, double theta) {
+at::Tensor RotateOracle(const at::Tensor& x, double theta, const RopeScaling& scaling) {
   const int64_t n = x.size(0), d = x.size(2), half = d / 2;
   const auto options = at::TensorOptions(at::kFloat);
-  const at::Tensor frequency = 1.0 / at::pow(theta, at::arange(0, d, 2, options) / double(d));
+  at::Tensor frequency = 1.0 / at::pow(theta, at::arange(0, d, 2, options) / double(d));
+  for (int64_t i = 0; i < half; ++i) {
+    frequency[i] = ScaleOracle(frequency[i].item<double>(), scaling);
+  }
   const at::Tensor angle =
       (at::arange(n, options).unsqueeze(1) * frequency.unsqueeze(0)).unsqueeze(1);
   const at::Tensor cosine = angle.cos().to(x.scalar_type()), sine = angle.sin().to(x.scalar_type());
@@ -61,7 +74,8 @@ at::Tensor Oracle::Map(const std::string& name, const at::Tensor& x) const {
     weight = weight + lora_scale_ * at::matmul(Parameter(name + ".lora_B.weight"),
                                                Parameter(name + ".lora_A.weight"));
   }
-  return at::matmul(x, weight.t());
+  const at::Tensor y = at::matmul(x, weight.t());
+  return policy_.parameters().contains(name + ".bias") ? y + Parameter(name + ".bias") : y;
 }
 
 at::Tensor Oracle::Attention(const std::string& prefix, const at::Tensor& x) const {
@@ -70,8 +84,16 @@ at::Tensor Oracle::Attention(const std::string& prefix, const at::Tensor& x) con
   const auto heads = [&](const char* map, int64_t count) {
     return Map(prefix + "self_attn." + map, x).view({n, count, d});
   };
-  const at::Tensor query = RotateOracle(heads("q_proj", c.num_heads), c.rope_theta);
-  const at::Tensor key = RotateOracle(heads("k_proj", c.num_kv_heads), c.rope_theta);
+  const auto turned = [&](const char* map, const char* norm, int64_t count) {
+    at::Tensor x = heads(map, count);
+    const std::string name = prefix + "self_attn." + norm + ".weight";
+    if (policy_.parameters().contains(name)) {
+      x = RmsNormOracle(x, Parameter(name), c.rms_eps);
+    }
+    return RotateOracle(x, c.rope_theta, c.rope_scaling);
+  };
+  const at::Tensor query = turned("q_proj", "q_norm", c.num_heads);
+  const at::Tensor key = turned("k_proj", "k_norm", c.num_kv_heads);
   const at::Tensor value = heads("v_proj", c.num_kv_heads);
   const at::Tensor seen = at::ones({n, n}, at::kBool).tril();
   std::vector<at::Tensor> outs;
@@ -163,8 +185,24 @@ PolicyConfig TestConfig(bool tie) {
   return config;
 }
 
+PolicyConfig TestConfigOf(const std::string& architecture) {
+  PolicyConfig config = TestConfig(/*tie=*/false);
+  config.architecture = architecture;
+  config.qkv_bias = architecture == "Qwen2ForCausalLM";
+  config.qk_norm = architecture == "Qwen3ForCausalLM";
+  // The frequencies 1, 0.1, 0.01, 0.001 turn 20, 2, 0.2 and 0.02 times in 128 positions: one is
+  // left alone, one lies between and two are slowed.
+  config.rope_scaling = {RopeScaling::Kind::kLlama3, /*factor=*/8, /*low_freq=*/1,
+                         /*high_freq=*/4, /*original_positions=*/128};
+  return config;
+}
+
 Policy TestPolicy(at::ScalarType dtype, bool tie, uint64_t seed) {
-  Policy policy = Policy::Random(TestConfig(tie), dtype, seed);
+  return TestPolicy(TestConfig(tie), dtype, seed);
+}
+
+Policy TestPolicy(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
+  Policy policy = Policy::Random(config, dtype, seed);
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : policy.parameters()) {
     if (tensor.dim() == 1) tensor.add_(at::arange(tensor.size(0), tensor.options()).sin() * 0.3);

@@ -175,9 +175,11 @@ TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
     return LoadError();
   };
   EXPECT_THAT(error_with("architectures", {"MistralForCausalLM"}), HasSubstr("LlamaForCausalLM"));
-  EXPECT_THAT(error_with("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8}}),
-              HasSubstr("llama3' is not supported"));
-  EXPECT_THAT(error_with("attention_bias", true), HasSubstr("attention_bias"));
+  EXPECT_THAT(error_with("rope_scaling", {{"rope_type", "dynamic"}, {"factor", 8}}),
+              HasSubstr("'dynamic' is not supported"));
+  EXPECT_THAT(error_with("attention_bias", true),
+              HasSubstr("self_attn.q_proj.bias: missing, expected [32]"));
+  EXPECT_THAT(error_with("mlp_bias", true), HasSubstr("mlp_bias"));
   EXPECT_THAT(error_with("hidden_act", "gelu"), HasSubstr("hidden_act"));
   EXPECT_THAT(error_with("num_attention_heads", 3), HasSubstr("sizes do not fit"));
   EXPECT_THAT(error_with("hidden_size", "32"), HasSubstr("wrong type"));
