@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include <ATen/Dispatch.h>
+#include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -10,7 +11,6 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 
@@ -79,41 +79,48 @@ SegmentShape ShapeOf(const AttentionInput& x, Span branch) {
   return {branch.size, x.query.size(1), x.key.size(1), d, 1.0 / std::sqrt(static_cast<double>(d))};
 }
 
-// Merges a branch's softmax over its own keys into its rows of `output`.
-void AddBranch(const AttentionInput& x, Span branch, AttentionOutput* output) {
-  if (branch.size <= kMaxSegment) {
-    const SegmentShape shape = ShapeOf(x, branch);
-    const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
-    AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddBranch", [&] {
-      ContinueSoftmax<scalar_t>(
-          shape, x.query.const_data_ptr<scalar_t>() + q, x.key.const_data_ptr<scalar_t>() + k,
-          x.value.const_data_ptr<scalar_t>() + k, output->out.mutable_data_ptr<scalar_t>() + q,
-          output->logsumexp.mutable_data_ptr<scalar_t>() + branch.begin * shape.heads);
-    });
-    return;
-  }
+// Merges a long branch's softmax over its own keys into its rows of `output`.
+void AddLongBranch(const AttentionInput& x, Span branch, AttentionOutput* output) {
   const AttentionOutput own = Flash(Rows(x, branch, branch));
   at::Tensor out = Rows(output->out, branch), lse = Rows(output->logsumexp, branch);
   const at::Tensor merged = at::logaddexp(lse, own.logsumexp);
-  out.mul_((lse - merged).exp_().unsqueeze(2));
-  out.addcmul_(own.out, (own.logsumexp - merged).exp_().unsqueeze(2));
+  const at::Tensor before = out.to(lse.scalar_type()).mul_((lse - merged).exp_().unsqueeze(2));
+  out.copy_(
+      before.addcmul(own.out.to(lse.scalar_type()), (own.logsumexp - merged).exp_().unsqueeze(2)));
   lse.copy_(merged);
 }
 
-void AddBranchBackward(const AttentionInput& x, const AttentionOutput& output,
-                       const at::Tensor& grad_out, Span branch, AttentionInput* grad) {
-  if (branch.size > kMaxSegment) {
-    const AttentionInput own = FlashBackward(
-        Rows(x, branch, branch), {Rows(output.out, branch), Rows(output.logsumexp, branch)},
-        Rows(grad_out, branch));
-    Rows(grad->query, branch).add_(own.query);
-    Rows(grad->key, branch).copy_(own.key);
-    Rows(grad->value, branch).copy_(own.value);
-    return;
-  }
+void AddLongBranchBackward(const AttentionInput& x, const AttentionOutput& output,
+                           const at::Tensor& grad_out, Span branch, AttentionInput* grad) {
+  const AttentionInput own = FlashBackward(
+      Rows(x, branch, branch), {Rows(output.out, branch), Rows(output.logsumexp, branch)},
+      Rows(grad_out, branch));
+  Rows(grad->query, branch).add_(own.query);
+  Rows(grad->key, branch).copy_(own.key);
+  Rows(grad->value, branch).copy_(own.value);
+}
+
+void AddShortBranch(const AttentionInput& x, Span branch, int64_t kv_head,
+                    AttentionOutput* output) {
   const SegmentShape shape = ShapeOf(x, branch);
   const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
-  AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddBranchBackward", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.query.scalar_type(), "AddShortBranch", [&] {
+    using wide_t = at::opmath_type<scalar_t>;
+    ContinueSoftmax<scalar_t>(
+        shape, kv_head, x.query.const_data_ptr<scalar_t>() + q,
+        x.key.const_data_ptr<scalar_t>() + k, x.value.const_data_ptr<scalar_t>() + k,
+        output->out.mutable_data_ptr<scalar_t>() + q,
+        output->logsumexp.mutable_data_ptr<wide_t>() + branch.begin * shape.heads);
+  });
+}
+
+void AddShortBranchBackward(const AttentionInput& x, const AttentionOutput& output,
+                            const at::Tensor& grad_out, Span branch, int64_t kv_head,
+                            AttentionInput* grad) {
+  const SegmentShape shape = ShapeOf(x, branch);
+  const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.query.scalar_type(), "AddShortBranch", [&] {
+    using wide_t = at::opmath_type<scalar_t>;
     const SegmentGradients<scalar_t> gradients = {
         grad_out.const_data_ptr<scalar_t>() + q,
         grad->query.mutable_data_ptr<scalar_t>() + q,
@@ -121,18 +128,42 @@ void AddBranchBackward(const AttentionInput& x, const AttentionOutput& output,
         grad->value.mutable_data_ptr<scalar_t>() + k,
     };
     ContinueSoftmaxBackward<scalar_t>(
-        shape, x.query.const_data_ptr<scalar_t>() + q, x.key.const_data_ptr<scalar_t>() + k,
-        x.value.const_data_ptr<scalar_t>() + k, output.out.const_data_ptr<scalar_t>() + q,
-        output.logsumexp.const_data_ptr<scalar_t>() + branch.begin * shape.heads, gradients);
+        shape, kv_head, x.query.const_data_ptr<scalar_t>() + q,
+        x.key.const_data_ptr<scalar_t>() + k, x.value.const_data_ptr<scalar_t>() + k,
+        output.out.const_data_ptr<scalar_t>() + q,
+        output.logsumexp.const_data_ptr<wide_t>() + branch.begin * shape.heads, gradients);
   });
 }
 
-// Families share nothing, so they are dealt to threads whole; a lone one uses all of them inside.
+// Families share nothing, so that many are dealt to threads whole; few use all of them inside.
 template <class Body>
 void ForEachFamily(const std::vector<FamilyLayout>& families, const Body& body) {
-  at::parallel_for(0, static_cast<int64_t>(families.size()), 1, [&](int64_t begin, int64_t end) {
+  const auto count = static_cast<int64_t>(families.size());
+  const int64_t grain = count < 4 * at::get_num_threads() ? count : 1;
+  at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
     const at::AutoDispatchBelowADInplaceOrView no_autograd;
     for (int64_t f = begin; f < end; ++f) body(families[f]);
+  });
+}
+
+// Calls long_branch(branch) or, on all threads, short_branch(branch, kv_head).
+template <class Long, class Short>
+void ForEachBranch(const std::vector<FamilyLayout>& families, int64_t kv_heads,
+                   const Long& long_branch, const Short& short_branch) {
+  constexpr int64_t kTasksPerThread = 8;  // below it a second thread costs more than it gives
+  std::vector<Span> short_ones;
+  for (const FamilyLayout& family : families) {
+    for (const Span& branch : family.branches) {
+      if (branch.size > kMaxSegment) {
+        long_branch(branch);
+      } else if (branch.size > 0) {
+        short_ones.push_back(branch);
+      }
+    }
+  }
+  const auto tasks = static_cast<int64_t>(short_ones.size()) * kv_heads;
+  at::parallel_for(0, tasks, kTasksPerThread, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) short_branch(short_ones[t / kv_heads], t % kv_heads);
   });
 }
 
@@ -142,22 +173,27 @@ AttentionOutput FamilyAttention(const AttentionInput& input,
                                 const std::vector<FamilyLayout>& families) {
   AttentionOutput output;
   output.out = at::empty_like(input.query);
-  output.logsumexp = at::empty({input.query.size(0), input.query.size(1)}, input.query.options());
+  output.logsumexp =
+      at::empty({input.query.size(0), input.query.size(1)},
+                input.query.options().dtype(at::toOpMathType(input.query.scalar_type())));
   ForEachFamily(families, [&](const FamilyLayout& family) {
     const Span whole = Whole(family);
     const AttentionOutput on_trunk = Flash(Rows(input, whole, family.trunk));
     Rows(output.out, whole).copy_(on_trunk.out);
     Rows(output.logsumexp, whole).copy_(on_trunk.logsumexp);
-    for (const Span& branch : family.branches) AddBranch(input, branch, &output);
   });
+  ForEachBranch(
+      families, input.key.size(1),
+      [&](const Span& branch) { AddLongBranch(input, branch, &output); },
+      [&](const Span& branch, int64_t head) { AddShortBranch(input, branch, head, &output); });
   return output;
 }
 
 AttentionInput FamilyAttentionBackward(const AttentionInput& input, const AttentionOutput& output,
                                        const at::Tensor& grad_out,
                                        const std::vector<FamilyLayout>& families) {
-  AttentionInput grad{at::empty_like(input.query), at::zeros_like(input.key),
-                      at::zeros_like(input.value)};
+  AttentionInput grad{at::empty_like(input.query), at::empty_like(input.key),
+                      at::empty_like(input.value)};
   ForEachFamily(families, [&](const FamilyLayout& family) {
     const Span whole = Whole(family);
     const AttentionInput on_trunk = FlashBackward(
@@ -166,10 +202,13 @@ AttentionInput FamilyAttentionBackward(const AttentionInput& input, const Attent
     Rows(grad.query, whole).copy_(on_trunk.query);
     Rows(grad.key, family.trunk).copy_(on_trunk.key);
     Rows(grad.value, family.trunk).copy_(on_trunk.value);
-    for (const Span& branch : family.branches) {
-      AddBranchBackward(input, output, grad_out, branch, &grad);
-    }
   });
+  ForEachBranch(
+      families, input.key.size(1),
+      [&](const Span& branch) { AddLongBranchBackward(input, output, grad_out, branch, &grad); },
+      [&](const Span& branch, int64_t head) {
+        AddShortBranchBackward(input, output, grad_out, branch, head, &grad);
+      });
   return grad;
 }
 

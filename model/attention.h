@@ -20,7 +20,7 @@ struct AttentionInput {
 
 struct AttentionOutput {
   at::Tensor out;        // [T, H, D]
-  at::Tensor logsumexp;  // [T, H]
+  at::Tensor logsumexp;  // [T, H], float32 where the rest is bfloat16
 };
 
 // softmax(query key^T / sqrt(D)) value over the keys that a token may see.

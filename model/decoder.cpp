@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -131,8 +132,8 @@ at::Tensor Decoder::Step(const at::Tensor& tokens) {
   context.lora_scale = policy_.lora_scale_;
   const at::Tensor angles = RotationAngles(policy_.config(), positions_.to(at::kFloat));
   at::Tensor x = policy_.Embed(tokens);
-  context.cosine = angles.cos().to(x.scalar_type());
-  context.sine = angles.sin().to(x.scalar_type());
+  context.cosine = angles.cos().to(at::toOpMathType(x.scalar_type()));
+  context.sine = angles.sin().to(at::toOpMathType(x.scalar_type()));
   for (int64_t layer = 0; layer < policy_.config().num_layers; ++layer) {
     const BlockParameters parameters = policy_.LayerParameters(layer, adapters_);
     BlockTape tape;

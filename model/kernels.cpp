@@ -21,47 +21,52 @@ constexpr int64_t kRowsPerPartial = 64;      // rows that share one partial sum 
 int64_t RowsPerTask(int64_t columns) { return std::max<int64_t>(1, kElementsPerTask / columns); }
 
 template <class T>
-FLAME_CLONES void RmsNormRows(const T* x, const T* weight, T eps, int64_t rows, int64_t d, T* y,
-                              T* inverse) {
+using Wide = at::opmath_type<T>;
+
+template <class T>
+FLAME_CLONES void RmsNormRows(const T* x, const Wide<T>* weight, Wide<T> eps, int64_t rows,
+                              int64_t d, T* y, Wide<T>* inverse) {
   for (int64_t r = 0; r < rows; ++r, x += d, y += d) {
-    const T inv = T(1) / std::sqrt(Dot(x, x, d) / static_cast<T>(d) + eps);
+    const Wide<T> inv = 1 / std::sqrt(Dot(x, x, d) / static_cast<Wide<T>>(d) + eps);
     inverse[r] = inv;
 #pragma omp simd
-    for (int64_t i = 0; i < d; ++i) y[i] = x[i] * inv * weight[i];
+    for (int64_t i = 0; i < d; ++i) Narrow(Widen(x[i]) * inv * weight[i], y + i);
   }
 }
 
 // d(x_i) of y_i = x_i inv w_i is inv (g_i w_i - x_i inv^2 mean(g w x)).
 template <class T>
-FLAME_CLONES void RmsNormBackwardRows(const T* grad, const T* x, const T* weight, const T* inverse,
-                                      const T* residual, int64_t rows, int64_t d, T* grad_x,
-                                      T* grad_weight) {
+FLAME_CLONES void RmsNormBackwardRows(const T* grad, const T* x, const Wide<T>* weight,
+                                      const Wide<T>* inverse, const T* residual, int64_t rows,
+                                      int64_t d, T* grad_x, Wide<T>* grad_weight) {
   for (int64_t r = 0; r < rows; ++r, x += d, grad += d, residual += d, grad_x += d) {
-    const T inv = inverse[r];
-    T dot = 0;
+    const Wide<T> inv = inverse[r];
+    Wide<T> dot = 0;
 #pragma omp simd reduction(+ : dot)
     for (int64_t i = 0; i < d; ++i) {
-      dot += grad[i] * weight[i] * x[i];
-      grad_weight[i] += grad[i] * x[i] * inv;
+      const Wide<T> g = Widen(grad[i]), in = Widen(x[i]);
+      dot += g * weight[i] * in;
+      grad_weight[i] += g * in * inv;
     }
-    const T pull = dot * inv * inv / static_cast<T>(d);
+    const Wide<T> pull = dot * inv * inv / static_cast<Wide<T>>(d);
 #pragma omp simd
     for (int64_t i = 0; i < d; ++i) {
-      grad_x[i] = residual[i] + inv * (grad[i] * weight[i] - x[i] * pull);
+      const Wide<T> own = inv * (Widen(grad[i]) * weight[i] - Widen(x[i]) * pull);
+      Narrow(Widen(residual[i]) + own, grad_x + i);
     }
   }
 }
 
 template <class T>
-FLAME_CLONES void RotateRows(T* x, const T* cosine, const T* sine, T sign, int64_t rows,
-                             int64_t heads, int64_t half) {
+FLAME_CLONES void RotateRows(T* x, const Wide<T>* cosine, const Wide<T>* sine, Wide<T> sign,
+                             int64_t rows, int64_t heads, int64_t half) {
   for (int64_t r = 0; r < rows; ++r, cosine += half, sine += half) {
     for (int64_t h = 0; h < heads; ++h, x += 2 * half) {
 #pragma omp simd
       for (int64_t i = 0; i < half; ++i) {
-        const T a = x[i], b = x[half + i], s = sign * sine[i];
-        x[i] = a * cosine[i] - b * s;
-        x[half + i] = b * cosine[i] + a * s;
+        const Wide<T> a = Widen(x[i]), b = Widen(x[half + i]), s = sign * sine[i];
+        Narrow(a * cosine[i] - b * s, x + i);
+        Narrow(b * cosine[i] + a * s, x + half + i);
       }
     }
   }
@@ -71,7 +76,10 @@ template <class T>
 FLAME_CLONES void SwiGluRange(const T* __restrict gate, const T* __restrict up, int64_t n,
                               T* __restrict product) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) product[i] = gate[i] * Sigmoid(gate[i]) * up[i];
+  for (int64_t i = 0; i < n; ++i) {
+    const Wide<T> g = Widen(gate[i]);
+    Narrow(g * Sigmoid(g) * Widen(up[i]), product + i);
+  }
 }
 
 template <class T>
@@ -79,10 +87,11 @@ FLAME_CLONES void SwiGluBackwardRange(const T* __restrict grad, int64_t n, T* __
                                       T* __restrict up, T* __restrict product) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const T g = gate[i], u = up[i], sigmoid = Sigmoid(g);
-    product[i] = g * sigmoid * u;
-    gate[i] = grad[i] * u * sigmoid * (T(1) + g * (T(1) - sigmoid));
-    up[i] = grad[i] * g * sigmoid;
+    const Wide<T> dy = Widen(grad[i]), g = Widen(gate[i]), u = Widen(up[i]);
+    const Wide<T> sigmoid = Sigmoid(g);
+    Narrow(g * sigmoid * u, product + i);
+    Narrow(dy * u * sigmoid * (1 + g * (1 - sigmoid)), gate + i);
+    Narrow(dy * g * sigmoid, up + i);
   }
 }
 
@@ -115,8 +124,8 @@ FLAME_INLINE void PhiloxLanes(uint32_t first, uint32_t row, uint32_t map, uint64
 }
 
 template <class T>
-FLAME_CLONES void DropoutRow(const T* x, int64_t d, uint32_t threshold, T scale, uint64_t seed,
-                             uint32_t map, uint32_t row, T* y) {
+FLAME_CLONES void DropoutRow(const T* x, int64_t d, uint32_t threshold, Wide<T> scale,
+                             uint64_t seed, uint32_t map, uint32_t row, T* y) {
   uint32_t words[4][kLanes];
   for (int64_t begin = 0; begin < d; begin += kColumns) {
     PhiloxLanes(static_cast<uint32_t>(begin / kColumns * kLanes), row, map, seed, words);
@@ -126,10 +135,14 @@ FLAME_CLONES void DropoutRow(const T* x, int64_t d, uint32_t threshold, T scale,
 #pragma omp simd
       for (int64_t l = 0; l < count; ++l) {
         const uint32_t drawn = words[piece / 2][l] >> shift & 0xFFFFu;
-        y[from + l] = drawn >= threshold ? x[from + l] * scale : T(0);
+        Narrow(drawn >= threshold ? Widen(x[from + l]) * scale : Wide<T>(0), y + from + l);
       }
     }
   }
+}
+
+at::TensorOptions WideOptions(const at::Tensor& x) {
+  return x.options().dtype(at::toOpMathType(x.scalar_type()));
 }
 
 }  // namespace
@@ -137,14 +150,15 @@ FLAME_CLONES void DropoutRow(const T* x, int64_t d, uint32_t threshold, T scale,
 std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                                           double eps) {
   const int64_t rows = x.size(0), d = x.size(1);
-  at::Tensor y = at::empty_like(x), inverse = at::empty({rows}, x.options());
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "RmsNorm", [&] {
+  at::Tensor y = at::empty_like(x), inverse = at::empty({rows}, WideOptions(x));
+  const at::Tensor wide_weight = weight.to(inverse.scalar_type());
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "RmsNorm", [&] {
     const auto* in = x.const_data_ptr<scalar_t>();
-    const auto* w = weight.const_data_ptr<scalar_t>();
+    const auto* w = wide_weight.const_data_ptr<Wide<scalar_t>>();
     auto* out = y.mutable_data_ptr<scalar_t>();
-    auto* inv = inverse.mutable_data_ptr<scalar_t>();
+    auto* inv = inverse.mutable_data_ptr<Wide<scalar_t>>();
     at::parallel_for(0, rows, RowsPerTask(d), [&](int64_t begin, int64_t end) {
-      RmsNormRows<scalar_t>(in + begin * d, w, static_cast<scalar_t>(eps), end - begin, d,
+      RmsNormRows<scalar_t>(in + begin * d, w, static_cast<Wide<scalar_t>>(eps), end - begin, d,
                             out + begin * d, inv + begin);
     });
   });
@@ -157,15 +171,16 @@ std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, cons
                                                   const at::Tensor& residual) {
   const int64_t rows = x.size(0), d = x.size(1);
   const int64_t partials = (rows + kRowsPerPartial - 1) / kRowsPerPartial;
-  at::Tensor grad_x = at::empty_like(x), grad_weight = at::zeros({partials, d}, x.options());
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "RmsNormBackward", [&] {
+  at::Tensor grad_x = at::empty_like(x), grad_weight = at::zeros({partials, d}, WideOptions(x));
+  const at::Tensor wide_weight = weight.to(grad_weight.scalar_type());
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "RmsNormBackward", [&] {
     const auto* grad = grad_y.const_data_ptr<scalar_t>();
     const auto* in = x.const_data_ptr<scalar_t>();
-    const auto* w = weight.const_data_ptr<scalar_t>();
-    const auto* inv = inverse_rms.const_data_ptr<scalar_t>();
+    const auto* w = wide_weight.const_data_ptr<Wide<scalar_t>>();
+    const auto* inv = inverse_rms.const_data_ptr<Wide<scalar_t>>();
     const auto* before = residual.const_data_ptr<scalar_t>();
     auto* out = grad_x.mutable_data_ptr<scalar_t>();
-    auto* sums = grad_weight.mutable_data_ptr<scalar_t>();
+    auto* sums = grad_weight.mutable_data_ptr<Wide<scalar_t>>();
     const int64_t grain = std::max<int64_t>(1, RowsPerTask(d) / kRowsPerPartial);
     at::parallel_for(0, partials, grain, [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
@@ -176,26 +191,26 @@ std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, cons
       }
     });
   });
-  return {grad_x, grad_weight.sum(0)};
+  return {grad_x, grad_weight.sum(0).to(weight.scalar_type())};
 }
 
 void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse) {
   const int64_t rows = x->size(0), heads = x->size(1), half = x->size(2) / 2;
-  AT_DISPATCH_FLOATING_TYPES(x->scalar_type(), "Rotate", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x->scalar_type(), "Rotate", [&] {
     auto* data = x->mutable_data_ptr<scalar_t>();
-    const auto* c = cosine.const_data_ptr<scalar_t>();
-    const auto* s = sine.const_data_ptr<scalar_t>();
+    const auto* c = cosine.const_data_ptr<Wide<scalar_t>>();
+    const auto* s = sine.const_data_ptr<Wide<scalar_t>>();
     const int64_t width = heads * 2 * half;
     at::parallel_for(0, rows, RowsPerTask(width), [&](int64_t begin, int64_t end) {
       RotateRows<scalar_t>(data + begin * width, c + begin * half, s + begin * half,
-                           inverse ? scalar_t(-1) : scalar_t(1), end - begin, heads, half);
+                           inverse ? -1 : 1, end - begin, heads, half);
     });
   });
 }
 
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up) {
   at::Tensor product = at::empty_like(gate);
-  AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "SwiGlu", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, gate.scalar_type(), "SwiGlu", [&] {
     const auto* g = gate.const_data_ptr<scalar_t>();
     const auto* u = up.const_data_ptr<scalar_t>();
     auto* out = product.mutable_data_ptr<scalar_t>();
@@ -208,7 +223,7 @@ at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up) {
 
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up) {
   at::Tensor product = at::empty_like(grad);
-  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "SwiGluBackward", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, grad.scalar_type(), "SwiGluBackward", [&] {
     const auto* dy = grad.const_data_ptr<scalar_t>();
     auto* g = gate->mutable_data_ptr<scalar_t>();
     auto* u = up->mutable_data_ptr<scalar_t>();
@@ -225,13 +240,13 @@ at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map) {
   const auto threshold = static_cast<uint32_t>(std::lround(p * 65536));
   const double scale = 65536.0 / (65536.0 - threshold);
   at::Tensor y = at::empty_like(x);
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "Dropout", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "Dropout", [&] {
     const auto* in = x.const_data_ptr<scalar_t>();
     auto* out = y.mutable_data_ptr<scalar_t>();
     at::parallel_for(0, rows, RowsPerTask(d), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        DropoutRow<scalar_t>(in + r * d, d, threshold, static_cast<scalar_t>(scale), seed, map,
-                             static_cast<uint32_t>(r), out + r * d);
+        DropoutRow<scalar_t>(in + r * d, d, threshold, static_cast<Wide<scalar_t>>(scale), seed,
+                             map, static_cast<uint32_t>(r), out + r * d);
       }
     });
   });

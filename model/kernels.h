@@ -1,9 +1,11 @@
 // The elementwise kernels of a block with their derivatives, each in one pass over memory. Tensors
-// are contiguous, on the CPU, float32 or float64; x86 builds choose AVX-512, AVX2 or SSE2 code at
-// start-up. Results do not depend on the number of threads.
+// are contiguous, on the CPU, float32, float64 or bfloat16; x86 builds choose AVX-512, AVX2 or SSE2
+// code at start-up. bfloat16 is what memory holds: arithmetic, and the results that are called wide
+// below, are float32. Results do not depend on the number of threads.
 #ifndef FLAME_MODEL_KERNELS_H_
 #define FLAME_MODEL_KERNELS_H_
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
@@ -12,18 +14,20 @@
 namespace flame {
 
 // y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang & Sennrich 2019). x [T, d],
-// weight [d]; gives y and 1 / sqrt(..) [T].
+// weight [d] of any floating type; gives y in x's type and 1 / sqrt(..) [T], wide.
 std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                                           double eps);
 
-// The gradient of x added to `residual` [T, d] in a new tensor, and the gradient of the weight [d].
+// The gradient of x added to `residual` [T, d] in a new tensor, and the gradient of the weight [d]
+// in the weight's type.
 std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, const at::Tensor& x,
                                                   const at::Tensor& weight,
                                                   const at::Tensor& inverse_rms,
                                                   const at::Tensor& residual);
 
 // Rotates x [T, heads, D] in place: pairs (i, i + D/2) by the angles whose cosine and sine are
-// given, [T, D/2] (RoFormer; the half-split convention of transformers). `inverse`: by -angle.
+// given, [T, D/2], wide (RoFormer; the half-split convention of transformers). `inverse`: by
+// -angle.
 void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse);
 
 // silu(gate) * up.
@@ -37,22 +41,26 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 // / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
 
-// Rows of one short segment of the packed axis: query and out [size, heads, D], key and value
-// [size, kv_heads, D], lse [size, heads].
+// Attention inside short segments of the packed axis. Pointers are at a segment's first row: query
+// and out [size, heads, D], key and value [size, kv_heads, D], lse [size, heads], wide. A call
+// serves one key head and the heads / kv_heads query heads that share it.
 struct SegmentShape {
-  int64_t size, heads, kv_heads, head_dim;  // size <= kMaxSegment
+  int64_t size, heads, kv_heads, head_dim;  // 0 < size <= kMaxSegment
   double scale;                             // of the scores
 };
-inline constexpr int64_t kMaxSegment = 16;
+// Up to it the products of a segment fit the second-level cache, and a general matrix product costs
+// more to call than to compute.
+inline constexpr int64_t kMaxSegment = 64;
 
 // A softmax over other keys, given by its output and log-sum-exp, goes on over the causal keys of
 // the segment (online softmax, Milakov & Gimelshein 2018): out and lse become the merged ones.
-// For float and double.
+// For float, double and c10::BFloat16.
 template <class T>
-void ContinueSoftmax(const SegmentShape& shape, const T* query, const T* key, const T* value,
-                     T* out, T* lse);
+void ContinueSoftmax(const SegmentShape& shape, int64_t kv_head, const T* query, const T* key,
+                     const T* value, T* out, at::opmath_type<T>* lse);
 
-// Adds what the segment's own keys contribute to the gradients, given the merged out and lse.
+// What the segment's own keys contribute to the gradients, given the merged out and lse: added to
+// the gradient of query, stored as those of key and value, which no other query sees.
 template <class T>
 struct SegmentGradients {
   const T* out;  // gradient of out
@@ -61,9 +69,9 @@ struct SegmentGradients {
   T* value;
 };
 template <class T>
-void ContinueSoftmaxBackward(const SegmentShape& shape, const T* query, const T* key,
-                             const T* value, const T* out, const T* lse,
-                             const SegmentGradients<T>& gradients);
+void ContinueSoftmaxBackward(const SegmentShape& shape, int64_t kv_head, const T* query,
+                             const T* key, const T* value, const T* out,
+                             const at::opmath_type<T>* lse, const SegmentGradients<T>& gradients);
 
 }  // namespace flame
 

@@ -1,5 +1,6 @@
 #include "model/policy.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
@@ -75,7 +76,7 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
   }
   // The angles are float32 numbers, as in transformers, whatever the weights' type.
   const at::Tensor angles = RotationAngles(config_, at::arange(length, at::kFloat));
-  const auto dtype = HeadWeight().scalar_type();
+  const auto dtype = at::toOpMathType(HeadWeight().scalar_type());
   context->cosine = at::embedding(angles.cos().to(dtype), batch.positions);
   context->sine = at::embedding(angles.sin().to(dtype), batch.positions);
   return context;

@@ -3,6 +3,8 @@
 #ifndef FLAME_MODEL_SIMD_H_
 #define FLAME_MODEL_SIMD_H_
 
+#include <c10/util/BFloat16.h>
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -18,14 +20,29 @@
 
 namespace flame {
 
-// 1 / (1 + exp(-x)) where |x| is a number; something finite where it is not.
-FLAME_INLINE double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+// Numbers in memory to the type of the arithmetic, and back: bfloat16 is read and written only,
+// rounded to the nearest, ties to even. Integer operations, which every target vectorises.
+FLAME_INLINE double Widen(double x) { return x; }
+FLAME_INLINE float Widen(float x) { return x; }
+FLAME_INLINE float Widen(c10::BFloat16 x) {
+  return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16);
+}
+FLAME_INLINE void Narrow(double x, double* y) { *y = x; }
+FLAME_INLINE void Narrow(float x, float* y) { *y = x; }
+FLAME_INLINE void Narrow(float x, c10::BFloat16* y) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+  const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  y->x = static_cast<uint16_t>(is_nan ? 0x7fc0u : rounded);
+}
 
-// To 3 units in the last place, without branches, from e = exp(-|x|): 2^n times a polynomial on
-// [-ln 2 / 2, ln 2 / 2] (coefficients of Cephes' expf). |x| is bounded as an integer: of a float
-// comparison the compiler makes two paths, and the one for the bound runs into denormal numbers,
-// at ten times the time.
-FLAME_INLINE float Sigmoid(float x) {
+// exp(-|x|) where |x| is a number; something finite where it is not.
+FLAME_INLINE double ExpOfMinus(double x) { return std::exp(-std::abs(x)); }
+
+// To 3 units in the last place, without branches: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]
+// (coefficients of Cephes' expf). |x| is bounded as an integer: of a float comparison the compiler
+// makes two paths, and the one for the bound runs into denormal numbers, at ten times the time.
+FLAME_INLINE float ExpOfMinus(float x) {
   constexpr int32_t kBound = std::bit_cast<int32_t>(87.0f);
   int32_t bits = std::bit_cast<int32_t>(x) & 0x7fffffff;
   bits = bits < kBound ? bits : kBound;
@@ -38,25 +55,22 @@ FLAME_INLINE float Sigmoid(float x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  const float e =
-      (p * r * r + r + 1.0f) * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-  const float positive = 1.0f / (1.0f + e);
+  return (p * r * r + r + 1.0f) * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+// 1 / (1 + exp(-x)) where |x| is a number; something finite where it is not.
+template <class T>
+FLAME_INLINE T Sigmoid(T x) {
+  const T e = ExpOfMinus(x), positive = T(1) / (T(1) + e);
   return x >= 0 ? positive : e * positive;
 }
 
 template <class T>
-FLAME_INLINE T Dot(const T* a, const T* b, int64_t n) {
-  T sum = 0;
+FLAME_INLINE auto Dot(const T* a, const T* b, int64_t n) {
+  decltype(Widen(*a)) sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (int64_t i = 0; i < n; ++i) sum += Widen(a[i]) * Widen(b[i]);
   return sum;
-}
-
-// y += a * x
-template <class T>
-FLAME_INLINE void Axpy(T a, const T* __restrict x, T* __restrict y, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
 }
 
 }  // namespace flame
