@@ -182,9 +182,26 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file_path)
 
 SafetensorsFile::~SafetensorsFile() = default;
 
+void SafetensorsFile::Release(const void* data, size_t num_bytes) const {
+  // Whole pages, those at the ends too: their other bytes can be read again.
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + num_bytes;
+  // A hint about memory: where it fails, the pages stay.
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  WriteSafetensors(path, tensors, metadata,
+                   [&](const std::string& name) { return tensors.at(name).data; });
+}
+
+void WriteSafetensors(const std::filesystem::path& path,
+                      const std::map<std::string, TensorView>& tensors,
+                      const std::map<std::string, std::string>& metadata,
+                      const TensorSource& data_of) {
   // The format allows no padding between tensors, so wide elements go first to stay aligned.
   std::vector<std::pair<std::string, const TensorView*>> order;
   for (const auto& [name, view] : tensors) order.emplace_back(name, &view);
@@ -213,7 +230,8 @@ void WriteSafetensors(const std::filesystem::path& path,
   std::ofstream file(target.temporary(), std::ios::binary);
   file.write(reinterpret_cast<const char*>(&header_bytes), 8) << text;
   for (const auto& [name, view] : order) {
-    file.write(static_cast<const char*>(view->data), static_cast<std::streamsize>(view->num_bytes));
+    file.write(static_cast<const char*>(data_of(name)),
+               static_cast<std::streamsize>(view->num_bytes));
   }
   file.close();
   if (!file) throw MachineError(path.string(), ": cannot write: ", std::strerror(errno));

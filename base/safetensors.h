@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,6 +32,9 @@ class SafetensorsFile {
   // Views stay valid while this object lives.
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  // Takes pages of the mapping that hold these bytes of a view out of the process' memory; they are
+  // read from the file again when next looked at.
+  void Release(const void* data, size_t num_bytes) const;
 
  private:
   struct Mapping;  // the file in memory
@@ -44,6 +48,14 @@ class SafetensorsFile {
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
+
+// The same with the data of a tensor made when its turn comes; what `data_of` gave is not looked at
+// after its next call. The views' own data is not used.
+using TensorSource = std::function<const void*(const std::string& name)>;
+void WriteSafetensors(const std::filesystem::path& path,
+                      const std::map<std::string, TensorView>& tensors,
+                      const std::map<std::string, std::string>& metadata,
+                      const TensorSource& data_of);
 
 }  // namespace flame
 

@@ -13,6 +13,7 @@
 #include "data/tokenizer.h"
 #include "launch/materials.h"
 #include "model/policy.h"
+#include "model/shapes.h"
 
 namespace flame {
 namespace {
@@ -63,12 +64,11 @@ Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs
 }
 
 Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
-  const auto dtype = static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype));
-  if (!config.model.path.empty()) return Policy::Load(config.model.path, dtype);
+  if (!config.model.path.empty()) return LoadModel(config, config.model.path);
   PolicyConfig preset = PolicyPreset(config.model.preset, tokenizer.size());
   preset.bos_id = tokenizer.bos_id();
   preset.eos_id = tokenizer.eos_id();
-  return Policy::Random(preset, dtype, config.run.seed);
+  return Policy::Random(preset, DtypeOf(config.model.dtype), config.run.seed);
 }
 
 // Slot ids follow the embedding table's rows; where a table is padded beyond the tokenizer, unused
@@ -91,7 +91,6 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
     slot.collab = *spec.encoder == "random" ? RandomEmbeddings(count, spec.dim, config.run.seed,
                                                                static_cast<uint32_t>(spec.kind))
                                             : ReadEmbeddings(*spec.encoder, count, spec.name);
-    slot.collab = slot.collab.to(static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
     slot.hidden = std::min(spec.hidden, 4 * policy->config().d_model);
     slots.push_back(std::move(slot));
   }
@@ -106,6 +105,10 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
   Policy policy = StartingPolicy(config, tokenizer);
   AddSlots(config, corpus, &tokenizer, &policy);
   SaveModel(policy, tokenizer, folder);
+}
+
+Policy LoadModel(const Config& config, const fs::path& folder) {
+  return Policy::Load(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
 }
 
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder) {

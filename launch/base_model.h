@@ -16,6 +16,9 @@ namespace flame {
 void WriteBaseModel(const Config& config, const Corpus& corpus,
                     const std::filesystem::path& folder);
 
+// The policy of a model folder in model.dtype, quantised as model.quantize says.
+Policy LoadModel(const Config& config, const std::filesystem::path& folder);
+
 // A model folder: policy and tokenizer side by side, as transformers expects them.
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer,
                const std::filesystem::path& folder);

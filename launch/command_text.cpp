@@ -15,6 +15,7 @@
 #include "data/tokenizer.h"
 #include "model/decoder.h"
 #include "model/policy.h"
+#include "model/shapes.h"
 #include "rollout/sampler.h"
 
 namespace flame {
@@ -101,7 +102,9 @@ std::vector<int32_t> IdsOf(const json& ids, const Policy& policy) {
 }
 
 Policy LoadPolicy(const po::variables_map& values) {
-  Policy policy = Policy::Load(values["model"].as<std::string>(), at::kFloat);
+  Policy policy =
+      Policy::Load(values["model"].as<std::string>(), DtypeOf(values["dtype"].as<std::string>()),
+                   QuantizationOf(values["quantize"].as<std::string>()));
   if (values.count("adapter") != 0) {
     if (policy.has_adapters()) policy.MergeAdapters();
     policy.LoadAdapters(values["adapter"].as<std::string>());
@@ -110,9 +113,14 @@ Policy LoadPolicy(const po::variables_map& values) {
 }
 
 void AddModelOptions(po::options_description* options) {
-  options->add_options()("help,h", "this text")                                                //
-      ("model", po::value<std::string>()->required(), "Hugging Face folder of a Llama model")  //
-      ("adapter", po::value<std::string>(), "LoRA folder in peft's format");
+  options->add_options()("help,h", "this text")  //
+      ("model", po::value<std::string>()->required(),
+       "Hugging Face folder of a Llama or Qwen model")                       //
+      ("adapter", po::value<std::string>(), "LoRA folder in peft's format")  //
+      ("dtype", po::value<std::string>()->default_value("float32"),
+       "of weights and activations: float32, float64 or bfloat16")  //
+      ("quantize", po::value<std::string>()->default_value("none"),
+       "the blocks' weights as none, int8 or nf4");
 }
 
 struct GenerateOptions {

@@ -1,7 +1,5 @@
 #include "launch/config.h"
 
-#include <c10/core/ScalarType.h>
-
 #include "base/error.h"
 #include "reward/segmentation.h"
 
@@ -19,6 +17,12 @@ void CheckTogether(const Config& config) {
     }
   }
   ParseSegmentation(config.reward.segmentation);
+  if (config.model.trainable == "full" &&
+      (config.model.dtype == "bfloat16" || config.model.quantize != "none")) {
+    throw UsageError("model.trainable is full with model.dtype ", config.model.dtype,
+                     " and model.quantize ", config.model.quantize,
+                     "; expected lora, or float32 or float64 and none");
+  }
   if (config.encoders.patient != "none") {
     throw UsageError("encoders.patient is '", config.encoders.patient,
                      "'; expected none: a patient slot needs an encoder of visits");
@@ -87,10 +91,6 @@ std::string ConfigHelp() {
   ConfigSchema schema;
   config.Bind(&schema);
   return schema.Help();
-}
-
-int ScalarTypeOf(const std::string& dtype) {
-  return static_cast<int>(dtype == "float64" ? at::kDouble : at::kFloat);
 }
 
 }  // namespace flame

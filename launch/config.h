@@ -55,9 +55,6 @@ Config LoadConfig(const std::filesystem::path& file, const std::vector<std::stri
 // Help of every key, as a table.
 std::string ConfigHelp();
 
-// The floating-point type that model.dtype names, as an at::ScalarType's value.
-int ScalarTypeOf(const std::string& dtype);
-
 }  // namespace flame
 
 #endif  // FLAME_LAUNCH_CONFIG_H_

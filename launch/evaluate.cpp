@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "launch/base_model.h"
 #include "launch/classify.h"
 #include "launch/list_inference.h"
 #include "launch/run_paths.h"
@@ -134,13 +135,9 @@ Row PreviousRow(const Field& field) {
   return MakeRow(field, "previous", sets);
 }
 
-Policy LoadPolicy(const Config& config, const std::filesystem::path& folder) {
-  return Policy::Load(folder, static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
-}
-
 // The slots of a policy as table rows: a frozen policy needs no projector.
 Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
-  Policy policy = LoadPolicy(config, folder);
+  Policy policy = LoadModel(config, folder);
   policy.MergeAdapters();
   return policy.MaterializeEntities();
 }

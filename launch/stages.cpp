@@ -64,10 +64,6 @@ DataOptions DataOf(const Config& config) {
   return data;
 }
 
-Policy LoadPolicy(const Config& config, const fs::path& folder) {
-  return Policy::Load(folder, static_cast<at::ScalarType>(ScalarTypeOf(config.model.dtype)));
-}
-
 // Rank 0 alone reads and writes the stage's record; all ranks make it.
 void RunTrainingStage(const Stage& stage, Communicator* world) {
   if (world == nullptr || world->size() == 1) return RunStage(stage);
@@ -102,7 +98,7 @@ SftJob MakeSftJob(const Config& config, const std::string& label, const SftOptio
 Policy TrainClassifier(const Config& config, const Materials& materials,
                        const std::vector<int32_t>& visits, const std::string& label,
                        const fs::path& folder, const std::string& inputs, Communicator* world) {
-  Policy policy = LoadPolicy(config, RunPaths(config.run.dir).base());
+  Policy policy = LoadModel(config, RunPaths(config.run.dir).base());
   if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
   SftJob job = MakeSftJob(config, label, config.classifier, folder, inputs, world);
   job.policy = &policy;
@@ -173,12 +169,13 @@ void PrepareStage(const Config& config) {
   const DataOptions data = DataOf(config);
   Stage stage{"prepare", paths.dir, {}, {"corpus.h5", "base"}, {}};
   if (synth) stage.outputs.push_back("hospital");
-  stage.inputs = config.Canonical({"data", "prompts", "encoders", "model.path", "model.preset",
-                                   "model.dtype", "model.vocab_size", "run.seed"}) +
-                 (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
-                 FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
-                 FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug) +
-                 Sha256OfFile(PromptFile(config));
+  stage.inputs =
+      config.Canonical({"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
+                        "model.quantize", "model.vocab_size", "run.seed"}) +
+      (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
+      FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
+      FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug) +
+      Sha256OfFile(PromptFile(config));
   stage.make = [&](const std::string&) {
     if (synth) {
       // Tables of which no record says that they are whole.
@@ -225,7 +222,7 @@ void TasksStage(const Config& config) {
     const Scores scores =
         config.tasks.errors == "crossfit"
             ? CrossFit(config, *materials, scored, inputs)
-            : ClassifyVisits(LoadPolicy(config, paths.classifier()), *materials->prompts, num_drugs,
+            : ClassifyVisits(LoadModel(config, paths.classifier()), *materials->prompts, num_drugs,
                              scored, config.classifier.token_budget, "scores");
     WriteScores(scores, num_drugs, paths.scores());
     const auto tasks =
@@ -244,7 +241,7 @@ void ListStage(const Config& config, Communicator* world) {
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
-    Policy policy = LoadPolicy(config, paths.classifier());
+    Policy policy = LoadModel(config, paths.classifier());
     SftJob job = MakeSftJob(config, "list", config.list, paths.stage("list"), inputs, world);
     job.policy = &policy;
     job.num_examples = static_cast<int64_t>(tasks.size());
@@ -260,11 +257,12 @@ void ListStage(const Config& config, Communicator* world) {
 void GrpoStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage{"grpo", paths.dir, {}, {"grpo/model"}, {}};
-  stage.inputs = config.Canonical({"grpo", "reward", "credit", "model.dtype", "run.seed"}) +
-                 OutputDigests(paths.dir, {"prepare", "tasks", "list"});
+  stage.inputs =
+      config.Canonical({"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}) +
+      OutputDigests(paths.dir, {"prepare", "tasks", "list"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
-    Policy policy = LoadPolicy(config, paths.list());
+    Policy policy = LoadModel(config, paths.list());
     policy.MergeAdapters();
     policy = policy.MaterializeEntities();
     policy.AddAdapters(config.grpo.lora, config.run.seed);

@@ -23,7 +23,7 @@ std::vector<at::Tensor*> BlockParameters::Tensors(const BlockParameters& present
   std::vector<at::Tensor*> all = {&attention_norm, &ffn_norm};
   if (present.query_norm.defined()) all.insert(all.end(), {&query_norm, &key_norm});
   for (size_t m = 0; m < kNumMaps; ++m) {
-    all.push_back(&maps[m].weight);
+    if (present.maps[m].weight.defined()) all.push_back(&maps[m].weight);
     if (present.maps[m].bias.defined()) all.push_back(&maps[m].bias);
     if (present.maps[m].lora_a.defined()) {
       all.insert(all.end(), {&maps[m].lora_a, &maps[m].lora_b});
@@ -45,11 +45,11 @@ class MapOperator {
 
   // x [T, in] -> [T, out], plus `residual` [T, out] where given.
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual = {}) const {
-    at::Tensor y =
-        residual.defined() ? at::addmm(residual, x, map_.weight.t()) : at::mm(x, map_.weight.t());
+    const at::Tensor weight = Weight(x).t();
+    at::Tensor y = residual.defined() ? at::addmm(residual, x, weight) : at::mm(x, weight);
     if (map_.bias.defined()) y.add_(map_.bias);
     if (map_.lora_a.defined()) {
-      y.addmm_(at::mm(Dropped(x), map_.lora_a.t()), map_.lora_b.t(), 1, context_.lora_scale);
+      y.addmm_(at::mm(Dropped(x), A(x).t()), B(x).t(), 1, context_.lora_scale);
     }
     return y;
   }
@@ -57,27 +57,29 @@ class MapOperator {
   // Adds the gradient of x to `grad_x`, or makes it that where undefined.
   void InputGradient(const at::Tensor& grad, at::Tensor* grad_x) const {
     if (grad_x->defined()) {
-      grad_x->addmm_(grad, map_.weight);
+      grad_x->addmm_(grad, Weight(grad));
     } else {
-      *grad_x = at::mm(grad, map_.weight);
+      *grad_x = at::mm(grad, Weight(grad));
     }
     if (!map_.lora_a.defined()) return;
     if (Dropping()) {
-      grad_x->add_(Dropped(at::mm(Inner(grad), map_.lora_a)));
+      grad_x->add_(Dropped(at::mm(Inner(grad), A(grad))));
     } else {
-      grad_x->addmm_(Inner(grad), map_.lora_a);
+      grad_x->addmm_(Inner(grad), A(grad));
     }
   }
 
   // Gradients of the map's tensors that require one.
   void WeightGradients(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients) const {
-    if (map_.weight.requires_grad()) gradients->weight = at::mm(grad.t(), x);
+    if (map_.weight.defined() && map_.weight.requires_grad())
+      gradients->weight = at::mm(grad.t(), x);
     if (map_.bias.defined() && map_.bias.requires_grad()) gradients->bias = grad.sum(0);
     if (!map_.lora_a.defined() || !map_.lora_a.requires_grad()) return;
     const at::Tensor dropped = Dropped(x);
-    gradients->lora_a = at::mm(Inner(grad).t(), dropped);
+    const auto dtype = map_.lora_a.scalar_type();
+    gradients->lora_a = at::mm(Inner(grad).t(), dropped).to(dtype);
     gradients->lora_b =
-        at::mm(grad.t(), at::mm(dropped, map_.lora_a.t())).mul_(context_.lora_scale);
+        at::mm(grad.t(), at::mm(dropped, A(x).t())).to(dtype).mul_(context_.lora_scale);
   }
 
   void Backward(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients,
@@ -87,13 +89,20 @@ class MapOperator {
   }
 
  private:
+  // The map's tensors in the type of `like`. A quantised weight is made anew at each use, so that
+  // only one of a model's is there at a time.
+  at::Tensor Weight(const at::Tensor& like) const {
+    return map_.weight.defined() ? map_.weight : Dequantize(map_.quantized, like.scalar_type());
+  }
+  at::Tensor A(const at::Tensor& like) const { return map_.lora_a.to(like.scalar_type()); }
+  at::Tensor B(const at::Tensor& like) const { return map_.lora_b.to(like.scalar_type()); }
   bool Dropping() const { return context_.dropout_seed != 0 && context_.dropout > 0; }
   at::Tensor Dropped(const at::Tensor& x) const {
     return Dropping() ? Dropout(x, context_.dropout, context_.dropout_seed, index_) : x;
   }
   // The gradient behind lora_B, [T, r].
   at::Tensor Inner(const at::Tensor& grad) const {
-    return at::mm(grad, map_.lora_b).mul_(context_.lora_scale);
+    return at::mm(grad, B(grad)).mul_(context_.lora_scale);
   }
 
   const LinearMap& map_;

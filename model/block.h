@@ -13,6 +13,7 @@
 
 #include "model/attention.h"
 #include "model/family.h"
+#include "model/quantized.h"
 
 namespace flame {
 
@@ -24,8 +25,11 @@ extern const std::array<const char*, kNumMaps> kMapNames;
 // y = x W^T + bias + lora_scale * dropout(x) A^T B^T.
 struct LinearMap {
   at::Tensor weight;          // [out, in]
+  QuantizedMatrix quantized;  // the same where `weight` is undefined: frozen
   at::Tensor bias;            // [out]; undefined: none
-  at::Tensor lora_a, lora_b;  // [r, in], [out, r]; undefined: no adapter
+  // [r, in], [out, r]; undefined: no adapter. float32 where activations are bfloat16: converted on
+  // use, their gradients converted back.
+  at::Tensor lora_a, lora_b;
 };
 
 struct BlockParameters {

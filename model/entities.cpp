@@ -79,7 +79,8 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     offset += static_cast<int64_t>(rows[s].size());
     if (rows[s].empty()) continue;
     const at::Tensor index = at::tensor(rows[s], at::kLong);
-    parts.push_back(at::embedding(s == 0 ? table : ProjectedSlots(entities_[s - 1]), index));
+    parts.push_back(s == 0 ? at::embedding(table, index)
+                           : at::embedding(ProjectedSlots(entities_[s - 1]), index).to(dtype()));
   }
   std::vector<int64_t> order;
   for (const auto& [source, row] : places) order.push_back(offsets[source] + row);

@@ -15,7 +15,12 @@ void ModelOptions::Bind(ConfigSchema* schema) {
   schema->Path("model.path", &path,
                "a Hugging Face directory; empty: a random start of model.preset");
   schema->Choice("model.preset", &preset, {"tiny", "small"}, "size of a random start");
-  schema->Choice("model.dtype", &dtype, {"float32", "float64"}, "type of the weights");
+  schema->Choice("model.dtype", &dtype, {"float32", "float64", "bfloat16"},
+                 "type of the weights and activations; bfloat16: half the memory, for "
+                 "model.trainable lora, whose adapters stay float32");
+  schema->Choice("model.quantize", &quantize, {"none", "int8", "nf4"},
+                 "the blocks' frozen weights in 8 or 4.5 bits each, for model.trainable lora; what "
+                 "they stand for is computed anew at each use");
   schema->Choice(
       "model.trainable", &trainable, {"lora", "full"},
       "lora: adapters and projectors (the method); full: every weight in SFT, as a small "

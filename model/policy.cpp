@@ -42,7 +42,12 @@ BlockParameters Policy::LayerParameters(int64_t layer, bool adapters) const {
   }
   for (size_t m = 0; m < kNumMaps; ++m) {
     const std::string name = prefix + kMapNames[m];
-    block.maps[m].weight = parameters_.at(name + ".weight");
+    const auto quantized = quantized_.find(name + ".weight");
+    if (quantized != quantized_.end()) {
+      block.maps[m].quantized = quantized->second;
+    } else {
+      block.maps[m].weight = parameters_.at(name + ".weight");
+    }
     const auto bias = parameters_.find(name + ".bias");
     if (bias != parameters_.end()) block.maps[m].bias = bias->second;
     const auto lora_a = parameters_.find(name + ".lora_A.weight");
@@ -76,9 +81,9 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
   }
   // The angles are float32 numbers, as in transformers, whatever the weights' type.
   const at::Tensor angles = RotationAngles(config_, at::arange(length, at::kFloat));
-  const auto dtype = at::toOpMathType(HeadWeight().scalar_type());
-  context->cosine = at::embedding(angles.cos().to(dtype), batch.positions);
-  context->sine = at::embedding(angles.sin().to(dtype), batch.positions);
+  const auto wide = at::toOpMathType(dtype());
+  context->cosine = at::embedding(angles.cos().to(wide), batch.positions);
+  context->sine = at::embedding(angles.sin().to(wide), batch.positions);
   return context;
 }
 
@@ -98,6 +103,11 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
   if (which != "full" && !has_adapters()) {
     throw UsageError("trainable is '", which, "', but the policy has no adapters");
   }
+  if (which == "full" && (dtype() == at::kBFloat16 || !quantized_.empty())) {
+    throw UsageError("trainable is 'full', but the weights are ",
+                     quantized_.empty() ? "bfloat16" : "quantised",
+                     "; expected lora, or a model.dtype of float32 with model.quantize none");
+  }
   std::map<std::string, at::Tensor> trainable;
   for (auto& [name, tensor] : parameters_) {
     const bool is_adapter = name.find(".lora_") != std::string::npos;
@@ -110,6 +120,24 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
   return trainable;
 }
 
+at::ScalarType Policy::TrainableDtype() const { return at::toOpMathType(dtype()); }
+
+void Policy::QuantizeMaps(Quantization quantization) {
+  if (quantization == Quantization::kNone) return;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    for (const char* map : kMapNames) {
+      const std::string name = LayerPrefix(layer) + map + ".weight";
+      const auto weight = parameters_.find(name);
+      if (weight == parameters_.end()) continue;  // quantised already
+      if (weight->second.requires_grad()) {
+        throw UsageError(name, " is trainable; only frozen weights are quantised");
+      }
+      quantized_[name] = Quantize(weight->second, quantization);
+      parameters_.erase(weight);
+    }
+  }
+}
+
 void Policy::MergeAdapters() {
   const at::NoGradGuard no_grad;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
@@ -117,9 +145,13 @@ void Policy::MergeAdapters() {
     for (size_t m = 0; m < kNumMaps; ++m) {
       const LinearMap& map = block.maps[m];
       if (!map.lora_a.defined()) continue;
+      const std::string name = LayerPrefix(layer) + kMapNames[m] + ".weight";
+      const auto wide = TrainableDtype();
+      const at::Tensor weight =
+          map.weight.defined() ? map.weight.to(wide) : Dequantize(map.quantized, wide);
       // A new tensor: copies of this policy share the old one.
-      parameters_[LayerPrefix(layer) + kMapNames[m] + ".weight"] =
-          at::addmm(map.weight, map.lora_b, map.lora_a, 1, lora_scale_);
+      parameters_[name] = at::addmm(weight, map.lora_b, map.lora_a, 1, lora_scale_).to(dtype());
+      quantized_.erase(name);
     }
   }
   std::erase_if(parameters_,

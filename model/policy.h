@@ -14,6 +14,7 @@
 #include "model/architecture.h"
 #include "model/family.h"
 #include "model/options.h"
+#include "model/quantized.h"
 
 namespace flame {
 
@@ -44,16 +45,23 @@ struct ForwardOptions {
 // Parameters are named as in transformers, whatever the architecture
 // ("model.layers.0.self_attn.q_proj.weight", "lm_head.weight"), adapters as "<map>.lora_A.weight"
 // [r, in] and "<map>.lora_B.weight" [out, r], projectors as "entities.drug.0.weight",
-// "entities.drug.2.bias", collab as "entities.drug.collab". Copies share storage.
+// "entities.drug.2.bias", collab as "entities.drug.collab". All are of the policy's dtype, but in a
+// bfloat16 policy adapters, projectors and collab are float32, the optimizer's own precision, and
+// are converted on use. Copies share storage.
 class Policy {
  public:
   // Normal weights of deviation 1 / sqrt(fan-in), norms 1, biases 0, from counter-based numbers.
   static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
   // config.json + model.safetensors (or the sharded index), and entities/adapters where Save wrote
-  // them. Every tensor's name, shape and dtype is checked; all faults in one DataError.
-  static Policy Load(const std::filesystem::path& folder, at::ScalarType dtype);
+  // them. Every tensor's name, shape and dtype is checked; all faults in one DataError. With
+  // `quantization` the blocks' linear maps are quantised as they are read, so that memory never
+  // holds them whole in `dtype`.
+  static Policy Load(const std::filesystem::path& folder, at::ScalarType dtype,
+                     Quantization quantization = Quantization::kNone);
   // Writes config.json, model.safetensors, and adapter_config.json + adapter_model.safetensors in
   // peft's format where there are adapters; entities in entities.safetensors. Whole or absent.
+  // Quantised maps are written as what they stand for; loaded with the same Quantization they are
+  // the same again, bit for bit. quantization.json names the maps that were plain among them.
   void Save(const std::filesystem::path& folder) const;
 
   // Adds projectors with random weights.
@@ -67,7 +75,7 @@ class Policy {
   // Adapters of a folder in peft's format, ours or another's. Throws DataError on one that does not
   // fit this policy, or that uses what is not known here (DoRA, rsLoRA, a rank for each map).
   void LoadAdapters(const std::filesystem::path& folder);
-  // Adds scale * B A to each map and drops the adapters.
+  // Adds scale * B A to each map and drops the adapters. A quantised map becomes a plain one.
   void MergeAdapters();
   // A policy whose slots are rows of the embedding table: vocab_size grows to cover them. Its head
   // is untied and gives a slot the logit of bos, which no text continues with (0 without a bos), so
@@ -75,11 +83,19 @@ class Policy {
   Policy MaterializeEntities() const;
 
   // `full`: every weight and projector; `lora`: adapters and projectors; `adapters`: adapters only.
-  // Sets requires_grad accordingly and returns the trainable tensors, sorted by name.
+  // Sets requires_grad accordingly and returns the trainable tensors, sorted by name. Throws
+  // UsageError on `full` of a bfloat16 policy, whose weights are too coarse for an optimizer's
+  // steps, and of a quantised one.
   std::map<std::string, at::Tensor> SelectTrainable(const std::string& which);
   std::map<std::string, at::Tensor>& parameters() { return parameters_; }
   const std::map<std::string, at::Tensor>& parameters() const { return parameters_; }
   const PolicyConfig& config() const { return config_; }
+  // Of the weights and activations.
+  at::ScalarType dtype() const { return HeadWeight().scalar_type(); }
+  // By the weight's name; these weights are not among parameters().
+  const std::map<std::string, QuantizedMatrix>& quantized() const { return quantized_; }
+  // Quantises the blocks' linear maps, which must not be trainable.
+  void QuantizeMaps(Quantization quantization);
 
   // Final hidden states (after the last norm), [T, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;
@@ -103,15 +119,21 @@ class Policy {
   // The context of a forward over `batch`: layout, rotation angles, adapters.
   std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
                                             const ForwardOptions& options) const;
-  const at::Tensor& HeadWeight() const;                       // [vocab_size, d_model]
+  const at::Tensor& HeadWeight() const;  // [vocab_size, d_model]
+  // The type of adapters, projectors and collab.
+  at::ScalarType TrainableDtype() const;
   void CheckSlots(const EntitySlots& slots) const;            // throws UsageError
   at::Tensor ProjectedSlots(const EntitySlots& slots) const;  // [count, d_model]
+  void LoadBase(const std::filesystem::path& folder, at::ScalarType dtype,
+                Quantization quantization);
+  void SaveBase(const std::filesystem::path& folder) const;
   void LoadEntities(const std::filesystem::path& folder);
   void SaveAdapters(const std::filesystem::path& folder) const;
   void SaveEntities(const std::filesystem::path& folder) const;
 
   PolicyConfig config_;
   std::map<std::string, at::Tensor> parameters_;
+  std::map<std::string, QuantizedMatrix> quantized_;
   std::vector<EntitySlots> entities_;
   LoraOptions lora_;
   double lora_scale_ = 0;  // 0: no adapters

@@ -17,7 +17,7 @@ nlohmann::json ReadJson(const std::filesystem::path& path);
 // feed-forward maps, another activation than silu, weights quantised already.
 PolicyConfig ReadPolicyConfig(const std::filesystem::path& path);
 
-// What transformers needs to load the policy. `dtype`: "float32" or "float64".
+// What transformers needs to load the policy. `dtype` as DtypeName gives it.
 nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& dtype);
 
 }  // namespace flame

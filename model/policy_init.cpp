@@ -56,7 +56,7 @@ double Deviation(const PolicyConfig& config, const std::string& name, int64_t fa
 }  // namespace
 
 Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
-  CheckDtype(dtype);
+  DtypeName(dtype);  // throws on one that no policy has
   Policy policy;
   policy.config_ = config;
   for (const auto& [name, shape] : BaseShapes(config)) {
@@ -73,7 +73,7 @@ Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t
 
 void Policy::AddAdapters(const LoraOptions& options, uint64_t seed) {
   if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
-  const auto dtype = HeadWeight().scalar_type();
+  const auto dtype = TrainableDtype();
   for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
     parameters_[name] =
         name.ends_with("lora_B.weight")
@@ -85,7 +85,7 @@ void Policy::AddAdapters(const LoraOptions& options, uint64_t seed) {
 }
 
 void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
-  const auto dtype = HeadWeight().scalar_type();
+  const auto dtype = TrainableDtype();
   for (EntitySlots entry : slots) {
     CheckSlots(entry);
     entry.collab = entry.collab.to(dtype).contiguous();

@@ -5,7 +5,6 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/safetensors.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
 #include "model/shapes.h"
@@ -19,52 +18,14 @@ namespace fs = std::filesystem;
 
 constexpr char kPeftPrefix[] = "base_model.model.";
 constexpr char kEntityPrefix[] = "entities.";
+constexpr char kPlainMapsFile[] = "quantization.json";
 constexpr char kEmbeddingName[] = "model.embed_tokens.weight", kHeadName[] = "lm_head.weight";
 
-// model.safetensors, or the files that the sharded index names.
-std::vector<fs::path> WeightFiles(const fs::path& folder) {
-  const fs::path whole = folder / "model.safetensors";
-  if (fs::exists(whole)) return {whole};
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (!fs::exists(index)) {
-    throw DataError(folder.string(),
-                    ": no weights; expected model.safetensors or model.safetensors.index.json");
-  }
-  std::set<fs::path> files;
-  const json map = ReadJson(index).value("weight_map", json::object());
-  for (const auto& [name, file] : map.items()) {
-    if (!file.is_string())
-      throw DataError(index.string(), ": weight_map.", name, " is no file name");
-    files.insert(folder / file.get<std::string>());
-  }
-  if (files.empty()) throw DataError(index.string(), ": weight_map names no file");
-  return {files.begin(), files.end()};
-}
-
-bool Holds(const std::vector<fs::path>& files, const char* name) {
-  return std::any_of(files.begin(), files.end(), [&](const fs::path& file) {
-    return SafetensorsFile(file).tensors().contains(name);
-  });
-}
-
-// The weights of BaseShapes. A tied table is stored under either of its names, or both.
-std::map<std::string, at::Tensor> ReadBaseWeights(const fs::path& folder,
-                                                  const PolicyConfig& config,
-                                                  at::ScalarType dtype) {
-  const std::vector<fs::path> files = WeightFiles(folder);
-  ShapeMap shapes = BaseShapes(config);
+// The name under which the input table is stored: a tied one under either of its names, or both.
+const char* StoredTableName(const WeightReader& reader, const PolicyConfig& config) {
   const bool head_only =
-      config.tie_embeddings && !Holds(files, kEmbeddingName) && Holds(files, kHeadName);
-  if (head_only) {
-    shapes[kHeadName] = shapes.at(kEmbeddingName);
-    shapes.erase(kEmbeddingName);
-  }
-  auto weights = ReadWeights(files, shapes, dtype, {kHeadName});
-  if (head_only) {
-    weights[kEmbeddingName] = weights.at(kHeadName);
-    weights.erase(kHeadName);
-  }
-  return weights;
+      config.tie_embeddings && !reader.Has(kEmbeddingName) && reader.Has(kHeadName);
+  return head_only ? kHeadName : kEmbeddingName;
 }
 
 // The tensors of `from` whose names start with `prefix`, which is replaced.
@@ -76,6 +37,20 @@ std::map<std::string, at::Tensor> Renamed(const std::map<std::string, at::Tensor
     if (name.starts_with(prefix)) result[replacement + name.substr(prefix.size())] = tensor;
   }
   return result;
+}
+
+// The weight of one of a block's seven linear maps.
+bool IsMapWeight(const std::string& name) { return name.ends_with("_proj.weight"); }
+
+// Maps of a quantised policy that an adapter was merged into: to quantise them again when they are
+// loaded would lose part of it. Empty where there is no such file.
+std::set<std::string> ReadPlainMaps(const fs::path& path) {
+  if (!fs::exists(path)) return {};
+  try {
+    return ReadJson(path).at("plain").get<std::set<std::string>>();
+  } catch (const json::exception& error) {
+    throw DataError(path.string(), ": ", error.what());
+  }
 }
 
 bool IsAdapter(const std::string& name) { return name.find(".lora_") != std::string::npos; }
@@ -131,28 +106,61 @@ json AdapterConfigJson(const LoraOptions& lora) {
 
 }  // namespace
 
-Policy Policy::Load(const fs::path& folder, at::ScalarType dtype) {
-  CheckDtype(dtype);
+Policy Policy::Load(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  DtypeName(dtype);  // throws on one that no policy has
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
   Policy policy;
   policy.config_ = ReadPolicyConfig(folder / "config.json");
-  policy.parameters_ = ReadBaseWeights(folder, policy.config_, dtype);
+  policy.LoadBase(folder, dtype, quantization);
   if (fs::exists(folder / "entities.json")) policy.LoadEntities(folder);
   if (fs::exists(folder / "adapter_config.json")) policy.LoadAdapters(folder);
   return policy;
 }
 
+void Policy::LoadBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  const WeightReader reader = WeightReader::OfFolder(folder);
+  ShapeMap shapes = BaseShapes(config_);
+  const std::string table = StoredTableName(reader, config_);
+  const auto table_node = shapes.extract(kEmbeddingName);
+  shapes.emplace(table, table_node.mapped());
+  reader.Check(shapes, {kHeadName});
+  const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
+  for (const auto& [name, shape] : shapes) {
+    if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
+      QuantizedMatrix& matrix = quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
+      // In the policy's type first: what a saved policy stands for is then quantised to the same.
+      reader.ReadRows(name, dtype, [&](int64_t first, const at::Tensor& rows) {
+        QuantizeRows(rows, first, &matrix);
+      });
+    } else {
+      parameters_[name == table ? kEmbeddingName : name] = reader.Read(name, dtype);
+    }
+  }
+}
+
 void Policy::Save(const fs::path& folder) const {
   AtomicPath target(folder, AtomicPath::Kind::kFolder);
-  const std::string dtype = HeadWeight().scalar_type() == at::kDouble ? "float64" : "float32";
   WriteFileAtomically(target.temporary() / "config.json",
-                      PolicyConfigJson(config_, dtype).dump(2) + "\n");
-  std::map<std::string, at::Tensor> base;
-  for (const auto& [name, shape] : BaseShapes(config_)) base[name] = parameters_.at(name);
-  WriteWeights(target.temporary() / "model.safetensors", base);
+                      PolicyConfigJson(config_, DtypeName(dtype())).dump(2) + "\n");
+  SaveBase(target.temporary());
   if (has_adapters()) SaveAdapters(target.temporary());
   if (!entities_.empty()) SaveEntities(target.temporary());
   target.Commit();
+}
+
+void Policy::SaveBase(const fs::path& folder) const {
+  const ShapeMap shapes = BaseShapes(config_);
+  WriteWeights(folder / "model.safetensors", shapes, dtype(), [&](const std::string& name) {
+    const auto quantized = quantized_.find(name);
+    return quantized == quantized_.end() ? parameters_.at(name)
+                                         : Dequantize(quantized->second, dtype());
+  });
+  json plain = json::array();
+  for (const auto& [name, shape] : shapes) {
+    if (IsMapWeight(name) && !quantized_.contains(name)) plain.push_back(name);
+  }
+  if (quantized_.empty() || plain.empty()) return;
+  WriteFileAtomically(folder / kPlainMapsFile, json{{"plain", plain}}.dump(1) + "\n");
 }
 
 void Policy::LoadAdapters(const fs::path& folder) {
@@ -163,7 +171,7 @@ void Policy::LoadAdapters(const fs::path& folder) {
     expected[kPeftPrefix + name] = shape;
   }
   const auto weights =
-      ReadWeights({folder / "adapter_model.safetensors"}, expected, HeadWeight().scalar_type());
+      ReadWeights({folder / "adapter_model.safetensors"}, expected, TrainableDtype());
   parameters_.merge(Renamed(weights, kPeftPrefix, ""));
   lora_ = options;
   lora_scale_ = options.alpha / static_cast<double>(options.rank);
@@ -198,8 +206,7 @@ void Policy::LoadEntities(const fs::path& folder) {
   } catch (const std::exception& error) {  // of JSON, of a negative size, of CheckSlots
     throw DataError(path.string(), ": ", error.what());
   }
-  const auto weights =
-      ReadWeights({folder / "entities.safetensors"}, expected, HeadWeight().scalar_type());
+  const auto weights = ReadWeights({folder / "entities.safetensors"}, expected, TrainableDtype());
   parameters_.merge(Renamed(weights, "", kEntityPrefix));
   for (EntitySlots& kind : entities_) {
     kind.collab = parameters_.at(kEntityPrefix + kind.kind + ".collab");

@@ -13,6 +13,9 @@
 namespace flame {
 namespace {
 
+constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
+    {"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16}};
+
 // "q_proj" of "self_attn.q_proj".
 std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
 
@@ -82,10 +85,19 @@ ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots) {
           {prefix + "2.bias", {config.d_model}}};
 }
 
-void CheckDtype(at::ScalarType dtype) {
-  if (dtype != at::kFloat && dtype != at::kDouble) {
-    throw UsageError("a policy's dtype is float32 or float64, found ", c10::toString(dtype));
+at::ScalarType DtypeOf(const std::string& name) {
+  for (const auto& [known, dtype] : kDtypes) {
+    if (name == known) return dtype;
   }
+  throw UsageError("a policy's dtype is float32, float64 or bfloat16, found '", name, "'");
+}
+
+std::string DtypeName(at::ScalarType dtype) {
+  for (const auto& [name, known] : kDtypes) {
+    if (dtype == known) return name;
+  }
+  throw UsageError("a policy's dtype is float32, float64 or bfloat16, found ",
+                   c10::toString(dtype));
 }
 
 namespace {

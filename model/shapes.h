@@ -33,8 +33,9 @@ ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string
 // A kind's projector: "entities.KIND.0.weight" [hidden, dim_in] and so on; without collab.
 ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots);
 
-// Throws UsageError on anything but float32 and float64.
-void CheckDtype(at::ScalarType dtype);
+// A policy's types: "float32", "float64", "bfloat16". Both throw UsageError on anything else.
+at::ScalarType DtypeOf(const std::string& name);
+std::string DtypeName(at::ScalarType dtype);
 
 // Rotation angles [n, head_dim / 2] of float32 positions [n]: position * frequency (RopeScaling).
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions);

@@ -1,22 +1,43 @@
 #include "model/weights.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
-#include "base/safetensors.h"
+#include "model/policy_config.h"
 
 namespace flame {
 namespace {
 
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr size_t kBlockBytes = size_t{1} << 24;
+
+constexpr std::pair<const char*, at::ScalarType> kFileTypes[] = {
+    {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}};
+
 std::optional<at::ScalarType> FloatType(const std::string& dtype) {
-  if (dtype == "F64") return at::kDouble;
-  if (dtype == "F32") return at::kFloat;
-  if (dtype == "F16") return at::kHalf;
-  if (dtype == "BF16") return at::kBFloat16;
+  for (const auto& [name, type] : kFileTypes) {
+    if (dtype == name) return type;
+  }
   return std::nullopt;
+}
+
+TensorView ViewOf(at::ScalarType dtype, const std::vector<int64_t>& shape) {
+  TensorView view;
+  for (const auto& [name, type] : kFileTypes) {
+    if (dtype == type) view.dtype = name;
+  }
+  view.shape = shape;
+  view.num_bytes = c10::elementSize(dtype);
+  for (const int64_t size : shape) view.num_bytes *= size;
+  return view;
 }
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
@@ -36,61 +57,147 @@ std::string Fault(const TensorView& view, const std::vector<int64_t>& shape) {
   return "";
 }
 
-// A copy: the mapped file goes away.
-at::Tensor Convert(const TensorView& view, at::ScalarType dtype) {
-  const at::Tensor mapped = at::from_blob(const_cast<void*>(view.data), view.shape,
-                                          at::TensorOptions(*FloatType(view.dtype)));
-  return mapped.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+// The index's map from a tensor to its file.
+std::map<std::string, std::string> ReadIndex(const fs::path& index) {
+  std::map<std::string, std::string> file_of;
+  const json map = ReadJson(index).value("weight_map", json::object());
+  for (const auto& [name, file] : map.items()) {
+    if (!file.is_string()) {
+      throw DataError(index.string(), ": weight_map.", name, " is no file name");
+    }
+    file_of[name] = file.get<std::string>();
+  }
+  if (file_of.empty()) throw DataError(index.string(), ": weight_map names no file");
+  return file_of;
 }
 
 }  // namespace
 
-std::map<std::string, at::Tensor> ReadWeights(const std::vector<std::filesystem::path>& files,
-                                              const ShapeMap& expected, at::ScalarType dtype,
-                                              const std::vector<std::string>& ignored) {
-  std::map<std::string, at::Tensor> weights;
-  std::string faults;
-  for (const std::filesystem::path& path : files) {
-    const SafetensorsFile file(path);
-    for (const auto& [name, view] : file.tensors()) {
-      const auto wanted = expected.find(name);
-      if (wanted == expected.end()) {
-        if (std::find(ignored.begin(), ignored.end(), name) == ignored.end()) {
-          faults += StrCat("\n  ", name, ": unexpected, in ", path.string());
-        }
-        continue;
-      }
-      const std::string fault = Fault(view, wanted->second);
-      if (!fault.empty()) faults += StrCat("\n  ", name, ": ", fault, ", in ", path.string());
-      // A faulty tensor counts as found, so that it is not reported as missing too.
-      weights[name] = fault.empty() ? Convert(view, dtype) : at::Tensor();
+WeightReader::WeightReader(const std::vector<fs::path>& files) : paths_(files) {
+  for (size_t f = 0; f < paths_.size(); ++f) {
+    files_.push_back(std::make_unique<SafetensorsFile>(paths_[f]));
+    for (const auto& [name, view] : files_.back()->tensors()) {
+      const auto [place, added] = places_.emplace(name, Place{f, view});
+      if (added) continue;
+      faults_ += StrCat("\n  ", name, ": in both ", paths_[place->second.file].string(), " and ",
+                        paths_[f].string());
+    }
+  }
+}
+
+WeightReader WeightReader::OfFolder(const fs::path& folder) {
+  const fs::path whole = folder / "model.safetensors";
+  if (fs::exists(whole)) return WeightReader({whole});
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (!fs::exists(index)) {
+    throw DataError(folder.string(),
+                    ": no weights; expected model.safetensors or model.safetensors.index.json");
+  }
+  const auto file_of = ReadIndex(index);
+  std::set<fs::path> files;
+  for (const auto& [name, file] : file_of) files.insert(folder / file);
+  std::string absent;
+  for (const fs::path& file : files) {
+    if (!fs::exists(file)) absent += "\n  " + file.string();
+  }
+  if (!absent.empty()) throw DataError(index.string(), " names files that are absent:", absent);
+  WeightReader reader({files.begin(), files.end()});
+  for (const auto& [name, file] : file_of) {
+    const auto place = reader.places_.find(name);
+    if (place == reader.places_.end()) {
+      reader.faults_ +=
+          StrCat("\n  ", name, ": not in ", (folder / file).string(), ", where the index has it");
+    } else if (reader.paths_[place->second.file] != folder / file) {
+      reader.faults_ += StrCat("\n  ", name, ": in ", reader.paths_[place->second.file].string(),
+                               ", but the index has it in ", file);
+    }
+  }
+  return reader;
+}
+
+void WeightReader::Check(const ShapeMap& expected, const std::vector<std::string>& ignored) const {
+  std::string faults = faults_;
+  for (const auto& [name, place] : places_) {
+    const std::string& path = paths_[place.file].string();
+    const auto wanted = expected.find(name);
+    if (wanted != expected.end()) {
+      const std::string fault = Fault(place.view, wanted->second);
+      if (!fault.empty()) faults += StrCat("\n  ", name, ": ", fault, ", in ", path);
+    } else if (std::find(ignored.begin(), ignored.end(), name) == ignored.end()) {
+      faults += StrCat("\n  ", name, ": unexpected, in ", path);
     }
   }
   for (const auto& [name, shape] : expected) {
-    if (weights.contains(name)) continue;
+    if (Has(name)) continue;
     faults += StrCat("\n  ", name, ": missing, expected ", ShapeText(shape));
   }
   if (!faults.empty()) {
-    throw DataError("weights in ", files.front().parent_path().string(),
+    throw DataError("weights in ", paths_.front().parent_path().string(),
                     " do not fit the config:", faults);
   }
+}
+
+void WeightReader::ForEachBlock(const Place& place, const RowUse& use) const {
+  const TensorView& view = place.view;
+  const int64_t rows = view.shape.at(0);
+  const size_t row_bytes = rows > 0 ? view.num_bytes / static_cast<size_t>(rows) : 0;
+  const auto step = static_cast<int64_t>(kBlockBytes / std::max<size_t>(1, row_bytes) + 1);
+  const at::TensorOptions options(*FloatType(view.dtype));
+  std::vector<int64_t> shape = view.shape;
+  for (int64_t first = 0; first < rows; first += step) {
+    shape[0] = std::min(step, rows - first);
+    const char* data = static_cast<const char*>(view.data) + static_cast<size_t>(first) * row_bytes;
+    use(first, at::from_blob(const_cast<char*>(data), shape, options));
+    files_[place.file]->Release(data, static_cast<size_t>(shape[0]) * row_bytes);
+  }
+}
+
+at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype) const {
+  const Place& place = places_.at(name);
+  at::Tensor tensor = at::empty(place.view.shape, dtype);
+  ForEachBlock(place, [&](int64_t first, const at::Tensor& rows) {
+    tensor.narrow(0, first, rows.size(0)).copy_(rows);
+  });
+  return tensor;
+}
+
+void WeightReader::ReadRows(const std::string& name, at::ScalarType dtype,
+                            const RowUse& use) const {
+  ForEachBlock(places_.at(name), [&](int64_t first, const at::Tensor& rows) {
+    use(first, rows.to(dtype, /*non_blocking=*/false, /*copy=*/true));
+  });
+}
+
+std::map<std::string, at::Tensor> ReadWeights(const std::vector<fs::path>& files,
+                                              const ShapeMap& expected, at::ScalarType dtype) {
+  const WeightReader reader(files);
+  reader.Check(expected);
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, shape] : expected) weights[name] = reader.Read(name, dtype);
   return weights;
 }
 
-void WriteWeights(const std::filesystem::path& path,
-                  const std::map<std::string, at::Tensor>& tensors) {
+void WriteWeights(const fs::path& path, const std::map<std::string, at::Tensor>& tensors) {
   std::map<std::string, TensorView> views;
-  std::vector<at::Tensor> held;  // until written
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor& data = held.emplace_back(tensor.detach().contiguous());
-    TensorView view;
-    view.dtype = data.scalar_type() == at::kDouble ? "F64" : "F32";
-    view.shape = data.sizes().vec();
-    view.data = data.const_data_ptr();
-    view.num_bytes = data.nbytes();
-    views[name] = view;
+    views[name] = ViewOf(tensor.scalar_type(), tensor.sizes().vec());
   }
-  WriteSafetensors(path, views, {{"format", "pt"}});
+  at::Tensor data;  // until written
+  WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
+    data = tensors.at(name).detach().contiguous();
+    return data.const_data_ptr();
+  });
+}
+
+void WriteWeights(const fs::path& path, const ShapeMap& shapes, at::ScalarType dtype,
+                  const std::function<at::Tensor(const std::string& name)>& make) {
+  std::map<std::string, TensorView> views;
+  for (const auto& [name, shape] : shapes) views[name] = ViewOf(dtype, shape);
+  at::Tensor data;  // until written
+  WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
+    data = make(name).detach().contiguous();
+    return data.const_data_ptr();
+  });
 }
 
 }  // namespace flame

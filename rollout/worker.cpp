@@ -18,10 +18,6 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-at::ScalarType DtypeOf(const Policy& policy) {
-  return policy.parameters().begin()->second.scalar_type();
-}
-
 void Write(const RolloutRequest& request, WireWriter* out) {
   out->Pod(request.step);
   out->Pod(request.policy_version);
@@ -62,7 +58,7 @@ class LocalRolloutClient : public RolloutClient {
   }
   void Sync(int64_t version, const Policy& policy) override {
     const std::vector<double> there = worker_->Sync(version, AdaptersOf(policy));
-    CheckCanary(CanaryLogProbs(policy), there, DtypeOf(policy), worker_->rank(), version);
+    CheckCanary(CanaryLogProbs(policy), there, policy.dtype(), worker_->rank(), version);
   }
 
  private:
@@ -101,7 +97,7 @@ class RemoteRolloutClient : public RolloutClient {
     const std::vector<double> here = CanaryLogProbs(policy);
     std::vector<WireReader> replies = TakeReplies(ranks_);
     for (size_t i = 0; i < ranks_.size(); ++i) {
-      CheckCanary(here, replies[i].Vector<double>(), DtypeOf(policy), ranks_[i], version);
+      CheckCanary(here, replies[i].Vector<double>(), policy.dtype(), ranks_[i], version);
     }
   }
 
