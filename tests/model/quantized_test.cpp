@@ -123,18 +123,18 @@ TEST(Quantized, Sizes_AreThoseOfTheBits) {
   EXPECT_THROW(QuantizationOf("int4"), UsageError);
 }
 
-struct Run {
+struct Result {
   at::Tensor logprobs;
   std::map<std::string, at::Tensor> gradients;
 };
 
-Run RunAdapters(Policy* policy, bool recompute) {
+Result RunAdapters(Policy* policy, bool recompute) {
   const auto trainable = policy->SelectTrainable("adapters");
   const FamilyBatch batch = PackFamilies(VariedFamilies(37, 41));
   ForwardOptions options;
   options.dropout_seed = 3;
   options.recompute = recompute;
-  Run run;
+  Result run;
   run.logprobs = policy->LogProbs(policy->Hidden(batch, options), batch.sources, batch.targets);
   run.logprobs.sum().backward();
   for (const auto& [name, tensor] : trainable) run.gradients[name] = tensor.grad().clone();
@@ -164,8 +164,8 @@ TEST_P(EachKind, AdapterGradients_EqualThoseOverTheDenseWeights) {
     EXPECT_EQ(policy.quantized().size(), 3u * 7);
     EXPECT_FALSE(policy.parameters().contains("model.layers.0.mlp.up_proj.weight"));
     Policy dense = DenseTwin(policy, dtype);
-    const Run found = RunAdapters(&policy, /*recompute=*/true);
-    const Run expected = RunAdapters(&dense, /*recompute=*/false);
+    const Result found = RunAdapters(&policy, /*recompute=*/true);
+    const Result expected = RunAdapters(&dense, /*recompute=*/false);
     EXPECT_TRUE(at::equal(found.logprobs, expected.logprobs)) << dtype;
     ASSERT_EQ(found.gradients.size(), 3u * 7 * 2);
     for (const auto& [name, gradient] : expected.gradients) {

@@ -143,3 +143,12 @@ def test_saved_folder_loads_in_transformers(folder, tmp_path):
     family = family_of(300, (20,), seed=5)
     torch.testing.assert_close(branch_logprobs(load_peer(tmp_path / "saved"), family),
                                branch_logprobs(peer, family), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_bfloat16_is_as_near_to_float32_as_that_of_transformers(folder):
+    family = family_of(1000, (64, 64, 64), seed=6)
+    exact = branch_logprobs(load_peer(folder), family)
+    theirs = branch_logprobs(load_peer(folder, torch.bfloat16), family) - exact
+    ours = score(folder, family, "--dtype", "bfloat16") - exact
+    assert ours.square().mean() < 1.5 * theirs.square().mean()
