@@ -69,7 +69,7 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     rows[source].push_back(source == 0 ? data[i] : data[i] - entities_[source - 1].first_token);
   }
   const at::Tensor& table = parameters_.at("model.embed_tokens.weight");
-  if (rows[0].size() == places.size()) return at::embedding(table, ids);
+  if (rows[0].size() == places.size()) return at::embedding(table, ids.to(device()));
 
   std::vector<at::Tensor> parts;
   std::vector<int64_t> offsets;
@@ -78,13 +78,13 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     offsets.push_back(offset);
     offset += static_cast<int64_t>(rows[s].size());
     if (rows[s].empty()) continue;
-    const at::Tensor index = at::tensor(rows[s], at::kLong);
+    const at::Tensor index = at::tensor(rows[s], at::kLong).to(device());
     parts.push_back(s == 0 ? at::embedding(table, index)
                            : at::embedding(ProjectedSlots(entities_[s - 1]), index).to(dtype()));
   }
   std::vector<int64_t> order;
   for (const auto& [source, row] : places) order.push_back(offsets[source] + row);
-  return at::embedding(at::cat(parts), at::tensor(order, at::kLong));
+  return at::embedding(at::cat(parts), at::tensor(order, at::kLong).to(device()));
 }
 
 Policy Policy::MaterializeEntities() const {

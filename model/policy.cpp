@@ -82,8 +82,8 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
   // The angles are float32 numbers, as in transformers, whatever the weights' type.
   const at::Tensor angles = RotationAngles(config_, at::arange(length, at::kFloat));
   const auto wide = at::toOpMathType(dtype());
-  context->cosine = at::embedding(angles.cos().to(wide), batch.positions);
-  context->sine = at::embedding(angles.sin().to(wide), batch.positions);
+  context->cosine = at::embedding(angles.cos().to(wide), batch.positions).to(device());
+  context->sine = at::embedding(angles.sin().to(wide), batch.positions).to(device());
   return context;
 }
 
@@ -118,6 +118,17 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
     if (chosen) trainable.emplace(name, tensor);
   }
   return trainable;
+}
+
+void Policy::MoveTo(at::Device device) {
+  for (auto& [name, tensor] : parameters_) tensor = tensor.detach().to(device);
+  for (auto& [name, matrix] : quantized_) {
+    matrix.codes = matrix.codes.to(device);
+    matrix.absmax = matrix.absmax.to(device);
+  }
+  for (EntitySlots& kind : entities_) {
+    kind.collab = parameters_.at("entities." + kind.kind + ".collab");
+  }
 }
 
 at::ScalarType Policy::TrainableDtype() const { return at::toOpMathType(dtype()); }

@@ -92,6 +92,10 @@ class Policy {
   const PolicyConfig& config() const { return config_; }
   // Of the weights and activations.
   at::ScalarType dtype() const { return HeadWeight().scalar_type(); }
+  at::Device device() const { return HeadWeight().device(); }
+  // Moves every tensor. Batches and token ids stay on the CPU, whatever the device: they are moved
+  // on use. Results are on the policy's device.
+  void MoveTo(at::Device device);
   // By the weight's name; these weights are not among parameters().
   const std::map<std::string, QuantizedMatrix>& quantized() const { return quantized_; }
   // Quantises the blocks' linear maps, which must not be trainable.
