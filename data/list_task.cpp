@@ -118,20 +118,23 @@ std::unordered_map<int32_t, int64_t> RowsOf(const Corpus& corpus, const Scores& 
   return rows;
 }
 
-// The prediction of row `row`, the surest drug first.
-Drugs PredictedBySurety(const Scores& scores, int64_t row, int32_t num_drugs) {
-  Drugs drugs = scores.Predicted(row, num_drugs);
-  const float* yes = scores.yes.data() + row * num_drugs;
-  std::stable_sort(drugs.begin(), drugs.end(),
+// Sorts by P(Yes), the surest drug first.
+void SortBySurety(const float* yes, Drugs* drugs) {
+  std::stable_sort(drugs->begin(), drugs->end(),
                    [&](int32_t a, int32_t b) { return yes[a] > yes[b]; });
-  return drugs;
 }
 
-// The Add task of `input`, and the Remove task if `both`.
-void AppendTasks(int32_t visit, const Drugs& truth, const Drugs& input, bool both,
+// The Add task of `input`, and the Remove task if `both`. `yes`: the visit's scores, or null.
+void AppendTasks(int32_t visit, const Drugs& truth, const Drugs& input, const float* yes, bool both,
                  std::vector<ListTask>* tasks) {
-  tasks->push_back({visit, Edit::kAdd, input, Without(truth, input)});
-  if (both) tasks->push_back({visit, Edit::kRemove, input, Without(input, truth)});
+  Drugs missing = Without(truth, input), extra = Without(input, truth);
+  if (yes != nullptr) {
+    SortBySurety(yes, &missing);
+    SortBySurety(yes, &extra);
+    std::reverse(extra.begin(), extra.end());
+  }
+  tasks->push_back({visit, Edit::kAdd, input, std::move(missing)});
+  if (both) tasks->push_back({visit, Edit::kRemove, input, std::move(extra)});
 }
 
 }  // namespace
@@ -181,23 +184,27 @@ std::vector<ListTask> BuildListTasks(const Corpus& corpus, const Scores& scores,
   const auto rows = RowsOf(corpus, scores);
   const ErrorStatistics errors(corpus, scores);
   const bool real = options.errors != "train";
+  const int32_t num_drugs = corpus.drugs.size();
   std::vector<ListTask> tasks;
   for (int32_t visit : visits) {
     const Drugs& truth = corpus.visits.at(visit).drugs;
+    const auto row = rows.find(visit);
+    const float* yes =
+        row == rows.end() ? nullptr : scores.yes.data() + row->second * int64_t{num_drugs};
     int64_t made = 0;
     if (real) {
-      const auto row = rows.find(visit);
-      if (row == rows.end()) {
+      if (yes == nullptr) {
         throw DataError("tasks.errors: ", options.errors,
                         " needs the classifier's scores of visit ", visit, ", which are not there");
       }
-      AppendTasks(visit, truth, PredictedBySurety(scores, row->second, corpus.drugs.size()), true,
-                  &tasks);
+      Drugs predicted = scores.Predicted(row->second, num_drugs);
+      SortBySurety(yes, &predicted);
+      AppendTasks(visit, truth, predicted, yes, true, &tasks);
       made = 2;
     }
     for (; made < options.per_visit; made += 2) {
       RandomStream random(seed, kTasks, static_cast<uint32_t>(visit), static_cast<uint32_t>(made));
-      AppendTasks(visit, truth, errors.Corrupt(truth, &random), made + 1 < options.per_visit,
+      AppendTasks(visit, truth, errors.Corrupt(truth, &random), yes, made + 1 < options.per_visit,
                   &tasks);
     }
   }

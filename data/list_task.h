@@ -38,7 +38,9 @@ Scores ReadScores(const std::filesystem::path& path);
 //            (method.md, List tasks).
 //   holdout, crossfit: input lists are the real predictions of `scores`, whose visits the
 //            classifier did not train on, and, for options.per_visit > 2, corrupted true lists too.
-// Deterministic in seed.
+// Where `scores` has the visit, its targets stand in the order of P(Yes): drugs to add surest first,
+// drugs to remove least sure first, so that greedy decoding writes what is likeliest and then ends;
+// elsewhere in the visit's and the input's order. Deterministic in seed.
 std::vector<ListTask> BuildListTasks(const Corpus& corpus, const Scores& scores,
                                      const std::vector<int32_t>& visits,
                                      const TaskOptions& options, uint64_t seed);

@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 
@@ -32,6 +35,16 @@ const Command& FindCommand(const std::string& name) {
                    nearest.empty() ? "" : "; nearest is '" + nearest + "'", "; see flame --help");
 }
 
+// By default libgomp's threads spin for milliseconds before they sleep: where other programs share
+// the cores, a training step then takes five times as long. It reads its settings when it is
+// loaded, before main, so the program starts itself again with a short spin. Results do not depend
+// on it.
+void LimitSpinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "10000", 1);
+  execv("/proc/self/exe", argv);  // where that fails: as it is
+}
+
 int Run(const Arguments& words) {
   if (words.empty()) {
     PrintUsage(std::cerr);
@@ -50,6 +63,7 @@ int Run(const Arguments& words) {
 }  // namespace flame
 
 int main(int argc, char** argv) {
+  flame::LimitSpinning(argv);
   flame::InitLogging(flame::LogLevel::kInfo, -1);
   try {
     return flame::Run({argv + 1, argv + argc});

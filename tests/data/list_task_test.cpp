@@ -66,12 +66,29 @@ TEST(BuildListTasks, HeaderExample_RealPrediction) {
   EXPECT_THAT(tasks[1].target, ElementsAre(7));
 }
 
-TEST(BuildListTasks, Targets_CanonicalOrder) {
-  const Corpus corpus = CorpusOf({{9, 1, 5}});
-  const auto tasks =
-      BuildListTasks(corpus, ScoresOf({0}, {{8, 5, 2, 7}}), {0}, Options("crossfit", 2), 1);
-  EXPECT_THAT(tasks[0].target, ElementsAre(9, 1)) << "the visit's order";
-  EXPECT_THAT(tasks[1].target, ElementsAre(8, 2, 7)) << "the input's order";
+TEST(BuildListTasks, Targets_InTheOrderOfTheScores) {
+  const Corpus corpus = CorpusOf({{9, 1, 5, 0}});
+  Scores scores = ScoresOf({0}, {{8, 5, 2, 7}});
+  scores.yes[1] = 0.45f, scores.yes[0] = 0.3f, scores.yes[9] = 0.1f;
+  const auto tasks = BuildListTasks(corpus, scores, {0}, Options("crossfit", 4), 1);
+  EXPECT_THAT(tasks[0].target, ElementsAre(1, 0, 9)) << "to add: surest first";
+  EXPECT_THAT(tasks[1].target, ElementsAre(7, 2, 8)) << "to remove: least sure first";
+  // The corrupted list is another, its targets stand in the same order.
+  std::vector<int32_t> add = {5, 1, 0, 9}, remove = {7, 2, 8};
+  std::erase_if(add, [&](int32_t drug) {
+    return std::count(tasks[2].input.begin(), tasks[2].input.end(), drug) > 0;
+  });
+  std::erase_if(remove, [&](int32_t drug) {
+    return std::count(tasks[3].input.begin(), tasks[3].input.end(), drug) == 0;
+  });
+  EXPECT_EQ(tasks[2].target, add);
+  EXPECT_EQ(tasks[3].target, remove);
+}
+
+TEST(BuildListTasks, VisitWithoutScores_TargetsInItsOwnOrder) {
+  const Corpus corpus = CorpusOf({{0, 1, 2}, {2, 0, 1}});
+  const auto tasks = BuildListTasks(corpus, ScoresOf({0}, {{3}}), {1}, Options("train", 2), 1);
+  EXPECT_THAT(tasks[0].target, ElementsAre(2, 0, 1)) << "all three are missed, as in visit 0";
 }
 
 // Every task is consistent, and its counts of misses and extras are those of an error pair.
