@@ -78,10 +78,10 @@ def write_weights(folder):
             shard[f"{prefix}{name}.weight"] = weight(*shape)
     index = {}
     for file, tensors in files.items():
-        save_file(tensors, folder / f"{file}.safetensors")
+        save_file(tensors, folder / f"{file}.safetensors", metadata={"format": "pt"})
         index.update(dict.fromkeys(tensors, f"{file}.safetensors"))
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def folder(tmp_path_factory, family):
 def peer(folder, dtype):
     result = subprocess.run(
         [sys.executable, "-c", PEER, folder, folder / "family.json", dtype], check=True,
-        capture_output=True, text=True)
+        stdout=subprocess.PIPE, text=True)
     return torch.tensor(json.loads(result.stdout))
 
 
@@ -114,7 +114,7 @@ def exact(folder):
 
 def ours(folder, family, dtype):
     result = subprocess.run([FLAME, "score", "--model", folder, "--dtype", dtype], check=True,
-                            input=json.dumps(family), capture_output=True, text=True)
+                            input=json.dumps(family), stdout=subprocess.PIPE, text=True)
     rows = json.loads(result.stdout)["logprobs"]
     return torch.tensor([value for row in rows for value in row])
 
