@@ -1,14 +1,14 @@
 // The head: log-probabilities without a [tokens, vocabulary] tensor.
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -21,9 +21,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows whose logits exist at a time: about 4 M numbers, whatever the vocabulary.
+// Rows whose logits exist at a time: about 16 M numbers at a large vocabulary, so that a few copies
+// of them stay far below the hidden states of a long batch, and the weight is read seldom.
 int64_t ChunkRows(int64_t vocab_size) {
-  return std::clamp<int64_t>((int64_t{1} << 22) / vocab_size, 16, 1024);
+  return std::clamp<int64_t>((int64_t{1} << 24) / vocab_size, 16, 1024);
 }
 
 template <class Body>
@@ -34,9 +35,30 @@ void ForEachChunk(int64_t rows, int64_t vocab_size, const Body& body) {
   }
 }
 
+at::ScalarType WideType(const at::Tensor& x) { return at::toOpMathType(x.scalar_type()); }
+
+// Float32 where the weight is bfloat16: sums over a vocabulary need it.
 at::Tensor ChunkLogits(const at::Tensor& rows, const at::Tensor& weight, double temperature) {
-  at::Tensor logits = at::mm(rows, weight.t());
+  at::Tensor logits = at::mm(rows, weight.t()).to(WideType(weight));
   return temperature == 1.0 ? logits : logits.mul_(1.0 / temperature);
+}
+
+// sum[index[n]] += rows[n], in the same order on every run.
+void AddRows(const at::Tensor& index, const at::Tensor& rows, at::Tensor* sum) {
+  if (sum->is_cpu()) {
+    sum->index_add_(0, index, rows);
+  } else {  // sorts its indices, where index_add_ adds in any order
+    sum->index_put_({index}, rows, /*accumulate=*/true);
+  }
+}
+
+// sum += slope^T rows, in sum's type.
+void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tensor* sum) {
+  if (sum->scalar_type() == rows.scalar_type()) {
+    sum->addmm_(slope.t(), rows);
+  } else {
+    sum->add_(at::mm(slope.t(), rows));
+  }
 }
 
 struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
@@ -45,11 +67,11 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& sources,
                             const at::Tensor& targets, double temperature, at::Tensor* entropy) {
-    const at::Tensor rows = at::embedding(hidden, sources);
-    at::Tensor logprobs = at::empty({sources.size(0)}, hidden.options());
+    at::Tensor logprobs = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
     at::Tensor logsumexp = at::empty_like(logprobs);
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
-      const at::Tensor logits = ChunkLogits(rows.narrow(0, begin, size), weight, temperature);
+      const at::Tensor rows = at::embedding(hidden, sources.narrow(0, begin, size));
+      const at::Tensor logits = ChunkLogits(rows, weight, temperature);
       const at::Tensor lse = at::logsumexp(logits, 1);
       const at::Tensor picked = logits.gather(1, targets.narrow(0, begin, size).unsqueeze(1));
       logsumexp.narrow(0, begin, size).copy_(lse);
@@ -70,19 +92,23 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     const at::Tensor &hidden = saved[0], &weight = saved[1], &sources = saved[2];
     const double temperature = ctx->saved_data.at("temperature").toDouble();
     const bool wants_weight = ctx->needs_input_grad(1);
-    const at::Tensor rows = at::embedding(hidden, sources);
-    at::Tensor grad_rows = at::empty_like(rows), grad_weight;
-    if (wants_weight) grad_weight = at::zeros_like(weight);
+    // A source may occur many times: its gradients are summed wide.
+    const auto wide = hidden.options().dtype(WideType(hidden));
+    at::Tensor grad_hidden = at::zeros(hidden.sizes(), wide), grad_weight;
+    if (wants_weight) grad_weight = at::zeros(weight.sizes(), wide);
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
-      const at::Tensor chunk = rows.narrow(0, begin, size);
+      const at::Tensor index = sources.narrow(0, begin, size);
+      const at::Tensor rows = at::embedding(hidden, index);
       const at::Tensor grad = (grad_output[0].narrow(0, begin, size) / temperature).unsqueeze(1);
-      at::Tensor slope = ChunkLogits(chunk, weight, temperature);
+      at::Tensor slope = ChunkLogits(rows, weight, temperature);
       slope.sub_(saved[4].narrow(0, begin, size).unsqueeze(1)).exp_().mul_(-grad);
       slope.scatter_add_(1, saved[3].narrow(0, begin, size).unsqueeze(1), grad);
-      grad_rows.narrow(0, begin, size).copy_(at::mm(slope, weight));
-      if (wants_weight) grad_weight.addmm_(slope.t(), chunk);
+      slope = slope.to(weight.scalar_type());
+      AddRows(index, at::mm(slope, weight).to(grad_hidden.scalar_type()), &grad_hidden);
+      if (wants_weight) AddWeightGradient(slope, rows, &grad_weight);
     });
-    return {at::embedding_dense_backward(grad_rows, sources, hidden.size(0), -1, false),
+    if (wants_weight) grad_weight = grad_weight.to(weight.scalar_type());
+    return {grad_hidden.to(hidden.scalar_type()),
             grad_weight,
             at::Tensor(),
             at::Tensor(),
@@ -100,7 +126,9 @@ const at::Tensor& Policy::HeadWeight() const {
 at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
                             const at::Tensor& targets, double temperature,
                             at::Tensor* entropy) const {
-  if (entropy != nullptr) *entropy = at::empty({sources.size(0)}, hidden.options());
+  if (entropy != nullptr) {
+    *entropy = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
+  }
   return LogProbFunction::apply(hidden, HeadWeight(), sources, targets, temperature, entropy);
 }
 
@@ -108,7 +136,8 @@ at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
                             const std::vector<int64_t>& token_ids) const {
   // `embedding` rather than index_select: its backward is the faster sum over rows.
   const at::Tensor ids = at::tensor(token_ids, sources.options());
-  return at::linear(at::embedding(hidden, sources), at::embedding(HeadWeight(), ids));
+  const at::Tensor rows = at::embedding(HeadWeight(), ids);
+  return at::linear(at::embedding(hidden, sources).to(WideType(hidden)), rows.to(WideType(rows)));
 }
 
 }  // namespace flame

@@ -125,16 +125,20 @@ void Policy::LoadBase(const fs::path& folder, at::ScalarType dtype, Quantization
   shapes.emplace(table, table_node.mapped());
   reader.Check(shapes, {kHeadName});
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
+  // Everything that stays is allocated first: between the temporaries of quantising it would leave
+  // the heap full of holes.
   for (const auto& [name, shape] : shapes) {
     if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
-      QuantizedMatrix& matrix = quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
-      // In the policy's type first: what a saved policy stands for is then quantised to the same.
-      reader.ReadRows(name, dtype, [&](int64_t first, const at::Tensor& rows) {
-        QuantizeRows(rows, first, &matrix);
-      });
+      quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
     } else {
       parameters_[name == table ? kEmbeddingName : name] = reader.Read(name, dtype);
     }
+  }
+  for (auto& [name, matrix] : quantized_) {
+    // In the policy's type first: what a saved policy stands for is then quantised to the same.
+    reader.ReadRows(name, dtype, [&matrix = matrix](int64_t first, const at::Tensor& rows) {
+      QuantizeRows(rows, first, &matrix);
+    });
   }
 }
 

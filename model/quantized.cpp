@@ -3,9 +3,13 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -34,6 +38,7 @@ namespace {
 
 constexpr int64_t kLargestInt8 = 127;
 constexpr int64_t kElementsPerTask = 1 << 16;
+constexpr size_t kSmallBytes = 1 << 20;
 
 int64_t BlockSize(const QuantizedMatrix& matrix) {
   return matrix.kind == Quantization::kNf4 ? kNf4Block : std::max<int64_t>(1, matrix.columns);
@@ -89,6 +94,21 @@ void DecodeNf4(const uint8_t* codes, float absmax, int64_t n, T* values) {
     values[i + 1] = table[codes[i / 2] >> 4];
   }
   if (n % 2 == 1) values[n - 1] = table[codes[n / 2] & 15];
+}
+
+// Memory that goes back to the system when the tensor dies. A heap keeps what is freed below 32 MB,
+// and with aligned blocks that come and go between longer-lived ones it keeps several of them: more
+// than the quantised weights of a layer take.
+at::Tensor EmptyOutsideHeap(int64_t rows, int64_t columns, at::ScalarType dtype) {
+  const size_t bytes = static_cast<size_t>(rows * columns) * c10::elementSize(dtype);
+  if (bytes < kSmallBytes) return at::empty({rows, columns}, dtype);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw MachineError("no memory for a matrix of ", bytes, " bytes: ", std::strerror(errno));
+  }
+  return at::from_blob(
+      memory, {rows, columns}, [bytes](void* data) { munmap(data, bytes); },
+      at::TensorOptions(dtype));
 }
 
 // body(row, block of the row, first column, columns) for all blocks of rows [0, rows).
@@ -158,7 +178,7 @@ QuantizedMatrix Quantize(const at::Tensor& values, Quantization kind) {
 }
 
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype) {
-  at::Tensor values = at::empty({matrix.rows, matrix.columns}, dtype);
+  at::Tensor values = EmptyOutsideHeap(matrix.rows, matrix.columns, dtype);
   const auto* absmax = matrix.absmax.const_data_ptr<float>();
   const auto* codes = static_cast<const uint8_t*>(matrix.codes.const_data_ptr());
   const int64_t width = matrix.codes.size(1), blocks = matrix.absmax.size(1);

@@ -17,7 +17,8 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr size_t kBlockBytes = size_t{1} << 24;
+// Small, so that what converts or quantises a block leaves no large holes in the heap.
+constexpr size_t kBlockBytes = size_t{1} << 21;
 
 constexpr std::pair<const char*, at::ScalarType> kFileTypes[] = {
     {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}};

@@ -18,7 +18,7 @@ namespace flame {
 
 // The tensors of one or several files. Files are mapped; a tensor is copied, block by block and
 // converted, into memory of its own, and the pages of a block leave the process before the next is
-// read: what is resident is what was asked for and some 16 MB. (Tensors that are the mapping itself
+// read: what is resident is what was asked for and some 2 MB. (Tensors that are the mapping itself
 // would need no copy where the file's type fits, but a file that changes or shrinks underneath
 // would change or kill a run of days.)
 class WeightReader {

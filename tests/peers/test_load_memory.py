@@ -23,8 +23,12 @@ def write_model(folder, layers, dtype):
               "max_position_embeddings": 128}
     (folder / "config.json").write_text(json.dumps(config))
 
-    def weight(*shape):
-        return (torch.randn(shape) * shape[-1] ** -0.5).to(dtype)
+    noise = torch.randn(width * width)
+
+    def weight(rows, columns):
+        repeats = -(-rows * columns // noise.numel())
+        values = noise.repeat(repeats)[:rows * columns].view(rows, columns)
+        return (values * columns ** -0.5).to(dtype)
 
     index = {}
     shard = {"model.embed_tokens.weight": weight(vocab, width),
@@ -62,7 +66,7 @@ def peak_bytes(folder, *options):
 
 @pytest.fixture(scope="module")
 def layers():
-    return int(os.environ.get("FLAME_LOAD_LAYERS", 8))
+    return int(os.environ.get("FLAME_LOAD_LAYERS", 4))
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +83,13 @@ def parameters(layers):
     return layers * (2 * 2048 * 2048 + 2 * 512 * 2048 + 3 * 2048 * 4096 + 2 * 2048) + 4097 * 2048
 
 
-@pytest.mark.parametrize("stored, dtype, options, bytes_each", [
-    (torch.float32, "float32", (), 4),
-    (torch.float32, "bfloat16", (), 2),
-    (torch.bfloat16, "float32", (), 4),
-    (torch.bfloat16, "bfloat16", (), 2),
+@pytest.mark.parametrize("stored, dtype, bytes_each", [
+    (torch.float32, "float32", 4),
+    (torch.float32, "bfloat16", 2),
+    (torch.bfloat16, "float32", 4),
+    (torch.bfloat16, "bfloat16", 2),
 ])
-def test_peak_is_at_most_11_tenths_of_the_weights(files, layers, tmp_path, stored, dtype, options,
-                                                  bytes_each):
+def test_peak_is_at_most_11_tenths_of_the_weights(files, layers, tmp_path, stored, dtype, bytes_each):
     write_model(tmp_path, 1, stored)
     extra = peak_bytes(files[stored], "--dtype", dtype) - peak_bytes(tmp_path, "--dtype", dtype)
     weights = (parameters(layers) - parameters(1)) * bytes_each
