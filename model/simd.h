@@ -1,5 +1,5 @@
-// What the kernels' inner loops share. Private to model/*_kernels.cpp, which are compiled with -O3
-// and -fopenmp-simd.
+// What the kernels' inner loops share. For files that are compiled with -O3 and -fopenmp-simd:
+// model/*kernels.cpp and rollout/sampler.cpp.
 #ifndef FLAME_MODEL_SIMD_H_
 #define FLAME_MODEL_SIMD_H_
 
