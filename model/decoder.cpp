@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -37,7 +38,8 @@ Decoder::Decoder(const Policy& policy, const DecoderShape& shape)
   context_.lora_scale = policy.lora_scale_;
   const at::TensorOptions options = policy.HeadWeight().options();
   const at::Tensor angles = RotationAngles(config, at::arange(positions, at::kFloat));
-  cosine_ = angles.cos().to(options), sine_ = angles.sin().to(options);
+  const at::ScalarType wide = at::toOpMathType(options.dtype().toScalarType());
+  cosine_ = angles.cos().to(wide), sine_ = angles.sin().to(wide);
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     layers_.push_back(policy.LayerParameters(layer, /*adapters=*/true));
     trunks_.emplace_back(shape.places, config.num_kv_heads, shape.trunk_tokens, config.head_dim,
