@@ -1,12 +1,9 @@
-// The learner's and the sampler's hot paths at the size of the `tiny` preset:
+// The learner's hot path at the size of the `tiny` preset:
 //   ninja -C build family_bench && OMP_NUM_THREADS=2 build/bench/family_bench
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/ones.h>
 #include <benchmark/benchmark.h>
 
 #include "base/random.h"
-#include "model/decoder.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -54,29 +51,6 @@ void TrainStep(benchmark::State& state) {
 BENCHMARK(TrainStep)
     ->ArgNames({"families", "recompute"})
     ->ArgsProduct({{8, 64}, {0, 1}})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-
-void DecodeStep(benchmark::State& state) {
-  const Policy policy = Policy::Random(PolicyPreset("tiny", kVocabSize), at::kFloat, 1);
-  RandomStream random(2, kInit);
-  std::vector<std::vector<int32_t>> trunks;
-  for (int64_t b = 0; b < state.range(0); ++b) trunks.push_back(DrawTokens(&random, 180));
-  constexpr int64_t kGroup = 8, kTokens = 32;
-  Decoder decoder(policy, /*adapters=*/true);
-  const at::Tensor tokens = at::ones({state.range(0) * kGroup}, at::kLong);
-  for (auto _ : state) {
-    decoder.Prefill(trunks, kGroup, kTokens);
-    for (int64_t t = 0; t < kTokens; ++t) decoder.Step(tokens);
-  }
-  state.counters["tokens/s"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * state.range(0) * kGroup * kTokens),
-      benchmark::Counter::kIsRate);
-}
-BENCHMARK(DecodeStep)
-    ->ArgName("groups")
-    ->Arg(8)
-    ->Arg(32)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

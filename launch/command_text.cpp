@@ -2,10 +2,15 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
 #include <openssl/evp.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <cerrno>
+#include <cstring>
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -13,10 +18,8 @@
 
 #include "base/error.h"
 #include "data/tokenizer.h"
-#include "model/decoder.h"
 #include "model/policy.h"
-#include "model/shapes.h"
-#include "rollout/sampler.h"
+#include "rollout/completion.h"
 
 namespace flame {
 namespace {
@@ -42,22 +45,85 @@ std::optional<po::variables_map> Parse(const std::vector<std::string>& arguments
   return values;
 }
 
+// The lines of stdin that are not blank.
+class Lines {
+ public:
+  struct Line {
+    int64_t number;  // from 1, blank lines counted
+    std::string text;
+  };
+  // Waits for one line and adds those, up to `most`, that are there or follow at once; none at the
+  // end of input.
+  std::vector<Line> Next(size_t most) {
+    std::vector<Line> lines;
+    while (lines.size() < most && (lines.empty() || HasLine() || IsReadable())) {
+      if (!HasLine() && Read()) continue;
+      if (buffer_.empty()) break;
+      const size_t size = std::min(buffer_.find('\n'), buffer_.size());
+      ++number_;
+      if (buffer_.find_first_not_of(" \t\r") < size) {
+        lines.push_back({number_, buffer_.substr(0, size)});
+      }
+      buffer_.erase(0, size + 1);
+    }
+    return lines;
+  }
+
+ private:
+  bool HasLine() const { return buffer_.find('\n') != std::string::npos; }
+  bool IsReadable() const {
+    constexpr int kMilliseconds = 2;  // between two writes of one who sends many lines
+    pollfd input = {STDIN_FILENO, POLLIN, 0};
+    return !at_end_ && poll(&input, 1, kMilliseconds) > 0;
+  }
+  // False at the end of input.
+  bool Read() {
+    char bytes[65536];
+    ssize_t size = -1;
+    while (!at_end_ && (size = read(STDIN_FILENO, bytes, sizeof bytes)) < 0 && errno == EINTR) {
+    }
+    if (!at_end_ && size < 0) throw MachineError("cannot read stdin: ", std::strerror(errno));
+    at_end_ = size <= 0;
+    if (!at_end_) buffer_.append(bytes, size);
+    return !at_end_;
+  }
+
+  std::string buffer_;
+  int64_t number_ = 0;
+  bool at_end_ = false;
+};
+
+void Print(const json& answer) {
+  if (!(std::cout << answer.dump() << std::endl)) {
+    throw MachineError("cannot write its answer to stdout");
+  }
+}
+
+// Runs `body` for a line: what it throws names the line.
+template <class Body>
+auto ForLine(int64_t number, const Body& body) {
+  try {
+    return body();
+  } catch (const json::exception& error) {
+    throw DataError("line ", number, " of stdin: ", error.what());
+  } catch (const Error& error) {
+    throw Error(error.status(), StrCat("line ", number, " of stdin: ", error.what()));
+  }
+}
+
+json ParseLine(const std::string& line) {
+  json question = json::parse(line);
+  if (!question.is_object()) throw DataError("expected a JSON object, found ", line);
+  return question;
+}
+
 // Answers every line that is not blank.
 void AnswerLines(const std::function<json(const json&)>& answer) {
-  std::string line;
-  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    try {
-      const json question = json::parse(line);
-      if (!question.is_object()) throw DataError("expected a JSON object, found ", line);
-      if (!(std::cout << answer(question).dump() << std::endl)) {
-        throw MachineError("cannot write its answer to stdout");
-      }
-    } catch (const json::exception& error) {
-      throw DataError("line ", number, " of stdin: ", error.what());
-    } catch (const Error& error) {
-      throw Error(error.status(), StrCat("line ", number, " of stdin: ", error.what()));
-    }
+  Lines lines;
+  while (true) {
+    const std::vector<Lines::Line> next = lines.Next(1);
+    if (next.empty()) return;
+    ForLine(next[0].number, [&] { Print(answer(ParseLine(next[0].text))); });
   }
 }
 
@@ -123,19 +189,17 @@ void AddModelOptions(po::options_description* options) {
        "the blocks' weights as none, int8 or nf4");
 }
 
-struct GenerateOptions {
-  int64_t max_tokens = 64;
-  double temperature = 1;  // 0: greedy
-  uint64_t seed = 0;
-};
-
 std::optional<po::variables_map> ParseGenerate(const std::vector<std::string>& arguments,
-                                               GenerateOptions* generate) {
+                                               CompletionOptions* generate) {
   po::options_description options("Options");
   AddModelOptions(&options);
-  options.add_options()("greedy", "the likeliest token each time (temperature 0)")            //
-      ("max-tokens", po::value(&generate->max_tokens)->default_value(64), "at most so many")  //
-      ("temperature", po::value(&generate->temperature)->default_value(1), "of sampling")     //
+  SamplingRule& rule = generate->rule;
+  options.add_options()("greedy", "the likeliest token each time (temperature 0)")                //
+      ("max-tokens", po::value(&generate->max_tokens)->default_value(64), "at most so many")      //
+      ("samples", po::value(&generate->members)->default_value(1), "answers to each line")        //
+      ("temperature", po::value(&rule.temperature)->default_value(1), "of sampling")              //
+      ("top-k", po::value(&rule.top_k)->default_value(0), "likeliest tokens drawn from; 0: all")  //
+      ("top-p", po::value(&rule.top_p)->default_value(1), "probability of those drawn from")      //
       ("seed", po::value(&generate->seed)->default_value(0), "of sampling");
   auto values =
       Parse(arguments, "generate",
@@ -145,38 +209,81 @@ std::optional<po::variables_map> ParseGenerate(const std::vector<std::string>& a
             "continuation.\n",
             options);
   if (!values) return values;
-  if (generate->max_tokens < 1) {
-    throw UsageError("--max-tokens is ", generate->max_tokens, "; expected at least 1");
-  }
-  if (!(generate->temperature >= 0)) {
-    throw UsageError("--temperature is ", generate->temperature, "; expected at least 0");
-  }
-  if (values->count("greedy") != 0) generate->temperature = 0;
+  const auto check = [](bool right, const char* name, auto value, const char* expected) {
+    if (!right) throw UsageError(name, " is ", value, "; expected ", expected);
+  };
+  check(generate->max_tokens >= 1, "--max-tokens", generate->max_tokens, "at least 1");
+  check(generate->members >= 1, "--samples", generate->members, "at least 1");
+  check(rule.temperature >= 0, "--temperature", rule.temperature, "at least 0");
+  check(rule.top_k >= 0, "--top-k", rule.top_k, "at least 0");
+  check(rule.top_p > 0 && rule.top_p <= 1, "--top-p", rule.top_p, "more than 0 and at most 1");
+  if (values->count("greedy") != 0) rule.temperature = 0;
   return values;
 }
 
-// Prompt number `index` of the input continued. A token depends on (seed, index, position) only.
-json Continue(const Policy& policy, const Tokenizer* tokenizer, const GenerateOptions& options,
-              const std::vector<int32_t>& prompt, int64_t index) {
-  std::vector<int32_t> ids;
-  std::vector<float> logprobs;
-  Decoder decoder(policy, /*adapters=*/true);
-  at::Tensor logits = decoder.Prefill({prompt}, /*group_size=*/1, options.max_tokens);
-  while (true) {
-    const auto position = static_cast<int64_t>(ids.size());
-    const at::Tensor row = logits.contiguous();
-    const Choice choice = ChooseToken(row.const_data_ptr<float>(), row.size(1), options.temperature,
-                                      SamplingUniform(options.seed, index, /*member=*/0, position));
-    if (choice.token < 0) throw DataError("the model gives logits that are not finite");
-    ids.push_back(choice.token);
-    logprobs.push_back(choice.logprob);
-    if (choice.token == policy.config().eos_id || position + 1 == options.max_tokens) break;
-    logits = decoder.Step(at::tensor(std::vector<int64_t>{choice.token}, at::kLong));
+// Continues the prompts of stdin, many lines together where they are there.
+class Generator {
+ public:
+  Generator(const Policy& policy, const std::filesystem::path& tokenizer,
+            const CompletionOptions& options)
+      : policy_(policy), tokenizer_file_(tokenizer), options_(options) {
+    if (std::filesystem::exists(tokenizer)) tokenizer_.emplace(Tokenizer::Load(tokenizer));
   }
-  json answer = {{"ids", ids}, {"logprobs", logprobs}};
-  answer["text"] = tokenizer != nullptr ? json(tokenizer->Decode(ids)) : json();
-  return answer;
-}
+
+  void Run() {
+    constexpr size_t kPrompts = 256;
+    Lines input;
+    while (true) {
+      const std::vector<Lines::Line> lines = input.Next(kPrompts);
+      if (lines.empty()) return;
+      std::vector<CompletionPrompt> prompts;
+      std::exception_ptr fault;  // of the first line that has one; those before it are answered
+      for (size_t i = 0; i < lines.size() && !fault; ++i) {
+        try {
+          const std::vector<int32_t> ids =
+              ForLine(lines[i].number, [&] { return PromptOf(ParseLine(lines[i].text)); });
+          prompts.push_back({ids, next_task_++});
+        } catch (const Error&) {
+          fault = std::current_exception();
+        }
+      }
+      for (const auto& completions : CompletePrompts(policy_, prompts, options_)) {
+        for (const Completion& completion : completions) Print(AnswerOf(completion));
+      }
+      if (fault) std::rethrow_exception(fault);
+    }
+  }
+
+ private:
+  std::vector<int32_t> PromptOf(const json& question) const {
+    if (!question.contains("ids") && !tokenizer_) {
+      throw DataError("expected 'ids', as there is no ", tokenizer_file_.string());
+    }
+    const std::vector<int32_t> ids =
+        IdsOf(question.contains("ids") ? question["ids"]
+                                       : json(tokenizer_->Encode(TextOf(question), true)),
+              policy_);
+    const auto size = static_cast<int64_t>(ids.size());
+    if (size + options_.max_tokens > policy_.config().max_positions) {
+      throw UsageError("a prompt of ", size, " tokens and ", options_.max_tokens,
+                       " to write exceed the model's max_position_embeddings of ",
+                       policy_.config().max_positions);
+    }
+    return ids;
+  }
+
+  json AnswerOf(const Completion& completion) const {
+    json answer = {{"ids", completion.tokens}, {"logprobs", completion.logprobs}};
+    answer["text"] = tokenizer_ ? json(tokenizer_->Decode(completion.tokens)) : json();
+    return answer;
+  }
+
+  const Policy& policy_;
+  std::filesystem::path tokenizer_file_;
+  CompletionOptions options_;
+  std::optional<Tokenizer> tokenizer_;
+  int64_t next_task_ = 0;
+};
 
 json ScoreFamily(const Policy& policy, const json& question) {
   Family family;
@@ -225,25 +332,14 @@ int RunTokenize(const std::vector<std::string>& arguments) {
 }
 
 int RunGenerate(const std::vector<std::string>& arguments) {
-  GenerateOptions generate;
-  const auto values = ParseGenerate(arguments, &generate);
+  CompletionOptions options;
+  const auto values = ParseGenerate(arguments, &options);
   if (!values) return 0;
   const at::NoGradGuard no_grad;
   const Policy policy = LoadPolicy(*values);
-  const std::filesystem::path file =
-      std::filesystem::path((*values)["model"].as<std::string>()) / "tokenizer.json";
-  std::optional<Tokenizer> tokenizer;
-  if (std::filesystem::exists(file)) tokenizer.emplace(Tokenizer::Load(file));
-  int64_t index = 0;
-  AnswerLines([&](const json& question) {
-    if (!question.contains("ids") && !tokenizer) {
-      throw DataError("expected 'ids', as there is no ", file.string());
-    }
-    const json prompt = question.contains("ids") ? question["ids"]
-                                                 : json(tokenizer->Encode(TextOf(question), true));
-    return Continue(policy, tokenizer ? &*tokenizer : nullptr, generate, IdsOf(prompt, policy),
-                    index++);
-  });
+  options.end_id = policy.config().eos_id;
+  const std::filesystem::path folder = (*values)["model"].as<std::string>();
+  Generator(policy, folder / "tokenizer.json", options).Run();
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include "base/progress.h"
 #include "launch/session.h"
@@ -71,7 +72,14 @@ ListPredictions PredictLists(const Config& config, const Materials& materials, P
   context.policy = policy;
   context.prompts = materials.prompts.get();
   context.tasks = &tasks;
-  context.sampling = {samples, temperature, config.grpo.sampling.max_tokens};
+  context.sampling.group_size = samples;
+  context.sampling.temperature = temperature;
+  context.sampling.max_tokens = config.grpo.sampling.max_tokens;
+  std::optional<LineTrie> lines;
+  if (config.grpo.sampling.constrain == "drugs") {
+    lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
+    context.lines = &*lines;
+  }
   context.seed = config.run.seed + 1;  // other numbers than training drew
   const auto edited = EditedLists(materials, config.reward, context, label);
   ListPredictions predictions;

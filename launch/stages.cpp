@@ -275,7 +275,7 @@ void GrpoStage(const Config& config, Communicator* world) {
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage{"evaluate", paths.dir, {}, {"evaluation.json"}, {}};
-  stage.inputs = config.Canonical({"evaluate", "grpo.max_tokens", "run.seed"}) +
+  stage.inputs = config.Canonical({"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}) +
                  OutputDigests(paths.dir, {"prepare", "classifier", "list", "grpo"});
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");

@@ -4,45 +4,49 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/bmm.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "base/error.h"
-#include "model/block.h"
 #include "model/kernels.h"
 #include "model/shapes.h"
 
 namespace flame {
 namespace {
 
-// The first `used` entries of axis 2 of chosen rows, in a tensor with room for as many as before.
-at::Tensor KeepRows(const at::Tensor& cache, const at::Tensor& rows, int64_t used) {
-  std::vector<int64_t> shape = cache.sizes().vec();
-  shape[0] = rows.size(0);
-  at::Tensor kept = at::empty(shape, cache.options());
-  kept.narrow(2, 0, used).copy_(cache.narrow(2, 0, used).index_select(0, rows));
-  return kept;
-}
-
-// Batched over the first two axes: [a, b, m, k] x [a, b, k, n].
-at::Tensor Multiply(const at::Tensor& x, const at::Tensor& y) {
-  return at::bmm(x.flatten(0, 1), y.flatten(0, 1)).unflatten(0, {x.size(0), x.size(1)});
+at::Tensor Rows(const at::Tensor& x, const std::vector<int64_t>& rows) {
+  return at::embedding(x, at::tensor(rows, at::kLong).to(x.device()));
 }
 
 }  // namespace
 
-Decoder::Decoder(const Policy& policy, bool adapters) : policy_(policy), adapters_(adapters) {}
+Decoder::Decoder(const Policy& policy, const DecoderShape& shape)
+    : policy_(policy), shape_(shape), trunk_size_(shape.places), branches_(shape.slots) {
+  const at::NoGradGuard no_grad;
+  const PolicyConfig& config = policy.config();
+  const int64_t positions = shape.trunk_tokens + shape.max_tokens;
+  if (positions > config.max_positions) {
+    throw UsageError("a prompt of ", shape.trunk_tokens, " tokens and ", shape.max_tokens,
+                     " to write exceed the model's max_position_embeddings of ",
+                     config.max_positions);
+  }
+  context_.head_dim = config.head_dim;
+  context_.rms_eps = config.rms_eps;
+  context_.lora_scale = policy.lora_scale_;
+  const at::TensorOptions options = policy.HeadWeight().options();
+  const at::Tensor angles = RotationAngles(config, at::arange(positions, at::kFloat));
+  const at::ScalarType wide = at::toOpMathType(options.dtype().toScalarType());
+  cosine_ = angles.cos().to(policy.device(), wide), sine_ = angles.sin().to(policy.device(), wide);
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    layers_.push_back(policy.LayerParameters(layer, /*adapters=*/true));
+    trunks_.emplace_back(shape.places, config.num_kv_heads, shape.trunk_tokens, config.head_dim,
+                         options);
+    own_.emplace_back(shape.slots, config.num_kv_heads, shape.max_tokens, config.head_dim, options);
+  }
+}
 
 // Final norm and head.
 at::Tensor Decoder::Logits(const at::Tensor& x) const {
@@ -51,170 +55,85 @@ at::Tensor Decoder::Logits(const at::Tensor& x) const {
   return at::linear(hidden, policy_.HeadWeight()).to(at::kFloat);
 }
 
-void Decoder::CheckLength(int64_t longest, int64_t max_tokens) const {
-  const int64_t limit = policy_.config().max_positions;
-  if (longest + max_tokens <= limit) return;
-  throw UsageError("a prompt of ", longest, " tokens and ", max_tokens, " to write exceed the ",
-                   "model's max_position_embeddings of ", limit);
-}
-
-// One layer's keys or values of all trunks, [T, kv_heads, D] -> [trunks, kv_heads, longest, D].
-at::Tensor Decoder::Padded(const at::Tensor& packed, const FamilyBatch& batch) const {
-  const int64_t longest = trunk_mask_.size(2);
-  at::Tensor padded =
-      at::zeros({trunk_mask_.size(0), packed.size(1), longest, packed.size(2)}, packed.options());
-  for (size_t b = 0; b < batch.families.size(); ++b) {
-    const Span trunk = batch.families[b].trunk;
-    padded[static_cast<int64_t>(b)]
-        .narrow(1, 0, trunk.size)
-        .copy_(packed.narrow(0, trunk.begin, trunk.size).transpose(0, 1));
-  }
-  return padded;
-}
-
-void Decoder::Reset(const FamilyBatch& batch, int64_t group_size, int64_t max_tokens) {
-  std::vector<int64_t> sizes;
-  for (const FamilyLayout& family : batch.families) sizes.push_back(family.trunk.size);
-  const int64_t longest = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
-  CheckLength(longest, max_tokens);
-  group_size_ = group_size, max_tokens_ = max_tokens, length_ = 0;
-  const auto trunks = static_cast<int64_t>(sizes.size());
-  slots_ = at::arange(trunks * group_size, at::kLong);
-  positions_ = at::tensor(sizes, at::kLong).index_select(0, TrunkOfRow());
-  trunk_mask_ = at::zeros({trunks, 1, longest}, policy_.HeadWeight().options());
-  for (int64_t b = 0; b < trunks; ++b) {
-    trunk_mask_[b]
-        .narrow(1, sizes[b], longest - sizes[b])
-        .fill_(-std::numeric_limits<double>::infinity());
-  }
-  trunk_k_.clear(), trunk_v_.clear(), branch_k_.clear(), branch_v_.clear();
-}
-
-at::Tensor Decoder::TrunkOfRow() const { return slots_.div(group_size_, "floor"); }
-
-at::Tensor Decoder::Prefill(const std::vector<std::vector<int32_t>>& trunks, int64_t group_size,
-                            int64_t max_tokens) {
+at::Tensor Decoder::Prefill(const std::vector<int64_t>& places,
+                            const std::vector<std::vector<int32_t>>& trunks) {
   const at::NoGradGuard no_grad;
   std::vector<Family> families;
   for (const auto& trunk : trunks) families.push_back({trunk, {}});
   const FamilyBatch batch = PackFamilies(families);
-  Reset(batch, group_size, max_tokens);
-
-  ForwardOptions options;
-  options.adapters = adapters_;
-  const auto context = policy_.MakeContext(batch, options);
-  at::Tensor x = policy_.Embed(batch.tokens);
-  for (int64_t layer = 0; layer < policy_.config().num_layers; ++layer) {
-    BlockTape tape;
-    x = BlockForward(policy_.LayerParameters(layer, adapters_), x, layer, *context, &tape);
-    trunk_k_.push_back(Padded(tape.attention.key, batch));
-    trunk_v_.push_back(Padded(tape.attention.value, batch));
-    branch_k_.push_back(at::empty(
-        {slots_.size(0), tape.attention.key.size(1), max_tokens, tape.attention.key.size(2)},
-        x.options()));
-    branch_v_.push_back(at::empty_like(branch_k_.back()));
-  }
   std::vector<int64_t> last;
-  for (const FamilyLayout& family : batch.families) {
-    last.push_back(family.trunk.begin + family.trunk.size - 1);
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Span trunk = batch.families[i].trunk;
+    last.push_back(trunk.begin + trunk.size - 1);
+    trunk_size_[places[i]] = trunk.size;
   }
-  return at::embedding(Logits(at::embedding(x, at::tensor(last, at::kLong))), TrunkOfRow());
-}
-
-at::Tensor Decoder::Step(const at::Tensor& tokens) {
-  const at::NoGradGuard no_grad;
-  if (length_ >= max_tokens_) {
-    throw UsageError("decoder: a step past the ", max_tokens_, " tokens that Prefill was given");
-  }
-  BlockContext context;
-  context.head_dim = policy_.config().head_dim;
-  context.rms_eps = policy_.config().rms_eps;
-  context.lora_scale = policy_.lora_scale_;
-  const at::Tensor angles = RotationAngles(policy_.config(), positions_.to(at::kFloat));
-  at::Tensor x = policy_.Embed(tokens);
-  context.cosine = angles.cos().to(at::toOpMathType(x.scalar_type()));
-  context.sine = angles.sin().to(at::toOpMathType(x.scalar_type()));
-  for (int64_t layer = 0; layer < policy_.config().num_layers; ++layer) {
-    const BlockParameters parameters = policy_.LayerParameters(layer, adapters_);
+  BlockContext context = context_;
+  context.families = batch.families;
+  const at::Tensor positions = batch.positions.to(policy_.device());
+  context.cosine = at::embedding(cosine_, positions);
+  context.sine = at::embedding(sine_, positions);
+  at::Tensor x = policy_.Embed(batch.tokens);
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
     BlockTape tape;
-    BlockBegin(parameters, x, layer, context, &tape);
-    tape.attended.out = Attend(layer, tape.attention);
-    x = BlockEnd(parameters, layer, context, &tape);
+    BlockBegin(layers_[layer], x, static_cast<int64_t>(layer), context, &tape);
+    for (size_t i = 0; i < places.size(); ++i) {
+      const Span trunk = batch.families[i].trunk;
+      trunks_[layer].Fill(places[i], tape.attention.key.narrow(0, trunk.begin, trunk.size),
+                          tape.attention.value.narrow(0, trunk.begin, trunk.size));
+    }
+    tape.attended = FamilyAttention(tape.attention, batch.families);
+    if (layer + 1 == layers_.size()) {
+      // Nothing reads the last block's output but the head.
+      tape.input = Rows(tape.input, last);
+      tape.attended.out = Rows(tape.attended.out.flatten(1), last)
+                              .view({-1, policy_.config().num_heads, policy_.config().head_dim});
+    }
+    x = BlockEnd(layers_[layer], static_cast<int64_t>(layer), context, &tape);
   }
-  ++length_;
-  positions_ = positions_ + 1;
   return Logits(x);
 }
 
-// Rows of one trunk side by side: [rows, kv_heads, r, n] -> [trunks, kv_heads, G * r, n], 0 where a
-// member has left.
-at::Tensor Decoder::ByTrunk(const at::Tensor& x) const {
-  const int64_t slots = trunk_mask_.size(0) * group_size_;
-  at::Tensor full = x;
-  if (x.size(0) != slots) {
-    full = at::zeros({slots, x.size(1), x.size(2), x.size(3)}, x.options());
-    full.index_copy_(0, slots_, x);
-  }
-  return full.unflatten(0, {trunk_mask_.size(0), group_size_}).transpose(1, 2).flatten(2, 3);
-}
+void Decoder::Begin(int64_t slot, int64_t place) { branches_[slot] = {place, 0}; }
 
-// The inverse.
-at::Tensor Decoder::ByRow(const at::Tensor& x) const {
-  const at::Tensor full =
-      x.unflatten(2, {group_size_, x.size(2) / group_size_}).transpose(1, 2).flatten(0, 1);
-  return full.size(0) == slots_.size(0) ? full : full.index_select(0, slots_);
-}
-
-at::Tensor Decoder::Attend(int64_t layer, const AttentionInput& input) {
-  const int64_t used = length_ + 1, kv_heads = input.key.size(1), d = input.key.size(2);
-  branch_k_[layer].select(2, length_).copy_(input.key);
-  branch_v_[layer].select(2, length_).copy_(input.value);
-  const at::Tensor query = input.query.unflatten(1, {kv_heads, input.query.size(1) / kv_heads}) *
-                           (1.0 / std::sqrt(static_cast<double>(d)));
-  const at::Tensor on_trunk =
-      Multiply(ByTrunk(query), trunk_k_[layer].transpose(2, 3)) + trunk_mask_.unsqueeze(1);
-  const at::Tensor on_own = Multiply(query, branch_k_[layer].narrow(2, 0, used).transpose(2, 3));
-  const at::Tensor weights = at::softmax(at::cat({ByRow(on_trunk), on_own}, 3), 3);
-  const int64_t longest = trunk_mask_.size(2);
-  const at::Tensor from_trunk =
-      ByRow(Multiply(ByTrunk(weights.narrow(3, 0, longest)), trunk_v_[layer]));
-  const at::Tensor from_own =
-      Multiply(weights.narrow(3, longest, used), branch_v_[layer].narrow(2, 0, used));
-  return (from_trunk + from_own).flatten(1, 2);
-}
-
-void Decoder::Keep(const std::vector<int64_t>& rows) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor kept = at::tensor(rows, at::kLong);
-  slots_ = slots_.index_select(0, kept);
-  positions_ = positions_.index_select(0, kept);
-  for (size_t layer = 0; layer < branch_k_.size(); ++layer) {
-    branch_k_[layer] = KeepRows(branch_k_[layer], kept, length_);
-    branch_v_[layer] = KeepRows(branch_v_[layer], kept, length_);
-  }
-  DropEmptyTrunks();
-}
-
-void Decoder::DropEmptyTrunks() {
-  const auto* slots = slots_.const_data_ptr<int64_t>();
-  std::vector<int64_t> new_index(trunk_mask_.size(0), -1), kept;
-  std::vector<int64_t> new_slots;
-  for (int64_t r = 0; r < slots_.size(0); ++r) {
-    const int64_t trunk = slots[r] / group_size_;
-    if (new_index[trunk] < 0) {
-      new_index[trunk] = static_cast<int64_t>(kept.size());
-      kept.push_back(trunk);
+DecodeStep Decoder::Plan(const std::vector<int64_t>& slots) const {
+  DecodeStep step;
+  step.slots = slots;
+  std::vector<int64_t> group_of_place(trunk_size_.size(), -1);
+  for (size_t r = 0; r < slots.size(); ++r) {
+    const Branch& branch = branches_[slots[r]];
+    if (branch.size >= shape_.max_tokens) {
+      throw UsageError("decoder: slot ", slots[r], " has the ", shape_.max_tokens,
+                       " tokens that there is room for");
     }
-    new_slots.push_back(new_index[trunk] * group_size_ + slots[r] % group_size_);
+    step.own_size.push_back(branch.size);
+    int64_t& group = group_of_place[branch.place];
+    if (group < 0) {
+      group = static_cast<int64_t>(step.groups.size());
+      step.groups.push_back({branch.place, trunk_size_[branch.place], {}});
+    }
+    step.groups[group].rows.push_back(static_cast<int64_t>(r));
   }
-  if (static_cast<int64_t>(kept.size()) == trunk_mask_.size(0)) return;
-  const at::Tensor index = at::tensor(kept, at::kLong);
-  slots_ = at::tensor(new_slots, at::kLong);
-  trunk_mask_ = trunk_mask_.index_select(0, index);
-  for (size_t layer = 0; layer < trunk_k_.size(); ++layer) {
-    trunk_k_[layer] = trunk_k_[layer].index_select(0, index);
-    trunk_v_[layer] = trunk_v_[layer].index_select(0, index);
+  return step;
+}
+
+at::Tensor Decoder::Step(const std::vector<int64_t>& slots, const std::vector<int64_t>& tokens) {
+  const at::NoGradGuard no_grad;
+  const DecodeStep step = Plan(slots);
+  std::vector<int64_t> positions;
+  for (const int64_t slot : slots) {
+    Branch& branch = branches_[slot];
+    positions.push_back(trunk_size_[branch.place] + branch.size++);
   }
+  context_.cosine = Rows(cosine_, positions);
+  context_.sine = Rows(sine_, positions);
+  at::Tensor x = policy_.Embed(at::tensor(tokens, at::kLong));
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    BlockTape tape;
+    BlockBegin(layers_[layer], x, static_cast<int64_t>(layer), context_, &tape);
+    tape.attended.out = DecodeAttention(tape.attention, step, trunks_[layer], &own_[layer]);
+    x = BlockEnd(layers_[layer], static_cast<int64_t>(layer), context_, &tape);
+  }
+  return Logits(x);
 }
 
 }  // namespace flame

@@ -7,52 +7,60 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/attention.h"
+#include "model/block.h"
+#include "model/decode_attention.h"
 #include "model/policy.h"
 
 namespace flame {
 
-// Decodes B trunks with G members each, rows b * G + g. No gradients.
-// Worked example:
-//   Decoder d(policy, /*adapters=*/true);
-//   at::Tensor logits = d.Prefill(trunks, G, max_tokens);  // [B * G, V], one trunk's rows equal
-//   while (...) logits = d.Step(tokens);                   // tokens int64 [B * G]
+// Room of a decoder, each at least 1.
+struct DecoderShape {
+  int64_t slots = 1;         // branches at a time
+  int64_t places = 1;        // trunks at a time
+  int64_t trunk_tokens = 1;  // of the longest trunk
+  int64_t max_tokens = 1;    // fed to a branch
+};
+
+// Decodes branches of several trunks, each of its own length. Places and slots are taken again as
+// the caller sees fit, so that a finished branch makes room for the next; nothing is reallocated.
+// No gradients. Worked example, two members of one trunk:
+//   Decoder decoder(policy, {.slots = 2, .places = 1, .trunk_tokens = 512, .max_tokens = 32});
+//   at::Tensor first = decoder.Prefill({0}, {trunk});  // [1, V]: of both members' first token
+//   decoder.Begin(0, 0), decoder.Begin(1, 0);
+//   while (...) logits = decoder.Step({0, 1}, tokens);  // [2, V]
 class Decoder {
  public:
-  Decoder(const Policy& policy, bool adapters);
-  // The trunks go through the packed family forward (no branches). Throws UsageError where a trunk
-  // plus max_tokens exceeds max_positions.
-  at::Tensor Prefill(const std::vector<std::vector<int32_t>>& trunks, int64_t group_size,
-                     int64_t max_tokens);
-  // Feeds one token a row and gives the logits of the next, [rows, vocab_size] float32. Throws
-  // UsageError after max_tokens steps.
-  at::Tensor Step(const at::Tensor& tokens);
-  // Keeps only these rows (ascending), so that finished members cost nothing more.
-  void Keep(const std::vector<int64_t>& rows);
+  // Reads the policy's weights, adapters applied, as they are now; the policy outlives it. Throws
+  // UsageError where trunk_tokens + max_tokens exceeds max_positions.
+  Decoder(const Policy& policy, const DecoderShape& shape);
+
+  // Trunk i, of 1 to trunk_tokens tokens, takes places[i] (distinct) from what was there. All go
+  // through the packed family forward at once. Gives the logits behind each, [n, vocab_size]
+  // float32.
+  at::Tensor Prefill(const std::vector<int64_t>& places,
+                     const std::vector<std::vector<int32_t>>& trunks);
+  // `slot` is a branch of the trunk in `place`, without tokens, from now on.
+  void Begin(int64_t slot, int64_t place);
+  // Feeds tokens[i] to slots[i] (distinct, begun) and gives the logits of the next ones,
+  // [n, vocab_size] float32. Slots not named cost nothing. Throws UsageError on a slot that has
+  // max_tokens already.
+  at::Tensor Step(const std::vector<int64_t>& slots, const std::vector<int64_t>& tokens);
 
  private:
-  void Reset(const FamilyBatch& batch, int64_t group_size, int64_t max_tokens);
-  void CheckLength(int64_t longest, int64_t max_tokens) const;
-  void DropEmptyTrunks();
+  struct Branch {
+    int64_t place = -1, size = 0;
+  };
   at::Tensor Logits(const at::Tensor& x) const;
-  at::Tensor TrunkOfRow() const;  // int64 [rows]
-  at::Tensor Padded(const at::Tensor& packed, const FamilyBatch& batch) const;
-  at::Tensor ByTrunk(const at::Tensor& x) const;
-  at::Tensor ByRow(const at::Tensor& x) const;
-  // Attention of one new token a row over its trunk and its own tokens, [rows, heads, head_dim].
-  at::Tensor Attend(int64_t layer, const AttentionInput& input);
+  DecodeStep Plan(const std::vector<int64_t>& slots) const;
 
   const Policy& policy_;
-  bool adapters_;
-  int64_t group_size_ = 0, max_tokens_ = 0;
-  int64_t length_ = 0;  // tokens fed so far
-  // Per layer: trunk keys and values [trunks, kv_heads, longest trunk, head_dim], stored once.
-  std::vector<at::Tensor> trunk_k_, trunk_v_;
-  // Per layer: the rows' own, [rows, kv_heads, max_tokens, head_dim], filled up to length_.
-  std::vector<at::Tensor> branch_k_, branch_v_;
-  at::Tensor trunk_mask_;  // [trunks, 1, longest trunk]: 0, or -inf behind a trunk's end
-  at::Tensor slots_;       // int64 [rows]: trunk * group_size + member
-  at::Tensor positions_;   // int64 [rows]: of the next token
+  DecoderShape shape_;
+  std::vector<BlockParameters> layers_;
+  BlockContext context_;                     // of a step, but for the rotation
+  at::Tensor cosine_, sine_;                 // [positions, head_dim / 2]
+  std::vector<KeyValueCache> trunks_, own_;  // a layer each; sequences are places and slots
+  std::vector<int64_t> trunk_size_;          // by place
+  std::vector<Branch> branches_;             // by slot
 };
 
 }  // namespace flame

@@ -129,15 +129,17 @@ at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
   if (entropy != nullptr) {
     *entropy = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
   }
-  return LogProbFunction::apply(hidden, HeadWeight(), sources, targets, temperature, entropy);
+  return LogProbFunction::apply(hidden, HeadWeight(), sources.to(device()), targets.to(device()),
+                                temperature, entropy);
 }
 
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
                             const std::vector<int64_t>& token_ids) const {
   // `embedding` rather than index_select: its backward is the faster sum over rows.
-  const at::Tensor ids = at::tensor(token_ids, sources.options());
+  const at::Tensor ids = at::tensor(token_ids, at::kLong).to(device());
   const at::Tensor rows = at::embedding(HeadWeight(), ids);
-  return at::linear(at::embedding(hidden, sources).to(WideType(hidden)), rows.to(WideType(rows)));
+  return at::linear(at::embedding(hidden, sources.to(device())).to(WideType(hidden)),
+                    rows.to(WideType(rows)));
 }
 
 }  // namespace flame

@@ -3,8 +3,10 @@
 #define FLAME_ROLLOUT_OPTIONS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "base/config.h"
+#include "rollout/sampler.h"
 
 namespace flame {
 
@@ -12,7 +14,12 @@ struct SamplingOptions {
   int64_t group_size = 8;    // G
   double temperature = 1.0;  // 0: greedy
   int64_t max_tokens = 512;  // of a completion
-  void Bind(ConfigSchema* schema);  // grpo.group_size, grpo.temperature, grpo.max_tokens
+  int64_t top_k = 0;         // as in SamplingRule
+  double top_p = 1.0;
+  std::string constrain = "none";  // "drugs": every line of a completion names a drug
+  SamplingRule Rule() const { return {temperature, top_k, top_p}; }
+  // grpo.group_size, grpo.temperature, grpo.max_tokens, grpo.top_k, grpo.top_p, grpo.constrain
+  void Bind(ConfigSchema* schema);
 };
 
 }  // namespace flame

@@ -1,36 +1,166 @@
 #include "rollout/sampler.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
-#include "base/error.h"
 #include "base/random.h"
-#include "model/decoder.h"
-#include "rollout/worker.h"
+#include "model/simd.h"
 
 namespace flame {
+namespace {
 
-Choice ChooseToken(const float* logits, int64_t vocab_size, double temperature, double uniform) {
-  const float* largest = std::max_element(logits, logits + vocab_size);
-  const double scale = temperature == 0 ? 1 : 1 / temperature;
-  std::vector<double> cumulative(vocab_size);
-  double sum = 0;
-  for (int64_t id = 0; id < vocab_size; ++id) {
-    sum += std::exp((static_cast<double>(logits[id]) - *largest) * scale);
-    cumulative[id] = sum;
+// Tokens whose weights are summed in float32; sums of blocks are float64.
+constexpr int64_t kBlock = 64;
+
+// False where a logit is not a number.
+FLAME_CLONES bool FindLargest(const float* logits, int64_t size, float* largest) {
+  float most = -std::numeric_limits<float>::infinity();
+  int32_t wrong = 0;
+#pragma omp simd reduction(max : most) reduction(| : wrong)
+  for (int64_t i = 0; i < size; ++i) {
+    most = logits[i] > most ? logits[i] : most;
+    wrong |= logits[i] != logits[i];
   }
-  if (!std::isfinite(sum)) return {};
-  int64_t chosen = largest - logits;
-  if (temperature != 0) {
-    chosen =
-        std::upper_bound(cumulative.begin(), cumulative.end(), uniform * sum) - cumulative.begin();
+  *largest = most;
+  return wrong == 0 && std::isfinite(most);
+}
+
+// exp((logit - largest) * scale), 0 where that is below exp(-87).
+FLAME_INLINE float Weight(float logit, float largest, float scale) {
+  const float below = (largest - logit) * scale;
+  const float weight = ExpOfMinus(below);
+  return below < 87 ? weight : 0.0f;
+}
+
+FLAME_CLONES void Weights(const float* logits, int64_t size, float largest, float scale,
+                          float* weights) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) weights[i] = Weight(logits[i], largest, scale);
+}
+
+// Cumulative sums of weights behind each block.
+FLAME_CLONES void SumBlocks(const float* logits, int64_t size, float largest, float scale,
+                            double* cumulative) {
+  double total = 0;
+  for (int64_t begin = 0; begin < size; begin += kBlock) {
+    const int64_t count = std::min(kBlock, size - begin);
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; ++i) sum += Weight(logits[begin + i], largest, scale);
+    cumulative[begin / kBlock] = total += sum;
   }
-  const double logprob = (static_cast<double>(logits[chosen]) - *largest) * scale - std::log(sum);
-  return {static_cast<int32_t>(chosen), static_cast<float>(logprob)};
+}
+
+// softmax(logits / temperature), but for the division by the sum.
+class Distribution {
+ public:
+  Distribution(const float* logits, int64_t size, double temperature)
+      : logits_(logits), size_(size), scale_(temperature == 0 ? 1 : 1 / temperature) {
+    finite_ = FindLargest(logits, size, &largest_);
+    if (!finite_) return;
+    cumulative_.resize((size + kBlock - 1) / kBlock);
+    SumBlocks(logits, size, largest_, static_cast<float>(scale_), cumulative_.data());
+  }
+  bool finite() const { return finite_; }
+  int64_t Largest() const { return std::find(logits_, logits_ + size_, largest_) - logits_; }
+  double LogProb(int64_t token) const {
+    return (static_cast<double>(logits_[token]) - largest_) * scale_ - std::log(cumulative_.back());
+  }
+
+  int64_t Draw(double uniform) const {
+    const double target = uniform * cumulative_.back();
+    const int64_t block =
+        std::upper_bound(cumulative_.begin(), cumulative_.end() - 1, target) - cumulative_.begin();
+    const int64_t begin = block * kBlock, count = std::min(kBlock, size_ - begin);
+    float weights[kBlock];
+    Weights(logits_ + begin, count, largest_, static_cast<float>(scale_), weights);
+    double sum = block == 0 ? 0 : cumulative_[block - 1];
+    int64_t last = -1;  // with a weight; the block's sum may be larger than this one by rounding
+    for (int64_t i = 0; i < count; ++i) {
+      if (weights[i] == 0) continue;
+      last = begin + i;
+      sum += weights[i];
+      if (sum > target) break;
+    }
+    return last >= 0 ? last : Largest();
+  }
+
+  // The tokens that top_k and top_p leave, ascending.
+  std::vector<int32_t> Kept(const SamplingRule& rule) const {
+    std::vector<float> weights(size_);
+    Weights(logits_, size_, largest_, static_cast<float>(scale_), weights.data());
+    const auto likelier = [&](int32_t a, int32_t b) {
+      return logits_[a] != logits_[b] ? logits_[a] > logits_[b] : a < b;
+    };
+    std::vector<int32_t> tokens = Candidates(rule, weights);
+    if (rule.top_k > 0 && rule.top_k < static_cast<int64_t>(tokens.size())) {
+      std::nth_element(tokens.begin(), tokens.begin() + rule.top_k, tokens.end(), likelier);
+      tokens.resize(rule.top_k);
+    }
+    if (rule.top_p < 1) {
+      std::sort(tokens.begin(), tokens.end(), likelier);
+      const auto sum_of = [&](double sum, int32_t token) { return sum + weights[token]; };
+      const double whole = rule.top_k > 0
+                               ? std::accumulate(tokens.begin(), tokens.end(), 0.0, sum_of)
+                               : cumulative_.back();
+      double sum = 0;
+      size_t count = 0;
+      while (count < tokens.size() && sum < rule.top_p * whole) sum += weights[tokens[count++]];
+      tokens.resize(std::max<size_t>(count, 1));
+    }
+    std::sort(tokens.begin(), tokens.end());
+    return tokens;
+  }
+
+ private:
+  // Tokens that may be kept. Of V tokens, those below (1 - top_p) / 2V of the whole have less than
+  // 1 - top_p together, so that the others reach top_p without them: few are left to sort.
+  std::vector<int32_t> Candidates(const SamplingRule& rule,
+                                  const std::vector<float>& weights) const {
+    const double least =
+        rule.top_k > 0 ? 0 : (1 - rule.top_p) / 2 / static_cast<double>(size_) * cumulative_.back();
+    std::vector<int32_t> tokens;
+    for (int64_t i = 0; i < size_; ++i) {
+      if (weights[i] > 0 && weights[i] >= least) tokens.push_back(static_cast<int32_t>(i));
+    }
+    return tokens;
+  }
+
+  const float* logits_;
+  int64_t size_;
+  double scale_;
+  float largest_ = 0;
+  bool finite_ = false;
+  std::vector<double> cumulative_;  // behind each block of kBlock tokens
+};
+
+}  // namespace
+
+Choice ChooseToken(const float* logits, int64_t vocab_size, const SamplingRule& rule,
+                   double uniform) {
+  const Distribution all(logits, vocab_size, rule.temperature);
+  if (!all.finite()) return {};
+  int64_t token = 0;
+  if (rule.temperature == 0) {
+    token = all.Largest();
+  } else if (rule.top_k > 0 || rule.top_p < 1) {
+    token = ChooseAmong(logits, all.Kept(rule), {.temperature = rule.temperature}, uniform).token;
+  } else {
+    token = all.Draw(uniform);
+  }
+  return {static_cast<int32_t>(token), static_cast<float>(all.LogProb(token))};
+}
+
+Choice ChooseAmong(const float* logits, const std::vector<int32_t>& allowed,
+                   const SamplingRule& rule, double uniform) {
+  std::vector<float> chosen(allowed.size());
+  std::transform(allowed.begin(), allowed.end(), chosen.begin(),
+                 [&](int32_t token) { return logits[token]; });
+  Choice choice = ChooseToken(chosen.data(), static_cast<int64_t>(chosen.size()), rule, uniform);
+  if (choice.token >= 0) choice.token = allowed[choice.token];
+  return choice;
 }
 
 double SamplingUniform(uint64_t seed, int64_t task_id, int64_t member, int64_t position) {
@@ -40,118 +170,6 @@ double SamplingUniform(uint64_t seed, int64_t task_id, int64_t member, int64_t p
   return RandomStream(seed + (task >> 32) * kOddConstant, kSampling, static_cast<uint32_t>(task),
                       static_cast<uint32_t>(member))
       .UniformAt(static_cast<uint32_t>(position));
-}
-
-namespace {
-
-// A member being decoded: row r of the decoder is rows[r].
-struct Row {
-  size_t group = 0, member = 0;
-};
-
-// The next token of every row.
-std::vector<Choice> ChooseTokens(const RolloutContext& context, const at::Tensor& logits,
-                                 const std::vector<Row>& rows, const std::vector<Group>& groups) {
-  const at::Tensor table = logits.contiguous();
-  const int64_t vocab_size = table.size(1);
-  const float* data = table.const_data_ptr<float>();
-  std::vector<Choice> choices(rows.size());
-  at::parallel_for(0, static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const Group& group = groups[rows[r].group];
-      const size_t position = group.members[rows[r].member].tokens.size();
-      const double uniform = SamplingUniform(context.seed, group.task_id, rows[r].member, position);
-      choices[r] =
-          ChooseToken(data + r * vocab_size, vocab_size, context.sampling.temperature, uniform);
-    }
-  });
-  return choices;
-}
-
-// Appends a token to every row's member. Returns the rows that go on, by index.
-std::vector<int64_t> Extend(const RolloutContext& context, const at::Tensor& logits,
-                            const std::vector<Row>& rows, std::vector<Group>* groups) {
-  const std::vector<Choice> choices = ChooseTokens(context, logits, rows, *groups);
-  std::vector<int64_t> unfinished;
-  for (size_t r = 0; r < rows.size(); ++r) {
-    Group& group = (*groups)[rows[r].group];
-    Trajectory& member = group.members[rows[r].member];
-    if (choices[r].token < 0) {
-      throw MachineError("rank ", context.rank, ": the policy of version ", group.policy_version,
-                         " gives logits that are not finite for task ", group.task_id, ", member ",
-                         rows[r].member, ", position ", member.tokens.size());
-    }
-    member.tokens.push_back(choices[r].token);
-    member.logprobs.push_back(choices[r].logprob);
-    const bool ended = choices[r].token == context.prompts->end_id();
-    const auto length = static_cast<int64_t>(member.tokens.size());
-    if (!ended && length < context.sampling.max_tokens) unfinished.push_back(r);
-  }
-  return unfinished;
-}
-
-// Completes the members of groups [begin, end).
-void Decode(const RolloutContext& context, size_t begin, size_t end, std::vector<Group>* groups) {
-  std::vector<std::vector<int32_t>> trunks;
-  std::vector<Row> rows;
-  for (size_t g = begin; g < end; ++g) {
-    trunks.push_back((*groups)[g].prompt);
-    for (size_t m = 0; m < (*groups)[g].members.size(); ++m) rows.push_back({g, m});
-  }
-  Decoder decoder(*context.policy, /*adapters=*/true);
-  at::Tensor logits =
-      decoder.Prefill(trunks, context.sampling.group_size, context.sampling.max_tokens);
-  while (true) {
-    const std::vector<int64_t> kept = Extend(context, logits, rows, groups);
-    if (kept.empty()) return;
-    std::vector<Row> going_on;
-    std::vector<int64_t> tokens;
-    for (int64_t r : kept) {
-      going_on.push_back(rows[r]);
-      tokens.push_back((*groups)[rows[r].group].members[rows[r].member].tokens.back());
-    }
-    if (kept.size() < rows.size()) decoder.Keep(kept);
-    rows = std::move(going_on);
-    logits = decoder.Step(at::tensor(tokens, at::kLong));
-  }
-}
-
-Group StartGroup(const RolloutContext& context, const RolloutRequest& request, size_t i) {
-  const int32_t index = request.tasks[i];
-  if (index < 0 || static_cast<size_t>(index) >= context.tasks->size()) {
-    throw DataError("task ", request.task_ids[i], " is number ", index, " of the task list; ",
-                    "expected 0..", static_cast<int64_t>(context.tasks->size()) - 1);
-  }
-  const ListTask& task = (*context.tasks)[index];
-  Group group{request.task_ids[i],
-              index,
-              request.policy_version,
-              context.prompts->ListTrunk(task.visit),
-              {}};
-  const std::vector<int32_t> question = context.prompts->ListQuestion(task.input, task.edit);
-  group.prompt.insert(group.prompt.end(), question.begin(), question.end());
-  group.members.resize(context.sampling.group_size);
-  return group;
-}
-
-}  // namespace
-
-std::vector<Group> SampleGroups(const RolloutContext& context, const RolloutRequest& request) {
-  // Enough rows to keep the matrix products busy; more would only hold more keys and values.
-  constexpr int64_t kRows = 256;
-  if (request.task_ids.size() != request.tasks.size()) {
-    throw UsageError("a rollout request has ", request.task_ids.size(), " task ids and ",
-                     request.tasks.size(), " tasks; expected as many");
-  }
-  std::vector<Group> groups;
-  for (size_t i = 0; i < request.tasks.size(); ++i) {
-    groups.push_back(StartGroup(context, request, i));
-  }
-  const size_t at_once = std::max<int64_t>(1, kRows / context.sampling.group_size);
-  for (size_t begin = 0; begin < groups.size(); begin += at_once) {
-    Decode(context, begin, std::min(groups.size(), begin + at_once), &groups);
-  }
-  return groups;
 }
 
 }  // namespace flame

@@ -5,8 +5,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hdf5.h"
-#include "data/ragged.h"
 #include "base/seal.h"
+#include "data/ragged.h"
 
 namespace flame {
 namespace {

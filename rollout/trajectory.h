@@ -12,18 +12,18 @@
 namespace flame {
 
 struct Trajectory {
-  std::vector<int32_t> tokens;   // the completion; ends with end-of-text unless cut at max_tokens
-  std::vector<float> logprobs;   // of each token under the policy that sampled it, as ChooseToken
+  std::vector<int32_t> tokens;  // the completion; ends with end-of-text unless cut at max_tokens
+  std::vector<float> logprobs;  // of each token under the policy that sampled it, as ChooseToken
   Verdict verdict;
 };
 
 // G completions of one list task. Worked example: task 17 of step 2 with 8 tasks a step has task_id
 // 2 * 8 + its place in the step, so that no two groups of a run share one.
 struct Group {
-  int64_t task_id = 0;         // unique over the run
-  int32_t task = 0;            // index in the task file
-  int64_t policy_version = 0;  // of the weights that sampled it
-  std::vector<int32_t> prompt; // the trunk
+  int64_t task_id = 0;          // unique over the run
+  int32_t task = 0;             // index in the task file
+  int64_t policy_version = 0;   // of the weights that sampled it
+  std::vector<int32_t> prompt;  // the trunk
   std::vector<Trajectory> members;
 };
 

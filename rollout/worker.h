@@ -14,6 +14,7 @@
 #include "data/prompt.h"
 #include "model/policy.h"
 #include "reward/service.h"
+#include "rollout/line_trie.h"
 #include "rollout/options.h"
 #include "rollout/trajectory.h"
 
@@ -33,14 +34,15 @@ struct RolloutReply {
 
 // What a worker needs; all references outlive it.
 struct RolloutContext {
-  Policy* policy;                      // the worker's copy; Sync writes its adapters
+  Policy* policy;  // the worker's copy; Sync writes its adapters
   const PromptBuilder* prompts;
   const std::vector<ListTask>* tasks;
   SamplingOptions sampling;
-  uint64_t seed = 0;                   // of the run
-  std::filesystem::path folder;        // shards: folder/step-000012-rank-3.h5
-  int rank = 0;                        // in the world
+  uint64_t seed = 0;             // of the run
+  std::filesystem::path folder;  // shards: folder/step-000012-rank-3.h5
+  int rank = 0;                  // in the world
   std::string config_sha256;
+  const LineTrie* lines = nullptr;  // every line of a list is one of these; null: any text
 };
 
 // Samples group_size members for each task of `request`; their verdicts are empty. Token t of a

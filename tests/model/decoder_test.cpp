@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/stack.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -13,113 +13,184 @@
 namespace flame {
 namespace {
 
-// Logits of the packed forward behind `length` tokens of every branch, [branches, V].
-at::Tensor PackedLogits(const Policy& policy, const std::vector<Family>& families, int64_t length,
-                        const ForwardOptions& options) {
+// The oracle's logits behind a sequence, [V].
+at::Tensor ExpectedLogits(const Policy& policy, double lora_scale, std::vector<int32_t> tokens,
+                          const std::vector<int32_t>& branch, size_t length) {
   const at::NoGradGuard no_grad;
-  const FamilyBatch batch = PackFamilies(families);
-  const at::Tensor hidden = policy.Hidden(batch, options);
-  std::vector<int64_t> rows;
-  for (const FamilyLayout& family : batch.families) {
-    for (const Span& branch : family.branches) {
-      rows.push_back(length == 0 ? family.trunk.begin + family.trunk.size - 1
-                                 : branch.begin + length - 1);
-    }
-  }
-  return at::matmul(hidden.index_select(0, at::tensor(rows, at::kLong)),
+  tokens.insert(tokens.end(), branch.begin(), branch.begin() + static_cast<int64_t>(length));
+  const at::Tensor hidden = Oracle(policy, lora_scale).Hidden(tokens);
+  return at::matmul(hidden[hidden.size(0) - 1],
                     policy.parameters().at("model.embed_tokens.weight").t())
       .to(at::kFloat);
 }
 
-// The `length`-th tokens of these branches.
-at::Tensor TokensAt(const std::vector<Family>& families, int64_t length,
-                    const std::vector<int64_t>& rows) {
-  std::vector<int64_t> all, chosen;
-  for (const Family& family : families) {
-    for (const Branch& branch : family.branches) all.push_back(branch.tokens[length]);
+// Decodes the branches of `families` with few slots and places: a slot that has all its branch's
+// tokens goes to the next branch, and a place to the next trunk once its branches are done. Checks
+// the logits of every step.
+class Batch {
+ public:
+  Batch(const Policy& policy, double lora_scale, const std::vector<Family>& families,
+        const DecoderShape& shape, double tolerance)
+      : policy_(policy),
+        lora_scale_(lora_scale),
+        families_(families),
+        decoder_(policy, shape),
+        slots_(shape.slots),
+        places_(shape.places, -1),
+        tolerance_(tolerance) {}
+
+  // Numbers of rows stepped together.
+  std::vector<size_t> Run() {
+    std::vector<size_t> sizes;
+    while (true) {
+      Admit();
+      std::vector<int64_t> rows, tokens;
+      std::vector<at::Tensor> expected;
+      // From the last slot to the first, so that a row is not its slot's number.
+      for (size_t s = slots_.size(); s-- > 0;) {
+        Slot& slot = slots_[s];
+        if (slot.family < 0) continue;
+        const Family& family = families_[slot.family];
+        const std::vector<int32_t>& branch = family.branches[slot.branch].tokens;
+        rows.push_back(static_cast<int64_t>(s));
+        tokens.push_back(branch[slot.length++]);
+        expected.push_back(ExpectedLogits(policy_, lora_scale_, family.trunk, branch, slot.length));
+        if (slot.length == branch.size()) slot.family = -1;
+      }
+      if (rows.empty()) return sizes;
+      sizes.push_back(rows.size());
+      EXPECT_LT(Difference(decoder_.Step(rows, tokens), at::stack(expected)), tolerance_)
+          << "in step " << sizes.size();
+    }
   }
-  for (const int64_t row : rows) chosen.push_back(all[row]);
-  return at::tensor(chosen, at::kLong);
-}
 
-std::vector<std::vector<int32_t>> Trunks(const std::vector<Family>& families) {
-  std::vector<std::vector<int32_t>> trunks;
-  for (const Family& family : families) trunks.push_back(family.trunk);
-  return trunks;
-}
+ private:
+  struct Slot {
+    int64_t family = -1;
+    size_t branch = 0, length = 0;
+  };
 
-std::vector<Family> ThreeGroups() {
-  // Nothing asked for, so that every token is packed.
-  return {MakeFamily(7, {6, 6, 6}, 37, 1, 6), MakeFamily(1, {6, 6, 6}, 37, 2, 6),
-          MakeFamily(12, {6, 6, 6}, 37, 3, 6)};
-}
-
-void ExpectDecoderMatchesPacked(const Policy& policy, bool adapters, double tolerance) {
-  const auto families = ThreeGroups();
-  ForwardOptions options;
-  options.adapters = adapters;
-  Decoder decoder(policy, adapters);
-  const std::vector<int64_t> rows = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-  at::Tensor logits = decoder.Prefill(Trunks(families), 3, 6);
-  for (int64_t length = 0;; ++length) {
-    const at::Tensor expected = PackedLogits(policy, families, length, options);
-    EXPECT_LT(Difference(logits, expected), tolerance) << "after " << length << " tokens";
-    if (length == 6) break;
-    logits = decoder.Step(TokensAt(families, length, rows));
+  void Admit() {
+    for (size_t s = 0; s < slots_.size(); ++s) {
+      if (slots_[s].family >= 0 || next_family_ == static_cast<int64_t>(families_.size())) continue;
+      const int64_t place = PlaceOfNext();
+      if (place < 0) return;
+      slots_[s] = {next_family_, next_branch_++, 0};
+      decoder_.Begin(static_cast<int64_t>(s), place);
+      if (next_branch_ < families_[next_family_].branches.size()) continue;
+      ++next_family_;
+      next_branch_ = 0;
+    }
   }
+
+  bool IsLive(int64_t family) const {
+    for (const Slot& slot : slots_) {
+      if (family >= 0 && slot.family == family) return true;
+    }
+    return false;
+  }
+
+  int64_t PlaceOfNext() {
+    int64_t free = -1;
+    for (size_t p = 0; p < places_.size(); ++p) {
+      if (places_[p] == next_family_) return static_cast<int64_t>(p);
+      if (!IsLive(places_[p])) free = static_cast<int64_t>(p);
+    }
+    if (free < 0) return -1;
+    places_[free] = next_family_;
+    const Family& family = families_[next_family_];
+    const at::Tensor first = decoder_.Prefill({free}, {family.trunk});
+    EXPECT_LT(Difference(first[0], ExpectedLogits(policy_, lora_scale_, family.trunk, {}, 0)),
+              tolerance_);
+    return free;
+  }
+
+  const Policy& policy_;
+  double lora_scale_;
+  const std::vector<Family>& families_;
+  Decoder decoder_;
+  std::vector<Slot> slots_;
+  std::vector<int64_t> places_;  // the family in each
+  int64_t next_family_ = 0;
+  size_t next_branch_ = 0;
+  double tolerance_;
+};
+
+// Trunks within a block of keys, of exactly one and over two; a branch that needs a second block.
+std::vector<Family> SomeFamilies() {
+  return {MakeFamily(7, {6, 2, 6}, 37, 1), MakeFamily(64, {3, 70}, 37, 2),
+          MakeFamily(1, {5}, 37, 3), MakeFamily(130, {1, 2, 9, 4, 4}, 37, 4)};
 }
 
-TEST(Decoder, EveryStep_MatchesPackedForward) {
-  ExpectDecoderMatchesPacked(TestPolicy(at::kFloat), true, 1e-5);
-  ExpectDecoderMatchesPacked(TestPolicy(at::kDouble), true, 1e-7);
+TEST(Decoder, BranchesOfManyLengths_MatchOracle) {
+  const auto families = SomeFamilies();
+  const DecoderShape shape = {.slots = 4, .places = 2, .trunk_tokens = 130, .max_tokens = 70};
+  const std::vector<size_t> sizes = Batch(TestPolicy(at::kDouble), 0, families, shape, 1e-7).Run();
+  // Full at first, one row left in the end.
+  ASSERT_FALSE(sizes.empty());
+  EXPECT_EQ(sizes.front(), 4u);
+  EXPECT_EQ(sizes.back(), 1u);
+  Batch(TestPolicy(at::kFloat), 0, families, shape, 1e-5).Run();
 }
 
-TEST(Decoder, Adapters_AreUsedOrNot) {
+TEST(Decoder, OneSlotOrOneForEach_MatchOracle) {
+  const auto families = SomeFamilies();
+  const Policy policy = TestPolicy(at::kDouble);
+  Batch(policy, 0, families, {.slots = 1, .places = 1, .trunk_tokens = 130, .max_tokens = 70}, 1e-7)
+      .Run();
+  Batch(policy, 0, families, {.slots = 11, .places = 4, .trunk_tokens = 150, .max_tokens = 100},
+        1e-7)
+      .Run();
+}
+
+TEST(Decoder, Adapters_AreUsed) {
   Policy policy = TestPolicy(at::kDouble);
   AddTestAdapters(&policy);
-  ExpectDecoderMatchesPacked(policy, true, 1e-7);
-  ExpectDecoderMatchesPacked(policy, false, 1e-7);
+  Policy merged = policy;
+  merged.MergeAdapters();
+  // The oracle sees plain weights, the decoder adapters.
+  const std::vector<int32_t> trunk = {1, 2, 3};
+  Decoder decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 3, .max_tokens = 1});
+  const at::Tensor first = decoder.Prefill({0}, {trunk});
+  EXPECT_LT(Difference(first[0], ExpectedLogits(merged, 0, trunk, {}, 0)), 1e-7);
+  decoder.Begin(0, 0);
+  EXPECT_LT(Difference(decoder.Step({0}, {5})[0], ExpectedLogits(merged, 0, trunk, {5}, 1)), 1e-7);
 }
 
-TEST(Decoder, RowsThatLeave_DoNotChangeTheOthers) {
+TEST(Decoder, TrunksTogether_SameLogitsAsAlone) {
   const Policy policy = TestPolicy(at::kDouble);
-  const auto families = ThreeGroups();
-  Decoder decoder(policy, true);
-  decoder.Prefill(Trunks(families), 3, 6);
-  std::vector<int64_t> rows = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-  // Groups become unequal, then the middle one is gone, then one row is left.
-  const std::vector<std::vector<int64_t>> keeps = {{0, 1, 2, 4, 5, 6}, {0, 2, 5}, {0, 1, 2}, {2}};
-  for (size_t step = 0; step < keeps.size(); ++step) {
-    const auto length = static_cast<int64_t>(step);
-    const at::Tensor logits = decoder.Step(TokensAt(families, length, rows));
-    const at::Tensor expected = PackedLogits(policy, families, length + 1, {});
-    EXPECT_LT(Difference(logits, expected.index_select(0, at::tensor(rows, at::kLong))), 1e-7);
-    std::vector<int64_t> kept;
-    for (const int64_t place : keeps[step]) kept.push_back(rows[place]);
-    decoder.Keep(keeps[step]);
-    rows = kept;
-  }
-  const at::Tensor last = decoder.Step(TokensAt(families, 4, rows));
-  EXPECT_LT(Difference(last[0], PackedLogits(policy, families, 5, {})[rows[0]]), 1e-7);
+  const auto families = SomeFamilies();
+  const DecoderShape shape = {.slots = 1, .places = 3, .trunk_tokens = 130, .max_tokens = 1};
+  Decoder decoder(policy, shape);
+  const at::Tensor together = decoder.Prefill({2, 0}, {families[3].trunk, families[0].trunk});
+  EXPECT_LT(Difference(together[0], ExpectedLogits(policy, 0, families[3].trunk, {}, 0)), 1e-7);
+  EXPECT_LT(Difference(together[1], ExpectedLogits(policy, 0, families[0].trunk, {}, 0)), 1e-7);
+  decoder.Begin(0, 2);
+  EXPECT_LT(
+      Difference(decoder.Step({0}, {4})[0], ExpectedLogits(policy, 0, families[3].trunk, {4}, 1)),
+      1e-7);
 }
 
-TEST(Decoder, SecondPrefill_StartsAfresh) {
+TEST(Decoder, SlotBegunAgain_ForgetsWhatWasThere) {
   const Policy policy = TestPolicy(at::kFloat);
-  const auto trunks = Trunks(ThreeGroups());
-  Decoder decoder(policy, true);
-  const at::Tensor first = decoder.Prefill(trunks, 2, 4);
-  decoder.Step(at::tensor({1, 2, 3, 4, 5, 6}, at::kLong));
-  decoder.Keep({1, 4});
-  EXPECT_TRUE(at::equal(decoder.Prefill(trunks, 2, 4), first));
+  Decoder decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 9, .max_tokens = 3});
+  decoder.Prefill({0}, {{1, 2, 3, 4, 5, 6, 7, 8, 9}});
+  decoder.Begin(0, 0);
+  const at::Tensor first = decoder.Step({0}, {3});
+  decoder.Step({0}, {4});
+  decoder.Begin(0, 0);
+  EXPECT_TRUE(at::equal(decoder.Step({0}, {3}), first));
 }
 
 TEST(Decoder, TooLong_IsRefused) {
   const Policy policy = TestPolicy(at::kFloat);  // 256 positions
-  Decoder decoder(policy, true);
-  EXPECT_THROW(decoder.Prefill({std::vector<int32_t>(250, 1)}, 2, 7), UsageError);
-  decoder.Prefill({std::vector<int32_t>(250, 1)}, 2, 1);
-  decoder.Step(at::tensor({1, 2}, at::kLong));
-  EXPECT_THROW(decoder.Step(at::tensor({1, 2}, at::kLong)), UsageError);
+  EXPECT_THROW(Decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 250, .max_tokens = 7}),
+               UsageError);
+  Decoder decoder(policy, {.slots = 2, .places = 1, .trunk_tokens = 250, .max_tokens = 1});
+  decoder.Prefill({0}, {std::vector<int32_t>(250, 1)});
+  decoder.Begin(0, 0), decoder.Begin(1, 0);
+  decoder.Step({0, 1}, {1, 2});
+  EXPECT_THROW(decoder.Step({1}, {1}), UsageError);
 }
 
 }  // namespace

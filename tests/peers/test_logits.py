@@ -1,10 +1,11 @@
 """Log-probabilities and greedy continuations of a pretrained model equal those of transformers."""
 
+import json
 import random
 
 import pytest
 import torch
-from program import answers, shared
+from program import answers, run, shared
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 PROMPTS = """Once upon a time
@@ -93,6 +94,17 @@ def test_generate_from_ids_equals_from_text(folder, tokenizer):
     first, second = answers("generate", "--model", folder, "--greedy", "--max-tokens", 8,
                             lines=lines)
     assert first == second
+
+
+def test_samples_are_answers_to_each_line_in_order(folder):
+    """Drawn from the likeliest token alone, every sample is the greedy continuation."""
+    lines = [{"ids": [1, 80, 109]}, {"ids": [1, 113, 139, 80]}, {"ids": [1, 90]}]
+    greedy = answers("generate", "--model", folder, "--greedy", "--max-tokens", 8, lines=lines)
+    sampled = run("generate", "--model", folder, "--samples", 2, "--top-k", 1, "--max-tokens", 8,
+                  input="".join(json.dumps(line) + "\n" for line in lines))
+    sampled = [json.loads(row) for row in sampled.splitlines()]
+    assert [row["ids"] for row in sampled] == [row["ids"] for row in greedy for _ in range(2)]
+    assert len({tuple(row["ids"]) for row in greedy}) > 1
 
 
 def test_sampling_follows_the_policy(folder, peer):

@@ -1,7 +1,10 @@
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -155,6 +158,91 @@ TEST_F(SampleGroupsTest, TemperatureZero_IsTheArgmaxOfTheFamilyForward) {
     }
     EXPECT_NEAR(group.members[0].logprobs[0], FamilyLogProbs(group, 1)[0], 1e-4);
   }
+}
+
+// More members than there are places in a batch: they begin as others end.
+TEST_F(SampleGroupsTest, MoreMembersThanSlots_SameTextAsApart) {
+  context_.sampling.group_size = 75;
+  const std::vector<Group> together = SampleGroups(context_, AllTasks());
+  for (int32_t i : {7, 3}) {
+    RolloutRequest request;
+    request.task_ids = {100 + i};
+    request.tasks = {i};
+    const std::vector<Group> apart = SampleGroups(context_, request);
+    for (size_t m = 0; m < 75; ++m) {
+      EXPECT_EQ(apart[0].members[m].tokens, together[i].members[m].tokens) << i << " " << m;
+    }
+  }
+}
+
+TEST_F(SampleGroupsTest, TopK_LogProbsAreThoseOfTheWholePolicy) {
+  context_.sampling.top_k = 3;
+  context_.sampling.temperature = 0.9;
+  std::vector<int64_t> all(vocab_size_);
+  std::iota(all.begin(), all.end(), 0);
+  c10::NoGradGuard no_grad;
+  for (const Group& group : SampleGroups(context_, AllTasks())) {
+    Family family{group.prompt, {}};
+    for (const Trajectory& member : group.members) family.branches.push_back({member.tokens, 0});
+    const FamilyBatch batch = PackFamilies({family});
+    const at::Tensor logits = policy_->LogitsOf(policy_->Hidden(batch, {}), batch.sources, all);
+    const std::vector<float> expected = FamilyLogProbs(group, 0.9);
+    int64_t n = 0;
+    for (const Trajectory& member : group.members) {
+      for (size_t t = 0; t < member.tokens.size(); ++t, ++n) {
+        const int64_t likelier = (logits[n] > logits[n][member.tokens[t]]).sum().item<int64_t>();
+        EXPECT_LT(likelier, 3);
+        EXPECT_NEAR(member.logprobs[t], expected[n], 1e-4);
+      }
+    }
+  }
+}
+
+// An untrained policy writes names of drugs and nothing else; probabilities are shared out among
+// the tokens that some name goes on with, here found by comparing with all names.
+TEST_F(SampleGroupsTest, ConstrainedToDrugs_EveryLineNamesOne) {
+  const LineTrie lines = DrugLines(*prompts_, corpus_.drugs.size());
+  context_.lines = &lines;
+  context_.sampling.max_tokens = 40;
+  std::vector<std::vector<int32_t>> names;
+  for (int32_t drug = 0; drug < corpus_.drugs.size(); ++drug) {
+    names.push_back(prompts_->ListAnswer({drug}));
+    names.back().pop_back();
+  }
+  std::vector<int64_t> all(vocab_size_);
+  std::iota(all.begin(), all.end(), 0);
+  c10::NoGradGuard no_grad;
+  std::set<size_t> named;
+  for (const Group& group : SampleGroups(context_, AllTasks())) {
+    Family family{group.prompt, {}};
+    for (const Trajectory& member : group.members) family.branches.push_back({member.tokens, 0});
+    const FamilyBatch batch = PackFamilies({family});
+    const at::Tensor logits =
+        policy_->LogitsOf(policy_->Hidden(batch, {}), batch.sources, all).to(at::kDouble);
+    const double* row = logits.const_data_ptr<double>();
+    for (const Trajectory& member : group.members) {
+      std::vector<int32_t> line;
+      for (size_t t = 0; t < member.tokens.size(); ++t, row += vocab_size_) {
+        std::set<int32_t> allowed;
+        if (line.empty()) allowed.insert(prompts_->end_id());
+        for (const auto& name : names) {
+          if (line.size() < name.size() && std::equal(line.begin(), line.end(), name.begin())) {
+            allowed.insert(name[line.size()]);
+          }
+        }
+        ASSERT_TRUE(allowed.contains(member.tokens[t])) << t;
+        double sum = 0;
+        for (const int32_t token : allowed) sum += std::exp(row[token]);
+        EXPECT_NEAR(member.logprobs[t], row[member.tokens[t]] - std::log(sum), 1e-4);
+        line.push_back(member.tokens[t]);
+        const auto name = std::find(names.begin(), names.end(), line);
+        if (name == names.end()) continue;
+        named.insert(name - names.begin());
+        line.clear();
+      }
+    }
+  }
+  EXPECT_EQ(named.size(), 4u);
 }
 
 TEST_F(SampleGroupsTest, NoTasks_NoGroups) {

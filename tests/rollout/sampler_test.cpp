@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -15,7 +17,8 @@ namespace {
 const std::vector<float> kLogits = {std::log(0.1f), std::log(0.2f), std::log(0.7f)};
 
 Choice Choose(const std::vector<float>& logits, double temperature, double uniform) {
-  return ChooseToken(logits.data(), static_cast<int64_t>(logits.size()), temperature, uniform);
+  return ChooseToken(logits.data(), static_cast<int64_t>(logits.size()),
+                     {.temperature = temperature}, uniform);
 }
 
 TEST(ChooseToken, Uniform_PicksByCumulativeProbability) {
@@ -57,6 +60,92 @@ TEST(ChooseToken, LogitsThatAreNotFinite_GiveNoToken) {
   EXPECT_EQ(Choose({nan, 0, 1}, 0, 0.5).token, -1);
   EXPECT_EQ(Choose({0, inf, 1}, 1, 0.5).token, -1);
   EXPECT_EQ(Choose({-inf, -inf}, 1, 0.5).token, -1);
+}
+
+// The documented rule written plainly: sort, cut, sum.
+Choice ChoosePlainly(const std::vector<float>& logits, const SamplingRule& rule, double uniform) {
+  std::vector<double> weight;
+  for (const float logit : logits) weight.push_back(std::exp(logit / rule.temperature));
+  const double whole = std::accumulate(weight.begin(), weight.end(), 0.0);
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  if (rule.top_k > 0 && rule.top_k < std::ssize(order)) order.resize(rule.top_k);
+  double left = 0;
+  for (const int32_t token : order) left += weight[token];
+  std::set<int32_t> kept;
+  double sum = 0;
+  for (const int32_t token : order) {
+    if (!kept.empty() && sum >= rule.top_p * left) break;
+    kept.insert(token);
+    sum += weight[token];
+  }
+  double cumulative = 0;
+  for (const int32_t token : kept) {
+    cumulative += weight[token];
+    if (cumulative > uniform * sum) {
+      return {token, static_cast<float>(std::log(weight[token] / whole))};
+    }
+  }
+  return {};
+}
+
+TEST(ChooseToken, TopKAndTopP_MatchThePlainRule) {
+  RandomStream random(11);
+  std::set<int32_t> drawn;
+  for (const int64_t size : {1, 3, 64, 65, 700}) {
+    std::vector<float> logits(size);
+    for (const SamplingRule& rule : {SamplingRule{1, 1, 1},
+                                     {1, 2, 1},
+                                     {0.7, 50, 1},
+                                     {1, 1000, 1},
+                                     {1, 0, 0.9},
+                                     {1, 0, 1e-9},
+                                     {1.5, 0, 0.5},
+                                     {1, 0, 0.9999},
+                                     {1, 5, 0.6},
+                                     {0.8, 40, 0.95}}) {
+      for (int draw = 0; draw < 40; ++draw) {
+        for (float& logit : logits) logit = static_cast<float>(2 * random.Normal());
+        const double uniform = random.Uniform();
+        const Choice expected = ChoosePlainly(logits, rule, uniform);
+        const Choice choice = ChooseToken(logits.data(), size, rule, uniform);
+        ASSERT_EQ(choice.token, expected.token) << size << " " << rule.top_k << " " << rule.top_p;
+        ASSERT_NEAR(choice.logprob, expected.logprob, 2e-5);
+        drawn.insert(choice.token);
+      }
+    }
+  }
+  EXPECT_GT(drawn.size(), 100u);
+}
+
+TEST(ChooseToken, TopP_KeepsTheSmallestSetThatReachesIt) {
+  // Probabilities 0.1, 0.2, 0.7. A uniform of 0 takes the lowest id that is kept.
+  const auto lowest = [](double top_p) { return ChooseToken(kLogits.data(), 3, {1, 0, top_p}, 0); };
+  EXPECT_EQ(lowest(0.69).token, 2);
+  EXPECT_EQ(lowest(0.71).token, 1);
+  EXPECT_EQ(lowest(0.89).token, 1);
+  EXPECT_EQ(lowest(0.91).token, 0);
+  EXPECT_NEAR(lowest(0.89).logprob, std::log(0.2), 1e-6) << "over all of the vocabulary";
+}
+
+TEST(ChooseToken, TopKAmongEquals_KeepsTheLowestIds) {
+  const std::vector<float> logits(5, 1.0f);
+  std::set<int32_t> drawn;
+  for (double uniform : {0.0, 0.3, 0.6, 0.99}) {
+    drawn.insert(ChooseToken(logits.data(), 5, {1, 2, 1}, uniform).token);
+  }
+  EXPECT_EQ(drawn, (std::set<int32_t>{0, 1}));
+}
+
+TEST(ChooseAmong, AllowedTokens_AreTheWholeVocabulary) {
+  const std::vector<float> logits = {3, std::log(0.1f), 9, std::log(0.3f), 5};
+  EXPECT_EQ(ChooseAmong(logits.data(), {1, 3}, {}, 0.24).token, 1);
+  EXPECT_EQ(ChooseAmong(logits.data(), {1, 3}, {}, 0.26).token, 3);
+  EXPECT_NEAR(ChooseAmong(logits.data(), {1, 3}, {}, 0.26).logprob, std::log(0.75), 1e-6);
+  EXPECT_EQ(ChooseAmong(logits.data(), {1, 3}, {.temperature = 0}, 0).token, 3);
+  EXPECT_EQ(ChooseAmong(logits.data(), {4}, {}, 0.9).logprob, 0);
 }
 
 TEST(ChooseToken, ManyDraws_FollowTheDistribution) {

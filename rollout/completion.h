@@ -1,0 +1,45 @@
+// Completions of many prompts by continuous batching.
+#ifndef FLAME_ROLLOUT_COMPLETION_H_
+#define FLAME_ROLLOUT_COMPLETION_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "model/policy.h"
+#include "rollout/line_trie.h"
+#include "rollout/sampler.h"
+
+namespace flame {
+
+struct Completion {
+  std::vector<int32_t> tokens;  // ends with end_id unless cut at max_tokens
+  std::vector<float> logprobs;  // of each token, as ChooseToken; with `lines` as ChooseAmong
+};
+
+struct CompletionPrompt {
+  std::vector<int32_t> tokens;  // at least one
+  int64_t task_id = 0;          // names the prompt's random numbers
+};
+
+struct CompletionOptions {
+  int64_t members = 1;  // completions of each prompt
+  int64_t max_tokens = 512;
+  SamplingRule rule;
+  uint64_t seed = 0;
+  int32_t end_id = -1;  // -1: nothing ends but max_tokens
+  // Every line must be one of these, but the last one where max_tokens cuts it; null: any text.
+  const LineTrie* lines = nullptr;
+};
+
+// completions[p][m] of prompt p. Token t of a member is drawn by a number that depends on (seed,
+// task id, member, t) only, so it does not matter what is decoded beside it. A prompt is computed
+// once for its members; as soon as a member ends, the next one takes its place. Throws UsageError
+// where a prompt plus max_tokens exceeds the policy's positions, MachineError naming task, member
+// and position where logits are not finite.
+std::vector<std::vector<Completion>> CompletePrompts(const Policy& policy,
+                                                     const std::vector<CompletionPrompt>& prompts,
+                                                     const CompletionOptions& options);
+
+}  // namespace flame
+
+#endif  // FLAME_ROLLOUT_COMPLETION_H_
