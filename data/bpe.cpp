@@ -9,8 +9,7 @@
 namespace flame {
 namespace {
 
-// Longer words hardly repeat; a cache of this many words covers a corpus of prompts.
-constexpr size_t kMaxCachedWord = 256, kMaxCachedWords = 100000;
+constexpr size_t kMaxCachedWord = 256;  // longer ones hardly repeat
 
 // tokenizer.json writes an absent option as null or leaves it out.
 template <class T>
@@ -28,7 +27,8 @@ struct BpeModel::Symbol {
   bool merged = false;               // into a symbol to its left
 };
 
-BpeModel::BpeModel(const nlohmann::json& model, const std::string& where) {
+BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::string& where)
+    : byte_words_(byte_words) {
   const auto type = OptionOr<std::string>(model, "type", "BPE");
   if (type != "BPE") throw DataError(where, ": model '", type, "' is not supported; only BPE is");
   if (OptionOr(model, "dropout", 0.0) != 0) {
@@ -54,6 +54,8 @@ BpeModel::BpeModel(const nlohmann::json& model, const std::string& where) {
     snprintf(name, sizeof(name), "<0x%02X>", byte);
     byte_ids_[byte] = IdOf(name);
   }
+  for (int c = 0; c < 128; ++c) ascii_ids_[c] = IdOf(std::string(1, static_cast<char>(c)));
+  if (byte_words_ || ignore_merges_ || IdOf(kSpaceMark) < 0) parts_at_marks_ = false;
 }
 
 void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) {
@@ -70,13 +72,15 @@ void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) 
 }
 
 void BpeModel::ReadMerges(const nlohmann::json& merges, const std::string& where) {
-  merges_.reserve(merges.size());
+  using String = const std::string&;
+  merges_.Reset(merges.size());
+  parts_at_marks_ = true;
   int32_t rank = 0;
   for (const auto& merge : merges) {
     if (merge.is_array() && merge.size() == 2) {
-      AddMerge(merge[0].get<std::string>(), merge[1].get<std::string>(), rank, where);
+      AddMerge(merge[0].get_ref<String>(), merge[1].get_ref<String>(), rank, where);
     } else {
-      const auto text = merge.get<std::string>();
+      const std::string_view text = merge.get_ref<String>();
       const size_t space = text.find(' ');
       if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
         throw DataError(where, ": merge ", rank, " is '", text, "'; expected two tokens");
@@ -87,25 +91,22 @@ void BpeModel::ReadMerges(const nlohmann::json& merges, const std::string& where
   }
 }
 
-void BpeModel::AddMerge(const std::string& left, const std::string& right, int32_t rank,
+void BpeModel::AddMerge(std::string_view left, std::string_view right, int32_t rank,
                         const std::string& where) {
-  for (const std::string& token : {left, right, left + right}) {
-    if (IdOf(token) < 0) {
-      throw DataError(where, ": merge ", rank, " ('", left, "', '", right, "'): '", token,
-                      "' is not in model.vocab");
-    }
+  const std::string whole = std::string(left).append(right);
+  const int32_t left_id = IdOf(left), right_id = IdOf(right), id = IdOf(whole);
+  if (left_id < 0 || right_id < 0 || id < 0) {
+    const std::string_view missing = left_id < 0 ? left : right_id < 0 ? right : whole;
+    throw DataError(where, ": merge ", rank, " ('", left, "', '", right, "'): '", missing,
+                    "' is not in model.vocab");
   }
-  merges_[Pair(IdOf(left), IdOf(right))] = {rank, IdOf(left + right)};
+  merges_.Set(left_id, right_id, {rank, id});
+  if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) parts_at_marks_ = false;
 }
 
 int32_t BpeModel::IdOf(std::string_view token) const {
   const auto found = vocab_.find(token);
   return found == vocab_.end() ? -1 : found->second;
-}
-
-const BpeModel::Merge* BpeModel::FindMerge(int32_t left, int32_t right) const {
-  const auto found = merges_.find(Pair(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
 }
 
 bool BpeModel::AppendBytes(std::string_view character, std::vector<Symbol>* symbols) const {
@@ -123,7 +124,7 @@ std::vector<BpeModel::Symbol> BpeModel::Characters(std::string_view word) const 
   for (size_t i = 0, size; i < word.size(); i += size) {
     size = Utf8Size(word[i]);
     const std::string_view character = word.substr(i, size);
-    const int32_t id = IdOf(character);
+    const int32_t id = size == 1 ? ascii_ids_[word[i]] : IdOf(character);
     if (id >= 0) {
       if (unk_pending) symbols.emplace_back(unk_id_);
       unk_pending = false;
@@ -153,7 +154,8 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto consider = [&](int32_t position) {
     if (position < 0 || symbols[position].next < 0) return;
-    const Merge* merge = FindMerge(symbols[position].id, symbols[symbols[position].next].id);
+    const int32_t right = symbols[position].next;
+    const BpeMerge* merge = merges_.Find(symbols[position].id, symbols[right].id);
     if (merge != nullptr) queue.push({merge->rank, position, merge->id});
   };
   for (size_t i = 0; i < symbols.size(); ++i) consider(static_cast<int32_t>(i));
@@ -163,7 +165,7 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
     Symbol& left = symbols[top.position];
     if (left.merged || left.next < 0) continue;
     Symbol& right = symbols[left.next];
-    const Merge* merge = FindMerge(left.id, right.id);
+    const BpeMerge* merge = merges_.Find(left.id, right.id);
     if (merge == nullptr || merge->id != top.id) continue;  // the pair has changed since
     left.id = top.id;
     left.next = right.next;
@@ -174,29 +176,43 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
   }
 }
 
-void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
+std::vector<int32_t> BpeModel::EncodeNew(std::string_view part) const {
+  std::string characters;
+  if (byte_words_) {
+    AppendByteCharacters(part, &characters);
+    part = characters;
+  }
   if (ignore_merges_) {
-    if (const int32_t id = IdOf(word); id >= 0) return ids->push_back(id);
+    if (const int32_t id = IdOf(part); id >= 0) return {id};
   }
-  const bool cached = word.size() < kMaxCachedWord;
-  if (cached) {
-    const std::lock_guard lock(cache_mutex_);
-    if (const auto found = cache_.find(word); found != cache_.end()) {
-      ids->insert(ids->end(), found->second.begin(), found->second.end());
-      return;
-    }
-  }
-  std::vector<Symbol> symbols = Characters(word);
+  std::vector<Symbol> symbols = Characters(part);
   MergeSymbols(&symbols);
-  std::vector<int32_t> word_ids;
+  std::vector<int32_t> ids;
   for (const Symbol& symbol : symbols) {
-    if (!symbol.merged) word_ids.push_back(symbol.id);
+    if (!symbol.merged) ids.push_back(symbol.id);
   }
-  ids->insert(ids->end(), word_ids.begin(), word_ids.end());
-  if (cached) {
-    const std::lock_guard lock(cache_mutex_);
-    if (cache_.size() < kMaxCachedWords) cache_.emplace(word, std::move(word_ids));
+  return ids;
+}
+
+void BpeModel::EncodePart(std::string_view part, std::vector<int32_t>* ids) const {
+  const bool cached = part.size() < kMaxCachedWord;
+  if (cached && cache_.Find(part, ids)) return;
+  const std::vector<int32_t> part_ids = EncodeNew(part);
+  ids->insert(ids->end(), part_ids.begin(), part_ids.end());
+  if (cached) cache_.Add(part, part_ids);
+}
+
+void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
+  if (!parts_at_marks_) return EncodePart(word, ids);
+  size_t begin = 0, at = 0;
+  while ((at = word.find(kSpaceMark, at)) != std::string_view::npos) {
+    if (!word.substr(begin, at - begin).ends_with(kSpaceMark) && at > begin) {
+      EncodePart(word.substr(begin, at - begin), ids);
+      begin = at;
+    }
+    at += kSpaceMark.size();
   }
+  if (begin < word.size()) EncodePart(word.substr(begin), ids);
 }
 
 }  // namespace flame

@@ -76,9 +76,9 @@ struct Tokenizer::State {
 
   std::string where;   // the file, for messages
   std::string source;  // the file without added_tokens, as JSON text
-  BpeModel model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
+  BpeModel model;
   TokenDecoder decoder;
   PostProcessor post_processor;
   std::map<int32_t, AddedToken> added;
@@ -91,9 +91,9 @@ struct Tokenizer::State {
 
 Tokenizer::State::State(json file, const std::string& path)
     : where(path),
-      model(file.at("model"), path),
       normalizer(MemberOrNull(file, "normalizer"), path),
       pre_tokenizer(MemberOrNull(file, "pre_tokenizer"), path),
+      model(file.at("model"), pre_tokenizer.gives_bytes(), path),
       decoder(MemberOrNull(file, "decoder"), path),
       post_processor(MemberOrNull(file, "post_processor"), path) {
   RefuseUnlessNull(file, "truncation", path);
@@ -174,15 +174,17 @@ void Tokenizer::State::FindEnds(const std::filesystem::path& tokenizer_config) {
 }
 
 void Tokenizer::State::EncodePiece(Piece piece, std::vector<int32_t>* ids) const {
-  piece.text = normalizer.Apply(std::move(piece.text));
+  std::string normalized;
+  if (!normalizer.empty()) {
+    piece.text = normalized = normalizer.Apply(std::string(piece.text));
+  }
+  const auto encode = [&](const Piece& word) { model.EncodeWord(word.text, ids); };
   for (const auto& part : normalized_matcher.Split(piece.text)) {
     if (part.token != nullptr) {
       ids->push_back(part.token->id);
-      continue;
-    }
-    const bool at_start = piece.at_start && part.text.data() == piece.text.data();
-    for (const Piece& word : pre_tokenizer.Apply({std::string(part.text), at_start})) {
-      model.EncodeWord(word.text, ids);
+    } else {
+      const bool at_start = piece.at_start && part.text.data() == piece.text.data();
+      pre_tokenizer.Apply({part.text, at_start}, encode);
     }
   }
 }
@@ -214,7 +216,7 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special_t
     if (part.token != nullptr) {
       ids.push_back(part.token->id);
     } else {
-      state.EncodePiece({std::string(part.text), part.text.data() == text.data()}, &ids);
+      state.EncodePiece({part.text, part.text.data() == text.data()}, &ids);
     }
   }
   if (add_special_tokens) {

@@ -20,6 +20,7 @@ template <class Value>
 using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 
 // Each maximal subpart of an ill-formed sequence becomes one U+FFFD (The Unicode Standard, 3.9,
 // "U+FFFD Substitution of Maximal Subparts"), as in Python and Rust.
