@@ -9,13 +9,18 @@
 namespace flame {
 namespace {
 
-constexpr size_t kMaxCachedWord = 256;  // longer ones hardly repeat
+constexpr size_t kMaxCachedWord = 64;  // longer ones hardly repeat
 
 // tokenizer.json writes an absent option as null or leaves it out.
 template <class T>
 T OptionOr(const nlohmann::json& object, const char* name, T otherwise) {
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+}
+
+size_t JoinHash(int32_t left, int32_t right) {
+  return (static_cast<uint32_t>(left) * 0x9E3779B1u ^ static_cast<uint32_t>(right) * 0x85EBCA77u) >>
+         16;
 }
 
 }  // namespace
@@ -43,6 +48,7 @@ BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::stri
   byte_fallback_ = OptionOr(model, "byte_fallback", false);
   ignore_merges_ = OptionOr(model, "ignore_merges", false);
   ReadVocab(model.at("vocab"), where);
+  for (int c = 0; c < 128; ++c) ascii_ids_[c] = IdOf(std::string(1, static_cast<char>(c)));
   ReadMerges(model.at("merges"), where);
   const auto unk = OptionOr<std::string>(model, "unk_token", "");
   unk_id_ = unk.empty() ? -1 : IdOf(unk);
@@ -54,8 +60,6 @@ BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::stri
     snprintf(name, sizeof(name), "<0x%02X>", byte);
     byte_ids_[byte] = IdOf(name);
   }
-  for (int c = 0; c < 128; ++c) ascii_ids_[c] = IdOf(std::string(1, static_cast<char>(c)));
-  if (byte_words_ || ignore_merges_ || IdOf(kSpaceMark) < 0) parts_at_marks_ = false;
 }
 
 void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) {
@@ -74,7 +78,6 @@ void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) 
 void BpeModel::ReadMerges(const nlohmann::json& merges, const std::string& where) {
   using String = const std::string&;
   merges_.Reset(merges.size());
-  parts_at_marks_ = true;
   int32_t rank = 0;
   for (const auto& merge : merges) {
     if (merge.is_array() && merge.size() == 2) {
@@ -101,12 +104,17 @@ void BpeModel::AddMerge(std::string_view left, std::string_view right, int32_t r
                     "' is not in model.vocab");
   }
   merges_.Set(left_id, right_id, {rank, id});
-  if (right.starts_with(kSpaceMark) && !left.ends_with(kSpaceMark)) parts_at_marks_ = false;
+  if (left.empty() || right.empty()) return;
+  joined_.set(JoinHash(CharacterId(LastCharacter(left)), CharacterId(FirstCharacter(right))));
 }
 
 int32_t BpeModel::IdOf(std::string_view token) const {
   const auto found = vocab_.find(token);
   return found == vocab_.end() ? -1 : found->second;
+}
+
+int32_t BpeModel::CharacterId(std::string_view character) const {
+  return character.size() == 1 ? ascii_ids_[character[0] & 0x7F] : IdOf(character);
 }
 
 bool BpeModel::AppendBytes(std::string_view character, std::vector<Symbol>* symbols) const {
@@ -124,7 +132,7 @@ std::vector<BpeModel::Symbol> BpeModel::Characters(std::string_view word) const 
   for (size_t i = 0, size; i < word.size(); i += size) {
     size = Utf8Size(word[i]);
     const std::string_view character = word.substr(i, size);
-    const int32_t id = size == 1 ? ascii_ids_[word[i]] : IdOf(character);
+    const int32_t id = CharacterId(character);
     if (id >= 0) {
       if (unk_pending) symbols.emplace_back(unk_id_);
       unk_pending = false;
@@ -203,16 +211,20 @@ void BpeModel::EncodePart(std::string_view part, std::vector<int32_t>* ids) cons
 }
 
 void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
-  if (!parts_at_marks_) return EncodePart(word, ids);
-  size_t begin = 0, at = 0;
-  while ((at = word.find(kSpaceMark, at)) != std::string_view::npos) {
-    if (!word.substr(begin, at - begin).ends_with(kSpaceMark) && at > begin) {
+  const bool falls_apart = word.size() >= kMaxCachedWord && !byte_words_ && !ignore_merges_;
+  if (!falls_apart) return EncodePart(word, ids);
+  size_t begin = 0;
+  int32_t before = -1;  // the last character; -1: none or not a token, which may fuse to an unk
+  for (size_t at = 0, size; at < word.size(); at += size) {
+    size = Utf8Size(word[at]);
+    const int32_t id = CharacterId(word.substr(at, size));
+    if (before >= 0 && id >= 0 && !joined_[JoinHash(before, id)]) {
       EncodePart(word.substr(begin, at - begin), ids);
       begin = at;
     }
-    at += kSpaceMark.size();
+    before = id;
   }
-  if (begin < word.size()) EncodePart(word.substr(begin), ids);
+  EncodePart(word.substr(begin), ids);
 }
 
 }  // namespace flame

@@ -3,6 +3,7 @@
 #define FLAME_DATA_BPE_H_
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -38,6 +39,7 @@ class BpeModel {
   void ReadMerges(const nlohmann::json& merges, const std::string& where);
   void AddMerge(std::string_view left, std::string_view right, int32_t rank,
                 const std::string& where);
+  int32_t CharacterId(std::string_view character) const;
   void EncodePart(std::string_view part, std::vector<int32_t>* ids) const;
   std::vector<int32_t> EncodeNew(std::string_view part) const;
   bool AppendBytes(std::string_view character, std::vector<Symbol>* symbols) const;
@@ -52,9 +54,9 @@ class BpeModel {
   int32_t unk_id_ = -1;
   bool byte_words_;
   bool fuse_unk_ = false, byte_fallback_ = false, ignore_merges_ = false;
-  // No merge joins kSpaceMark to another character before it, so what it begins is a word of its
-  // own: a text that no pre-tokenizer has split (Llama 2's) is looked up word by word too.
-  bool parts_at_marks_ = false;
+  // Hashes of the pairs of characters that some merge brings together. Between two others a word
+  // falls apart: a text that no pre-tokenizer has split (Llama 2's) becomes short, known parts.
+  std::bitset<size_t{1} << 16> joined_;
   mutable BpeCache cache_;
 };
 

@@ -72,6 +72,12 @@ std::string ReplaceInvalidUtf8(std::string_view bytes) {
   return out;
 }
 
+std::string_view LastCharacter(std::string_view text) {
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
+  return text.substr(begin);
+}
+
 void ReplaceAll(std::string_view from, std::string_view to, std::string* text) {
   std::string out;
   size_t begin = 0;

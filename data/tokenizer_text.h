@@ -20,7 +20,6 @@ template <class Value>
 using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
-inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 
 // Each maximal subpart of an ill-formed sequence becomes one U+FFFD (The Unicode Standard, 3.9,
 // "U+FFFD Substitution of Maximal Subparts"), as in Python and Rust.
@@ -32,6 +31,12 @@ inline size_t Utf8Size(char lead) {
   const auto byte = static_cast<unsigned char>(lead);
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
+
+// Of a text that is not empty.
+inline std::string_view FirstCharacter(std::string_view text) {
+  return text.substr(0, Utf8Size(text[0]));
+}
+std::string_view LastCharacter(std::string_view text);
 
 void ReplaceAll(std::string_view from, std::string_view to, std::string* text);
 
