@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/bpe.h"
 #include "data/tokenizer_added.h"
+#include "data/tokenizer_pair.h"
 #include "data/tokenizer_pipeline.h"
 #include "data/tokenizer_text.h"
 
@@ -22,6 +23,14 @@ json ParseFile(const std::filesystem::path& path) {
   } catch (const json::exception& error) {
     throw DataError(path.string(), ": expected JSON: ", error.what());
   }
+}
+
+std::filesystem::path FileOf(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  for (const char* name : {"tokenizer.json", "encoder.json"}) {
+    if (std::filesystem::exists(path / name)) return path / name;
+  }
+  throw DataError(path.string(), ": expected tokenizer.json, or encoder.json and vocab.bpe, in it");
 }
 
 // Parts that cut or pad what encode() returns.
@@ -194,15 +203,16 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
-Tokenizer Tokenizer::Load(const std::filesystem::path& tokenizer_json) {
-  json file = ParseFile(tokenizer_json);
+Tokenizer Tokenizer::Load(const std::filesystem::path& path) {
+  const std::filesystem::path file = FileOf(path);
+  json parts = file.filename() == "encoder.json" ? ReadTokenizerPair(file) : ParseFile(file);
   std::unique_ptr<State> state;
   try {
-    state = std::make_unique<State>(std::move(file), tokenizer_json.string());
+    state = std::make_unique<State>(std::move(parts), file.string());
   } catch (const json::exception& error) {
-    throw DataError(tokenizer_json.string(), ": not a tokenizer.json: ", error.what());
+    throw DataError(file.string(), ": not a tokenizer.json: ", error.what());
   }
-  state->FindEnds(tokenizer_json.parent_path() / "tokenizer_config.json");
+  state->FindEnds(file.parent_path() / "tokenizer_config.json");
   return Tokenizer(std::move(state));
 }
 
@@ -230,9 +240,7 @@ std::string Tokenizer::Decode(const std::vector<int32_t>& ids, bool skip_special
   std::vector<std::string> tokens;
   for (const int32_t id : ids) {
     const std::string* text = state_->TextOf(id);
-    if (text == nullptr) continue;
-    const auto found = state_->added.find(id);
-    if (skip_special_tokens && found != state_->added.end() && found->second.special) continue;
+    if (text == nullptr || (skip_special_tokens && IsSpecial(id))) continue;
     tokens.push_back(*text);
   }
   return state_->decoder.Decode(std::move(tokens));
@@ -243,6 +251,16 @@ const std::string& Tokenizer::TokenBytes(int32_t id) const {
     throw DataError(state_->where, ": no token ", id, "; expected 0 to ", size() - 1);
   }
   return state_->token_bytes[id];
+}
+
+bool Tokenizer::IsSpecial(int32_t id) const {
+  const auto found = state_->added.find(id);
+  return found != state_->added.end() && found->second.special;
+}
+
+bool Tokenizer::IsFallbackByte(int32_t id) const {
+  const std::string* text = state_->TextOf(id);
+  return text != nullptr && state_->decoder.IsFallbackByte(*text);
 }
 
 int32_t Tokenizer::size() const { return static_cast<int32_t>(state_->token_bytes.size()); }

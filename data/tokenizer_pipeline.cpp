@@ -234,6 +234,7 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
   } else if (type == "Metaspace") {
     AddReplacement(json.at("replacement"), " ", PrependScheme(json, where) != "never");
   } else if (type == "ByteFallback") {
+    byte_fallback_ = true;
     steps_.push_back(DecodeByteTokens);
     byte_steps_.push_back([](std::string* token) {
       if (IsByteToken(*token)) *token = std::string(1, ByteOf(*token));
@@ -272,6 +273,10 @@ std::string TokenDecoder::BytesOf(const std::string& token) const {
   std::string bytes = token;
   for (const auto& step : byte_steps_) step(&bytes);
   return bytes;
+}
+
+bool TokenDecoder::IsFallbackByte(const std::string& token) const {
+  return byte_fallback_ && IsByteToken(token);
 }
 
 PostProcessor::PostProcessor(const json& json, const std::string& where) {

@@ -55,6 +55,7 @@ class TokenDecoder {
   std::string Decode(std::vector<std::string> tokens) const;
   // What one token contributes in the middle of a text: Strip and the first token's rules left out.
   std::string BytesOf(const std::string& token) const;
+  bool IsFallbackByte(const std::string& token) const;  // a byte token of ByteFallback
 
  private:
   void Add(const nlohmann::json& json, const std::string& where);
@@ -62,6 +63,7 @@ class TokenDecoder {
   void AddReplacement(const std::string& from, const std::string& to, bool drop_in_first);
   std::vector<std::function<void(std::vector<std::string>*)>> steps_;
   std::vector<std::function<void(std::string*)>> byte_steps_;
+  bool byte_fallback_ = false;
 };
 
 // Sequence, TemplateProcessing, ByteLevel (which moves offsets only): the special tokens that
