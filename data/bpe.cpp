@@ -9,14 +9,18 @@
 namespace flame {
 namespace {
 
-// Longer words hardly repeat; a cache of this many words covers a corpus of prompts.
-constexpr size_t kMaxCachedWord = 256, kMaxCachedWords = 100000;
+constexpr size_t kMaxCachedWord = 64;  // longer ones hardly repeat
 
 // tokenizer.json writes an absent option as null or leaves it out.
 template <class T>
 T OptionOr(const nlohmann::json& object, const char* name, T otherwise) {
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+}
+
+size_t JoinHash(int32_t left, int32_t right) {
+  return (static_cast<uint32_t>(left) * 0x9E3779B1u ^ static_cast<uint32_t>(right) * 0x85EBCA77u) >>
+         16;
 }
 
 }  // namespace
@@ -28,7 +32,8 @@ struct BpeModel::Symbol {
   bool merged = false;               // into a symbol to its left
 };
 
-BpeModel::BpeModel(const nlohmann::json& model, const std::string& where) {
+BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::string& where)
+    : byte_words_(byte_words) {
   const auto type = OptionOr<std::string>(model, "type", "BPE");
   if (type != "BPE") throw DataError(where, ": model '", type, "' is not supported; only BPE is");
   if (OptionOr(model, "dropout", 0.0) != 0) {
@@ -43,6 +48,7 @@ BpeModel::BpeModel(const nlohmann::json& model, const std::string& where) {
   byte_fallback_ = OptionOr(model, "byte_fallback", false);
   ignore_merges_ = OptionOr(model, "ignore_merges", false);
   ReadVocab(model.at("vocab"), where);
+  for (int c = 0; c < 128; ++c) ascii_ids_[c] = IdOf(std::string(1, static_cast<char>(c)));
   ReadMerges(model.at("merges"), where);
   const auto unk = OptionOr<std::string>(model, "unk_token", "");
   unk_id_ = unk.empty() ? -1 : IdOf(unk);
@@ -70,13 +76,14 @@ void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) 
 }
 
 void BpeModel::ReadMerges(const nlohmann::json& merges, const std::string& where) {
-  merges_.reserve(merges.size());
+  using String = const std::string&;
+  merges_.Reset(merges.size());
   int32_t rank = 0;
   for (const auto& merge : merges) {
     if (merge.is_array() && merge.size() == 2) {
-      AddMerge(merge[0].get<std::string>(), merge[1].get<std::string>(), rank, where);
+      AddMerge(merge[0].get_ref<String>(), merge[1].get_ref<String>(), rank, where);
     } else {
-      const auto text = merge.get<std::string>();
+      const std::string_view text = merge.get_ref<String>();
       const size_t space = text.find(' ');
       if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
         throw DataError(where, ": merge ", rank, " is '", text, "'; expected two tokens");
@@ -87,15 +94,18 @@ void BpeModel::ReadMerges(const nlohmann::json& merges, const std::string& where
   }
 }
 
-void BpeModel::AddMerge(const std::string& left, const std::string& right, int32_t rank,
+void BpeModel::AddMerge(std::string_view left, std::string_view right, int32_t rank,
                         const std::string& where) {
-  for (const std::string& token : {left, right, left + right}) {
-    if (IdOf(token) < 0) {
-      throw DataError(where, ": merge ", rank, " ('", left, "', '", right, "'): '", token,
-                      "' is not in model.vocab");
-    }
+  const std::string whole = std::string(left).append(right);
+  const int32_t left_id = IdOf(left), right_id = IdOf(right), id = IdOf(whole);
+  if (left_id < 0 || right_id < 0 || id < 0) {
+    const std::string_view missing = left_id < 0 ? left : right_id < 0 ? right : whole;
+    throw DataError(where, ": merge ", rank, " ('", left, "', '", right, "'): '", missing,
+                    "' is not in model.vocab");
   }
-  merges_[Pair(IdOf(left), IdOf(right))] = {rank, IdOf(left + right)};
+  merges_.Set(left_id, right_id, {rank, id});
+  if (left.empty() || right.empty()) return;
+  joined_.set(JoinHash(CharacterId(LastCharacter(left)), CharacterId(FirstCharacter(right))));
 }
 
 int32_t BpeModel::IdOf(std::string_view token) const {
@@ -103,9 +113,8 @@ int32_t BpeModel::IdOf(std::string_view token) const {
   return found == vocab_.end() ? -1 : found->second;
 }
 
-const BpeModel::Merge* BpeModel::FindMerge(int32_t left, int32_t right) const {
-  const auto found = merges_.find(Pair(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
+int32_t BpeModel::CharacterId(std::string_view character) const {
+  return character.size() == 1 ? ascii_ids_[character[0] & 0x7F] : IdOf(character);
 }
 
 bool BpeModel::AppendBytes(std::string_view character, std::vector<Symbol>* symbols) const {
@@ -123,7 +132,7 @@ std::vector<BpeModel::Symbol> BpeModel::Characters(std::string_view word) const 
   for (size_t i = 0, size; i < word.size(); i += size) {
     size = Utf8Size(word[i]);
     const std::string_view character = word.substr(i, size);
-    const int32_t id = IdOf(character);
+    const int32_t id = CharacterId(character);
     if (id >= 0) {
       if (unk_pending) symbols.emplace_back(unk_id_);
       unk_pending = false;
@@ -153,7 +162,8 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto consider = [&](int32_t position) {
     if (position < 0 || symbols[position].next < 0) return;
-    const Merge* merge = FindMerge(symbols[position].id, symbols[symbols[position].next].id);
+    const int32_t right = symbols[position].next;
+    const BpeMerge* merge = merges_.Find(symbols[position].id, symbols[right].id);
     if (merge != nullptr) queue.push({merge->rank, position, merge->id});
   };
   for (size_t i = 0; i < symbols.size(); ++i) consider(static_cast<int32_t>(i));
@@ -163,7 +173,7 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
     Symbol& left = symbols[top.position];
     if (left.merged || left.next < 0) continue;
     Symbol& right = symbols[left.next];
-    const Merge* merge = FindMerge(left.id, right.id);
+    const BpeMerge* merge = merges_.Find(left.id, right.id);
     if (merge == nullptr || merge->id != top.id) continue;  // the pair has changed since
     left.id = top.id;
     left.next = right.next;
@@ -174,29 +184,47 @@ void BpeModel::MergeSymbols(std::vector<Symbol>* symbols_out) const {
   }
 }
 
-void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
+std::vector<int32_t> BpeModel::EncodeNew(std::string_view part) const {
+  std::string characters;
+  if (byte_words_) {
+    AppendByteCharacters(part, &characters);
+    part = characters;
+  }
   if (ignore_merges_) {
-    if (const int32_t id = IdOf(word); id >= 0) return ids->push_back(id);
+    if (const int32_t id = IdOf(part); id >= 0) return {id};
   }
-  const bool cached = word.size() < kMaxCachedWord;
-  if (cached) {
-    const std::lock_guard lock(cache_mutex_);
-    if (const auto found = cache_.find(word); found != cache_.end()) {
-      ids->insert(ids->end(), found->second.begin(), found->second.end());
-      return;
-    }
-  }
-  std::vector<Symbol> symbols = Characters(word);
+  std::vector<Symbol> symbols = Characters(part);
   MergeSymbols(&symbols);
-  std::vector<int32_t> word_ids;
+  std::vector<int32_t> ids;
   for (const Symbol& symbol : symbols) {
-    if (!symbol.merged) word_ids.push_back(symbol.id);
+    if (!symbol.merged) ids.push_back(symbol.id);
   }
-  ids->insert(ids->end(), word_ids.begin(), word_ids.end());
-  if (cached) {
-    const std::lock_guard lock(cache_mutex_);
-    if (cache_.size() < kMaxCachedWords) cache_.emplace(word, std::move(word_ids));
+  return ids;
+}
+
+void BpeModel::EncodePart(std::string_view part, std::vector<int32_t>* ids) const {
+  const bool cached = part.size() < kMaxCachedWord;
+  if (cached && cache_.Find(part, ids)) return;
+  const std::vector<int32_t> part_ids = EncodeNew(part);
+  ids->insert(ids->end(), part_ids.begin(), part_ids.end());
+  if (cached) cache_.Add(part, part_ids);
+}
+
+void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
+  const bool falls_apart = word.size() >= kMaxCachedWord && !byte_words_ && !ignore_merges_;
+  if (!falls_apart) return EncodePart(word, ids);
+  size_t begin = 0;
+  int32_t before = -1;  // the last character; -1: none or not a token, which may fuse to an unk
+  for (size_t at = 0, size; at < word.size(); at += size) {
+    size = Utf8Size(word[at]);
+    const int32_t id = CharacterId(word.substr(at, size));
+    if (before >= 0 && id >= 0 && !joined_[JoinHash(before, id)]) {
+      EncodePart(word.substr(begin, at - begin), ids);
+      begin = at;
+    }
+    before = id;
   }
+  EncodePart(word.substr(begin), ids);
 }
 
 }  // namespace flame

@@ -36,14 +36,14 @@ std::vector<Word> CountWords(const std::vector<std::string>& texts) {
   StringMap<int64_t> counts;
   for (const std::string& text : texts) {
     const std::string valid = ReplaceInvalidUtf8(text);
-    for (const std::string_view word : pattern.Split(valid)) {
+    pattern.Split(valid, [&](std::string_view word) {
       const auto found = counts.find(word);
       if (found != counts.end()) {
         ++found->second;
       } else {
         counts.emplace(word, 1);
       }
-    }
+    });
   }
   std::vector<Word> words;
   words.reserve(counts.size());

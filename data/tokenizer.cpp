@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/bpe.h"
 #include "data/tokenizer_added.h"
+#include "data/tokenizer_pair.h"
 #include "data/tokenizer_pipeline.h"
 #include "data/tokenizer_text.h"
 
@@ -22,6 +23,14 @@ json ParseFile(const std::filesystem::path& path) {
   } catch (const json::exception& error) {
     throw DataError(path.string(), ": expected JSON: ", error.what());
   }
+}
+
+std::filesystem::path FileOf(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  for (const char* name : {"tokenizer.json", "encoder.json"}) {
+    if (std::filesystem::exists(path / name)) return path / name;
+  }
+  throw DataError(path.string(), ": expected tokenizer.json, or encoder.json and vocab.bpe, in it");
 }
 
 // Parts that cut or pad what encode() returns.
@@ -76,9 +85,9 @@ struct Tokenizer::State {
 
   std::string where;   // the file, for messages
   std::string source;  // the file without added_tokens, as JSON text
-  BpeModel model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
+  BpeModel model;
   TokenDecoder decoder;
   PostProcessor post_processor;
   std::map<int32_t, AddedToken> added;
@@ -91,9 +100,9 @@ struct Tokenizer::State {
 
 Tokenizer::State::State(json file, const std::string& path)
     : where(path),
-      model(file.at("model"), path),
       normalizer(MemberOrNull(file, "normalizer"), path),
       pre_tokenizer(MemberOrNull(file, "pre_tokenizer"), path),
+      model(file.at("model"), pre_tokenizer.gives_bytes(), path),
       decoder(MemberOrNull(file, "decoder"), path),
       post_processor(MemberOrNull(file, "post_processor"), path) {
   RefuseUnlessNull(file, "truncation", path);
@@ -174,15 +183,17 @@ void Tokenizer::State::FindEnds(const std::filesystem::path& tokenizer_config) {
 }
 
 void Tokenizer::State::EncodePiece(Piece piece, std::vector<int32_t>* ids) const {
-  piece.text = normalizer.Apply(std::move(piece.text));
+  std::string normalized;
+  if (!normalizer.empty()) {
+    piece.text = normalized = normalizer.Apply(std::string(piece.text));
+  }
+  const auto encode = [&](const Piece& word) { model.EncodeWord(word.text, ids); };
   for (const auto& part : normalized_matcher.Split(piece.text)) {
     if (part.token != nullptr) {
       ids->push_back(part.token->id);
-      continue;
-    }
-    const bool at_start = piece.at_start && part.text.data() == piece.text.data();
-    for (const Piece& word : pre_tokenizer.Apply({std::string(part.text), at_start})) {
-      model.EncodeWord(word.text, ids);
+    } else {
+      const bool at_start = piece.at_start && part.text.data() == piece.text.data();
+      pre_tokenizer.Apply({part.text, at_start}, encode);
     }
   }
 }
@@ -192,15 +203,16 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
-Tokenizer Tokenizer::Load(const std::filesystem::path& tokenizer_json) {
-  json file = ParseFile(tokenizer_json);
+Tokenizer Tokenizer::Load(const std::filesystem::path& path) {
+  const std::filesystem::path file = FileOf(path);
+  json parts = file.filename() == "encoder.json" ? ReadTokenizerPair(file) : ParseFile(file);
   std::unique_ptr<State> state;
   try {
-    state = std::make_unique<State>(std::move(file), tokenizer_json.string());
+    state = std::make_unique<State>(std::move(parts), file.string());
   } catch (const json::exception& error) {
-    throw DataError(tokenizer_json.string(), ": not a tokenizer.json: ", error.what());
+    throw DataError(file.string(), ": not a tokenizer.json: ", error.what());
   }
-  state->FindEnds(tokenizer_json.parent_path() / "tokenizer_config.json");
+  state->FindEnds(file.parent_path() / "tokenizer_config.json");
   return Tokenizer(std::move(state));
 }
 
@@ -214,7 +226,7 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special_t
     if (part.token != nullptr) {
       ids.push_back(part.token->id);
     } else {
-      state.EncodePiece({std::string(part.text), part.text.data() == text.data()}, &ids);
+      state.EncodePiece({part.text, part.text.data() == text.data()}, &ids);
     }
   }
   if (add_special_tokens) {
@@ -228,9 +240,7 @@ std::string Tokenizer::Decode(const std::vector<int32_t>& ids, bool skip_special
   std::vector<std::string> tokens;
   for (const int32_t id : ids) {
     const std::string* text = state_->TextOf(id);
-    if (text == nullptr) continue;
-    const auto found = state_->added.find(id);
-    if (skip_special_tokens && found != state_->added.end() && found->second.special) continue;
+    if (text == nullptr || (skip_special_tokens && IsSpecial(id))) continue;
     tokens.push_back(*text);
   }
   return state_->decoder.Decode(std::move(tokens));
@@ -241,6 +251,16 @@ const std::string& Tokenizer::TokenBytes(int32_t id) const {
     throw DataError(state_->where, ": no token ", id, "; expected 0 to ", size() - 1);
   }
   return state_->token_bytes[id];
+}
+
+bool Tokenizer::IsSpecial(int32_t id) const {
+  const auto found = state_->added.find(id);
+  return found != state_->added.end() && found->second.special;
+}
+
+bool Tokenizer::IsFallbackByte(int32_t id) const {
+  const std::string* text = state_->TextOf(id);
+  return text != nullptr && state_->decoder.IsFallbackByte(*text);
 }
 
 int32_t Tokenizer::size() const { return static_cast<int32_t>(state_->token_bytes.size()); }

@@ -1,6 +1,7 @@
 // Byte-pair encoding from a Hugging Face tokenizer.json: byte-level (GPT-2, Llama 3 style split
 // patterns through PCRE2) and Metaspace / Prepend+Replace with byte fallback (Llama 2 style), with
-// added tokens. Anything else in the file is refused by name at loading.
+// added tokens. Anything else in the file is refused by name at loading. Llama 3's encoder.json and
+// vocab.bpe are read as well. Const members are safe from several threads at once.
 #ifndef FLAME_DATA_TOKENIZER_H_
 #define FLAME_DATA_TOKENIZER_H_
 
@@ -15,8 +16,10 @@ namespace flame {
 
 class Tokenizer {
  public:
-  // Throws DataError naming the file and the part that is not supported.
-  static Tokenizer Load(const std::filesystem::path& tokenizer_json);
+  // `path`: a tokenizer.json by any name, an encoder.json with Llama 3's vocab.bpe beside it
+  // (data/tokenizer_pair.h), or a folder that holds either; tokenizer.json is preferred. Throws
+  // DataError naming the file and the part that is not supported.
+  static Tokenizer Load(const std::filesystem::path& path);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -30,6 +33,8 @@ class Tokenizer {
   // The bytes that one token stands for within a running text ("" for special tokens), so that the
   // concatenation over a list of tokens is the text (but for a leading space that Decode strips).
   const std::string& TokenBytes(int32_t id) const;
+  bool IsSpecial(int32_t id) const;       // an added token that Decode leaves out
+  bool IsFallbackByte(int32_t id) const;  // "<0xE2>", which Decode joins with its neighbours
 
   int32_t size() const;                        // highest id + 1
   int32_t IdOf(std::string_view token) const;  // -1: no such token

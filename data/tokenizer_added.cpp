@@ -45,14 +45,6 @@ bool IsWhiteSpace(std::string_view character) {
   return pattern.Matches(character);
 }
 
-std::string_view FirstCharacter(std::string_view text) { return text.substr(0, Utf8Size(text[0])); }
-
-std::string_view LastCharacter(std::string_view text) {
-  size_t begin = text.size() - 1;
-  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
-  return text.substr(begin);
-}
-
 bool StandsAlone(std::string_view before, std::string_view after) {
   return (before.empty() || !IsWordCharacter(LastCharacter(before))) &&
          (after.empty() || !IsWordCharacter(FirstCharacter(after)));

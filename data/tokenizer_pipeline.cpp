@@ -27,25 +27,14 @@ std::string StringPattern(const json& step, const std::string& where, const std:
   return pattern["String"];
 }
 
-std::vector<Piece> PiecesOf(const Piece& whole, const std::vector<std::string_view>& views) {
-  std::vector<Piece> pieces;
-  pieces.reserve(views.size());
-  for (const std::string_view view : views) {
-    pieces.push_back({std::string(view), whole.at_start && pieces.empty()});
-  }
-  return pieces;
-}
-
 // Metaspace's words: each replacement character begins one.
-std::vector<std::string_view> SplitBefore(std::string_view text, std::string_view mark) {
-  std::vector<std::string_view> words;
+void SplitBefore(std::string_view mark, const Piece& piece, const PreTokenizer::Sink& sink) {
   size_t begin = 0;
-  while (begin < text.size()) {
-    const size_t end = std::min(text.find(mark, begin + 1), text.size());
-    words.push_back(text.substr(begin, end - begin));
+  while (begin < piece.text.size()) {
+    const size_t end = std::min(piece.text.find(mark, begin + 1), piece.text.size());
+    sink({piece.text.substr(begin, end - begin), piece.at_start && begin == 0});
     begin = end;
   }
-  return words;
 }
 
 // Metaspace's prepend_scheme; files older than it have add_prefix_space.
@@ -60,48 +49,50 @@ std::string PrependScheme(const json& step, const std::string& where) {
   return step.value("add_prefix_space", true) ? "always" : "never";
 }
 
-std::function<void(Piece, std::vector<Piece>*)> MetaspaceStep(const json& step,
-                                                              const std::string& where) {
+std::function<void(const Piece&, const PreTokenizer::Sink&)> MetaspaceStep(
+    const json& step, const std::string& where) {
   const std::string mark = step.at("replacement"), scheme = PrependScheme(step, where);
   const bool split = step.value("split", true);
-  return [=](Piece piece, std::vector<Piece>* out) {
-    ReplaceAll(" ", mark, &piece.text);
+  return [=](const Piece& piece, const PreTokenizer::Sink& sink) {
+    std::string text(piece.text);
+    ReplaceAll(" ", mark, &text);
     const bool wanted = scheme == "always" || (scheme == "first" && piece.at_start);
-    if (wanted && !piece.text.starts_with(mark)) piece.text.insert(0, mark);
-    if (!split) return out->push_back(std::move(piece));
-    for (Piece& word : PiecesOf(piece, SplitBefore(piece.text, mark))) {
-      out->push_back(std::move(word));
-    }
+    if (wanted && !text.starts_with(mark)) text.insert(0, mark);
+    const Piece marked{text, piece.at_start};
+    split ? SplitBefore(mark, marked, sink) : sink(marked);
   };
 }
 
-std::function<void(Piece, std::vector<Piece>*)> ByteLevelStep(const json& step,
-                                                              const std::string& where) {
+// ByteLevel's words, in bytes.
+std::function<void(const Piece&, const PreTokenizer::Sink&)> ByteLevelStep(
+    const json& step, const std::string& where) {
   const bool prefix = step.value("add_prefix_space", true);
   std::optional<SplitPattern> pattern;
   if (step.value("use_regex", true)) pattern.emplace(kGpt2Pattern, where);
-  return [=](Piece piece, std::vector<Piece>* out) {
-    if (prefix && !piece.text.starts_with(' ')) piece.text.insert(0, " ");
-    const auto words =
-        pattern ? pattern->Split(piece.text) : std::vector<std::string_view>{piece.text};
-    for (size_t i = 0; i < words.size(); ++i) {
-      std::string text;
-      AppendByteCharacters(words[i], &text);
-      out->push_back({std::move(text), piece.at_start && i == 0});
-    }
+  return [=](const Piece& piece, const PreTokenizer::Sink& sink) {
+    std::string prefixed;
+    std::string_view text = piece.text;
+    if (prefix && !text.starts_with(' ')) text = prefixed = " " + std::string(text);
+    const auto give = [&](std::string_view word) {
+      sink({word, piece.at_start && word.data() == text.data()});
+    };
+    pattern ? pattern->Split(text, std::ref(give)) : give(text);
   };
 }
 
-std::function<void(Piece, std::vector<Piece>*)> SplitStep(const json& step,
-                                                          const std::string& where) {
+std::function<void(const Piece&, const PreTokenizer::Sink&)> SplitStep(const json& step,
+                                                                       const std::string& where) {
   const json& pattern = step.at("pattern");
   if (!pattern.contains("Regex") || step.at("behavior") != "Isolated") {
     Refuse(where, "pre_tokenizer", step, "Split with a Regex pattern and behavior Isolated");
   }
   // Inverted, matches and gaps change places, and both are kept.
   const SplitPattern split(pattern["Regex"].get<std::string>(), where + ": pre_tokenizer Split");
-  return [=](Piece piece, std::vector<Piece>* out) {
-    for (Piece& word : PiecesOf(piece, split.Split(piece.text))) out->push_back(std::move(word));
+  return [=](const Piece& piece, const PreTokenizer::Sink& sink) {
+    const auto give = [&](std::string_view word) {
+      sink({word, piece.at_start && word.data() == piece.text.data()});
+    };
+    split.Split(piece.text, std::ref(give));
   };
 }
 
@@ -192,6 +183,14 @@ PreTokenizer::PreTokenizer(const json& json, const std::string& where) {
 
 void PreTokenizer::Add(const json& json, const std::string& where) {
   const std::string type = json.at("type");
+  if (type != "Sequence" && gives_bytes_) {
+    steps_.push_back([](const Piece& piece, const Sink& sink) {
+      std::string text;
+      AppendByteCharacters(piece.text, &text);
+      sink({text, piece.at_start});
+    });
+  }
+  if (type != "Sequence") gives_bytes_ = type == "ByteLevel";
   if (type == "Sequence") {
     for (const auto& step : json.at("pretokenizers")) Add(step, where);
   } else if (type == "ByteLevel") {
@@ -205,15 +204,10 @@ void PreTokenizer::Add(const json& json, const std::string& where) {
   }
 }
 
-std::vector<Piece> PreTokenizer::Apply(Piece piece) const {
-  std::vector<Piece> pieces;
-  pieces.push_back(std::move(piece));
-  for (const Step& step : steps_) {
-    std::vector<Piece> next;
-    for (Piece& one : pieces) step(std::move(one), &next);
-    pieces = std::move(next);
-  }
-  return pieces;
+void PreTokenizer::ApplyFrom(size_t step, const Piece& piece, const Sink& sink) const {
+  if (step == steps_.size()) return sink(piece);
+  const auto next = [&, step](const Piece& part) { ApplyFrom(step + 1, part, sink); };
+  steps_[step](piece, std::ref(next));  // by reference: a std::function copies without allocating
 }
 
 TokenDecoder::TokenDecoder(const json& json, const std::string& where) {
@@ -240,6 +234,7 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
   } else if (type == "Metaspace") {
     AddReplacement(json.at("replacement"), " ", PrependScheme(json, where) != "never");
   } else if (type == "ByteFallback") {
+    byte_fallback_ = true;
     steps_.push_back(DecodeByteTokens);
     byte_steps_.push_back([](std::string* token) {
       if (IsByteToken(*token)) *token = std::string(1, ByteOf(*token));
@@ -278,6 +273,10 @@ std::string TokenDecoder::BytesOf(const std::string& token) const {
   std::string bytes = token;
   for (const auto& step : byte_steps_) step(&bytes);
   return bytes;
+}
+
+bool TokenDecoder::IsFallbackByte(const std::string& token) const {
+  return byte_fallback_ && IsByteToken(token);
 }
 
 PostProcessor::PostProcessor(const json& json, const std::string& where) {

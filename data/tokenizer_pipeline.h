@@ -7,6 +7,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace flame {
@@ -15,6 +16,7 @@ namespace flame {
 class Normalizer {
  public:
   Normalizer(const nlohmann::json& json, const std::string& where);
+  bool empty() const { return steps_.empty(); }  // Apply changes nothing
   std::string Apply(std::string text) const;
 
  private:
@@ -23,21 +25,27 @@ class Normalizer {
 
 // A stretch of text between added tokens.
 struct Piece {
-  std::string text;
+  std::string_view text;
   bool at_start;  // of the whole text
 };
 
 // Sequence, ByteLevel, Split (Regex, Isolated), Metaspace.
 class PreTokenizer {
  public:
+  using Sink = std::function<void(const Piece&)>;
   PreTokenizer(const nlohmann::json& json, const std::string& where);
-  // The words of a piece; none is empty.
-  std::vector<Piece> Apply(Piece piece) const;
+  // Gives `sink` the words of a piece, one after the other; none is empty. A word's text is there
+  // during the call only.
+  void Apply(const Piece& piece, const Sink& sink) const { ApplyFrom(0, piece, sink); }
+  // The last step is ByteLevel: words are bytes still, to be written in GPT-2's alphabet.
+  bool gives_bytes() const { return gives_bytes_; }
 
  private:
-  using Step = std::function<void(Piece, std::vector<Piece>*)>;
+  using Step = std::function<void(const Piece&, const Sink&)>;
   void Add(const nlohmann::json& json, const std::string& where);
+  void ApplyFrom(size_t step, const Piece& piece, const Sink& sink) const;
   std::vector<Step> steps_;
+  bool gives_bytes_ = false;
 };
 
 // Sequence, ByteLevel, Replace (of a string), ByteFallback, Fuse, Strip, Metaspace.
@@ -47,6 +55,7 @@ class TokenDecoder {
   std::string Decode(std::vector<std::string> tokens) const;
   // What one token contributes in the middle of a text: Strip and the first token's rules left out.
   std::string BytesOf(const std::string& token) const;
+  bool IsFallbackByte(const std::string& token) const;  // a byte token of ByteFallback
 
  private:
   void Add(const nlohmann::json& json, const std::string& where);
@@ -54,6 +63,7 @@ class TokenDecoder {
   void AddReplacement(const std::string& from, const std::string& to, bool drop_in_first);
   std::vector<std::function<void(std::vector<std::string>*)>> steps_;
   std::vector<std::function<void(std::string*)>> byte_steps_;
+  bool byte_fallback_ = false;
 };
 
 // Sequence, TemplateProcessing, ByteLevel (which moves offsets only): the special tokens that

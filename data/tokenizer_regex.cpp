@@ -126,12 +126,12 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
 }
 
-std::vector<std::string_view> SplitPattern::Split(std::string_view text) const {
+void SplitPattern::Split(std::string_view text,
+                         const std::function<void(std::string_view)>& sink) const {
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const MatchData match(code);
   const size_t* bounds = pcre2_get_ovector_pointer(match.data);
-  std::vector<std::string_view> pieces;
   size_t end = 0;
   while (end < text.size()) {
     uint32_t options = PCRE2_NO_UTF_CHECK;
@@ -142,12 +142,12 @@ std::vector<std::string_view> SplitPattern::Split(std::string_view text) const {
     }
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0) throw MachineError("PCRE2 failed with ", rc, " at byte ", end, " of ", text.size());
-    if (bounds[0] > end) pieces.push_back(text.substr(end, bounds[0] - end));
-    pieces.push_back(text.substr(bounds[0], bounds[1] - bounds[0]));
+    const size_t begin = bounds[0];
+    if (begin > end) sink(text.substr(end, begin - end));
     end = bounds[1];
+    sink(text.substr(begin, end - begin));
   }
-  if (end < text.size()) pieces.push_back(text.substr(end));
-  return pieces;
+  if (end < text.size()) sink(text.substr(end));
 }
 
 }  // namespace flame

@@ -3,10 +3,10 @@
 #ifndef FLAME_DATA_TOKENIZER_REGEX_H_
 #define FLAME_DATA_TOKENIZER_REGEX_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace flame {
 
@@ -31,9 +31,9 @@ class SplitPattern {
   // matches the empty text or that holds an escape with another meaning in Oniguruma.
   SplitPattern(std::string_view pattern, const std::string& where);
 
-  // Every match and every gap between matches, in order; together they are `text`, which must be
-  // valid UTF-8. The views point into `text`.
-  std::vector<std::string_view> Split(std::string_view text) const;
+  // Gives `sink` every match and every gap between matches, in order; together they are `text`,
+  // which must be valid UTF-8. The views point into `text`.
+  void Split(std::string_view text, const std::function<void(std::string_view)>& sink) const;
 
  private:
   std::shared_ptr<const void> code_;  // pcre2_code

@@ -1,5 +1,8 @@
 #include "data/tokenizer_text.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace flame {
 namespace {
 
@@ -36,15 +39,26 @@ bool IsPrintable(unsigned byte) {
   return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
+// Most text is ASCII: eight bytes at a time.
+size_t AsciiPrefix(std::string_view bytes) {
+  size_t size = 0;
+  for (uint64_t word; size + sizeof(word) <= bytes.size(); size += sizeof(word)) {
+    std::memcpy(&word, bytes.data() + size, sizeof(word));
+    if ((word & 0x8080808080808080u) != 0) break;
+  }
+  return size;
+}
+
 }  // namespace
 
 bool IsValidUtf8(std::string_view bytes) {
-  while (!bytes.empty()) {
+  while (true) {
+    bytes.remove_prefix(AsciiPrefix(bytes));
+    if (bytes.empty()) return true;
     const Decoded next = DecodeOne(bytes);
     if (!next.valid) return false;
     bytes.remove_prefix(next.size);
   }
-  return true;
 }
 
 std::string ReplaceInvalidUtf8(std::string_view bytes) {
@@ -56,6 +70,12 @@ std::string ReplaceInvalidUtf8(std::string_view bytes) {
     bytes.remove_prefix(next.size);
   }
   return out;
+}
+
+std::string_view LastCharacter(std::string_view text) {
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
+  return text.substr(begin);
 }
 
 void ReplaceAll(std::string_view from, std::string_view to, std::string* text) {

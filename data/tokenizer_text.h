@@ -32,6 +32,12 @@ inline size_t Utf8Size(char lead) {
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
+// Of a text that is not empty.
+inline std::string_view FirstCharacter(std::string_view text) {
+  return text.substr(0, Utf8Size(text[0]));
+}
+std::string_view LastCharacter(std::string_view text);
+
 void ReplaceAll(std::string_view from, std::string_view to, std::string* text);
 
 // GPT-2's reversible alphabet: byte b is written as the UTF-8 character ByteCharacters()[b].

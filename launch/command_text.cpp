@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer_stream.h"
 #include "model/policy.h"
 #include "rollout/completion.h"
 
@@ -310,22 +311,42 @@ json ScoreFamily(const Policy& policy, const json& question) {
   return {{"logprobs", rows}};
 }
 
+// The text of token ids, and what each of them completed of it.
+json DecodeIds(const Tokenizer& tokenizer, const json& values) {
+  const auto ids = values.get<std::vector<int32_t>>();
+  DecodeStream stream(tokenizer);
+  json pieces = json::array();
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= tokenizer.size()) {
+      throw DataError("token id ", id, "; expected 0 to ", tokenizer.size() - 1);
+    }
+    pieces.push_back(stream.Add(id));
+  }
+  pieces.push_back(stream.Finish());
+  return {{"text", tokenizer.Decode(ids)}, {"pieces", pieces}};
+}
+
 }  // namespace
 
 int RunTokenize(const std::vector<std::string>& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")                               //
-      ("tokenizer", po::value<std::string>()->required(), "tokenizer.json")  //
+  options.add_options()("help,h", "this text")  //
+      ("tokenizer", po::value<std::string>()->required(),
+       "tokenizer.json, Llama 3's encoder.json (vocab.bpe beside it), or their folder")  //
       ("no-special-tokens", "leave out what the file puts around a text (its post_processor)");
-  const auto values = Parse(arguments, "tokenize",
-                            "echo '{\"text\": \"Sepsis, 5 mg\"}' | flame tokenize --tokenizer "
-                            "model/tokenizer.json\n\n"
-                            "JSON lines {\"text\"} or {\"bytes_base64\"} to {\"ids\"}.\n",
-                            options);
+  const auto values =
+      Parse(arguments, "tokenize",
+            "echo '{\"text\": \"Sepsis, 5 mg\"}' | flame tokenize --tokenizer "
+            "model/tokenizer.json\n\n"
+            "JSON lines {\"text\"} or {\"bytes_base64\"} to {\"ids\"}; {\"ids\"} to "
+            "{\"text\", \"pieces\"}: what each id\ncompletes of the text, then what "
+            "never became a character. Special tokens have no text.\n",
+            options);
   if (!values) return 0;
   const Tokenizer tokenizer = Tokenizer::Load((*values)["tokenizer"].as<std::string>());
   const bool special = values->count("no-special-tokens") == 0;
   AnswerLines([&](const json& question) {
+    if (question.contains("ids")) return DecodeIds(tokenizer, question["ids"]);
     return json{{"ids", tokenizer.Encode(TextOf(question), special)}};
   });
   return 0;

@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "data/tokenizer_stream.h"
 #include "data/tokenizer_text.h"
 #include "paths.h"
 #include "tests/base/temporary_folder.h"
@@ -280,6 +281,83 @@ TEST_F(TokenizerTest, SplitPattern_KeepsGapsAsWords) {
                            {"behavior", "Isolated"},
                            {"invert", false}};
   EXPECT_THAT(Make(file).Encode("abcb"), ElementsAre(1, 2, 3, 2));
+}
+
+TEST_F(TokenizerTest, LongWord_FallsApartOnlyWhereNothingJoins) {
+  json file = Plain();
+  file["model"]["fuse_unk"] = true;
+  const Tokenizer tokenizer = Make(file);
+  std::string joined, unknown = "a";
+  for (int i = 0; i < 100; ++i) {
+    joined += "abcb ";
+    unknown += "xy";
+  }
+  std::vector<int32_t> expected;
+  for (int i = 0; i < 100; ++i) expected.insert(expected.end(), {7, 2, 4});
+  EXPECT_EQ(tokenizer.Encode(joined), expected);
+  EXPECT_THAT(tokenizer.Encode(unknown + "b"), ElementsAre(1, 0, 2));  // one unk, not 200
+}
+
+// Bytes as in ByteLevel(), in the two files that Llama 3 was published as.
+void WritePair(const std::filesystem::path& folder, const std::string& merges) {
+  const json model = ByteLevel()["model"];
+  WriteFileAtomically(folder / "encoder.json", model["vocab"].dump());
+  WriteFileAtomically(folder / "vocab.bpe", merges);
+}
+
+TEST_F(TokenizerTest, Pair_LoadsAsLlama3) {
+  WritePair(folder_ / "pair", "h e\nĠ h\n");
+  Tokenizer tokenizer = Tokenizer::Load(folder_ / "pair");
+  EXPECT_EQ(tokenizer.size(), 258 + 256);
+  EXPECT_EQ(tokenizer.bos_id(), 258);
+  EXPECT_EQ(tokenizer.eos_id(), 259);
+  EXPECT_EQ(tokenizer.IdOf("<|reserved_special_token_0|>"), 258 + 2);
+  EXPECT_EQ(tokenizer.IdOf("<|start_header_id|>"), 258 + 6);
+  EXPECT_EQ(tokenizer.IdOf("<|eot_id|>"), 258 + 9);
+  EXPECT_EQ(tokenizer.IdOf("<|reserved_special_token_250|>"), 258 + 255);
+  EXPECT_THAT(tokenizer.Encode("he<|eot_id|> ha", true), ElementsAre(258, 256, 267, 257, 'a'));
+  EXPECT_EQ(tokenizer.AddSpecialTokens({"<DrugEmb-1>"}), 258 + 256);
+  tokenizer.Save(folder_ / "saved");
+  const Tokenizer saved = Tokenizer::Load(folder_ / "saved");
+  EXPECT_THAT(saved.Encode("<DrugEmb-1>he", true), ElementsAre(258, 514, 256));
+}
+
+TEST_F(TokenizerTest, Pair_NotLlama3OrNotWhole_IsRefused) {
+  EXPECT_THROW(Tokenizer::Load(folder_ / ""), DataError);  // neither file
+  WritePair(folder_ / "pair", "#version: 0.2\nh e\n");
+  EXPECT_THROW(Tokenizer::Load(folder_ / "pair"), DataError);
+  WritePair(folder_ / "pair", "h e\nh\n");
+  EXPECT_THROW(Tokenizer::Load(folder_ / "pair"), DataError);
+  std::filesystem::remove(folder_ / "pair" / "vocab.bpe");
+  EXPECT_THROW(Tokenizer::Load(folder_ / "pair" / "encoder.json"), DataError);
+  WriteFileAtomically(folder_ / "pair" / "encoder.json", "[1]");
+  EXPECT_THROW(Tokenizer::Load(folder_ / "pair"), DataError);
+}
+
+std::vector<std::string> Parts(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  DecodeStream stream(tokenizer);
+  std::vector<std::string> parts;
+  for (const int32_t id : ids) parts.push_back(stream.Add(id));
+  parts.push_back(stream.Finish());
+  return parts;
+}
+
+TEST_F(TokenizerTest, DecodeStream_HoldsBackAnUnfinishedCharacter) {
+  const Tokenizer tokenizer = Make(ByteLevel());
+  EXPECT_THAT(Parts(tokenizer, {256, 0xC3, 0xA9, 258, 'x'}),
+              ElementsAre("he", "", "é", "", "x", ""));
+  EXPECT_THAT(Parts(tokenizer, {0xE2, 'x', 0xF0, 0x9F, 0x98}),
+              ElementsAre("", "\uFFFDx", "", "", "", "\uFFFD"));
+}
+
+TEST_F(TokenizerTest, DecodeStream_HoldsBackARunOfFallbackBytes) {
+  const Tokenizer tokenizer = Make(Marked());
+  EXPECT_THAT(Parts(tokenizer, {6, 6, 8 + 0xC3, 8 + 0xA9, 3, 4}),
+              ElementsAre("a", " a", "", "", "é ", "a", ""));
+  // The stray byte spoils the run for Decode.
+  EXPECT_THAT(Parts(tokenizer, {8 + 0xC3, 8 + 0xA9, 8 + 0xC3, 4}),
+              ElementsAre("", "", "", "\uFFFD\uFFFD\uFFFDa", ""));
+  EXPECT_THAT(Parts(tokenizer, {4, 8 + 0xC3}), ElementsAre("a", "", "\uFFFD"));
 }
 
 TEST_F(TokenizerTest, Load_MissingOrBrokenFile_NamesIt) {

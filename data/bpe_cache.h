@@ -1,0 +1,33 @@
+// Words that a BPE model has met, with their ids. Neither readers nor writers wait: a word that is
+// there stays, and one that finds no free place is not remembered.
+#ifndef FLAME_DATA_BPE_CACHE_H_
+#define FLAME_DATA_BPE_CACHE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace flame {
+
+class BpeCache {
+ public:
+  BpeCache();
+  ~BpeCache();
+  BpeCache(const BpeCache&) = delete;
+  BpeCache& operator=(const BpeCache&) = delete;
+
+  // Both are safe from several threads at once. Find appends to `ids`; false: unknown.
+  bool Find(std::string_view word, std::vector<int32_t>* ids) const;
+  void Add(std::string_view word, const std::vector<int32_t>& ids);
+
+ private:
+  struct Entry;
+  using Slot = std::atomic<const Entry*>;
+  std::unique_ptr<Slot[]> slots_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_BPE_CACHE_H_
