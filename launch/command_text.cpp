@@ -20,6 +20,7 @@
 #include "data/tokenizer.h"
 #include "data/tokenizer_stream.h"
 #include "model/policy.h"
+#include "model/shapes.h"
 #include "rollout/completion.h"
 
 namespace flame {
