@@ -148,7 +148,9 @@ PIPELINES = {
     "metaspace_never": (None, pre_tokenizers.Metaspace(prepend_scheme="never"),
                         decoders.Metaspace(prepend_scheme="never")),
     "prepend_replace": LLAMA2,
-    "byte_fallback": LLAMA2,  # with a token for each byte
+    "byte_fallback": LLAMA2,
+    "metaspace_byte_fallback": (None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
+                                LLAMA2[2]),
 }
 
 
@@ -164,17 +166,17 @@ def trained_by_peer(request, tmp_path_factory):
     tokenizer.pre_tokenizer = pre_tokenizer or pre_tokenizers.Metaspace()
     tokenizer.decoder = decoder
     # The trainer knows no other way to give tokens that do not occur.
-    byte_tokens = BYTE_TOKENS if request.param == "byte_fallback" else []
+    byte_tokens = BYTE_TOKENS if request.param.endswith("byte_fallback") else []
     trainer = trainers.BpeTrainer(vocab_size=1500,
                                   special_tokens=["<unk>", "<s>", "</s>"] + byte_tokens,
                                   initial_alphabet=BYTE_ALPHABET if byte_level else [])
     tokenizer.train([str(path) for path in sorted(ROOT.glob("*/*.h"))], trainer)
+    saved = json.loads(tokenizer.to_str())
     if pre_tokenizer is None:
-        saved = json.loads(tokenizer.to_str())
         saved["pre_tokenizer"] = None
-        saved["model"]["byte_fallback"] = bool(byte_tokens)
-        saved["added_tokens"] = saved["added_tokens"][:3]
-        tokenizer = Tokenizer.from_str(json.dumps(saved))
+    saved["model"]["byte_fallback"] = bool(byte_tokens)
+    saved["added_tokens"] = saved["added_tokens"][:3]
+    tokenizer = Tokenizer.from_str(json.dumps(saved))
     tokenizer.add_tokens([
         AddedToken("<left>", lstrip=True, special=True),
         AddedToken("<right>", rstrip=True, special=True, normalized=False),
