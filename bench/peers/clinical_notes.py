@@ -1,4 +1,4 @@
-"""Notes of a clinical style from a seed: templates filled with real diagnoses, procedures and drugs."""
+"""Notes of a clinical style from a seed: templates filled with real diagnoses and drugs."""
 
 import csv
 import random
@@ -49,7 +49,8 @@ class Writer:
                   + column(tables / "D_ICD_DIAGNOSES.csv", "short_title"),
             "proc": column(tables / "D_ICD_PROCEDURES.csv", "long_title"),
             "drug": column(tables / "PRESCRIPTIONS.csv", "drug"),
-            "dose": [f"{dose} {how}" for dose in column(tables / "PRESCRIPTIONS.csv", "prod_strength")
+            "dose": [f"{strength} {how}"
+                     for strength in column(tables / "PRESCRIPTIONS.csv", "prod_strength")
                      for how in ("PO DAILY", "PO BID", "IV Q8H", "PO QHS:PRN", "SC TID")],
             "symptom": listed(SYMPTOMS), "finding": listed(FINDINGS), "name": FAMILIES.split(),
             "He": ["He", "She", "Pt", "The patient"], "sex": ["M", "F", "man", "woman", "female"],
@@ -61,7 +62,8 @@ class Writer:
             "age": lambda: rng.randint(18, 99), "n": lambda: rng.randint(1, 99),
             "big": lambda: rng.randint(90, 450), "lab": lambda: f"{rng.uniform(0.3, 18):.1f}",
             "temp": lambda: f"{rng.uniform(35.5, 40):.1f}°C",
-            "date": lambda: f"[**21{rng.randint(10, 99)}-{rng.randint(1, 12)}-{rng.randint(1, 28)}**]",
+            "date": lambda: (f"[**21{rng.randint(10, 99)}-{rng.randint(1, 12)}-"
+                             f"{rng.randint(1, 28)}**]"),
             "time": lambda: f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}",
             "phone": lambda: f"({rng.randint(200, 999)}) 555-{rng.randint(0, 9999):04}",
         }
@@ -96,7 +98,7 @@ class Writer:
 
 
 def clinical_notes(tables, size, seed):
-    """Notes of at least `size` bytes together, words from the CSV files of MIMIC-III in `tables`."""
+    """At least `size` bytes of notes; words from MIMIC-III's CSV files in `tables`."""
     writer, notes, total = Writer(tables, seed), [], 0
     while total < size:
         notes.append(writer.note())

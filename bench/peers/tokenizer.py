@@ -88,7 +88,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    notes = clinical_notes(SHARED / "mimic-iii-demo", arguments.megabytes * MEGABYTE, arguments.seed)
+    size = arguments.megabytes * MEGABYTE
+    notes = clinical_notes(SHARED / "mimic-iii-demo", size, arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         llama3 = folder / "llama3.json"

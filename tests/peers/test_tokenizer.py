@@ -20,6 +20,12 @@ FRAGMENTS = [
     "Ġ", "<|", "|>", "<unk>", "<s>", "</s>", "<|end_story|>", "<|start_story|>", "<|end_of_text|>",
     "<DrugEmb-1>", "<DrugEmb-12>",
     "Pt. c/o SOB x3d; Hx of CHF, s/p CABG", "Metoprolol Tartrate 25mg PO BID", "ICD-9 428.0",
+    "electroencephalographically", "pneumonoultramicroscopicsilicovolcanoconiosis",
+    "x" * 70, "7" * 50, "1234567", "2147-03-05", "I'Ve", "we'RE", "it'D", "THEY'll", "'M", "''s",
+    "O'Brien's", "'re'LL've", " \n", "\n  \n", "\r\r\n ", "\t \t", " \u00a0 ", "\u3000", "\x0b\x0c",
+    "\u2028\n", "a  \n  b",
+    "o\u0308\u0323", "\u0301", "\u0915\u094d\u0937", "\U0001d7d9\U0001d7da", "\U00020000", "🇨🇭",
+    "<|eot_id|>", "<|start_header_id|>", "<|reserved_special_token_42|>", "<|eot_id", "|><|",
     "Diagnose: [Sepsis, Acute kidney failure NOS]", "Candidate drug: Furosemide", "T 38.5°C, 5 µg",
 ]
 
@@ -34,18 +40,24 @@ def random_text(rng):
 
 
 def varied_texts(count, seed):
-    rng = random.Random(seed)
-    return FRAGMENTS + [random_text(rng) for _ in range(count - len(FRAGMENTS))]
+    """All of them different."""
+    rng, texts = random.Random(seed), dict.fromkeys(FRAGMENTS)
+    while len(texts) < count:
+        texts[random_text(rng)] = None
+    return list(texts)
 
 
-def assert_equal_ids(path, texts):
-    peer = Tokenizer.from_file(str(path))
-    for some, special, options in ((texts, True, []),
-                                   (texts[:1000], False, ["--no-special-tokens"])):
+def assert_equal_ids(path, texts, peer=None):
+    """`peer`: where `path` is not a file that the package reads."""
+    peer = peer or Tokenizer.from_file(str(path))
+    half = len(texts) // 2
+    for some, special, options in ((texts[:half], True, []),
+                                   (texts[half:], False, ["--no-special-tokens"])):
         rows = answers("tokenize", "--tokenizer", path, *options,
                        lines=[{"text": text} for text in some])
-        for text, row in zip(some, rows):
-            assert row["ids"] == peer.encode(text, add_special_tokens=special).ids, ascii(text)
+        encodings = peer.encode_batch_fast(some, add_special_tokens=special)
+        for text, row, encoding in zip(some, rows, encodings, strict=True):
+            assert row["ids"] == encoding.ids, ascii(text)[:500]
 
 
 def test_tinystories_gives_equal_ids():
@@ -57,6 +69,13 @@ def test_own_trained_file_gives_equal_ids(tmp_path):
     path = tmp_path / "base" / "tokenizer.json"
     assert len(json.loads(path.read_text())["model"]["merges"]) > 500
     assert_equal_ids(path, varied_texts(12000, seed=2))
+
+
+def llama3_special_tokens():
+    """As Meta's llama/tokenizer.py lists them."""
+    reserved = [f"<|reserved_special_token_{i}|>" for i in range(251)]
+    return (["<|begin_of_text|>", "<|end_of_text|>", *reserved[:4], "<|start_header_id|>",
+             "<|end_header_id|>", reserved[4], "<|eot_id|>", *reserved[5:]])
 
 
 def llama3_tokenizer(folder):
@@ -71,19 +90,55 @@ def llama3_tokenizer(folder):
         pre_tokenizers.Split(Regex(pattern), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|begin_of_text|>", "<|end_of_text|>"])
+    tokenizer.add_special_tokens(llama3_special_tokens())
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
         single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 128000)])
     return tokenizer
 
 
-def test_llama3_gives_equal_ids(tmp_path):
-    path = tmp_path / "tokenizer.json"
-    llama3_tokenizer(shared("llama3-tokenizer")).save(str(path))
-    assert_equal_ids(path, varied_texts(10000, seed=3))
+@pytest.fixture(scope="module")
+def llama3():
+    return llama3_tokenizer(shared("llama3-tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def llama3_file(llama3, tmp_path_factory):
+    path = tmp_path_factory.mktemp("llama3") / "tokenizer.json"
+    llama3.save(str(path))
+    return path
+
+
+def test_llama3_gives_equal_ids_on_100000_texts(llama3_file):
+    assert_equal_ids(llama3_file, varied_texts(100_000, seed=3))
+
+
+def test_llama3_encoder_and_merges_give_equal_ids(llama3):
+    folder = shared("llama3-tokenizer")
+    texts = varied_texts(5000, seed=8)
+    assert_equal_ids(folder, texts, llama3)
+    assert_equal_ids(folder / "encoder.json", texts[:1000], llama3)
+
+
+def long_texts(size):
+    """What a quadratic step would take hours for."""
+    rng = random.Random(9)
+    letters = "".join(rng.choice("etaoinshrdluETAOIN") for _ in range(size))
+    return ["a" * size, letters, "7" * size, " " * size + "x", " \n" * (size // 2) + "x",
+            "\n" * size, "é" * (size // 2), "'" * size, "中文" * (size // 6), "<|" * (size // 2),
+            " x" * (size // 2), "▁" * (size // 3)]
+
+
+@pytest.mark.parametrize("name", ["llama3", "tinystories"])
+def test_a_megabyte_without_a_break_gives_equal_ids(name, llama3_file):
+    path = llama3_file if name == "llama3" else shared("tinystories-656k") / "tokenizer.json"
+    assert_equal_ids(path, long_texts(1_000_000))
 
 
 BYTE_ALPHABET = pre_tokenizers.ByteLevel.alphabet()
+BYTE_TOKENS = [f"<0x{byte:02X}>" for byte in range(256)]
+LLAMA2 = (normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), None,
+          decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+                             decoders.Strip(" ", 1, 0)]))
 PIPELINES = {
     "gpt2": (None, pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()),
     "prefix_space": (None, pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()),
@@ -92,10 +147,10 @@ PIPELINES = {
                         decoders.Metaspace(prepend_scheme="first")),
     "metaspace_never": (None, pre_tokenizers.Metaspace(prepend_scheme="never"),
                         decoders.Metaspace(prepend_scheme="never")),
-    "prepend_replace": (
-        normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), None,
-        decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
-                           decoders.Strip(" ", 1, 0)])),
+    "prepend_replace": LLAMA2,
+    "byte_fallback": LLAMA2,
+    "metaspace_byte_fallback": (None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
+                                LLAMA2[2]),
 }
 
 
@@ -110,13 +165,18 @@ def trained_by_peer(request, tmp_path_factory):
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizer or pre_tokenizers.Metaspace()
     tokenizer.decoder = decoder
-    trainer = trainers.BpeTrainer(vocab_size=1500, special_tokens=["<unk>", "<s>", "</s>"],
+    # The trainer knows no other way to give tokens that do not occur.
+    byte_tokens = BYTE_TOKENS if request.param.endswith("byte_fallback") else []
+    trainer = trainers.BpeTrainer(vocab_size=1500,
+                                  special_tokens=["<unk>", "<s>", "</s>"] + byte_tokens,
                                   initial_alphabet=BYTE_ALPHABET if byte_level else [])
     tokenizer.train([str(path) for path in sorted(ROOT.glob("*/*.h"))], trainer)
+    saved = json.loads(tokenizer.to_str())
     if pre_tokenizer is None:
-        saved = json.loads(tokenizer.to_str())
         saved["pre_tokenizer"] = None
-        tokenizer = Tokenizer.from_str(json.dumps(saved))
+    saved["model"]["byte_fallback"] = bool(byte_tokens)
+    saved["added_tokens"] = saved["added_tokens"][:3]
+    tokenizer = Tokenizer.from_str(json.dumps(saved))
     tokenizer.add_tokens([
         AddedToken("<left>", lstrip=True, special=True),
         AddedToken("<right>", rstrip=True, special=True, normalized=False),
@@ -136,8 +196,9 @@ def test_pipelines_of_peer_give_equal_ids(trained_by_peer):
     assert_equal_ids(trained_by_peer, texts)
 
 
-def test_invalid_utf8_is_replaced_as_python_does():
-    path = shared("tinystories-656k") / "tokenizer.json"
+@pytest.mark.parametrize("name", ["llama3", "tinystories"])
+def test_invalid_utf8_is_replaced_as_python_does(name, llama3_file):
+    path = llama3_file if name == "llama3" else shared("tinystories-656k") / "tokenizer.json"
     rng = random.Random(6)
     parts = [b"\x80", b"\xbf", b"\xc0\xaf", b"\xc2", b"\xe1\x80", b"\xed\xa0\x80", b"\xf0\x9f\x98",
              b"\xf4\x90\x80\x80", b"\xf1\x80\x80", b"\xff", b"\xfe", b"ok ", "é😀".encode()]
@@ -148,6 +209,43 @@ def test_invalid_utf8_is_replaced_as_python_does():
     peer = Tokenizer.from_file(str(path))
     for raw, row in zip(inputs, rows):
         assert row["ids"] == peer.encode(raw.decode("utf-8", errors="replace")).ids, raw
+
+
+def assert_equal_texts(path, peer, lists):
+    """Decoded at once as the package does; what the ids complete one by one makes the same."""
+    for ids, row in zip(lists, answers("tokenize", "--tokenizer", path,
+                                       lines=[{"ids": ids} for ids in lists])):
+        assert row["text"] == peer.decode(ids), ids
+        assert "".join(row["pieces"]) == row["text"], ids
+        assert len(row["pieces"]) == len(ids) + 1
+
+
+def random_ids(rng, size, bytes_from, first=0):
+    """Half of them of 256 neighbours, the single bytes where there are such: characters begin and
+    break off anywhere."""
+    return [rng.randrange(first, size) if rng.random() < 0.5
+            else rng.randrange(bytes_from, bytes_from + 256) for _ in range(rng.randrange(30))]
+
+
+def test_llama3_random_ids_decode_equally(llama3, llama3_file):
+    rng = random.Random(10)
+    assert_equal_texts(llama3_file, llama3,
+                       [random_ids(rng, 128256, bytes_from=0) for _ in range(5000)])
+
+
+def test_pipelines_of_peer_decode_equally(trained_by_peer):
+    peer, rng = Tokenizer.from_file(str(trained_by_peer)), random.Random(12)
+    assert_equal_texts(trained_by_peer, peer,
+                       [random_ids(rng, peer.get_vocab_size(), 3, 3) for _ in range(2000)])
+
+
+def test_llama3_pieces_come_when_the_peer_gives_them(llama3, llama3_file):
+    texts = [text for text in varied_texts(3000, seed=13) if "\ufffd" not in text]
+    lists = [encoding.ids for encoding in llama3.encode_batch_fast(texts)]
+    rows = answers("tokenize", "--tokenizer", llama3_file, lines=[{"ids": ids} for ids in lists])
+    for ids, row in zip(lists, rows):
+        stream = tokenizers.decoders.DecodeStream(skip_special_tokens=True)
+        assert row["pieces"] == [stream.step(llama3, token) or "" for token in ids] + [""], ids
 
 
 def test_saved_folder_loads_in_transformers(tmp_path):
