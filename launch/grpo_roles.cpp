@@ -1,5 +1,7 @@
 #include "launch/grpo_roles.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/roles.h"
@@ -69,9 +71,15 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::string& inputs_sha256, Communicator* world) {
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
                       config.reward);
+  std::optional<LineTrie> lines;
+  if (config.grpo.sampling.constrain == "drugs") {
+    lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
+  }
   GrpoJob job = MakeJob(config, tasks, policy, inputs_sha256);
+  job.lines = lines ? &*lines : nullptr;
   const int rank = world == nullptr ? 0 : world->rank();
-  const RolloutContext context = MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
+  RolloutContext context = MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
+  context.lines = job.lines;
   if (world == nullptr || world->size() == 1) {
     const auto rewards = MakeLocalRewardClient(scorer);
     RolloutWorker worker(context, rewards.get());

@@ -13,7 +13,7 @@ void SamplingOptions::Bind(ConfigSchema* schema) {
   schema->Number("grpo.top_p", &top_p, {.low = 0, .high = 1, .low_open = true},
                  "draw from the likeliest tokens of this probability together; 1: from all");
   schema->Choice("grpo.constrain", &constrain, {"none", "drugs"},
-                 "drugs: every line of a list must name a drug of the corpus");
+                 "drugs: every line of a sampled or evaluated list names a drug of the corpus");
 }
 
 }  // namespace flame

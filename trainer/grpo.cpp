@@ -50,11 +50,6 @@ void CheckJob(const GrpoJob& job) {
     throw UsageError("grpo.temperature is ", job.options.sampling.temperature,
                      "; expected a number above 0: greedy text has no log-probability to train on");
   }
-  if (job.options.sampling.constrain != "none") {
-    throw UsageError("grpo.constrain is '", job.options.sampling.constrain, "'; expected none in ",
-                     "training, whose log-probabilities are over the whole vocabulary: it is for ",
-                     "lists that are evaluated");
-  }
   if (!job.policy->has_adapters()) {
     throw UsageError("grpo: the policy has no adapters; expected AddAdapters before training");
   }

@@ -25,6 +25,7 @@ struct GrpoJob {
   uint64_t seed = 0;
   std::filesystem::path folder;  // checkpoints/, metrics.jsonl, rollouts/
   std::string config_sha256;
+  const LineTrie* lines = nullptr;    // RolloutContext's
   RolloutClient* rollouts = nullptr;  // on learner 0 only; null elsewhere
   Communicator* learners = nullptr;   // null: one rank
 };

@@ -52,21 +52,27 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
   }
   Part part;
   part.batch = PackFamilies(micro_batch.families);
+  if (job_.lines != nullptr) part.allowed = FindAllowed(*job_.lines, micro_batch.families);
   part.tokens.old_logprobs = ToTensor(old_logprobs);
   part.tokens.advantages = ToTensor(advantages);
   part.tokens.weights = ToTensor(weights);
   if (job_.options.kl > 0) {
     const c10::NoGradGuard no_grad;
-    part.tokens.reference = LogProbs(part.batch, {.adapters = false}, nullptr).to(at::kDouble);
+    part.tokens.reference = LogProbs(part, {.adapters = false}, nullptr).to(at::kDouble);
   }
   return part;
 }
 
-at::Tensor GrpoUpdate::LogProbs(const FamilyBatch& batch, const ForwardOptions& options,
+at::Tensor GrpoUpdate::LogProbs(const Part& part, const ForwardOptions& options,
                                 at::Tensor* entropy) const {
+  const FamilyBatch& batch = part.batch;
+  const double temperature = job_.options.sampling.temperature;
   const at::Tensor hidden = job_.policy->Hidden(batch, options);
-  return job_.policy->LogProbs(hidden, batch.sources, batch.targets,
-                               job_.options.sampling.temperature, entropy);
+  if (job_.lines == nullptr) {
+    return job_.policy->LogProbs(hidden, batch.sources, batch.targets, temperature, entropy);
+  }
+  const at::Tensor logits = job_.policy->LogitsOf(hidden, batch.sources, part.allowed.token_ids);
+  return LogProbsAmong(part.allowed, logits, temperature, entropy);
 }
 
 PassSums GrpoUpdate::Backward() {
@@ -77,7 +83,7 @@ PassSums GrpoUpdate::Backward() {
     SurrogateInput tokens = parts_[i].tokens;
     at::Tensor entropy;
     // The surrogate is taken in float64: exp of a difference of log-probabilities.
-    tokens.logprobs = LogProbs(parts_[i].batch, options, &entropy).to(at::kDouble);
+    tokens.logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
     const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl);
     result.loss.backward();
     const at::Tensor mismatch = (tokens.logprobs.detach() - tokens.old_logprobs).abs();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/policy.h"
+#include "trainer/allowed_tokens.h"
 #include "trainer/grpo.h"
 #include "trainer/grpo_batch.h"
 #include "trainer/micro_batch.h"
@@ -33,11 +34,11 @@ class GrpoUpdate {
   struct Part {
     FamilyBatch batch;
     SurrogateInput tokens;  // without logprobs; float64
+    AllowedTokens allowed;  // where job.lines is given
   };
   Part MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
                 const std::vector<int64_t>& group_of_family) const;
-  at::Tensor LogProbs(const FamilyBatch& batch, const ForwardOptions& options,
-                      at::Tensor* entropy) const;
+  at::Tensor LogProbs(const Part& part, const ForwardOptions& options, at::Tensor* entropy) const;
 
   const GrpoJob& job_;
   const TrainingRun& run_;

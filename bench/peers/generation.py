@@ -100,6 +100,8 @@ def main():
             seconds["flame"].append(timed(flame.ask, prompts, SAMPLES))
             seconds["transformers"].append(
                 timed(ask_transformers, model, prompts, SAMPLES, **sampling))
+            print({name: round(times[-1], 2) for name, times in seconds.items()}, file=sys.stderr,
+                  flush=True)
         flame.close()
 
     median = {name: statistics.median(times) for name, times in seconds.items()}
