@@ -33,7 +33,7 @@ double StatusMegabytes(const std::string& field) {
 }
 
 void Report(at::ScalarType dtype) {
-  constexpr int64_t kTokens = 16384, kAsked = 1024, kWidth = 4096, kVocabSize = 128256;
+  constexpr int64_t kTokens = 16384, kAsked = 512, kWidth = 4096, kVocabSize = 128256;
   PolicyConfig config;
   config.d_model = kWidth, config.head_dim = 64;
   config.num_heads = config.num_kv_heads = 1, config.d_ff = 64;
