@@ -71,9 +71,10 @@ TEST_P(EachArchitecture, Decoder_GivesTheOraclesLogits) {
   const Policy policy = TestPolicy(TestConfigOf(GetParam().name), at::kDouble);
   const std::vector<int32_t> trunk = {3, 1, 4, 1, 5};
   const at::NoGradGuard no_grad;
-  Decoder decoder(policy, /*adapters=*/true);
-  decoder.Prefill({trunk}, /*group_size=*/1, /*max_tokens=*/2);
-  const at::Tensor logits = decoder.Step(at::full({1}, 9, at::kLong));
+  Decoder decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 5, .max_tokens = 1});
+  decoder.Prefill({0}, {trunk});
+  decoder.Begin(0, 0);
+  const at::Tensor logits = decoder.Step({0}, {9});
   const at::Tensor expected = Oracle(policy, 0).Hidden({3, 1, 4, 1, 5, 9})[5].matmul(
       policy.parameters().at("lm_head.weight").t());
   EXPECT_LT(Difference(logits[0].to(at::kDouble), expected), 1e-6);

@@ -127,9 +127,10 @@ TEST(Bfloat16Policy, Decoder_StaysNearTheOracle) {
   Policy exact = TestPolicy(at::kDouble);
   for (auto& [name, tensor] : exact.parameters()) tensor.copy_(policy.parameters().at(name));
   const at::NoGradGuard no_grad;
-  Decoder decoder(policy, /*adapters=*/true);
-  decoder.Prefill({{3, 1, 4, 1, 5}}, /*group_size=*/1, /*max_tokens=*/2);
-  const at::Tensor logits = decoder.Step(at::arange(9, 10, at::kLong))[0];
+  Decoder decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 5, .max_tokens = 1});
+  decoder.Prefill({0}, {{3, 1, 4, 1, 5}});
+  decoder.Begin(0, 0);
+  const at::Tensor logits = decoder.Step({0}, {9})[0];
   EXPECT_EQ(logits.scalar_type(), at::kFloat);
   const at::Tensor expected = Oracle(exact, 0).Hidden({3, 1, 4, 1, 5, 9})[5].matmul(
       exact.parameters().at("model.embed_tokens.weight").t());
