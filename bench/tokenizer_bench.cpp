@@ -44,15 +44,13 @@ std::vector<std::string_view> NotesOf(std::string_view text) {
 }
 
 // Not getrusage's: that remembers the larger program which started this one.
-// Not getrusage's, which begins with the peak of the process that started this one. The kernel
-// counts in batches: a few MB may be missing.
+// The kernel counts in batches: a few MB may be missing.
 int64_t PeakMemoryMb() {
   std::ifstream status("/proc/self/status");
-  std::string word;
-  int64_t kilobytes = 0;
-  while (status >> word && word != "VmHWM:") continue;
-  status >> kilobytes;
-  return kilobytes / 1024;
+  for (std::string word; status >> word;) {
+    if (int64_t kilobytes = 0; word == "VmHWM:" && status >> kilobytes) return kilobytes / 1024;
+  }
+  throw MachineError("/proc/self/status: expected VmHWM");
 }
 
 double SecondsOfNotes(const Tokenizer& tokenizer, const std::vector<std::string_view>& notes,
