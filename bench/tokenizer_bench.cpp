@@ -44,6 +44,7 @@ std::vector<std::string_view> NotesOf(std::string_view text) {
 }
 
 // Not getrusage's: that remembers the larger program which started this one.
+// The kernel counts in batches: a few MB may be missing.
 int64_t PeakMemoryMb() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
