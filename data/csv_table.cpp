@@ -56,30 +56,74 @@ std::shared_ptr<arrow::io::InputStream> OpenStream(const std::string& path) {
   return ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), stream), path);
 }
 
+// Where in a field of a table a reader is (RFC 4180).
+enum class FieldPart { kStart, kPlain, kQuoted, kQuoteInQuoted };
+
+FieldPart After(FieldPart part, char next) {
+  if (part == FieldPart::kQuoted) return next == '"' ? FieldPart::kQuoteInQuoted : part;
+  if (next == ',' || next == '\n' || next == '\r') return FieldPart::kStart;
+  // At a field's start a mark opens it; behind a mark in quotes a second one stands for itself.
+  return next == '"' && part != FieldPart::kPlain ? FieldPart::kQuoted : FieldPart::kPlain;
+}
+
+// Follows the quotes of what passes: Arrow takes a last field whose quotes are open for a whole
+// one.
+class QuoteWatch : public arrow::io::InputStream {
+ public:
+  QuoteWatch(std::shared_ptr<arrow::io::InputStream> stream, FieldPart* part)
+      : stream_(std::move(stream)), part_(part) {}
+  arrow::Status Close() override { return stream_->Close(); }
+  bool closed() const override { return stream_->closed(); }
+  arrow::Result<int64_t> Tell() const override { return stream_->Tell(); }
+  arrow::Result<int64_t> Read(int64_t size, void* out) override {
+    ARROW_ASSIGN_OR_RAISE(const int64_t read, stream_->Read(size, out));
+    Follow(static_cast<const char*>(out), read);
+    return read;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t size) override {
+    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> buffer, stream_->Read(size));
+    Follow(reinterpret_cast<const char*>(buffer->data()), buffer->size());
+    return buffer;
+  }
+
+ private:
+  void Follow(const char* bytes, int64_t size) {
+    for (int64_t i = 0; i < size; ++i) *part_ = After(*part_, bytes[i]);
+  }
+  std::shared_ptr<arrow::io::InputStream> stream_;
+  FieldPart* part_;
+};
+
 struct RaggedRow {
   int64_t number = 0;
   int32_t expected = 0, found = 0;
 };
 
-// A reader of `columns` (all if empty). A row with a wrong number of fields is noted in `ragged`,
+// What a reader noted of its file.
+struct Seen {
+  std::optional<RaggedRow> ragged;
+  FieldPart part = FieldPart::kStart;
+};
+
+// A reader of `columns` (all if empty). A row with a wrong number of fields is noted in `seen`,
 // which must outlive the reader, and fails the reading.
 arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
-    const std::string& path, const std::vector<std::string>& columns,
-    std::optional<RaggedRow>* ragged) {
+    const std::string& path, const std::vector<std::string>& columns, Seen* seen) {
   auto read = arrow::csv::ReadOptions::Defaults();
   read.block_size = kBlockBytes;
   read.use_threads = false;  // row numbers are known in serial reading only
   auto parse = arrow::csv::ParseOptions::Defaults();
   parse.newlines_in_values = true;
-  parse.invalid_row_handler = [ragged](const arrow::csv::InvalidRow& row) {
-    *ragged = RaggedRow{row.number, row.expected_columns, row.actual_columns};
+  parse.invalid_row_handler = [seen](const arrow::csv::InvalidRow& row) {
+    seen->ragged = RaggedRow{row.number, row.expected_columns, row.actual_columns};
     return arrow::csv::InvalidRowResult::Error;
   };
   auto convert = arrow::csv::ConvertOptions::Defaults();
   convert.default_column_type = arrow::utf8();
   convert.include_columns = columns;
-  return arrow::csv::StreamingReader::Make(arrow::io::default_io_context(), OpenStream(path), read,
-                                           parse, convert);
+  return arrow::csv::StreamingReader::Make(
+      arrow::io::default_io_context(), std::make_shared<QuoteWatch>(OpenStream(path), &seen->part),
+      read, parse, convert);
 }
 
 [[noreturn]] void FailReading(const std::string& path, const arrow::Status& status,
@@ -133,9 +177,9 @@ bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
 }
 
 void CsvTable::CheckColumns() {
-  std::optional<RaggedRow> ragged;
-  auto reader = OpenReader(path_, {}, &ragged);
-  if (!reader.ok()) FailReading(path_, reader.status(), ragged);
+  Seen seen;
+  auto reader = OpenReader(path_, {}, &seen);
+  if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);
   const std::vector<std::string> found = (*reader)->schema()->field_names();
   const std::string delimiters = ";\t|";
   if (found.size() == 1 && columns_.size() > 1) {
@@ -172,17 +216,22 @@ void CsvTable::UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
 }
 
 int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) const {
-  std::optional<RaggedRow> ragged;
-  auto reader = OpenReader(path_, written_, &ragged);
-  if (!reader.ok()) FailReading(path_, reader.status(), ragged);
+  Seen seen;
+  auto reader = OpenReader(path_, written_, &seen);
+  if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);
   CsvRow row(path_, columns_);
   while (true) {
     std::shared_ptr<arrow::RecordBatch> batch;
     const arrow::Status status = (*reader)->ReadNext(&batch);
-    if (!status.ok()) FailReading(path_, status, ragged);
-    if (!batch) return row.number_;
+    if (!status.ok()) FailReading(path_, status, seen.ragged);
+    if (!batch) break;
     UseBatch(*batch, &row, use);
   }
+  if (seen.part == FieldPart::kQuoted) {
+    throw DataError(path_, ": ends inside a quoted field, after data row ", row.number_ - 1,
+                    "; expected its closing mark: the file is cut short");
+  }
+  return row.number_;
 }
 
 int64_t CsvTable::ForEachRowOfFilled(const std::function<void(const CsvRow&)>& use) const {

@@ -1,6 +1,7 @@
 #include "launch/config.h"
 
 #include "base/error.h"
+#include "model/shapes.h"
 #include "reward/segmentation.h"
 
 namespace flame {
@@ -17,6 +18,8 @@ void CheckTogether(const Config& config) {
     }
   }
   ParseSegmentation(config.reward.segmentation);
+  CheckTargets("model.lora.targets", config.model.lora.targets);
+  CheckTargets("grpo.lora.targets", config.grpo.lora.targets);
   if (config.model.trainable == "full" &&
       (config.model.dtype == "bfloat16" || config.model.quantize != "none")) {
     throw UsageError("model.trainable is full with model.dtype ", config.model.dtype,

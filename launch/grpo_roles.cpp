@@ -51,6 +51,18 @@ Communicator::Milliseconds Timeouts(const Config& config, double count) {
   return Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000 * count));
 }
 
+RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
+  RankMesh mesh =
+      AssignRoles(size, rank, static_cast<int>(cluster.learners),
+                  static_cast<int>(cluster.rollouts), static_cast<int>(cluster.rewards));
+  if (mesh.rollout_ranks.empty() || mesh.reward_ranks.empty()) {
+    throw UsageError("cluster.rollouts is ", cluster.rollouts, " and cluster.rewards is ",
+                     cluster.rewards, " on ", size,
+                     " ranks; expected at least one rank of each role");
+  }
+  return mesh;
+}
+
 void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   const bool coordinator = learners->rank() == 0;
@@ -65,6 +77,19 @@ void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicat
 }
 
 }  // namespace
+
+void CheckRoles(const Config& config, Communicator* world) {
+  if (world != nullptr && world->size() > 1) {
+    MeshOf(config.cluster, world->size(), world->rank());
+    return;
+  }
+  const ClusterOptions& cluster = config.cluster;
+  const int64_t ranks = cluster.learners + cluster.rollouts + cluster.rewards;
+  if (ranks <= 1) return;
+  throw UsageError("cluster.learners, rollouts and rewards ask for ", ranks,
+                   " ranks, and this is one process: start `flame grpo` with mpirun -np ", ranks,
+                   ", or leave them at 0");
+}
 
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, Policy* policy,
@@ -88,14 +113,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
     Report(RunGrpo(job));
     return;
   }
-  const RankMesh mesh = AssignRoles(world->size(), rank, static_cast<int>(config.cluster.learners),
-                                    static_cast<int>(config.cluster.rollouts),
-                                    static_cast<int>(config.cluster.rewards));
-  if (mesh.rollout_ranks.empty() || mesh.reward_ranks.empty()) {
-    throw UsageError("cluster.rollouts is ", config.cluster.rollouts, " and cluster.rewards is ",
-                     config.cluster.rewards, " on ", world->size(),
-                     " ranks; expected at least one rank of each role");
-  }
+  const RankMesh mesh = MeshOf(config.cluster, world->size(), rank);
   const auto own = world->Split(static_cast<int>(mesh.role));
   switch (mesh.role) {
     case Role::kAll:

@@ -13,6 +13,9 @@
 
 namespace flame {
 
+// Throws UsageError where config.cluster does not fit the ranks that there are.
+void CheckRoles(const Config& config, Communicator* world);
+
 // Trains `policy`'s adapters. `world` null or of one rank: every role in this process; else each
 // rank serves the role that config.cluster gives it until learner 0 is done.
 void RunGrpoRoles(const Config& config, const Materials& materials,

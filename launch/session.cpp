@@ -12,13 +12,11 @@
 #include <filesystem>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
-#include "launch/run_paths.h"
 
 namespace flame {
 namespace {
@@ -87,7 +85,6 @@ RankSession::RankSession(const Config& config) {
   }
   if (!first()) return;
   lock_ = std::make_unique<RunLock>(config.run.dir);
-  WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
 }
 
 RankSession::~RankSession() { world_.reset(); }

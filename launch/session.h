@@ -13,7 +13,7 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session and writes config.yaml there. Throws MachineError naming
+  // Rank 0 locks run.dir for the session. Throws MachineError naming
   // the process that holds the lock.
   explicit RankSession(const Config& config);
   ~RankSession();

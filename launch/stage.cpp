@@ -86,15 +86,21 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
   const fs::path begun = stage.run_dir / ".stages" / (stage.name + ".begun");
   const std::string begun_with = fs::exists(begun) ? ReadWholeFile(begun) : "";
   if (begun_with != inputs) {
+    const fs::path aside = stage.run_dir / (stage.name + ".stale-" + begun_with.substr(0, 8));
+    bool moved = false;
+    const auto move_aside = [&](const fs::path& from, const fs::path& to) {
+      if (!fs::exists(from)) return;
+      if (!moved) fs::remove_all(aside);
+      fs::create_directories(to.parent_path());
+      fs::rename(from, to);
+      moved = true;
+    };
+    move_aside(folder, aside);
     for (const fs::path& output : stage.outputs) {
-      // Outputs below the stage's folder move with it.
-      const fs::path path = stage.run_dir / output;
-      if (*output.begin() != stage.name && fs::exists(path)) fs::remove_all(path);
+      // Outputs below the stage's folder moved with it.
+      if (*output.begin() != stage.name) move_aside(stage.run_dir / output, aside / output);
     }
-    if (fs::exists(folder)) {
-      const fs::path aside = stage.run_dir / (stage.name + ".stale-" + begun_with.substr(0, 8));
-      fs::remove_all(aside);
-      fs::rename(folder, aside);
+    if (moved) {
       LogInfo("stage ", stage.name, ": its inputs changed; earlier results moved to ",
               aside.string());
     }
@@ -117,6 +123,7 @@ bool BeginStage(const Stage& stage) {
     LogInfo("stage ", stage.name, ": inputs unchanged, skipped");
     return false;
   }
+  if (stage.check) stage.check();
   PutAsideStale(stage, Sha256(stage.inputs));
   LogInfo("stage ", stage.name, ": started");
   return true;
@@ -134,8 +141,10 @@ void FinishStage(const Stage& stage, double seconds) {
                                                              {"sha256", Sha256OfFile(file)}};
     }
   }
-  const json record = {
-      {"inputs", Sha256(stage.inputs)}, {"outputs", outputs}, {"seconds", seconds}};
+  const json record = {{"settings", Sha256(stage.settings)},
+                       {"inputs", Sha256(stage.inputs)},
+                       {"outputs", outputs},
+                       {"seconds", seconds}};
   WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
   LogInfo("stage ", stage.name, ": done in ", HumanDuration(seconds));
 }
@@ -146,6 +155,15 @@ void RunStage(const Stage& stage) {
   stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   FinishStage(stage, seconds.count());
+}
+
+void CheckSettings(const fs::path& run_dir, const std::string& stage, const std::string& settings) {
+  const json record = ReadRecord(run_dir, stage);
+  if (!record.is_object() || record.value("settings", "") == Sha256(settings)) return;
+  throw DataError("stage ", stage, " in ", run_dir.string(),
+                  " was made with other settings than these; expected those in ",
+                  (run_dir / "config.yaml").string(),
+                  ". `flame pipeline` makes again what these settings change");
 }
 
 std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {

@@ -12,20 +12,30 @@ namespace flame {
 struct Stage {
   std::string name;
   std::filesystem::path run_dir;
-  // The config lines and the digests of earlier outputs that the result depends on.
+  // The config lines that the result depends on.
+  std::string settings;
+  // Those, the digests of earlier outputs and the stamps of files outside the run.
   std::string inputs;
   std::vector<std::filesystem::path> outputs;  // files or folders, relative to run_dir
+  // Throws where the stage can not be made, before anything earlier is put aside; may be empty.
+  std::function<void()> check;
   std::function<void(const std::string& inputs_sha256)> make;
 };
 
 // False if run_dir/.stages/NAME.json says that the outputs, all present in the recorded sizes, were
-// made from these inputs; the log says that the stage is skipped. Otherwise puts aside what other
-// inputs left (NAME.stale-<digest>), so that nothing of it is taken for new, and returns true.
+// made from these inputs; the log says that the stage is skipped. Otherwise checks, puts aside what
+// other inputs left (in NAME.stale-<digest>), so that nothing of it is taken for new, and returns
+// true.
 bool BeginStage(const Stage& stage);
 // Records the outputs. Throws MachineError if one is missing.
 void FinishStage(const Stage& stage, double seconds);
 // Begin, make, finish.
 void RunStage(const Stage& stage);
+
+// Throws DataError where the stage's record says that it was made with other settings than
+// `settings`. No record: nothing.
+void CheckSettings(const std::filesystem::path& run_dir, const std::string& stage,
+                   const std::string& settings);
 
 // Digest over the outputs of a stage, from its record. Throws DataError naming the command that
 // makes the stage if there is no record or an output is missing, and naming the output if its bytes

@@ -48,11 +48,42 @@ std::string FileStamps(const fs::path& path) {
   return joined;
 }
 
-// In the given order, so that the first stage that is missing is the one named.
-std::string OutputDigests(const fs::path& run_dir, const std::vector<std::string>& stages) {
+// The config lines that a stage's own result depends on.
+std::string SettingsOf(const Config& config, const std::string& stage) {
+  static const std::map<std::string, std::vector<std::string>> keys = {
+      {"prepare",
+       {"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
+        "model.quantize", "model.vocab_size", "run.seed"}},
+      {"classifier", {"classifier", "model", "tasks.errors", "tasks.holdout", "run.seed"}},
+      {"tasks", {"tasks", "run.seed"}},
+      {"list", {"list", "model", "run.seed"}},
+      {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
+      {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
+  return config.Canonical(keys.at(stage)) +
+         (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
+}
+
+// The outputs of earlier stages, all of which must have been made with this config.
+std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
+  for (const std::string& stage : stages) {
+    CheckSettings(config.run.dir, stage, SettingsOf(config, stage));
+  }
+  // In the given order, so that the first stage that is missing is the one named.
   std::string digests;
-  for (const std::string& stage : stages) digests += OutputDigest(run_dir, stage);
+  for (const std::string& stage : stages) digests += OutputDigest(config.run.dir, stage);
   return digests;
+}
+
+// A stage that depends on the outputs of `earlier`; `make` follows.
+Stage StageOf(const Config& config, const std::string& name, std::vector<fs::path> outputs,
+              const std::vector<std::string>& earlier) {
+  Stage stage;
+  stage.name = name;
+  stage.run_dir = config.run.dir;
+  stage.settings = SettingsOf(config, name);
+  stage.inputs = stage.settings + OutputDigests(config, earlier);
+  stage.outputs = std::move(outputs);
+  return stage;
 }
 
 DataOptions DataOf(const Config& config) {
@@ -64,8 +95,17 @@ DataOptions DataOf(const Config& config) {
   return data;
 }
 
-// Rank 0 alone reads and writes the stage's record; all ranks make it.
-void RunTrainingStage(const Stage& stage, Communicator* world) {
+bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
+
+// Rank 0 alone reads and writes the stage's record; all ranks make it. config.yaml tells what the
+// last stage that ran used.
+void RunStageOf(const Config& config, Stage stage, Communicator* world) {
+  stage.make = [&config, world, make = std::move(stage.make)](const std::string& inputs) {
+    if (IsFirst(world)) {
+      WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
+    }
+    make(inputs);
+  };
   if (world == nullptr || world->size() == 1) return RunStage(stage);
   const auto start = std::chrono::steady_clock::now();
   at::Tensor begun = at::zeros({1}, at::kLong);
@@ -77,8 +117,6 @@ void RunTrainingStage(const Stage& stage, Communicator* world) {
   if (world->rank() == 0) FinishStage(stage, seconds.count());
   world->Barrier();
 }
-
-bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
 
 SftJob MakeSftJob(const Config& config, const std::string& label, const SftOptions& options,
                   const fs::path& folder, const std::string& inputs, Communicator* world) {
@@ -167,15 +205,21 @@ void PrepareStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   const bool synth = config.data.hospital == "synth" && config.data.root.empty();
   const DataOptions data = DataOf(config);
-  Stage stage{"prepare", paths.dir, {}, {"corpus.h5", "base"}, {}};
+  Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
   if (synth) stage.outputs.push_back("hospital");
-  stage.inputs =
-      config.Canonical({"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
-                        "model.quantize", "model.vocab_size", "run.seed"}) +
-      (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
-      FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
-      FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug) +
-      Sha256OfFile(PromptFile(config));
+  stage.inputs += (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
+                  FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
+                  FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug);
+  stage.check = [&] {
+    if (synth) return;
+    for (const fs::path& folder : {data.root, data.mappings}) {
+      if (!fs::is_directory(folder)) {
+        throw DataError("'", folder.string(),
+                        "' is not a folder; expected the tables of data.root "
+                        "and data.mappings");
+      }
+    }
+  };
   stage.make = [&](const std::string&) {
     if (synth) {
       // Tables of which no record says that they are whole.
@@ -190,15 +234,12 @@ void PrepareStage(const Config& config) {
     WriteCorpus(corpus, paths.corpus());
     WriteBaseModel(config, corpus, paths.base());
   };
-  RunStage(stage);
+  RunStageOf(config, std::move(stage), nullptr);
 }
 
 void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage{"classifier", paths.dir, {}, {"classifier/model"}, {}};
-  stage.inputs =
-      config.Canonical({"classifier", "model", "tasks.errors", "tasks.holdout", "run.seed"}) +
-      OutputDigests(paths.dir, {"prepare"});
+  Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const Policy policy =
@@ -206,14 +247,13 @@ void ClassifierStage(const Config& config, Communicator* world) {
                         "classifier", paths.stage("classifier"), inputs, world);
     if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.classifier());
   };
-  RunTrainingStage(stage, world);
+  RunStageOf(config, std::move(stage), world);
 }
 
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  Stage stage{"tasks", paths.dir, {}, {"tasks/scores.h5", "tasks/tasks.h5"}, {}};
-  stage.inputs =
-      config.Canonical({"tasks", "run.seed"}) + OutputDigests(paths.dir, {"prepare", "classifier"});
+  Stage stage =
+      StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"}, {"prepare", "classifier"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const TrainingVisits visits = SplitTraining(config, materials->corpus);
@@ -230,14 +270,12 @@ void TasksStage(const Config& config) {
     WriteListTasks(tasks, paths.tasks());
     LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
   };
-  RunStage(stage);
+  RunStageOf(config, std::move(stage), nullptr);
 }
 
 void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage{"list", paths.dir, {}, {"list/model"}, {}};
-  stage.inputs = config.Canonical({"list", "model", "run.seed"}) +
-                 OutputDigests(paths.dir, {"prepare", "classifier", "tasks"});
+  Stage stage = StageOf(config, "list", {"list/model"}, {"prepare", "classifier", "tasks"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
@@ -251,15 +289,13 @@ void ListStage(const Config& config, Communicator* world) {
             " steps");
     if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.list());
   };
-  RunTrainingStage(stage, world);
+  RunStageOf(config, std::move(stage), world);
 }
 
 void GrpoStage(const Config& config, Communicator* world) {
+  CheckRoles(config, world);
   const RunPaths paths(config.run.dir);
-  Stage stage{"grpo", paths.dir, {}, {"grpo/model"}, {}};
-  stage.inputs =
-      config.Canonical({"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}) +
-      OutputDigests(paths.dir, {"prepare", "tasks", "list"});
+  Stage stage = StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     Policy policy = LoadModel(config, paths.list());
@@ -269,21 +305,21 @@ void GrpoStage(const Config& config, Communicator* world) {
     RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), &policy, inputs, world);
     if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.grpo());
   };
-  RunTrainingStage(stage, world);
+  RunStageOf(config, std::move(stage), world);
 }
 
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  Stage stage{"evaluate", paths.dir, {}, {"evaluation.json"}, {}};
-  stage.inputs = config.Canonical({"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}) +
-                 OutputDigests(paths.dir, {"prepare", "classifier", "list", "grpo"});
+  Stage stage = StageOf(config, "evaluate", {"evaluation.json"},
+                        {"prepare", "classifier", "tasks", "list", "grpo"});
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
   };
-  RunStage(stage);
+  RunStageOf(config, std::move(stage), nullptr);
 }
 
 void RunPipeline(const Config& config) {
+  CheckRoles(config, nullptr);
   PrepareStage(config);
   ClassifierStage(config, nullptr);
   TasksStage(config);

@@ -20,13 +20,13 @@ constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
 std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
 
 // Index in kMapNames.
-size_t MapIndex(const std::string& target) {
+size_t MapIndex(const std::string& key, const std::string& target) {
   std::string known;
   for (size_t m = 0; m < kNumMaps; ++m) {
     if (ShortName(kMapNames[m]) == target) return m;
     known += " " + ShortName(kMapNames[m]);
   }
-  throw UsageError("LoRA target '", target, "' is unknown; expected some of", known);
+  throw UsageError(key, ": '", target, "' is unknown; expected some of", known);
 }
 
 }  // namespace
@@ -62,12 +62,17 @@ ShapeMap BaseShapes(const PolicyConfig& config) {
   return shapes;
 }
 
+void CheckTargets(const std::string& key, const std::vector<std::string>& targets) {
+  if (targets.empty()) throw UsageError(key, " is empty; expected at least one map");
+  for (const std::string& target : targets) MapIndex(key, target);
+}
+
 ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,
                        int64_t rank) {
   ShapeMap shapes;
   const auto maps = MapShapes(config);
   for (const std::string& target : targets) {
-    const size_t m = MapIndex(target);
+    const size_t m = MapIndex("LoRA target", target);
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
       const std::string name = LayerPrefix(layer) + kMapNames[m];
       shapes[name + ".lora_A.weight"] = {rank, maps[m].second};

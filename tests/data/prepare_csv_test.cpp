@@ -105,6 +105,17 @@ TEST_F(CsvTableTest, TruncatedGzip_Fails) {
   EXPECT_THAT(Failure(), HasSubstr("T.csv.gz: "));
 }
 
+TEST_F(CsvTableTest, CutInsideQuotes_Fails) {
+  Write("T.csv", "A,B\n1,\"a note\"\n2,\"cut sh");
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("T.csv: ends inside a quoted field, after data row 1"),
+                               HasSubstr("cut short")));
+}
+
+TEST_F(CsvTableTest, MarksInsideAField_AreText) {
+  Write("T.csv", "A,B\n6\" tube,1\n\"6\"\" tube\",\"\"\"\"\n");
+  EXPECT_THAT(Rows(), ElementsAre("6\" tube|1", "6\" tube|\""));
+}
+
 TEST_F(CsvTableTest, RaggedRow_NumberAndFields) {
   Write("T.csv", "A,B\n1,2\n1,2,3\n");
   EXPECT_THAT(Failure(), HasSubstr("T.csv: row 3 (the header is row 1) has 3 fields; expected 2"));

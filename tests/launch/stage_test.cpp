@@ -20,10 +20,17 @@ class StageTest : public testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
 
   Stage Make(const std::string& inputs, const std::string& text) {
-    return {"cook", dir_, inputs, {"cook/dish"}, [this, text](const std::string&) {
-              ++times_made_;
-              WriteFileAtomically(dir_ / "cook" / "dish", text);
-            }};
+    Stage stage;
+    stage.name = "cook";
+    stage.run_dir = dir_;
+    stage.settings = stage.inputs = inputs;
+    stage.outputs = {"cook/dish", "menu"};
+    stage.make = [this, text](const std::string&) {
+      ++times_made_;
+      WriteFileAtomically(dir_ / "cook" / "dish", text);
+      WriteFileAtomically(dir_ / "menu", text);
+    };
+    return stage;
   }
 
   fs::path dir_;
@@ -49,9 +56,26 @@ TEST_F(StageTest, OtherInputs_MadeAgainAndTheOldKeptAside) {
     if (name.rfind("cook.stale-", 0) == 0) {
       ++aside;
       EXPECT_EQ(ReadWholeFile(entry.path() / "dish"), "omelette");
+      EXPECT_EQ(ReadWholeFile(entry.path() / "menu"), "omelette");
     }
   }
   EXPECT_EQ(aside, 1);
+}
+
+TEST_F(StageTest, CheckFails_NothingEarlierIsTouched) {
+  RunStage(Make("eggs", "omelette"));
+  const std::string digest = OutputDigest(dir_, "cook");
+  Stage other = Make("flour", "bread");
+  other.check = [] { throw UsageError("no flour"); };
+  EXPECT_THROW(RunStage(other), UsageError);
+  EXPECT_EQ(OutputDigest(dir_, "cook"), digest);
+}
+
+TEST_F(StageTest, OtherSettings_AreFound) {
+  CheckSettings(dir_, "cook", "eggs");  // nothing made yet
+  RunStage(Make("eggs", "omelette"));
+  CheckSettings(dir_, "cook", "eggs");
+  EXPECT_THROW(CheckSettings(dir_, "cook", "flour"), DataError);
 }
 
 TEST_F(StageTest, MissingOrCutOutput_MadeAgain) {

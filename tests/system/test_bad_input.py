@@ -179,6 +179,26 @@ def test_config_fault_of_a_later_stage_is_found_before_work_starts(run_copy, ove
     assert (folder / ".stages" / "grpo.json").exists()
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("status,command,override,words", [
+    (3, ["evaluate"], "prompts.file=configs/prompts.yaml", ["stage prepare", "other settings"]),
+    (3, ["sft", "classifier"], "data.synth_patients=200", ["stage prepare", "other settings"]),
+    (3, ["grpo"], "classifier.epochs=9", ["stage classifier", "other settings"]),
+    (3, ["pipeline"], "data.root=/nowhere", ["/nowhere", "data.root"]),
+    (2, ["grpo"], "cluster.rollouts=2", ["2 ranks", "one process", "mpirun"]),
+    (2, ["grpo"], "grpo.lora.targets=[q_prj]", ["grpo.lora.targets", "q_prj", "q_proj"]),
+])
+def test_command_that_cannot_go_on_leaves_the_run_as_it_was(run_copy, status, command, override,
+                                                            words):
+    folder = run_copy()
+    before = contents(folder)
+    refused(status, *command, "--config", TINY, f"run.dir={folder}", override, words=words)
+    assert contents(folder) == before
+
+
 def test_run_folder_in_use_is_refused(run_copy):
     folder = run_copy("grpo")
     first = subprocess.Popen([str(FLAME), "grpo", "--config", str(TINY), f"run.dir={folder}",
