@@ -60,7 +60,8 @@ void ContinueSoftmax(const SegmentShape& shape, int64_t kv_head, const T* query,
                      const T* value, T* out, at::opmath_type<T>* lse);
 
 // What the segment's own keys contribute to the gradients, given the merged out and lse: added to
-// the gradient of query, stored as those of key and value, which no other query sees.
+// the gradient of query, stored as those of key and value, which no other query sees. For float and
+// double.
 template <class T>
 struct SegmentGradients {
   const T* out;  // gradient of out
@@ -70,8 +71,8 @@ struct SegmentGradients {
 };
 template <class T>
 void ContinueSoftmaxBackward(const SegmentShape& shape, int64_t kv_head, const T* query,
-                             const T* key, const T* value, const T* out,
-                             const at::opmath_type<T>* lse, const SegmentGradients<T>& gradients);
+                             const T* key, const T* value, const T* out, const T* lse,
+                             const SegmentGradients<T>& gradients);
 
 }  // namespace flame
 

@@ -107,9 +107,9 @@ TEST(Attention, InDouble_MatchesDense) {
 
 TEST(Attention, InFloat_MatchesDense) { ExpectMatchesDense(64, at::kFloat, 3e-6); }
 
-// Numbers are rounded to 8 bits where they are stored between the parts: a few roundings.
-TEST(Attention, InBfloat16_MatchesDenseToAFewRoundings) {
-  ExpectMatchesDense(64, at::kBFloat16, 1e-2);
+// The output is rounded to 8 bits on either side of the merge, a gradient once.
+TEST(Attention, InBfloat16_MatchesDenseToTwoRoundings) {
+  ExpectMatchesDense(64, at::kBFloat16, 6e-3);
 }
 
 TEST(Attention, InBfloat16_KeepsTheLogSumExpInFloat) {
