@@ -15,6 +15,7 @@
 #include <cmath>
 
 #include "model/kernels.h"
+#include "model/varlen_attention.h"
 
 namespace flame {
 namespace {
@@ -174,6 +175,9 @@ void ForEachBranch(const std::vector<FamilyLayout>& families, int64_t kv_heads,
 
 AttentionOutput FamilyAttention(const AttentionInput& input,
                                 const std::vector<FamilyLayout>& families) {
+  if (!input.query.is_cpu()) {
+    return VarlenFamilyAttention(CudaKernel(input.query.scalar_type()), input, families);
+  }
   AttentionOutput output;
   output.out = at::empty_like(input.query);
   output.logsumexp =
@@ -195,6 +199,10 @@ AttentionOutput FamilyAttention(const AttentionInput& input,
 AttentionInput FamilyAttentionBackward(const AttentionInput& input, const AttentionOutput& output,
                                        const at::Tensor& grad_out,
                                        const std::vector<FamilyLayout>& families) {
+  if (!input.query.is_cpu()) {
+    return VarlenFamilyAttentionBackward(CudaKernel(input.query.scalar_type()), input, output,
+                                         grad_out, families);
+  }
   const at::ScalarType dtype = input.query.scalar_type(), wide = at::toOpMathType(dtype);
   if (dtype != wide) {
     // The flash backward sums a key's gradients over blocks of queries in the type of its inputs:
