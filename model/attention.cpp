@@ -15,6 +15,7 @@
 #include <cmath>
 
 #include "model/kernels.h"
+#include "model/varlen_attention.h"
 
 namespace flame {
 namespace {
@@ -119,8 +120,7 @@ void AddShortBranchBackward(const AttentionInput& x, const AttentionOutput& outp
                             AttentionInput* grad) {
   const SegmentShape shape = ShapeOf(x, branch);
   const int64_t q = branch.begin * x.query.stride(0), k = branch.begin * x.key.stride(0);
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.query.scalar_type(), "AddShortBranch", [&] {
-    using wide_t = at::opmath_type<scalar_t>;
+  AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddShortBranchBackward", [&] {
     const SegmentGradients<scalar_t> gradients = {
         grad_out.const_data_ptr<scalar_t>() + q,
         grad->query.mutable_data_ptr<scalar_t>() + q,
@@ -131,8 +131,12 @@ void AddShortBranchBackward(const AttentionInput& x, const AttentionOutput& outp
         shape, kv_head, x.query.const_data_ptr<scalar_t>() + q,
         x.key.const_data_ptr<scalar_t>() + k, x.value.const_data_ptr<scalar_t>() + k,
         output.out.const_data_ptr<scalar_t>() + q,
-        output.logsumexp.const_data_ptr<wide_t>() + branch.begin * shape.heads, gradients);
+        output.logsumexp.const_data_ptr<scalar_t>() + branch.begin * shape.heads, gradients);
   });
+}
+
+AttentionInput To(const AttentionInput& x, at::ScalarType dtype) {
+  return {x.query.to(dtype), x.key.to(dtype), x.value.to(dtype)};
 }
 
 // Families share nothing, so that many are dealt to threads whole; few use all of them inside.
@@ -171,6 +175,9 @@ void ForEachBranch(const std::vector<FamilyLayout>& families, int64_t kv_heads,
 
 AttentionOutput FamilyAttention(const AttentionInput& input,
                                 const std::vector<FamilyLayout>& families) {
+  if (!input.query.is_cpu()) {
+    return VarlenFamilyAttention(CudaKernel(input.query.scalar_type()), input, families);
+  }
   AttentionOutput output;
   output.out = at::empty_like(input.query);
   output.logsumexp =
@@ -192,6 +199,18 @@ AttentionOutput FamilyAttention(const AttentionInput& input,
 AttentionInput FamilyAttentionBackward(const AttentionInput& input, const AttentionOutput& output,
                                        const at::Tensor& grad_out,
                                        const std::vector<FamilyLayout>& families) {
+  if (!input.query.is_cpu()) {
+    return VarlenFamilyAttentionBackward(CudaKernel(input.query.scalar_type()), input, output,
+                                         grad_out, families);
+  }
+  const at::ScalarType dtype = input.query.scalar_type(), wide = at::toOpMathType(dtype);
+  if (dtype != wide) {
+    // The flash backward sums a key's gradients over blocks of queries in the type of its inputs:
+    // in bfloat16 a long trunk's would lose most of their digits.
+    return To(FamilyAttentionBackward(To(input, wide), {output.out.to(wide), output.logsumexp},
+                                      grad_out.to(wide), families),
+              dtype);
+  }
   AttentionInput grad{at::empty_like(input.query), at::empty_like(input.key),
                       at::empty_like(input.value)};
   ForEachFamily(families, [&](const FamilyLayout& family) {

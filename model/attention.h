@@ -1,6 +1,6 @@
 // Attention over packed families: a trunk on itself (causal), its branches on the trunk (full) and
 // each branch on itself (causal), merged by their log-sum-exp. Nothing of size tokens x tokens is
-// made.
+// made. On the CPU float32, float64 and bfloat16; on a GPU float32 and bfloat16.
 #ifndef FLAME_MODEL_ATTENTION_H_
 #define FLAME_MODEL_ATTENTION_H_
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "model/portable_kernels.h"
 #include "model/simd.h"
 
 namespace flame {
@@ -149,6 +150,7 @@ at::TensorOptions WideOptions(const at::Tensor& x) {
 
 std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                                           double eps) {
+  if (!x.is_cpu()) return portable::RmsNorm(x, weight, eps);
   const int64_t rows = x.size(0), d = x.size(1);
   at::Tensor y = at::empty_like(x), inverse = at::empty({rows}, WideOptions(x));
   const at::Tensor wide_weight = weight.to(inverse.scalar_type());
@@ -169,6 +171,7 @@ std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, cons
                                                   const at::Tensor& weight,
                                                   const at::Tensor& inverse_rms,
                                                   const at::Tensor& residual) {
+  if (!x.is_cpu()) return portable::RmsNormBackward(grad_y, x, weight, inverse_rms, residual);
   const int64_t rows = x.size(0), d = x.size(1);
   const int64_t partials = (rows + kRowsPerPartial - 1) / kRowsPerPartial;
   at::Tensor grad_x = at::empty_like(x), grad_weight = at::zeros({partials, d}, WideOptions(x));
@@ -195,6 +198,7 @@ std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, cons
 }
 
 void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse) {
+  if (!x->is_cpu()) return portable::Rotate(x, cosine, sine, inverse);
   const int64_t rows = x->size(0), heads = x->size(1), half = x->size(2) / 2;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x->scalar_type(), "Rotate", [&] {
     auto* data = x->mutable_data_ptr<scalar_t>();
@@ -209,6 +213,7 @@ void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, boo
 }
 
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up) {
+  if (!gate.is_cpu()) return portable::SwiGlu(gate, up);
   at::Tensor product = at::empty_like(gate);
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, gate.scalar_type(), "SwiGlu", [&] {
     const auto* g = gate.const_data_ptr<scalar_t>();
@@ -222,6 +227,7 @@ at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up) {
+  if (!grad.is_cpu()) return portable::SwiGluBackward(grad, gate, up);
   at::Tensor product = at::empty_like(grad);
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, grad.scalar_type(), "SwiGluBackward", [&] {
     const auto* dy = grad.const_data_ptr<scalar_t>();
@@ -236,6 +242,7 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 }
 
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map) {
+  if (!x.is_cpu()) return portable::Dropout(x, p, seed, map);
   const int64_t rows = x.size(0), d = x.size(1);
   const auto threshold = static_cast<uint32_t>(std::lround(p * 65536));
   const double scale = 65536.0 / (65536.0 - threshold);

@@ -1,7 +1,8 @@
-// The elementwise kernels of a block with their derivatives, each in one pass over memory. Tensors
-// are contiguous, on the CPU, float32, float64 or bfloat16; x86 builds choose AVX-512, AVX2 or SSE2
-// code at start-up. bfloat16 is what memory holds: arithmetic, and the results that are called wide
-// below, are float32. Results do not depend on the number of threads.
+// The elementwise kernels of a block with their derivatives. Tensors are contiguous, of float32,
+// float64 or bfloat16. On the CPU each is one pass over memory; x86 builds choose AVX-512, AVX2 or
+// SSE2 code at start-up. On other devices they are operators of ATen (portable_kernels.h). bfloat16
+// is what memory holds: arithmetic, and the results that are called wide below, are float32.
+// Results do not depend on the number of threads.
 #ifndef FLAME_MODEL_KERNELS_H_
 #define FLAME_MODEL_KERNELS_H_
 
@@ -41,9 +42,9 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 // / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
 
-// Attention inside short segments of the packed axis. Pointers are at a segment's first row: query
-// and out [size, heads, D], key and value [size, kv_heads, D], lse [size, heads], wide. A call
-// serves one key head and the heads / kv_heads query heads that share it.
+// Attention inside short segments of the packed axis, on the CPU. Pointers are at a segment's first
+// row: query and out [size, heads, D], key and value [size, kv_heads, D], lse [size, heads], wide.
+// A call serves one key head and the heads / kv_heads query heads that share it.
 struct SegmentShape {
   int64_t size, heads, kv_heads, head_dim;  // 0 < size <= kMaxSegment
   double scale;                             // of the scores
@@ -60,7 +61,8 @@ void ContinueSoftmax(const SegmentShape& shape, int64_t kv_head, const T* query,
                      const T* value, T* out, at::opmath_type<T>* lse);
 
 // What the segment's own keys contribute to the gradients, given the merged out and lse: added to
-// the gradient of query, stored as those of key and value, which no other query sees.
+// the gradient of query, stored as those of key and value, which no other query sees. For float and
+// double.
 template <class T>
 struct SegmentGradients {
   const T* out;  // gradient of out
@@ -70,8 +72,8 @@ struct SegmentGradients {
 };
 template <class T>
 void ContinueSoftmaxBackward(const SegmentShape& shape, int64_t kv_head, const T* query,
-                             const T* key, const T* value, const T* out,
-                             const at::opmath_type<T>* lse, const SegmentGradients<T>& gradients);
+                             const T* key, const T* value, const T* out, const T* lse,
+                             const SegmentGradients<T>& gradients);
 
 }  // namespace flame
 

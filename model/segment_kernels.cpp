@@ -140,50 +140,50 @@ FLAME_CLONES void ContinueHead(const SegmentShape& s, const T* query, const W* k
   Store(o, stride, s.size, s.head_dim, out);
 }
 
-template <class W>
+template <class T>
 struct BackwardMatrices {
-  const W *key, *key_t, *value_t;  // of the segment's keys
-  W *grad_key, *grad_value;        // sums over the query heads
-  W *query, *grad_out, *grad_query;
-  W *weights, *slopes;  // [n, n]
+  const T *key, *key_t, *value_t;  // of the segment's keys
+  T *grad_key, *grad_value;        // sums over the query heads
+  T *query, *grad_out, *grad_query;
+  T *weights, *slopes;  // [n, n]
 };
 
 // With P the softmax and dP = dO V^T: dS = P (dP - rowsum(dO O)) scale; dQ = dS K, dK = dS^T Q and
 // dV = P^T dO.
-template <class T, class W>
+template <class T>
 FLAME_CLONES void ContinueHeadBackward(const SegmentShape& s, const T* query, const T* out,
-                                       const W* lse, const T* grad_out, T* grad_query,
-                                       const BackwardMatrices<W>& m) {
+                                       const T* lse, const T* grad_out, T* grad_query,
+                                       const BackwardMatrices<T>& m) {
   const int64_t n = Padded(s.size), d = Padded(s.head_dim), stride = s.heads * s.head_dim;
-  const W scale = static_cast<W>(s.scale);
+  const T scale = static_cast<T>(s.scale);
   Load(query, stride, s.size, s.head_dim, m.query);
   Load(grad_out, stride, s.size, s.head_dim, m.grad_out);
   Load(grad_query, stride, s.size, s.head_dim, m.grad_query);
-  std::fill_n(m.weights, n * n, W(0));
-  std::fill_n(m.slopes, n * n, W(0));
+  std::fill_n(m.weights, n * n, T(0));
+  std::fill_n(m.slopes, n * n, T(0));
   for (int64_t i = 0; i < s.size; i += kTileRows) {
     const int64_t seen = std::min(i + kTileRows, s.size);
-    AddProduct<W>({m.query + i * d, d, 1}, m.key_t, n, d, Padded(seen), m.weights + i * n, n);
-    AddProduct<W>({m.grad_out + i * d, d, 1}, m.value_t, n, d, Padded(seen), m.slopes + i * n, n);
+    AddProduct<T>({m.query + i * d, d, 1}, m.key_t, n, d, Padded(seen), m.weights + i * n, n);
+    AddProduct<T>({m.grad_out + i * d, d, 1}, m.value_t, n, d, Padded(seen), m.slopes + i * n, n);
     for (int64_t r = i; r < i + kTileRows; ++r) {
-      W *weights = m.weights + r * n, *slopes = m.slopes + r * n;
+      T *weights = m.weights + r * n, *slopes = m.slopes + r * n;
       const int64_t keys = r < s.size ? r + 1 : 0;
-      const W delta = keys == 0 ? 0 : Dot(grad_out + r * stride, out + r * stride, s.head_dim);
-      const W sum = keys == 0 ? 0 : lse[r * s.heads];
+      const T delta = keys == 0 ? 0 : Dot(grad_out + r * stride, out + r * stride, s.head_dim);
+      const T sum = keys == 0 ? 0 : lse[r * s.heads];
 #pragma omp simd
       for (int64_t j = 0; j < keys; ++j) {
         weights[j] = Exp(weights[j] * scale - sum);
         slopes[j] = weights[j] * (slopes[j] - delta) * scale;
       }
-      std::fill(weights + keys, weights + n, W(0));
-      std::fill(slopes + keys, slopes + n, W(0));
+      std::fill(weights + keys, weights + n, T(0));
+      std::fill(slopes + keys, slopes + n, T(0));
     }
-    AddProduct<W>({m.slopes + i * n, n, 1}, m.key, d, seen, d, m.grad_query + i * d, d);
+    AddProduct<T>({m.slopes + i * n, n, 1}, m.key, d, seen, d, m.grad_query + i * d, d);
   }
   for (int64_t j = 0; j < s.size; j += kTileRows) {  // queries j.. see the keys of tile j
     const int64_t corner = j * n + j, rest = s.size - j;
-    AddProduct<W>({m.slopes + corner, 1, n}, m.query + j * d, d, rest, d, m.grad_key + j * d, d);
-    AddProduct<W>({m.weights + corner, 1, n}, m.grad_out + j * d, d, rest, d, m.grad_value + j * d,
+    AddProduct<T>({m.slopes + corner, 1, n}, m.query + j * d, d, rest, d, m.grad_key + j * d, d);
+    AddProduct<T>({m.weights + corner, 1, n}, m.grad_out + j * d, d, rest, d, m.grad_value + j * d,
                   d);
   }
   Store(m.grad_query, stride, s.size, s.head_dim, grad_query);
@@ -209,18 +209,17 @@ void ContinueSoftmax(const SegmentShape& s, int64_t kv_head, const T* query, con
 
 template <class T>
 void ContinueSoftmaxBackward(const SegmentShape& s, int64_t kv_head, const T* query, const T* key,
-                             const T* value, const T* out, const at::opmath_type<T>* lse,
+                             const T* value, const T* out, const T* lse,
                              const SegmentGradients<T>& gradients) {
-  using W = at::opmath_type<T>;
   const int64_t d = s.head_dim, stride = s.kv_heads * d, group = s.heads / s.kv_heads;
   const int64_t n = Padded(s.size), width = Padded(d);
-  Workspace<W> space(s, /*num_tall=*/9, /*num_square=*/2);
-  W *k = space.Tall(), *v = space.Tall(), *key_t = space.Tall(), *value_t = space.Tall();
+  Workspace<T> space(s, /*num_tall=*/9, /*num_square=*/2);
+  T *k = space.Tall(), *v = space.Tall(), *key_t = space.Tall(), *value_t = space.Tall();
   Load(key + kv_head * d, stride, s.size, d, k);
   Load(value + kv_head * d, stride, s.size, d, v);
   Transpose(k, n, width, key_t);
   Transpose(v, n, width, value_t);
-  const BackwardMatrices<W> m = {k,
+  const BackwardMatrices<T> m = {k,
                                  key_t,
                                  value_t,
                                  space.Tall(),
@@ -238,14 +237,18 @@ void ContinueSoftmaxBackward(const SegmentShape& s, int64_t kv_head, const T* qu
   Store(m.grad_value, stride, s.size, d, gradients.value + kv_head * d);
 }
 
-#define FLAME_SEGMENT_KERNELS(T)                                                                   \
-  template void ContinueSoftmax<T>(const SegmentShape&, int64_t, const T*, const T*, const T*, T*, \
-                                   at::opmath_type<T>*);                                           \
-  template void ContinueSoftmaxBackward<T>(const SegmentShape&, int64_t, const T*, const T*,       \
-                                           const T*, const T*, const at::opmath_type<T>*,          \
-                                           const SegmentGradients<T>&);
-FLAME_SEGMENT_KERNELS(float)
-FLAME_SEGMENT_KERNELS(double)
-FLAME_SEGMENT_KERNELS(c10::BFloat16)
+template void ContinueSoftmax<float>(const SegmentShape&, int64_t, const float*, const float*,
+                                     const float*, float*, float*);
+template void ContinueSoftmax<double>(const SegmentShape&, int64_t, const double*, const double*,
+                                      const double*, double*, double*);
+template void ContinueSoftmax<c10::BFloat16>(const SegmentShape&, int64_t, const c10::BFloat16*,
+                                             const c10::BFloat16*, const c10::BFloat16*,
+                                             c10::BFloat16*, float*);
+template void ContinueSoftmaxBackward<float>(const SegmentShape&, int64_t, const float*,
+                                             const float*, const float*, const float*, const float*,
+                                             const SegmentGradients<float>&);
+template void ContinueSoftmaxBackward<double>(const SegmentShape&, int64_t, const double*,
+                                              const double*, const double*, const double*,
+                                              const double*, const SegmentGradients<double>&);
 
 }  // namespace flame

@@ -1,0 +1,27 @@
+// The kernels of model/kernels.h as operators of ATen, for devices that those have no code for.
+// Same arguments and results, up to the rounding of what passes between two operators.
+#ifndef FLAME_MODEL_PORTABLE_KERNELS_H_
+#define FLAME_MODEL_PORTABLE_KERNELS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace flame::portable {
+
+std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                                          double eps);
+std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, const at::Tensor& x,
+                                                  const at::Tensor& weight,
+                                                  const at::Tensor& inverse_rms,
+                                                  const at::Tensor& residual);
+void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse);
+at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
+// The mask is the same bit for bit.
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
+
+}  // namespace flame::portable
+
+#endif  // FLAME_MODEL_PORTABLE_KERNELS_H_
