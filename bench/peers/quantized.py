@@ -9,6 +9,7 @@ Writes bench/results/quantized.json.
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -28,7 +29,8 @@ KINDS = {"float32": ("--dtype", "float32"), "bfloat16": ("--dtype", "bfloat16"),
 def ask(flame, command, folder, options, lines):
     """The answers to JSON lines, and the peak resident bytes when they were given."""
     process = subprocess.Popen([flame, command, "--model", folder, *map(str, options)],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})
     answers = []
     for line in lines:
         process.stdin.write(json.dumps(line) + "\n")
@@ -56,11 +58,10 @@ def measure(flame, folder, prompts, max_tokens):
     texts = {"greedy": families(["--greedy"]), "sampled": families(["--seed", 5])}
     values, rows = {}, {}
     for kind, options in KINDS.items():
-        greedy, peak = ask(flame, "score", folder, options, texts["greedy"])
-        sampled, _ = ask(flame, "score", folder, options, texts["sampled"])
-        values[kind] = logprobs(sampled)
-        rows[kind] = {"peak_mib": round(peak / 2**20, 1),
-                      "perplexity_of_greedy_text": (-logprobs(greedy).mean()).exp().item()}
+        answers, peak = ask(flame, "score", folder, options, texts["greedy"] + texts["sampled"])
+        values[kind] = logprobs(answers[len(prompts):])
+        perplexity = (-logprobs(answers[:len(prompts)]).mean()).exp().item()
+        rows[kind] = {"peak_mib": round(peak / 2**20, 1), "perplexity_of_greedy_text": perplexity}
     for kind, row in rows.items():
         difference = values["bfloat16"] - values[kind]
         row["mean_abs_logprob_difference"] = difference.abs().mean().item()
@@ -69,20 +70,23 @@ def measure(flame, folder, prompts, max_tokens):
     return {"tokens": len(values["bfloat16"]), "kinds": rows}
 
 
+def record(name, result):
+    out = ROOT / "bench" / "results" / "quantized.json"
+    out.parent.mkdir(exist_ok=True)
+    results = json.loads(out.read_text()) if out.exists() else {}
+    out.write_text(json.dumps({**results, name: result}, indent=1) + "\n")
+    print(name, json.dumps(result, indent=1))
+
+
 def main():
     flame, stories = sys.argv[1:3]
     generator = torch.Generator().manual_seed(4)
-    results = {}
+    prompts = [[1, token] for token in torch.randint(3, 2048, (40,), generator=generator).tolist()]
+    record("tinystories-656k", measure(flame, stories, prompts, 100))
     with tempfile.TemporaryDirectory() as folder:
         write_weights(pathlib.Path(folder))
-        prompts = torch.randint(0, 128000, (4, 32), generator=generator).tolist()
-        results["random_2_layers_of_llama_3.1_8b_widths"] = measure(flame, folder, prompts, 16)
-    prompts = [[1, token] for token in torch.randint(3, 2048, (100,), generator=generator).tolist()]
-    results["tinystories-656k"] = measure(flame, stories, prompts, 100)
-    out = ROOT / "bench" / "results" / "quantized.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(results, indent=1) + "\n")
-    print(out.read_text())
+        prompts = torch.randint(0, 128000, (2, 32), generator=generator).tolist()
+        record("random_2_layers_of_llama_3.1_8b_widths", measure(flame, folder, prompts, 32))
 
 
 if __name__ == "__main__":
