@@ -36,7 +36,7 @@ const Command& FindCommand(const std::string& name) {
 }
 
 // By default libgomp's threads spin for milliseconds before they sleep: where other programs share
-// the cores, a training step then takes five times as long. It reads its settings when it is
+// the cores, a training step then takes many times as long. It reads its settings when it is
 // loaded, before main, so the program starts itself again with a short spin. Results do not depend
 // on it.
 void LimitSpinning(char** argv) {
