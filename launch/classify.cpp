@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 
@@ -14,21 +13,12 @@
 namespace flame {
 namespace {
 
-// Packed index of every branch's last token.
-at::Tensor LastTokens(const FamilyBatch& batch) {
-  std::vector<int64_t> last;
-  for (const FamilyLayout& family : batch.families) {
-    for (const Span& branch : family.branches) last.push_back(branch.begin + branch.size - 1);
-  }
-  return at::tensor(last);
-}
-
 void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
                    const std::vector<Family>& families, std::vector<float>* yes) {
   const FamilyBatch batch = PackFamilies(families);
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions{});
   const at::Tensor logits =
-      policy.LogitsOf(hidden, LastTokens(batch), {prompts.yes_id(), prompts.no_id()});
+      policy.LogitsOf(hidden, batch.sources, {prompts.yes_id(), prompts.no_id()});
   const at::Tensor probability =
       at::sigmoid(logits.select(1, 0) - logits.select(1, 1)).to(at::kFloat).contiguous();
   const float* values = probability.const_data_ptr<float>();
@@ -38,7 +28,7 @@ void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
 }  // namespace
 
 Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
-                        const std::vector<int32_t>* visit_drugs) {
+                        const std::vector<int32_t>& visit_drugs) {
   Family family;
   family.trunk = prompts.ClassifierTrunk(visit);
   family.branches.resize(num_drugs);
@@ -46,9 +36,7 @@ Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t
     Branch& branch = family.branches[drug];
     branch.tokens = prompts.CandidateBranch(drug);
     branch.loss_from = static_cast<int32_t>(branch.tokens.size());
-    if (visit_drugs == nullptr) continue;
-    const bool given =
-        std::find(visit_drugs->begin(), visit_drugs->end(), drug) != visit_drugs->end();
+    const bool given = std::find(visit_drugs.begin(), visit_drugs.end(), drug) != visit_drugs.end();
     branch.tokens.push_back(given ? prompts.yes_id() : prompts.no_id());
   }
   return family;
@@ -65,7 +53,7 @@ Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_
   std::vector<Family> families;
   int64_t tokens = 0;
   for (size_t i = 0; i < visits.size(); ++i) {
-    families.push_back(ClassifierFamily(prompts, num_drugs, visits[i], nullptr));
+    families.push_back(ClassifierFamily(prompts, num_drugs, visits[i], {}));
     tokens += families.back().NumTokens();
     if (tokens < token_budget && i + 1 < visits.size()) continue;
     StopIfRequested();

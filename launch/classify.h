@@ -12,10 +12,10 @@
 
 namespace flame {
 
-// The family of one visit: the classifier's trunk and a branch for each drug of the corpus. With
-// `visit_drugs`, each branch ends in its answer token, which is what the loss is on.
+// The family of one visit: the classifier's trunk and a branch for each drug of the corpus, ending
+// in its answer token, which is what is asked for: "Yes" for the visit's drugs.
 Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
-                        const std::vector<int32_t>* visit_drugs);
+                        const std::vector<int32_t>& visit_drugs);
 
 // Scores of all drugs for `visits`, softmax over the logits of the two answers (eq. 12), in packed
 // batches of about `token_budget` tokens.

@@ -144,7 +144,7 @@ Policy TrainClassifier(const Config& config, const Materials& materials,
   job.family = [&](int64_t example) {
     const int32_t visit = visits[example];
     return ClassifierFamily(*materials.prompts, materials.corpus.drugs.size(), visit,
-                            &materials.corpus.visits[visit].drugs);
+                            materials.corpus.visits[visit].drugs);
   };
   const SftReport report = RunSft(job);
   LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,

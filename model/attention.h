@@ -14,24 +14,30 @@ namespace flame {
 
 // T packed tokens, H query heads, Hkv key heads (H a multiple of it), D numbers a head.
 struct AttentionInput {
-  at::Tensor query;       // [T, H, D]
+  at::Tensor query;       // [Q, H, D]
   at::Tensor key, value;  // [T, Hkv, D]
 };
 
 struct AttentionOutput {
-  at::Tensor out;        // [T, H, D]
-  at::Tensor logsumexp;  // [T, H], float32 where the rest is bfloat16
+  at::Tensor out;        // [Q, H, D]
+  at::Tensor logsumexp;  // [Q, H], float32 where the rest is bfloat16
+};
+
+// The rows that attend: all T, or some of each segment.
+struct AttentionLayout {
+  const std::vector<FamilyLayout>& keys;  // on the packed axis
+  // On the axis of the Q queries, segment by segment those of `keys`. A segment's queries are its
+  // last tokens; a trunk's are all of them, the last one, or none.
+  const std::vector<FamilyLayout>& queries;
 };
 
 // softmax(query key^T / sqrt(D)) value over the keys that a token may see.
-AttentionOutput FamilyAttention(const AttentionInput& input,
-                                const std::vector<FamilyLayout>& families);
+AttentionOutput FamilyAttention(const AttentionInput& input, const AttentionLayout& layout);
 
 // The gradients of query, key and value. Each part's flash backward is given the merged output and
 // log-sum-exp, as in ring attention (Liu et al. 2023): the parts' gradients then simply add up.
 AttentionInput FamilyAttentionBackward(const AttentionInput& input, const AttentionOutput& output,
-                                       const at::Tensor& grad_out,
-                                       const std::vector<FamilyLayout>& families);
+                                       const at::Tensor& grad_out, const AttentionLayout& layout);
 
 }  // namespace flame
 

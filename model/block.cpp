@@ -3,8 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -136,20 +138,41 @@ void NormHeadsBackward(const at::Tensor& weight, const at::Tensor& raw, const at
   *grad_weight = grad_norm;
 }
 
+// The rows a block computes queries and all behind them for. Undefined: all.
+at::Tensor AskedRows(int64_t layer, const BlockContext& context) {
+  return layer + 1 == context.num_layers ? context.asked_rows : at::Tensor();
+}
+
+at::Tensor Pick(const at::Tensor& x, const at::Tensor& rows) {
+  return rows.defined() ? at::embedding(x, rows) : x;
+}
+
+// The derivative of Pick: rows are distinct.
+at::Tensor Unpick(const at::Tensor& grad, const at::Tensor& rows, int64_t tokens) {
+  if (!rows.defined()) return grad;
+  return at::zeros({tokens, grad.size(1)}, grad.options()).index_copy_(0, rows, grad);
+}
+
+AttentionLayout LayoutOf(int64_t layer, const BlockContext& context) {
+  return {context.families, AskedRows(layer, context).defined() ? context.asked : context.families};
+}
+
 }  // namespace
 
 void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer,
                 const BlockContext& context, BlockTape* tape) {
   const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
   BlockTape& t = *tape;
+  const at::Tensor rows = AskedRows(layer, context);
   t.input = input;
   std::tie(t.attention_in, t.attention_inverse) = RmsNorm(input, p.attention_norm, context.rms_eps);
-  t.attention.query = Heads(map(kQuery).Forward(t.attention_in), context);
+  t.attention.query = Heads(map(kQuery).Forward(Pick(t.attention_in, rows)), context);
   t.attention.key = Heads(map(kKey).Forward(t.attention_in), context);
   t.attention.value = Heads(map(kValue).Forward(t.attention_in), context);
   NormHeads(p.query_norm, context.rms_eps, &t.attention.query, &t.raw_query, &t.query_inverse);
   NormHeads(p.key_norm, context.rms_eps, &t.attention.key, &t.raw_key, &t.key_inverse);
-  Rotate(&t.attention.query, context.cosine, context.sine, /*inverse=*/false);
+  Rotate(&t.attention.query, Pick(context.cosine, rows), Pick(context.sine, rows),
+         /*inverse=*/false);
   Rotate(&t.attention.key, context.cosine, context.sine, /*inverse=*/false);
 }
 
@@ -157,17 +180,22 @@ at::Tensor BlockEnd(const BlockParameters& p, int64_t layer, const BlockContext&
                     BlockTape* tape) {
   const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };
   BlockTape& t = *tape;
-  t.middle = map(kOutput).Forward(Flat(t.attended.out), t.input);
+  t.middle = map(kOutput).Forward(Flat(t.attended.out), Pick(t.input, AskedRows(layer, context)));
   std::tie(t.ffn_in, t.ffn_inverse) = RmsNorm(t.middle, p.ffn_norm, context.rms_eps);
   t.gate = map(kGate).Forward(t.ffn_in);
   t.up = map(kUp).Forward(t.ffn_in);
   return map(kDown).Forward(SwiGlu(t.gate, t.up), t.middle);
 }
 
+AttentionOutput BlockAttention(const AttentionInput& input, int64_t layer,
+                               const BlockContext& context) {
+  return FamilyAttention(input, LayoutOf(layer, context));
+}
+
 at::Tensor BlockForward(const BlockParameters& p, const at::Tensor& input, int64_t layer,
                         const BlockContext& context, BlockTape* tape) {
   BlockBegin(p, input, layer, context, tape);
-  tape->attended = FamilyAttention(tape->attention, context.families);
+  tape->attended = BlockAttention(tape->attention, layer, context);
   return BlockEnd(p, layer, context, tape);
 }
 
@@ -185,21 +213,26 @@ at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output
   std::tie(grad_middle, gradients->ffn_norm) =
       RmsNormBackward(grad_ffn_in, t.middle, p.ffn_norm, t.ffn_inverse, residual);
 
-  at::Tensor grad_attended, grad_attention_in;
+  const at::Tensor rows = AskedRows(layer, context);
+  const int64_t tokens = t.input.size(0);
+  at::Tensor grad_attended, grad_query_in, grad_attention_in;
   map(kOutput).Backward(Flat(t.attended.out), grad_middle, &grads[kOutput], &grad_attended);
-  AttentionInput grad = FamilyAttentionBackward(t.attention, t.attended,
-                                                Heads(grad_attended, context), context.families);
-  Rotate(&grad.query, context.cosine, context.sine, /*inverse=*/true);
+  AttentionInput grad = FamilyAttentionBackward(
+      t.attention, t.attended, Heads(grad_attended, context), LayoutOf(layer, context));
+  Rotate(&grad.query, Pick(context.cosine, rows), Pick(context.sine, rows), /*inverse=*/true);
   Rotate(&grad.key, context.cosine, context.sine, /*inverse=*/true);
   NormHeadsBackward(p.query_norm, t.raw_query, t.query_inverse, &grad.query,
                     &gradients->query_norm);
   NormHeadsBackward(p.key_norm, t.raw_key, t.key_inverse, &grad.key, &gradients->key_norm);
-  map(kQuery).Backward(t.attention_in, Flat(grad.query), &grads[kQuery], &grad_attention_in);
+  map(kQuery).Backward(Pick(t.attention_in, rows), Flat(grad.query), &grads[kQuery],
+                       &grad_query_in);
+  grad_attention_in = Unpick(grad_query_in, rows, tokens);
   map(kKey).Backward(t.attention_in, Flat(grad.key), &grads[kKey], &grad_attention_in);
   map(kValue).Backward(t.attention_in, Flat(grad.value), &grads[kValue], &grad_attention_in);
   at::Tensor grad_input;
-  std::tie(grad_input, gradients->attention_norm) = RmsNormBackward(
-      grad_attention_in, t.input, p.attention_norm, t.attention_inverse, grad_middle);
+  std::tie(grad_input, gradients->attention_norm) =
+      RmsNormBackward(grad_attention_in, t.input, p.attention_norm, t.attention_inverse,
+                      Unpick(grad_middle, rows, tokens));
   return grad_input;
 }
 

@@ -40,27 +40,34 @@ struct BlockParameters {
   std::vector<at::Tensor*> Tensors(const BlockParameters& present);
 };
 
-// What the blocks of one forward share.
+// What the blocks of one forward share: T tokens, of which Q rows are asked for.
 struct BlockContext {
-  std::vector<FamilyLayout> families;
+  std::vector<FamilyLayout> families, asked;
   at::Tensor cosine, sine;  // [T, head_dim / 2]
+  // int64 [Q]: the rows that the last block computes anything for but keys and values. Undefined:
+  // all, and `asked` is not read.
+  at::Tensor asked_rows;
+  int64_t num_layers = 0;
   int64_t head_dim = 0;
   double rms_eps = 0, lora_scale = 0, dropout = 0;
   uint64_t dropout_seed = 0;  // 0: no dropout
   bool recompute = false;
 };
 
-// What a block's derivative needs beside its parameters.
+// What a block's derivative needs beside its parameters. Q is T in all blocks but a last one with
+// asked_rows.
 struct BlockTape {
-  at::Tensor input;                           // [T, d_model]
-  at::Tensor attention_inverse, ffn_inverse;  // [T], of the norms
-  at::Tensor attention_in, ffn_in;            // [T, d_model], the norms' outputs
-  at::Tensor raw_query, raw_key;              // [T * heads, head_dim], before their norm
-  at::Tensor query_inverse, key_inverse;      // [T * heads], of those norms
-  AttentionInput attention;                   // after rotation
+  at::Tensor input;                       // [T, d_model]
+  at::Tensor attention_inverse;           // [T], of the norm
+  at::Tensor attention_in;                // [T, d_model], the norm's output
+  at::Tensor raw_query, raw_key;          // [Q or T * heads, head_dim], before their norm
+  at::Tensor query_inverse, key_inverse;  // [Q or T * heads], of those norms
+  AttentionInput attention;               // after rotation
   AttentionOutput attended;
-  at::Tensor middle;             // [T, d_model], input + attention
-  at::Tensor gate, up, product;  // [T, d_ff]
+  at::Tensor middle;       // [Q, d_model], input + attention
+  at::Tensor ffn_inverse;  // [Q]
+  at::Tensor ffn_in;       // [Q, d_model]
+  at::Tensor gate, up;     // [Q, d_ff]
 };
 
 // The two halves of a block around its attention, for a caller with an attention of its own: up to
@@ -70,7 +77,11 @@ void BlockBegin(const BlockParameters& parameters, const at::Tensor& input, int6
 at::Tensor BlockEnd(const BlockParameters& parameters, int64_t layer, const BlockContext& context,
                     BlockTape* tape);
 
-// The block's output [T, d_model]; `tape` receives what the derivative needs. No autograd.
+// FamilyAttention as the block's layer asks for it.
+AttentionOutput BlockAttention(const AttentionInput& input, int64_t layer,
+                               const BlockContext& context);
+
+// The block's output [Q, d_model]; `tape` receives what the derivative needs. No autograd.
 at::Tensor BlockForward(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
                         const BlockContext& context, BlockTape* tape);
 

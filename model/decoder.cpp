@@ -33,6 +33,7 @@ Decoder::Decoder(const Policy& policy, const DecoderShape& shape)
                      " to write exceed the model's max_position_embeddings of ",
                      config.max_positions);
   }
+  context_.num_layers = config.num_layers;
   context_.head_dim = config.head_dim;
   context_.rms_eps = config.rms_eps;
   context_.lora_scale = policy.lora_scale_;
@@ -62,13 +63,15 @@ at::Tensor Decoder::Prefill(const std::vector<int64_t>& places,
   for (const auto& trunk : trunks) families.push_back({trunk, {}});
   const FamilyBatch batch = PackFamilies(families);
   std::vector<int64_t> last;
+  BlockContext context = context_;
+  context.families = batch.families;
   for (size_t i = 0; i < places.size(); ++i) {
     const Span trunk = batch.families[i].trunk;
     last.push_back(trunk.begin + trunk.size - 1);
+    context.asked.push_back({{static_cast<int64_t>(i), 1}, {}});
     trunk_size_[places[i]] = trunk.size;
   }
-  BlockContext context = context_;
-  context.families = batch.families;
+  context.asked_rows = at::tensor(last, at::kLong).to(policy_.device());
   const at::Tensor positions = batch.positions.to(policy_.device());
   context.cosine = at::embedding(cosine_, positions);
   context.sine = at::embedding(sine_, positions);
@@ -81,13 +84,7 @@ at::Tensor Decoder::Prefill(const std::vector<int64_t>& places,
       trunks_[layer].Fill(places[i], tape.attention.key.narrow(0, trunk.begin, trunk.size),
                           tape.attention.value.narrow(0, trunk.begin, trunk.size));
     }
-    tape.attended = FamilyAttention(tape.attention, batch.families);
-    if (layer + 1 == layers_.size()) {
-      // Nothing reads the last block's output but the head.
-      tape.input = Rows(tape.input, last);
-      tape.attended.out = Rows(tape.attended.out.flatten(1), last)
-                              .view({-1, policy_.config().num_heads, policy_.config().head_dim});
-    }
+    tape.attended = BlockAttention(tape.attention, static_cast<int64_t>(layer), context);
     x = BlockEnd(layers_[layer], static_cast<int64_t>(layer), context, &tape);
   }
   return Logits(x);

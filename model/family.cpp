@@ -29,13 +29,16 @@ void CheckFamily(const Family& family, size_t index) {
   }
 }
 
-// Accumulates the packed axis family by family.
+// Accumulates the packed axis and that of the asked rows family by family.
 class Packer {
  public:
   void Add(const Family& family) {
-    FamilyLayout layout;
+    FamilyLayout layout, asked;
     layout.trunk = AddSegment(family.trunk, static_cast<int64_t>(family.trunk.size()), 0);
-    const int64_t trunk_last = layout.trunk.begin + layout.trunk.size - 1;
+    const bool first_asked =
+        std::any_of(family.branches.begin(), family.branches.end(),
+                    [](const Branch& branch) { return branch.loss_from == 0; });
+    asked.trunk = AskLast(layout.trunk, first_asked ? 1 : 0);
     for (const Branch& branch : family.branches) {
       const auto size = static_cast<int64_t>(branch.tokens.size());
       // Nothing is asked of the state behind an asked-for last token.
@@ -43,18 +46,27 @@ class Packer {
           AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size, layout.trunk.size);
       layout.branches.push_back(span);
       offsets_.push_back(static_cast<int64_t>(targets_.size()));
-      for (int64_t i = branch.loss_from; i < size; ++i) {
-        sources_.push_back(i == 0 ? trunk_last : span.begin + i - 1);
-        targets_.push_back(branch.tokens[i]);
-      }
+      if (branch.loss_from == 0) sources_.push_back(asked.trunk.begin);
+      const Span own = AskLast(span, size - std::max<int64_t>(branch.loss_from, 1));
+      for (int64_t i = 0; i < own.size; ++i) sources_.push_back(own.begin + i);
+      targets_.insert(targets_.end(), branch.tokens.begin() + branch.loss_from,
+                      branch.tokens.end());
+      asked.branches.push_back(own);
     }
     layouts_.push_back(std::move(layout));
+    asked_.push_back(std::move(asked));
   }
 
   FamilyBatch Finish() {
     offsets_.push_back(static_cast<int64_t>(targets_.size()));
-    return {ToTensor(tokens_),  ToTensor(positions_), std::move(layouts_),
-            ToTensor(sources_), ToTensor(targets_),   std::move(offsets_)};
+    return {.tokens = ToTensor(tokens_),
+            .positions = ToTensor(positions_),
+            .families = std::move(layouts_),
+            .asked_rows = ToTensor(asked_rows_),
+            .asked = std::move(asked_),
+            .sources = ToTensor(sources_),
+            .targets = ToTensor(targets_),
+            .target_offsets = std::move(offsets_)};
   }
 
  private:
@@ -66,8 +78,15 @@ class Packer {
     return span;
   }
 
-  std::vector<int64_t> tokens_, positions_, sources_, targets_, offsets_;
-  std::vector<FamilyLayout> layouts_;
+  Span AskLast(const Span& span, int64_t count) {
+    const Span asked{static_cast<int64_t>(asked_rows_.size()), count};
+    const int64_t end = span.begin + span.size;
+    for (int64_t row = end - count; row < end; ++row) asked_rows_.push_back(row);
+    return asked;
+  }
+
+  std::vector<int64_t> tokens_, positions_, asked_rows_, sources_, targets_, offsets_;
+  std::vector<FamilyLayout> layouts_, asked_;
 };
 
 }  // namespace

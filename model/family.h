@@ -42,8 +42,13 @@ struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: 0.. in a trunk; a branch goes on from its trunk's length
   std::vector<FamilyLayout> families;
+  // The rows whose final hidden state anything reads, Q in all, ascending; `asked` is their layout
+  // on an axis of their own: at most the last token of a trunk, and the last ones of a branch.
+  at::Tensor asked_rows;  // int64 [Q]
+  std::vector<FamilyLayout> asked;
   // The asked-for tokens in packed order, N in all: `targets[n]` is predicted by the hidden state
-  // at `sources[n]` (the position before it: for a branch's first token, the trunk's last).
+  // of asked row `sources[n]` (the position before it: for a branch's first token, the trunk's
+  // last).
   at::Tensor sources;                   // int64 [N]
   at::Tensor targets;                   // int64 [N]
   std::vector<int64_t> target_offsets;  // per branch over all families, in order: its first n; + N

@@ -42,12 +42,14 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 // / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
 
-// Attention inside short segments of the packed axis, on the CPU. Pointers are at a segment's first
-// row: query and out [size, heads, D], key and value [size, kv_heads, D], lse [size, heads], wide.
-// A call serves one key head and the heads / kv_heads query heads that share it.
+// Attention inside short segments of the packed axis, on the CPU; queries are a segment's last
+// tokens. Pointers are at the first row: query and out [queries, heads, D], key and value [size,
+// kv_heads, D], lse [queries, heads], wide. A call serves one key head and the heads / kv_heads
+// query heads that share it.
 struct SegmentShape {
-  int64_t size, heads, kv_heads, head_dim;  // 0 < size <= kMaxSegment
-  double scale;                             // of the scores
+  int64_t queries, size;  // 0 < queries <= size <= kMaxSegment
+  int64_t heads, kv_heads, head_dim;
+  double scale;  // of the scores
 };
 // Up to it the products of a segment fit the second-level cache, and a general matrix product costs
 // more to call than to compute.

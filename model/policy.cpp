@@ -62,6 +62,9 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
                                                   const ForwardOptions& options) const {
   auto context = std::make_shared<BlockContext>();
   context->families = batch.families;
+  context->asked = batch.asked;
+  context->asked_rows = batch.asked_rows.to(device());
+  context->num_layers = config_.num_layers;
   context->head_dim = config_.head_dim;
   context->rms_eps = config_.rms_eps;
   context->lora_scale = lora_scale_;

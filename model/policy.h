@@ -101,7 +101,7 @@ class Policy {
   // Quantises the blocks' linear maps, which must not be trainable.
   void QuantizeMaps(Quantization quantization);
 
-  // Final hidden states (after the last norm), [T, d_model].
+  // Final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;
 
   // log softmax(head(hidden[sources]) / temperature)[targets], [N] in fp32 or better. Computed in

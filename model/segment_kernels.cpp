@@ -100,21 +100,21 @@ class Workspace {
   std::vector<W> memory_;
 };
 
-// Row i of `scores` becomes the weights of keys 0..i in the merged softmax; gives the share of what
+// The first `keys` of `scores` become their weights in the merged softmax; gives the share of what
 // was there before.
 template <class W>
-FLAME_INLINE W MergeRow(W scale, int64_t i, W* scores, W* lse) {
+FLAME_INLINE W MergeRow(W scale, int64_t keys, W* scores, W* lse) {
   W largest = *lse;
-  for (int64_t j = 0; j <= i; ++j) {
+  for (int64_t j = 0; j < keys; ++j) {
     scores[j] *= scale;
     largest = scores[j] > largest ? scores[j] : largest;
   }
   W total = 0;
 #pragma omp simd reduction(+ : total)
-  for (int64_t j = 0; j <= i; ++j) total += scores[j] = Exp(scores[j] - largest);
+  for (int64_t j = 0; j < keys; ++j) total += scores[j] = Exp(scores[j] - largest);
   const W before = std::exp(*lse - largest);
   total += before;
-  for (int64_t j = 0; j <= i; ++j) scores[j] /= total;
+  for (int64_t j = 0; j < keys; ++j) scores[j] /= total;
   *lse = largest + std::log(total);
   return before / total;
 }
@@ -124,20 +124,22 @@ template <class T, class W>
 FLAME_CLONES void ContinueHead(const SegmentShape& s, const T* query, const W* key_t,
                                const W* value, T* out, W* lse, W* q, W* o, W* scores) {
   const int64_t n = Padded(s.size), d = Padded(s.head_dim), stride = s.heads * s.head_dim;
-  Load(query, stride, s.size, s.head_dim, q);
-  Load(out, stride, s.size, s.head_dim, o);
-  std::fill_n(scores, n * n, W(0));
-  for (int64_t i = 0; i < s.size; i += kTileRows) {
-    const int64_t seen = std::min(i + kTileRows, s.size);
+  const int64_t first = s.size - s.queries;  // query r sees keys 0..first + r
+  Load(query, stride, s.queries, s.head_dim, q);
+  Load(out, stride, s.queries, s.head_dim, o);
+  std::fill_n(scores, Padded(s.queries) * n, W(0));
+  for (int64_t i = 0; i < s.queries; i += kTileRows) {
+    const int64_t end = std::min(i + kTileRows, s.queries), seen = first + end;
     AddProduct<W>({q + i * d, d, 1}, key_t, n, d, Padded(seen), scores + i * n, n);
-    for (int64_t r = i; r < seen; ++r) {
-      const W before = MergeRow(static_cast<W>(s.scale), r, scores + r * n, lse + r * s.heads);
-      std::fill(scores + r * n + r + 1, scores + r * n + n, W(0));
+    for (int64_t r = i; r < end; ++r) {
+      const int64_t keys = first + r + 1;
+      const W before = MergeRow(static_cast<W>(s.scale), keys, scores + r * n, lse + r * s.heads);
+      std::fill(scores + r * n + keys, scores + r * n + n, W(0));
       for (int64_t c = 0; c < d; ++c) o[r * d + c] *= before;
     }
     AddProduct<W>({scores + i * n, n, 1}, value, d, seen, d, o + i * d, d);
   }
-  Store(o, stride, s.size, s.head_dim, out);
+  Store(o, stride, s.queries, s.head_dim, out);
 }
 
 template <class T>
@@ -155,19 +157,20 @@ FLAME_CLONES void ContinueHeadBackward(const SegmentShape& s, const T* query, co
                                        const T* lse, const T* grad_out, T* grad_query,
                                        const BackwardMatrices<T>& m) {
   const int64_t n = Padded(s.size), d = Padded(s.head_dim), stride = s.heads * s.head_dim;
+  const int64_t first = s.size - s.queries;  // query r sees keys 0..first + r
   const T scale = static_cast<T>(s.scale);
-  Load(query, stride, s.size, s.head_dim, m.query);
-  Load(grad_out, stride, s.size, s.head_dim, m.grad_out);
-  Load(grad_query, stride, s.size, s.head_dim, m.grad_query);
-  std::fill_n(m.weights, n * n, T(0));
-  std::fill_n(m.slopes, n * n, T(0));
-  for (int64_t i = 0; i < s.size; i += kTileRows) {
-    const int64_t seen = std::min(i + kTileRows, s.size);
+  Load(query, stride, s.queries, s.head_dim, m.query);
+  Load(grad_out, stride, s.queries, s.head_dim, m.grad_out);
+  Load(grad_query, stride, s.queries, s.head_dim, m.grad_query);
+  std::fill_n(m.weights, Padded(s.queries) * n, T(0));
+  std::fill_n(m.slopes, Padded(s.queries) * n, T(0));
+  for (int64_t i = 0; i < s.queries; i += kTileRows) {
+    const int64_t seen = first + std::min(i + kTileRows, s.queries);
     AddProduct<T>({m.query + i * d, d, 1}, m.key_t, n, d, Padded(seen), m.weights + i * n, n);
     AddProduct<T>({m.grad_out + i * d, d, 1}, m.value_t, n, d, Padded(seen), m.slopes + i * n, n);
     for (int64_t r = i; r < i + kTileRows; ++r) {
       T *weights = m.weights + r * n, *slopes = m.slopes + r * n;
-      const int64_t keys = r < s.size ? r + 1 : 0;
+      const int64_t keys = r < s.queries ? first + r + 1 : 0;
       const T delta = keys == 0 ? 0 : Dot(grad_out + r * stride, out + r * stride, s.head_dim);
       const T sum = keys == 0 ? 0 : lse[r * s.heads];
 #pragma omp simd
@@ -180,13 +183,13 @@ FLAME_CLONES void ContinueHeadBackward(const SegmentShape& s, const T* query, co
     }
     AddProduct<T>({m.slopes + i * n, n, 1}, m.key, d, seen, d, m.grad_query + i * d, d);
   }
-  for (int64_t j = 0; j < s.size; j += kTileRows) {  // queries j.. see the keys of tile j
-    const int64_t corner = j * n + j, rest = s.size - j;
-    AddProduct<T>({m.slopes + corner, 1, n}, m.query + j * d, d, rest, d, m.grad_key + j * d, d);
-    AddProduct<T>({m.weights + corner, 1, n}, m.grad_out + j * d, d, rest, d, m.grad_value + j * d,
+  for (int64_t j = 0; j < s.size; j += kTileRows) {  // queries r.. see the keys of tile j
+    const int64_t r = std::max<int64_t>(j - first, 0), corner = r * n + j, rest = s.queries - r;
+    AddProduct<T>({m.slopes + corner, 1, n}, m.query + r * d, d, rest, d, m.grad_key + j * d, d);
+    AddProduct<T>({m.weights + corner, 1, n}, m.grad_out + r * d, d, rest, d, m.grad_value + j * d,
                   d);
   }
-  Store(m.grad_query, stride, s.size, s.head_dim, grad_query);
+  Store(m.grad_query, stride, s.queries, s.head_dim, grad_query);
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ double RelativeError(const at::Tensor& a, const at::Tensor& b) {
   return ((a.to(at::kDouble) - b).norm() / b.norm()).item<double>();
 }
 
+AttentionLayout AllRows(const FamilyBatch& batch) { return {batch.families, batch.families}; }
+
 // The families' attention in `dtype` against dense attention in double on the same numbers.
 void ExpectMatchesDense(int64_t head_dim, at::ScalarType dtype, double tolerance) {
   const FamilyBatch batch = VariedBatch();
@@ -96,12 +98,41 @@ void ExpectMatchesDense(int64_t head_dim, at::ScalarType dtype, double tolerance
   const at::Tensor expected = DenseAttention(exact, DenseMask(batch));
   (expected * grad_out.to(at::kDouble)).sum().backward();
 
-  const AttentionOutput output = FamilyAttention(input, batch.families);
+  const AttentionOutput output = FamilyAttention(input, AllRows(batch));
   EXPECT_LT(RelativeError(output.out, expected), tolerance);
-  const AttentionInput grad = FamilyAttentionBackward(input, output, grad_out, batch.families);
+  const AttentionInput grad = FamilyAttentionBackward(input, output, grad_out, AllRows(batch));
   EXPECT_LT(RelativeError(grad.query, exact.query.grad()), tolerance);
   EXPECT_LT(RelativeError(grad.key, exact.key.grad()), tolerance);
   EXPECT_LT(RelativeError(grad.value, exact.value.grad()), tolerance);
+}
+
+// The same where only the asked rows attend.
+void ExpectAskedRowsMatchDense(int64_t head_dim, at::ScalarType dtype, double tolerance) {
+  const FamilyBatch batch = PackFamilies(
+      {MakeFamily(5, {1, 3, 9, 30}, 37, 1, 2), MakeFamily(70, {9, 18, 17, 64}, 37, 2, 9),
+       MakeFamily(1, {64, 65, 66, 2}, 37, 3), MakeFamily(33, {}, 37, 4),
+       MakeFamily(20, {80, 7, 66}, 37, 5, 66), MakeFamily(4, {3, 3}, 37, 6, 3)});
+  const at::Tensor& rows = batch.asked_rows;
+  AttentionInput input = MakeInput(batch.tokens.size(0), head_dim, dtype);
+  const AttentionInput exact = InDouble(input);
+  const at::Tensor expected = DenseAttention(exact, DenseMask(batch)).index_select(0, rows);
+  const at::Tensor grad_out = Waves({rows.size(0), kHeads, head_dim}, 0.0917, dtype);
+  (expected * grad_out.to(at::kDouble)).sum().backward();
+
+  input.query = input.query.index_select(0, rows);
+  const AttentionLayout layout{batch.families, batch.asked};
+  const AttentionOutput output = FamilyAttention(input, layout);
+  EXPECT_LT(RelativeError(output.out, expected), tolerance);
+  const AttentionInput grad = FamilyAttentionBackward(input, output, grad_out, layout);
+  EXPECT_LT(RelativeError(grad.query, exact.query.grad().index_select(0, rows)), tolerance);
+  EXPECT_LT(RelativeError(grad.key, exact.key.grad()), tolerance);
+  EXPECT_LT(RelativeError(grad.value, exact.value.grad()), tolerance);
+}
+
+TEST(Attention, OfAskedRowsOnly_MatchesDense) {
+  ExpectAskedRowsMatchDense(40, at::kDouble, 1e-12);
+  ExpectAskedRowsMatchDense(64, at::kFloat, 3e-6);
+  ExpectAskedRowsMatchDense(64, at::kBFloat16, 6e-3);
 }
 
 TEST(Attention, InDouble_MatchesDense) {
@@ -119,16 +150,16 @@ TEST(Attention, InBfloat16_MatchesDenseToTwoRoundings) {
 TEST(Attention, InBfloat16_KeepsTheLogSumExpInFloat) {
   const FamilyBatch batch = VariedBatch();
   const AttentionInput input = MakeInput(batch.tokens.size(0), 16, at::kBFloat16);
-  EXPECT_EQ(FamilyAttention(input, batch.families).logsumexp.scalar_type(), at::kFloat);
+  EXPECT_EQ(FamilyAttention(input, AllRows(batch)).logsumexp.scalar_type(), at::kFloat);
 }
 
 TEST(Attention, NanInABranch_StaysInIt) {
   const FamilyBatch batch = VariedBatch();
   AttentionInput input = MakeInput(batch.tokens.size(0), 16, at::kFloat);
-  const at::Tensor clean = FamilyAttention(input, batch.families).out;
+  const at::Tensor clean = FamilyAttention(input, AllRows(batch)).out;
   const Span branch = batch.families[1].branches[1];
   input.key[branch.begin + 3].fill_(std::numeric_limits<float>::quiet_NaN());
-  const at::Tensor out = FamilyAttention(input, batch.families).out;
+  const at::Tensor out = FamilyAttention(input, AllRows(batch)).out;
   EXPECT_TRUE(out.narrow(0, branch.begin + 3, branch.size - 3).isnan().all().item<bool>());
   EXPECT_TRUE(at::equal(out.narrow(0, 0, branch.begin + 3), clean.narrow(0, 0, branch.begin + 3)));
 }

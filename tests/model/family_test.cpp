@@ -23,7 +23,8 @@ TEST(PackFamilies, TwoFamilies_ArePackedAsByHand) {
   EXPECT_THAT(Values(batch.tokens), ElementsAre(10, 11, 12, 13, 20, 21, 22, 23));
   EXPECT_THAT(Values(batch.positions), ElementsAre(0, 1, 2, 3, 0, 1, 2, 1));
   EXPECT_THAT(Values(batch.targets), ElementsAre(13, 14, 15, 23, 24));
-  EXPECT_THAT(Values(batch.sources), ElementsAre(2, 3, 1, 4, 7));
+  EXPECT_THAT(Values(batch.asked_rows), ElementsAre(1, 2, 3, 4, 7));
+  EXPECT_THAT(Values(batch.sources), ElementsAre(1, 2, 0, 3, 4));
   EXPECT_THAT(batch.target_offsets, ElementsAre(0, 2, 3, 3, 5));
   ASSERT_EQ(batch.families.size(), 2u);
   EXPECT_EQ(batch.families[0].branches[1].size, 0);
@@ -32,6 +33,13 @@ TEST(PackFamilies, TwoFamilies_ArePackedAsByHand) {
   ASSERT_EQ(batch.families[1].branches.size(), 2u);
   EXPECT_EQ(batch.families[1].branches[1].begin, 7);
   EXPECT_EQ(batch.families[1].branches[1].size, 1);
+  ASSERT_EQ(batch.asked.size(), 2u);
+  EXPECT_EQ(batch.asked[0].trunk.size, 1);
+  EXPECT_EQ(batch.asked[0].branches[0].begin, 1);
+  EXPECT_EQ(batch.asked[0].branches[0].size, 2);
+  EXPECT_EQ(batch.asked[1].trunk.begin, 3);
+  EXPECT_EQ(batch.asked[1].branches[0].size, 0);
+  EXPECT_EQ(batch.asked[1].branches[1].size, 1);
 }
 
 TEST(PackFamilies, NoFamilies_GiveEmptyTensors) {

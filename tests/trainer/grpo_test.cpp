@@ -165,7 +165,7 @@ TEST(RunGrpo, FirstStep_MatchesHandComputedFigures) {
   EXPECT_NEAR(row.at("advantage_std"), std::sqrt(squares / 4 - 0.125 * 0.125), 1e-5);
   EXPECT_NEAR(row.at("kl"), 0, 1e-6);
   EXPECT_EQ(row.at("clip_fraction"), 0);
-  EXPECT_LT(row.at("sample_mismatch_max"), 1e-5);
+  EXPECT_LT(row.at("sample_mismatch_max"), 1e-4);  // of log-probabilities of -100
   EXPECT_EQ(row.at("tokens_trained"), 16);
   EXPECT_EQ(row.at("tokens_sampled"), 16);
   EXPECT_EQ(row.at("seconds_rollout"), 0.5);
@@ -260,7 +260,7 @@ TEST(RunGrpo, MoreIterations_ClipTheRatio) {
   const auto rows = MetricsRows(folder);
   EXPECT_GT(rows.back().at("clip_fraction"), 0);
   // The mismatch is of the first pass, before any of the step's updates.
-  EXPECT_LT(rows.back().at("sample_mismatch_max"), 1e-5);
+  EXPECT_LT(rows.back().at("sample_mismatch_max"), 1e-4);  // of log-probabilities of -100
 }
 
 TEST(RunGrpo, NoKl_LeavesReferenceOut) {
