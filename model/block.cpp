@@ -240,6 +240,7 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using Pass = ParameterUnits::Pass;
 
 // What the backward of one block's node holds. Freed after it ran.
 struct BlockState : torch::CustomClassHolder {
@@ -249,12 +250,25 @@ struct BlockState : torch::CustomClassHolder {
   std::shared_ptr<const BlockContext> context;
 };
 
+// Adds to .grad what autograd would, and leaves nothing for it.
+void AddGradients(BlockParameters parameters, BlockParameters* gradients) {
+  const std::vector<at::Tensor*> from = gradients->Tensors(parameters);
+  const std::vector<at::Tensor*> to = parameters.Tensors(parameters);
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (to[i]->requires_grad()) to[i]->mutable_grad().add_(*from[i]);
+    *from[i] = at::Tensor();
+  }
+}
+
 struct BlockFunction : torch::autograd::Function<BlockFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, at::TensorList,
                             c10::intrusive_ptr<BlockState> state) {
     BlockTape tape;
+    UnitUse use(state->context->units, BlockUnit(state->layer), Pass::kForward,
+                BlockUnit(state->layer + 1));
     at::Tensor output =
         BlockForward(state->parameters, input.detach(), state->layer, *state->context, &tape);
+    use.Done();
     state->tape.input = tape.input;
     if (!state->context->recompute) state->tape = std::move(tape);
     ctx->saved_data["state"] = c10::IValue::make_capsule(std::move(state));
@@ -266,6 +280,8 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
         c10::static_intrusive_pointer_cast<BlockState>(ctx->saved_data.at("state").toCapsule());
     ctx->saved_data.clear();
     BlockTape tape = std::move(state->tape);
+    UnitUse use(state->context->units, BlockUnit(state->layer), Pass::kBackward,
+                state->layer == 0 ? -1 : BlockUnit(state->layer - 1));
     if (state->context->recompute) {
       const at::Tensor input = tape.input;
       BlockForward(state->parameters, input, state->layer, *state->context, &tape);
@@ -273,6 +289,8 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
     BlockParameters gradients;
     variable_list result = {BlockBackward(state->parameters, grad_output[0], state->layer,
                                           *state->context, std::move(tape), &gradients)};
+    if (state->context->units != nullptr) AddGradients(state->parameters, &gradients);
+    use.Done();
     for (at::Tensor* gradient : gradients.Tensors(state->parameters)) result.push_back(*gradient);
     result.emplace_back();  // of the state
     return result;

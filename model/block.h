@@ -13,6 +13,7 @@
 
 #include "model/attention.h"
 #include "model/family.h"
+#include "model/parameter_units.h"
 #include "model/quantized.h"
 
 namespace flame {
@@ -52,6 +53,7 @@ struct BlockContext {
   double rms_eps = 0, lora_scale = 0, dropout = 0;
   uint64_t dropout_seed = 0;  // 0: no dropout
   bool recompute = false;
+  ParameterUnits* units = nullptr;
 };
 
 // What a block's derivative needs beside its parameters. Q is T in all blocks but a last one with
@@ -92,7 +94,8 @@ at::Tensor BlockBackward(const BlockParameters& parameters, const at::Tensor& gr
                          BlockParameters* gradients);
 
 // BlockForward as one autograd node. With context.recompute it keeps the block's input only and
-// runs the block again in backward.
+// runs the block again in backward. With context.units the parameters are there during either pass
+// only, and backward adds their gradients to .grad itself, so that they are whole when it ends.
 at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
                  std::shared_ptr<const BlockContext> context);
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "model/parameter_units.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -61,12 +62,24 @@ void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tens
   }
 }
 
+using Pass = ParameterUnits::Pass;
+
+// The unit that the weight is of.
+struct WeightUnit : torch::CustomClassHolder {
+  WeightUnit(ParameterUnits* units, int64_t unit, int64_t before)
+      : units(units), unit(unit), before(before) {}
+  ParameterUnits* units;
+  int64_t unit, before;  // `before` is the last block's
+};
+
 struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
   // hidden [T, d], weight [V, d], sources and targets [N] -> log-probabilities [N]; `entropy` [N]
   // is filled where defined.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& sources,
-                            const at::Tensor& targets, double temperature, at::Tensor* entropy) {
+                            const at::Tensor& targets, double temperature, at::Tensor* entropy,
+                            c10::intrusive_ptr<WeightUnit> owner) {
+    UnitUse use(owner->units, owner->unit, Pass::kForward, -1);
     at::Tensor logprobs = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
     at::Tensor logsumexp = at::empty_like(logprobs);
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
@@ -83,6 +96,8 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     });
     ctx->save_for_backward({hidden, weight, sources, targets, logsumexp});
     ctx->saved_data["temperature"] = temperature;
+    use.Done();
+    ctx->saved_data["owner"] = c10::IValue::make_capsule(std::move(owner));
     return logprobs;
   }
 
@@ -92,6 +107,9 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     const at::Tensor &hidden = saved[0], &weight = saved[1], &sources = saved[2];
     const double temperature = ctx->saved_data.at("temperature").toDouble();
     const bool wants_weight = ctx->needs_input_grad(1);
+    const auto owner =
+        c10::static_intrusive_pointer_cast<WeightUnit>(ctx->saved_data.at("owner").toCapsule());
+    UnitUse use(owner->units, owner->unit, Pass::kBackward, owner->before);
     // A source may occur many times: its gradients are summed wide.
     const auto wide = hidden.options().dtype(WideType(hidden));
     at::Tensor grad_hidden = at::zeros(hidden.sizes(), wide), grad_weight;
@@ -108,8 +126,10 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
       if (wants_weight) AddWeightGradient(slope, rows, &grad_weight);
     });
     if (wants_weight) grad_weight = grad_weight.to(weight.scalar_type());
+    use.Done();
     return {grad_hidden.to(hidden.scalar_type()),
             grad_weight,
+            at::Tensor(),
             at::Tensor(),
             at::Tensor(),
             at::Tensor(),
@@ -123,21 +143,28 @@ const at::Tensor& Policy::HeadWeight() const {
   return parameters_.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
+int64_t Policy::HeadUnit() const {
+  return config_.tie_embeddings ? kEmbeddingUnit : BlockUnit(config_.num_layers);
+}
+
 at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
                             const at::Tensor& targets, double temperature,
                             at::Tensor* entropy) const {
   if (entropy != nullptr) {
     *entropy = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
   }
-  return LogProbFunction::apply(hidden, HeadWeight(), sources.to(device()), targets.to(device()),
-                                temperature, entropy);
+  return LogProbFunction::apply(
+      hidden, HeadWeight(), sources.to(device()), targets.to(device()), temperature, entropy,
+      c10::make_intrusive<WeightUnit>(units_, HeadUnit(), BlockUnit(config_.num_layers - 1)));
 }
 
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
                             const std::vector<int64_t>& token_ids) const {
+  UnitUse use(units_, HeadUnit(), Pass::kForward, -1);
   // `embedding` rather than index_select: its backward is the faster sum over rows.
   const at::Tensor ids = at::tensor(token_ids, at::kLong).to(device());
   const at::Tensor rows = at::embedding(HeadWeight(), ids);
+  use.Done();
   return at::linear(at::embedding(hidden, sources.to(device())).to(WideType(hidden)),
                     rows.to(WideType(rows)));
 }

@@ -71,6 +71,7 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
   context->dropout = lora_.dropout;
   context->dropout_seed = options.dropout_seed;
   context->recompute = options.recompute;
+  context->units = units_;
   int64_t length = 0;
   for (const FamilyLayout& family : batch.families) {
     length = std::max(length, family.trunk.size);
@@ -92,11 +93,22 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
 
 at::Tensor Policy::Hidden(const FamilyBatch& batch, const ForwardOptions& options) const {
   const std::shared_ptr<const BlockContext> context = MakeContext(batch, options);
+  UnitUse embedding(units_, kEmbeddingUnit, ParameterUnits::Pass::kForward, BlockUnit(0));
   at::Tensor x = Embed(batch.tokens);
+  embedding.Done();
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     x = Block(LayerParameters(layer, options.adapters), x, layer, context);
   }
   return Norm(x, parameters_.at("model.norm.weight"), config_.rms_eps);
+}
+
+int64_t Policy::UnitOf(const std::string& name) const {
+  if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
+  if (name == "lm_head.weight") return HeadUnit();
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    if (name.starts_with(LayerPrefix(layer))) return BlockUnit(layer);
+  }
+  return -1;
 }
 
 std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& which) {

@@ -18,6 +18,7 @@
 
 namespace flame {
 
+class ParameterUnits;
 struct BlockContext;
 struct BlockParameters;
 
@@ -101,6 +102,14 @@ class Policy {
   // Quantises the blocks' linear maps, which must not be trainable.
   void QuantizeMaps(Quantization quantization);
 
+  // From now on every forward and backward asks `units` (null: nobody) for the parameters it needs.
+  // They outlive the policy or are taken off again. A Decoder needs all parameters in place.
+  void AttachUnits(ParameterUnits* units) { units_ = units; }
+  // 1 + num_layers, and one more for an untied head.
+  int64_t num_units() const { return 1 + config_.num_layers + (config_.tie_embeddings ? 0 : 1); }
+  // Of a parameter by its name; -1: of none.
+  int64_t UnitOf(const std::string& name) const;
+
   // Final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;
 
@@ -124,6 +133,7 @@ class Policy {
   std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
                                             const ForwardOptions& options) const;
   const at::Tensor& HeadWeight() const;  // [vocab_size, d_model]
+  int64_t HeadUnit() const;
   // The type of adapters, projectors and collab.
   at::ScalarType TrainableDtype() const;
   void CheckSlots(const EntitySlots& slots) const;            // throws UsageError
@@ -141,6 +151,7 @@ class Policy {
   std::vector<EntitySlots> entities_;
   LoraOptions lora_;
   double lora_scale_ = 0;  // 0: no adapters
+  ParameterUnits* units_ = nullptr;
 };
 
 }  // namespace flame
