@@ -144,6 +144,10 @@ std::vector<double> CanaryLogProbs(const Policy& policy) {
   return {data, data + logprobs.numel()};
 }
 
+PolicyVersion PolicyVersionOf(int64_t version, const Policy& policy) {
+  return {version, AdaptersOf(policy), CanaryLogProbs(policy), policy.dtype()};
+}
+
 void CheckCanary(const std::vector<double>& here, const std::vector<double>& there,
                  at::ScalarType dtype, int rank, int64_t version) {
   if (here.size() != there.size()) {

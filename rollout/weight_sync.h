@@ -33,6 +33,15 @@ void LoadAdapters(const NamedTensors& adapters, int rank, int64_t version, Polic
 // Log-probabilities of a fixed family (a trunk and two branches of drawn tokens, each entity kind's
 // slots among them) through the packed forward.
 std::vector<double> CanaryLogProbs(const Policy& policy);
+// What a sync hands over.
+struct PolicyVersion {
+  int64_t version = 0;
+  NamedTensors adapters;
+  std::vector<double> canary;  // of the sender
+  at::ScalarType dtype = at::kFloat;
+};
+PolicyVersion PolicyVersionOf(int64_t version, const Policy& policy);
+
 // MachineError naming rank, version and the largest difference, where it exceeds 1e-4 (float32) or
 // 1e-9 (float64).
 void CheckCanary(const std::vector<double>& here, const std::vector<double>& there,

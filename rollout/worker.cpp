@@ -56,9 +56,9 @@ class LocalRolloutClient : public RolloutClient {
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
     return {worker_->Run(request)};
   }
-  void Sync(int64_t version, const Policy& policy) override {
-    const std::vector<double> there = worker_->Sync(version, AdaptersOf(policy));
-    CheckCanary(CanaryLogProbs(policy), there, policy.dtype(), worker_->rank(), version);
+  void Sync(const PolicyVersion& policy) override {
+    const std::vector<double> there = worker_->Sync(policy.version, policy.adapters);
+    CheckCanary(policy.canary, there, policy.dtype, worker_->rank(), policy.version);
   }
 
  private:
@@ -88,16 +88,16 @@ class RemoteRolloutClient : public RolloutClient {
     return replies;
   }
 
-  void Sync(int64_t version, const Policy& policy) override {
+  void Sync(const PolicyVersion& policy) override {
     WireWriter out;
     out.Pod(Kind::kSync);
-    out.Text(PackAdapters(version, AdaptersOf(policy)));
+    out.Text(PackAdapters(policy.version, policy.adapters));
     const std::string message = out.Take();
     for (int rank : ranks_) world_->Send(message, rank, kRequestTag);
-    const std::vector<double> here = CanaryLogProbs(policy);
     std::vector<WireReader> replies = TakeReplies(ranks_);
     for (size_t i = 0; i < ranks_.size(); ++i) {
-      CheckCanary(here, replies[i].Vector<double>(), policy.dtype(), ranks_[i], version);
+      CheckCanary(policy.canary, replies[i].Vector<double>(), policy.dtype, ranks_[i],
+                  policy.version);
     }
   }
 

@@ -17,6 +17,7 @@
 #include "rollout/line_trie.h"
 #include "rollout/options.h"
 #include "rollout/trajectory.h"
+#include "rollout/weight_sync.h"
 
 namespace flame {
 
@@ -74,10 +75,10 @@ class RolloutClient {
   virtual ~RolloutClient() = default;
   // Samples and scores; shards in rank order, tasks dealt in contiguous pieces.
   virtual std::vector<RolloutReply> Collect(const RolloutRequest& request) = 0;
-  // Hands the trainable tensors to every worker: one buffer with version and SHA-256; then the
-  // canary: MachineError naming the rank if its log-probabilities differ from this side's by more
-  // than the dtype's tolerance.
-  virtual void Sync(int64_t version, const Policy& policy) = 0;
+  // Hands the adapters to every worker: one buffer with version and SHA-256; then the canary:
+  // MachineError naming the rank if its log-probabilities differ from the sender's by more than the
+  // dtype's tolerance.
+  virtual void Sync(const PolicyVersion& policy) = 0;
 };
 
 std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker);

@@ -35,11 +35,4 @@ void AdamW::Update(const NamedTensors& gradients, double rate) {
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
-NamedTensors AdamW::Moments() const {
-  NamedTensors moments;
-  for (const auto& [name, tensor] : exp_avg_) moments["exp_avg." + name] = tensor;
-  for (const auto& [name, tensor] : exp_avg_sq_) moments["exp_avg_sq." + name] = tensor;
-  return moments;
-}
-
 }  // namespace flame

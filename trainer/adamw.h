@@ -25,8 +25,9 @@ class AdamW {
   // One update in place; `gradients` holds every parameter's name.
   void Update(const NamedTensors& gradients, double rate);
 
-  // "exp_avg.NAME" and "exp_avg_sq.NAME"; they share storage with the optimizer's own.
-  NamedTensors Moments() const;
+  // The moments by the parameters' names; they share storage with the optimizer's own.
+  const NamedTensors& exp_avg() const { return exp_avg_; }
+  const NamedTensors& exp_avg_sq() const { return exp_avg_sq_; }
   int64_t updates() const { return updates_; }
   void set_updates(int64_t updates) { updates_ = updates; }
 

@@ -1,21 +1,21 @@
 #include "trainer/checkpoint.h"
 
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <memory>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <utility>
-#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/safetensors.h"
+#include "trainer/checkpoint_files.h"
+#include "trainer/learner_group.h"
 
 namespace flame {
 namespace {
@@ -23,171 +23,292 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr int kSchema = 1;
-constexpr size_t kKept = 2;
-constexpr char kManifest[] = "manifest.json";
-constexpr char kStepPrefix[] = "step-";
-constexpr std::pair<at::ScalarType, const char*> kDtypes[] = {
-    {at::kDouble, "F64"}, {at::kFloat, "F32"}, {at::kBFloat16, "BF16"}, {at::kLong, "I64"}};
-
-std::string DtypeName(at::ScalarType dtype) {
-  for (const auto& [known, name] : kDtypes) {
-    if (known == dtype) return name;
-  }
-  throw UsageError("checkpoint: tensors of ", c10::toString(dtype), " are not stored");
-}
-
-std::string StepName(int64_t step) {
-  char name[32];
-  std::snprintf(name, sizeof(name), "%s%06lld", kStepPrefix, static_cast<long long>(step));
-  return name;
-}
-
-std::string ShapeText(const std::vector<int64_t>& shape) { return Json(shape).dump(); }
-
-// Writes the tensors to `path`; returns the file's entry of the manifest.
-Json WriteTensors(const fs::path& path, const NamedTensors& tensors) {
-  NamedTensors dense;
-  std::map<std::string, TensorView> views;
-  Json shapes = Json::object();
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor& kept = dense[name] = tensor.detach().contiguous();
-    views[name] = {DtypeName(kept.scalar_type()), kept.sizes().vec(), kept.const_data_ptr(),
-                   kept.nbytes()};
-    shapes[name] = {{"shape", kept.sizes().vec()}, {"offset", 0}};
-  }
-  WriteSafetensors(path, views);
-  return {{"name", path.filename().string()}, {"sha256", Sha256OfFile(path)}, {"tensors", shapes}};
-}
-
-void RemoveOldSteps(const fs::path& folder, const std::string& newest) {
-  std::vector<fs::path> steps;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+std::vector<std::string> StepFolders(const fs::path& checkpoints) {
+  std::vector<std::string> names;
+  if (!fs::exists(checkpoints)) return names;
+  for (const auto& entry : fs::directory_iterator(checkpoints)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(kStepPrefix) && name <= newest) steps.push_back(entry.path());
+    if (IsStepFolder(name)) names.push_back(name);
   }
-  std::sort(steps.rbegin(), steps.rend());
-  for (size_t i = kKept; i < steps.size(); ++i) fs::remove_all(steps[i]);
+  std::sort(names.rbegin(), names.rend());
+  return names;
 }
 
-// Throws unless the file is there with the bytes that were written.
-void Verify(const fs::path& path, const std::string& sha256) {
-  if (!fs::exists(path)) {
-    throw DataError(path.string(), ": missing; the checkpoint needs this file (SHA-256 ", sha256,
-                    ")");
+// A step that another run of the same folder wrote beyond the newest is left to be overwritten.
+void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
+                    const CheckpointRetention& retention) {
+  std::vector<std::string> names = StepFolders(checkpoints);
+  std::erase_if(names, [&](const std::string& name) { return name > newest; });
+  std::set<std::string> kept;
+  for (const std::string& name : names) {
+    if (static_cast<int64_t>(kept.size()) < retention.last) kept.insert(name);
   }
-  const std::string found = Sha256OfFile(path);
-  if (found != sha256) {
-    throw DataError(path.string(), ": damaged: expected SHA-256 ", sha256, ", found ", found);
+  if (retention.best > 0) {
+    std::vector<std::pair<double, std::string>> by_value;
+    for (const std::string& name : names) {
+      const double value = ReadManifest(checkpoints / name / kManifestName).at("value");
+      by_value.emplace_back(retention.highest ? -value : value, name);
+    }
+    std::sort(by_value.begin(), by_value.end());
+    for (size_t i = 0; i < by_value.size() && static_cast<int64_t>(i) < retention.best; ++i) {
+      kept.insert(by_value[i].second);
+    }
+  }
+  for (const std::string& name : names) {
+    if (!kept.contains(name)) fs::remove_all(checkpoints / name);
   }
 }
 
-struct Opened {
-  fs::path step_folder;
-  Json manifest;
+std::set<std::string> Lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::set<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.insert(line);
+  return lines;
+}
+
+// "grpo.kl: 0.02 (here 0.05), ..." of the lines that differ.
+std::string ChangedKeys(const std::string& before, const std::string& now) {
+  const auto key_of = [](const std::string& line) { return line.substr(0, line.find(':')); };
+  std::map<std::string, std::pair<std::string, std::string>> changed;
+  for (const std::string& line : Lines(before)) {
+    if (!Lines(now).contains(line)) changed[key_of(line)].first = line;
+  }
+  for (const std::string& line : Lines(now)) {
+    if (!Lines(before).contains(line)) changed[key_of(line)].second = line;
+  }
+  std::string text;
+  for (const auto& [key, lines] : changed) {
+    text +=
+        StrCat(text.empty() ? "" : "; ", lines.first.empty() ? key + " was not set" : lines.first,
+               ", here ", lines.second.empty() ? "it is not set" : lines.second);
+  }
+  return text.empty() ? "files that the stage reads" : text;
+}
+
+// A piece of a logical tensor in a file.
+struct StoredPiece {
+  TensorView view;
+  int64_t offset = 0, count = 0;
+};
+struct StoredTensor {
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::vector<StoredPiece> pieces;
 };
 
-// Follows LATEST to a manifest whose bytes are those that were written.
-Opened OpenLatest(const fs::path& latest) {
-  std::istringstream text(ReadWholeFile(latest));
-  std::string step_name, sha256, rest;
-  if (!(text >> step_name >> sha256) || (text >> rest) || !step_name.starts_with(kStepPrefix)) {
-    throw DataError(latest.string(), ": expected 'step-NNNNNN SHA-256', found '", text.str(), "'");
-  }
-  Opened opened{latest.parent_path() / step_name, {}};
-  const fs::path path = opened.step_folder / kManifest;
-  Verify(path, sha256);
-  opened.manifest = Json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
-  if (!opened.manifest.is_object() || opened.manifest.value("schema", 0) != kSchema) {
-    throw DataError(path.string(), ": expected a manifest of schema ", kSchema);
-  }
-  return opened;
-}
-
-CheckpointInfo InfoOf(const Json& manifest) {
-  return {manifest.at("step"), manifest.at("config_sha256"), manifest.at("ranks"),
-          manifest.at("numbers")};
-}
-
-// Faults of a stored tensor against the one it is to fill; "" if it fits.
-std::string Mismatch(const TensorView& stored, const at::Tensor& wanted) {
-  const std::string dtype = DtypeName(wanted.scalar_type());
-  const std::vector<int64_t> shape = wanted.sizes().vec();
-  if (stored.dtype == dtype && stored.shape == shape) return "";
-  return StrCat("expected ", dtype, " ", ShapeText(shape), ", found ", stored.dtype, " ",
-                ShapeText(stored.shape));
-}
-
-using Files = std::vector<std::unique_ptr<SafetensorsFile>>;
-
-// Opens and verifies every file of the manifest; maps each wanted name to its stored tensor.
-std::map<std::string, TensorView> FindTensors(const Opened& opened, const NamedTensors& wanted,
-                                              Files* files) {
-  std::map<std::string, TensorView> found;
-  for (const Json& entry : opened.manifest.at("files")) {
-    const fs::path path = opened.step_folder / entry.at("name").get<std::string>();
-    Verify(path, entry.at("sha256"));
-    files->push_back(std::make_unique<SafetensorsFile>(path));
-    for (const auto& [name, view] : files->back()->tensors()) {
-      if (!wanted.contains(name)) {
-        throw DataError(path.string(), ": tensor '", name, "' is not part of this training");
+// Verified and mapped files of a checkpoint, and what they hold.
+class StoredTensors {
+ public:
+  explicit StoredTensors(const OpenedCheckpoint& opened) : folder_(opened.folder) {
+    for (const Json& entry : opened.manifest.at("files")) {
+      const fs::path path = folder_ / entry.at("name").get<std::string>();
+      VerifyFile(path, entry.at("sha256"));
+      files_.push_back(std::make_unique<SafetensorsFile>(path));
+      for (const auto& [name, piece] : entry.at("tensors").items()) {
+        StoredTensor& tensor = tensors_[name];
+        tensor.dtype = piece.at("dtype");
+        tensor.shape = piece.at("shape").get<std::vector<int64_t>>();
+        tensor.pieces.push_back(
+            {files_.back()->tensors().at(name), piece.at("offset"), piece.at("count")});
       }
-      const std::string fault = Mismatch(view, wanted.at(name));
-      if (!fault.empty()) throw DataError(path.string(), ": tensor '", name, "': ", fault);
-      found[name] = view;
     }
   }
-  for (const auto& [name, tensor] : wanted) {
-    if (!found.contains(name)) {
-      throw DataError(opened.step_folder.string(), ": no file holds tensor '", name, "'");
+
+  void Check(const std::vector<CheckpointSlice>& wanted) const {
+    std::set<std::string> names;
+    for (const CheckpointSlice& slice : wanted) {
+      names.insert(slice.name);
+      CheckOne(slice);
+    }
+    for (const auto& [name, tensor] : tensors_) {
+      if (names.contains(name)) continue;
+      throw DataError(folder_.string(), ": tensor '", name, "' is not part of this training");
     }
   }
-  return found;
-}
+
+  void Fill(const CheckpointSlice& slice) const {
+    const int64_t end = slice.offset + slice.data.numel();
+    for (const StoredPiece& piece : tensors_.at(slice.name).pieces) {
+      const int64_t from = std::max(slice.offset, piece.offset);
+      const int64_t count = std::min(end, piece.offset + piece.count) - from;
+      if (count <= 0) continue;
+      const at::Tensor stored = at::from_blob(const_cast<void*>(piece.view.data), {piece.count},
+                                              at::TensorOptions(slice.data.scalar_type()));
+      slice.data.narrow(0, from - slice.offset, count)
+          .copy_(stored.narrow(0, from - piece.offset, count));
+    }
+  }
+
+ private:
+  void CheckOne(const CheckpointSlice& slice) const {
+    const auto found = tensors_.find(slice.name);
+    if (found == tensors_.end()) {
+      throw DataError(folder_.string(), ": no file holds tensor '", slice.name, "'");
+    }
+    const StoredTensor& stored = found->second;
+    const std::string dtype = CheckpointDtype(slice.data.scalar_type());
+    if (stored.dtype != dtype || stored.shape != slice.shape) {
+      throw DataError(folder_.string(), ": tensor '", slice.name, "': expected ", dtype, " ",
+                      Json(slice.shape).dump(), ", found ", stored.dtype, " ",
+                      Json(stored.shape).dump());
+    }
+    int64_t expected = 1, present = 0;
+    for (const int64_t size : slice.shape) expected *= size;
+    for (const StoredPiece& piece : stored.pieces) present += piece.count;
+    if (present != expected) {
+      throw DataError(folder_.string(), ": tensor '", slice.name, "': its slices hold ", present,
+                      " of ", expected, " elements");
+    }
+  }
+
+  fs::path folder_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, StoredTensor> tensors_;
+};
 
 }  // namespace
 
-void SaveCheckpoint(const fs::path& folder, const CheckpointInfo& info,
-                    const NamedTensors& tensors) {
-  const fs::path checkpoints = folder / "checkpoints";
-  const std::string step_name = StepName(info.step);
-  AtomicPath step_folder(checkpoints / step_name, AtomicPath::Kind::kFolder);
-  Json manifest = {{"schema", kSchema},
-                   {"step", info.step},
-                   {"config_sha256", info.config_sha256},
-                   {"ranks", info.ranks},
-                   {"numbers", info.numbers}};
-  manifest["files"] =
-      Json::array({WriteTensors(step_folder.temporary() / "rank-0000.safetensors", tensors)});
-  const std::string text = manifest.dump(1) + "\n";
-  WriteFileAtomically(step_folder.temporary() / kManifest, text);
-  step_folder.Commit();
-  WriteFileAtomically(checkpoints / "LATEST", StrCat(step_name, " ", Sha256(text), "\n"));
-  RemoveOldSteps(checkpoints, step_name);
+// A null file: this learner has nothing to write.
+struct CheckpointWriter::Pending {
+  CheckpointInfo info;
+  std::unique_ptr<AtomicPath> folder;  // on learner 0
+  std::future<Json> file;
+};
+
+CheckpointWriter::CheckpointWriter(fs::path folder, CheckpointRetention retention,
+                                   Communicator* learners)
+    : checkpoints_(std::move(folder) / "checkpoints"), retention_(retention), learners_(learners) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (pending_ != nullptr) pending_->file.wait();
+}
+
+void CheckpointWriter::Begin(const CheckpointInfo& info,
+                             const std::vector<CheckpointSlice>& slices) {
+  if (pending()) Publish();
+  const int rank = learners_ == nullptr ? 0 : learners_->rank();
+  auto pending = std::make_unique<Pending>();
+  pending->info = info;
+  std::string path;
+  if (rank == 0) {
+    pending->folder = std::make_unique<AtomicPath>(checkpoints_ / StepFolderName(info.step),
+                                                   AtomicPath::Kind::kFolder);
+    path = pending->folder->temporary().string();
+  }
+  path = BroadcastText(learners_, path);
+  std::vector<CheckpointSlice> copies;
+  for (const CheckpointSlice& slice : slices) {
+    if (slice.data.numel() == 0) continue;
+    copies.push_back(slice);
+    copies.back().data = slice.data.detach().to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+  }
+  pending->file =
+      std::async(std::launch::async, [path, rank, copies = std::move(copies)]() -> Json {
+        return copies.empty() ? Json() : WriteSlices(path, rank, copies);
+      });
+  pending_ = std::move(pending);
+}
+
+bool CheckpointWriter::written() const {
+  return pending_->file.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+void CheckpointWriter::Publish() {
+  const std::unique_ptr<Pending> pending = std::move(pending_);
+  Json own;
+  try {
+    own = {{"file", pending->file.get()}};
+  } catch (const std::exception& error) {
+    own = {{"error", error.what()}};
+  }
+  std::vector<Json> files;
+  std::string fault;
+  const std::vector<std::string> texts = GatherTexts(learners_, own.dump());
+  for (size_t rank = 0; rank < texts.size(); ++rank) {
+    const Json answer = Json::parse(texts[rank]);
+    if (answer.contains("error")) {
+      fault += StrCat(fault.empty() ? "" : "; ",
+                      learners_ == nullptr ? "" : StrCat("learner ", rank, ": "),
+                      answer.at("error").get<std::string>());
+    } else if (!answer.at("file").is_null()) {
+      files.push_back(answer.at("file"));
+    }
+  }
+  if (fault.empty() && pending->folder != nullptr) {
+    try {
+      for (const Json& file : files) {
+        const fs::path path = pending->folder->temporary() / file.at("name").get<std::string>();
+        if (!fs::exists(path)) throw MachineError(path.string(), ": was written, and is missing");
+      }
+      const std::string name = StepFolderName(pending->info.step);
+      const std::string text = ManifestOf(pending->info, files).dump(1) + "\n";
+      WriteFileAtomically(pending->folder->temporary() / kManifestName, text);
+      pending->folder->Commit();
+      WriteFileAtomically(checkpoints_ / "LATEST", StrCat(name, " ", Sha256(text), "\n"));
+      RemoveOldSteps(checkpoints_, name, retention_);
+    } catch (const std::exception& error) {
+      fault = error.what();
+    }
+  }
+  // No learner goes on before the checkpoint is there, or is known not to be.
+  fault = BroadcastText(learners_, fault);
+  if (!fault.empty()) throw MachineError(fault);
 }
 
 std::optional<CheckpointInfo> LoadLatestCheckpoint(const fs::path& folder,
                                                    const std::string& config_sha256,
-                                                   const NamedTensors& tensors) {
+                                                   const std::string& settings,
+                                                   const std::vector<CheckpointSlice>& slices) {
   const fs::path latest = folder / "checkpoints" / "LATEST";
   if (!fs::exists(latest)) return std::nullopt;
-  const Opened opened = OpenLatest(latest);
+  const OpenedCheckpoint opened = OpenLatest(latest);
   CheckpointInfo info = InfoOf(opened.manifest);
   if (info.config_sha256 != config_sha256) {
-    throw DataError(opened.step_folder.string(), ": made from config ", info.config_sha256,
-                    "; this run's config is ", config_sha256,
-                    ". Use another run.dir, or remove this stage's folder to train it anew");
+    throw DataError(opened.folder.string(),
+                    ": made with other settings: ", ChangedKeys(info.settings, settings),
+                    ". Set them back, use another run.dir, or remove this stage's folder to train "
+                    "it anew");
   }
-  Files files;
-  const std::map<std::string, TensorView> found = FindTensors(opened, tensors, &files);
+  const StoredTensors stored(opened);
+  stored.Check(slices);
   const c10::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : tensors) {
-    const TensorView& view = found.at(name);
-    at::Tensor target = tensor;
-    target.copy_(at::from_blob(const_cast<void*>(view.data), view.shape,
-                               at::TensorOptions(target.scalar_type())));
-  }
+  for (const CheckpointSlice& slice : slices) stored.Fill(slice);
   return info;
+}
+
+nlohmann::ordered_json DescribeCheckpoints(const fs::path& folder) {
+  const fs::path checkpoints = folder / "checkpoints";
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const std::string& name : StepFolders(checkpoints)) {
+    nlohmann::ordered_json entry = {{"name", name}};
+    try {
+      const Json manifest = ReadManifest(checkpoints / name / kManifestName);
+      const CheckpointInfo info = InfoOf(manifest);
+      std::set<std::string> tensors;
+      uintmax_t bytes = 0;
+      for (const Json& file : manifest.at("files")) {
+        for (const auto& [tensor, piece] : file.at("tensors").items()) tensors.insert(tensor);
+      }
+      entry.update({{"step", info.step},
+                    {"ranks", info.ranks},
+                    {"value", info.value},
+                    {"files", manifest.at("files").size()},
+                    {"tensors", tensors.size()}});
+      for (const Json& file : manifest.at("files")) {
+        const fs::path path = checkpoints / name / file.at("name").get<std::string>();
+        VerifyFile(path, file.at("sha256"));
+        bytes += fs::file_size(path);
+      }
+      entry.update({{"bytes", bytes}, {"fault", nullptr}});
+    } catch (const std::exception& error) {
+      entry["fault"] = error.what();
+    }
+    list.push_back(entry);
+  }
+  nlohmann::ordered_json report = {{"latest", nullptr}, {"checkpoints", list}};
+  const fs::path latest = checkpoints / "LATEST";
+  if (fs::exists(latest)) report["latest"] = OpenLatest(latest).folder.filename().string();
+  return report;
 }
 
 }  // namespace flame

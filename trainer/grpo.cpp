@@ -1,11 +1,8 @@
 #include "trainer/grpo.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -14,6 +11,7 @@
 #include "base/error.h"
 #include "base/metrics.h"
 #include "base/progress.h"
+#include "base/trace.h"
 #include "trainer/data_order.h"
 #include "trainer/grpo_batch.h"
 #include "trainer/grpo_update.h"
@@ -32,6 +30,9 @@ TrainingRunOptions RunOptionsOf(const GrpoJob& job) {
   TrainingRunOptions options;
   options.label = "grpo";
   options.optimizer = job.options.optimizer;
+  options.sharding = job.sharding;
+  options.retention = {job.options.keep_last, job.options.keep_best, /*highest=*/true};
+  options.settings = job.settings;
   options.steps = job.options.steps;
   options.updates_per_step = job.options.iterations;
   options.checkpoint_every = job.options.checkpoint_every;
@@ -68,20 +69,6 @@ RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
   return request;
 }
 
-// Rank 0's text on every learner.
-std::string BroadcastText(Communicator* learners, std::string text) {
-  if (learners == nullptr) return text;
-  at::Tensor size = at::empty({1}, at::kLong);
-  size.fill_(static_cast<int64_t>(text.size()));
-  learners->Broadcast(size, 0)->Wait();
-  at::Tensor bytes = at::empty({size.item<int64_t>()}, at::kByte);
-  text.resize(static_cast<size_t>(bytes.numel()));
-  std::memcpy(bytes.mutable_data_ptr<uint8_t>(), text.data(), text.size());
-  learners->Broadcast(bytes, 0)->Wait();
-  std::memcpy(text.data(), bytes.const_data_ptr<uint8_t>(), text.size());
-  return text;
-}
-
 // Has the request rolled out by learner 0; every learner gets the shards' paths.
 std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequest& request,
                                            StepReport* report) {
@@ -105,7 +92,7 @@ std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequ
 void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepReport* report) {
   const std::vector<double> sums =
       SumOverLearners(job.learners, {local.loss, local.kl, local.clipped, local.entropy});
-  const double mismatch = MaxOverLearners(job.learners, local.mismatch_max);
+  const double mismatch = MaxOverLearners(job.learners, {local.mismatch_max})[0];
   const double tokens = static_cast<double>(report->tokens_trained);
   const double passes = static_cast<double>(job.options.iterations);
   report->loss += sums[0] / passes;
@@ -122,7 +109,7 @@ void Learn(const GrpoJob& job, const std::vector<std::filesystem::path>& shards,
   GrpoBatch batch = ReadGrpoBatch(shards, request, job.credit);
   batch.totals.max_tokens = job.options.sampling.max_tokens;
   ReportRewards(batch, report);
-  GrpoUpdate update(job, batch, *run);
+  GrpoUpdate update(job, batch, run);
   for (int64_t pass = 0; pass < job.options.iterations; ++pass) {
     run->BeginUpdate();
     ReportPass(job, update.Backward(), pass == 0, report);
@@ -133,9 +120,13 @@ void Learn(const GrpoJob& job, const std::vector<std::filesystem::path>& shards,
   report->seconds_learn = SecondsSince(start);
 }
 
-void Sync(const GrpoJob& job, int64_t version, StepReport* report) {
+// Every learner takes part in gathering the adapters and in the canary's forward.
+void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, StepReport* report) {
   const auto start = Clock::now();
-  if (job.rollouts != nullptr) job.rollouts->Sync(version, *job.policy);
+  const TraceScope trace("sync");
+  const PolicyVersion policy{version, run->parameters()->WholeTrainable(),
+                             CanaryLogProbs(*job.policy), job.policy->dtype()};
+  if (job.rollouts != nullptr) job.rollouts->Sync(policy);
   report->seconds_sync = SecondsSince(start);
 }
 
@@ -147,7 +138,7 @@ StepReport TrainStep(const GrpoJob& job, DataOrder* order, TrainingRun* run) {
   report.policy_version = request.policy_version;
   const std::vector<std::filesystem::path> shards = Collect(job, request, &report);
   Learn(job, shards, request, run, &report);
-  Sync(job, request.step + 1, &report);
+  Sync(job, request.step + 1, run, &report);
   report.seconds = SecondsSince(start);
   return report;
 }
@@ -167,7 +158,7 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
   }
   DataOrder order(job.seed, job.num_tasks);
   StepReport start;
-  Sync(job, run->step(), &start);
+  Sync(job, run->step(), run, &start);
   while (!run->done()) {
     const StepReport report = TrainStep(job, &order, run);
     if (metrics) {
@@ -182,8 +173,9 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
 
 GrpoReport RunGrpo(const GrpoJob& job) {
   CheckJob(job);
-  TrainingRun run(job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  TrainingRun run(job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
   if (!run.done()) TrainToTheEnd(job, &run);
+  run.Finish();
   return {run.step(), run.FirstMean(0.2), run.LastMean(0.2)};
 }
 

@@ -12,6 +12,7 @@
 #include "rollout/worker.h"
 #include "trainer/credit.h"
 #include "trainer/options.h"
+#include "trainer/sharding.h"
 #include "trainer/step_report.h"
 
 namespace flame {
@@ -21,13 +22,14 @@ struct GrpoJob {
   int64_t num_tasks = 0;     // size of the task list
   GrpoOptions options;
   CreditOptions credit;
+  ShardingOptions sharding;
   bool recompute = false;  // ForwardOptions::recompute
   uint64_t seed = 0;
-  std::filesystem::path folder;  // checkpoints/, metrics.jsonl, rollouts/
-  std::string config_sha256;
-  const LineTrie* lines = nullptr;    // RolloutContext's
-  RolloutClient* rollouts = nullptr;  // on learner 0 only; null elsewhere
-  Communicator* learners = nullptr;   // null: one rank
+  std::filesystem::path folder;         // checkpoints/, metrics.jsonl, rollouts/
+  std::string config_sha256, settings;  // as CheckpointInfo
+  const LineTrie* lines = nullptr;      // RolloutContext's
+  RolloutClient* rollouts = nullptr;    // on learner 0 only; null elsewhere
+  Communicator* learners = nullptr;     // null: one rank
 };
 
 struct GrpoReport {

@@ -24,15 +24,17 @@ at::Tensor ToTensor(const std::vector<double>& values) {
 
 }  // namespace
 
-GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, const TrainingRun& run)
+GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* run)
     : job_(job), run_(run) {
   std::vector<Family> families;
   std::vector<int64_t> group_of_family;
-  for (size_t g = run.rank(); g < batch.groups.size(); g += run.size()) {
+  for (size_t g = run->rank(); g < batch.groups.size(); g += run->size()) {
     families.push_back(FamilyOf(batch.groups[g]));
     group_of_family.push_back(static_cast<int64_t>(g));
   }
-  for (const MicroBatch& micro_batch : CutMicroBatches(families, job.options.token_budget)) {
+  std::vector<MicroBatch> passes = CutMicroBatches(families, job.options.token_budget);
+  passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())), IdlePass());
+  for (const MicroBatch& micro_batch : passes) {
     parts_.push_back(MakePart(micro_batch, batch, group_of_family));
   }
 }
@@ -52,7 +54,7 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
   }
   Part part;
   part.batch = PackFamilies(micro_batch.families);
-  if (job_.lines != nullptr) part.allowed = FindAllowed(*job_.lines, micro_batch.families);
+  if (Constrained(part)) part.allowed = FindAllowed(*job_.lines, micro_batch.families);
   part.tokens.old_logprobs = ToTensor(old_logprobs);
   part.tokens.advantages = ToTensor(advantages);
   part.tokens.weights = ToTensor(weights);
@@ -63,12 +65,16 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
   return part;
 }
 
+bool GrpoUpdate::Constrained(const Part& part) const {
+  return job_.lines != nullptr && part.batch.targets.numel() > 0;
+}
+
 at::Tensor GrpoUpdate::LogProbs(const Part& part, const ForwardOptions& options,
                                 at::Tensor* entropy) const {
   const FamilyBatch& batch = part.batch;
   const double temperature = job_.options.sampling.temperature;
   const at::Tensor hidden = job_.policy->Hidden(batch, options);
-  if (job_.lines == nullptr) {
+  if (!Constrained(part)) {
     return job_.policy->LogProbs(hidden, batch.sources, batch.targets, temperature, entropy);
   }
   const at::Tensor logits = job_.policy->LogitsOf(hidden, batch.sources, part.allowed.token_ids);
@@ -78,14 +84,17 @@ at::Tensor GrpoUpdate::LogProbs(const Part& part, const ForwardOptions& options,
 PassSums GrpoUpdate::Backward() {
   PassSums sums;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    const ForwardOptions options{.dropout_seed = run_.DropoutSeed(static_cast<int64_t>(i)),
+    const ForwardOptions options{.dropout_seed = run_->DropoutSeed(static_cast<int64_t>(i)),
                                  .recompute = job_.recompute};
     SurrogateInput tokens = parts_[i].tokens;
     at::Tensor entropy;
+    run_->BeginPass();
     // The surrogate is taken in float64: exp of a difference of log-probabilities.
     tokens.logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
     const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl);
     result.loss.backward();
+    run_->EndPass();
+    if (tokens.logprobs.numel() == 0) continue;
     const at::Tensor mismatch = (tokens.logprobs.detach() - tokens.old_logprobs).abs();
     sums.loss += result.loss.item<double>();
     sums.kl += result.kl_sum;

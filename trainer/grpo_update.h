@@ -26,7 +26,7 @@ class GrpoUpdate {
  public:
   // Takes groups g with g % run.size() == run.rank(). Evaluates the reference policy (adapters off)
   // where options.kl > 0. Keeps references.
-  GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, const TrainingRun& run);
+  GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* run);
   // One forward and backward over all micro-batches; gradients are added to the parameters'.
   PassSums Backward();
 
@@ -38,10 +38,11 @@ class GrpoUpdate {
   };
   Part MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
                 const std::vector<int64_t>& group_of_family) const;
+  bool Constrained(const Part& part) const;
   at::Tensor LogProbs(const Part& part, const ForwardOptions& options, at::Tensor* entropy) const;
 
   const GrpoJob& job_;
-  const TrainingRun& run_;
+  TrainingRun* run_;
   std::vector<Part> parts_;
 };
 

@@ -26,6 +26,10 @@ struct MicroBatch {
 // are sums over tokens do not depend on the cuts.
 std::vector<MicroBatch> CutMicroBatches(const std::vector<Family>& families, int64_t token_budget);
 
+// One that asks for nothing, for a learner that has fewer micro-batches than another: parameters
+// that are split are gathered by all of them.
+MicroBatch IdlePass();
+
 }  // namespace flame
 
 #endif  // FLAME_TRAINER_MICRO_BATCH_H_

@@ -8,6 +8,12 @@ constexpr Range kNotNegative{.low = 0};
 constexpr Range kAtLeastOne{.low = 1};
 constexpr Range kDecayRate{.low = 0, .high = 1, .high_open = true};
 
+void BindRetention(const std::string& prefix, int64_t* last, int64_t* best, ConfigSchema* schema) {
+  schema->Int(prefix + ".keep_last", last, kAtLeastOne, "checkpoints that stay, the newest");
+  schema->Int(prefix + ".keep_best", best, kNotNegative,
+              "checkpoints that stay beside them, of the best loss or reward since the one before");
+}
+
 }  // namespace
 
 void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
@@ -31,6 +37,7 @@ void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
               "packed tokens of a micro-batch; bounds memory, not the result");
   schema->Int(prefix + ".checkpoint_every", &checkpoint_every, kAtLeastOne,
               "steps between checkpoints; the last step is always saved");
+  BindRetention(prefix, &keep_last, &keep_best, schema);
 }
 
 GrpoOptions::GrpoOptions() {
@@ -60,6 +67,7 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
               "packed tokens of a micro-batch; bounds memory, not the result");
   schema->Int("grpo.checkpoint_every", &checkpoint_every, kAtLeastOne,
               "steps between checkpoints; the last step is always saved");
+  BindRetention("grpo", &keep_last, &keep_best, schema);
 }
 
 void ClusterOptions::Bind(ConfigSchema* schema) {
@@ -67,7 +75,13 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
               "ranks that train; 0 with the other two: one process does all");
   schema->Int("cluster.rollouts", &rollouts, kNotNegative, "ranks that sample");
   schema->Int("cluster.rewards", &rewards, kNotNegative, "ranks that score");
-  schema->Choice("cluster.sharding", &sharding, {"none"}, "how learners split the parameters");
+  schema->Choice("cluster.sharding", &sharding.policy, {"none", "optimizer", "full", "hybrid"},
+                 "what learners split: nothing; AdamW's state; parameters and gradients too; those "
+                 "within a group of learners");
+  schema->Int("cluster.shard_group", &sharding.group, kNotNegative,
+              "learners of a hybrid group; 0: those of one host");
+  schema->Choice("cluster.reshard", &sharding.reshard, {"always", "never"},
+                 "frozen weights under full and hybrid: split, or whole on every learner");
   schema->Number("cluster.timeout", &timeout, kPositive, "seconds that any operation may wait");
 }
 

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "model/options.h"
 #include "rollout/options.h"
+#include "trainer/sharding.h"
 
 namespace flame {
 
@@ -28,6 +29,7 @@ struct SftOptions {
   int64_t epochs = 1;
   int64_t token_budget = 16384;    // tokens of a micro-batch; the gradient does not depend on it
   int64_t checkpoint_every = 200;  // steps; the last is always saved
+  int64_t keep_last = 2, keep_best = 0;
   void Bind(const std::string& prefix, ConfigSchema* schema);  // "classifier", "list"
 };
 
@@ -46,6 +48,7 @@ struct GrpoOptions {
   int64_t iterations = 1;  // optimizer steps on one batch of rollouts
   int64_t token_budget = 16384;
   int64_t checkpoint_every = 50;
+  int64_t keep_last = 2, keep_best = 0;
   GrpoOptions();                    // the authors' settings where they differ from SFT's
   void Bind(ConfigSchema* schema);  // grpo.*
 };
@@ -53,8 +56,8 @@ struct GrpoOptions {
 struct ClusterOptions {
   // Ranks of each role; 0 of all three: every role in one process.
   int64_t learners = 0, rollouts = 0, rewards = 0;
-  std::string sharding = "none";  // only none is known here
-  double timeout = 600;           // seconds any operation may wait
+  ShardingOptions sharding;
+  double timeout = 600;  // seconds any operation may wait
   void Bind(ConfigSchema* schema);
 };
 

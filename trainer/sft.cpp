@@ -29,6 +29,9 @@ TrainingRunOptions RunOptionsOf(const SftJob& job) {
   TrainingRunOptions options;
   options.label = job.label;
   options.optimizer = job.options.optimizer;
+  options.sharding = job.sharding;
+  options.retention = {job.options.keep_last, job.options.keep_best, /*highest=*/false};
+  options.settings = job.settings;
   options.steps = job.options.epochs * StepsPerEpoch(job);
   options.checkpoint_every = job.options.checkpoint_every;
   options.seed = job.seed;
@@ -70,7 +73,6 @@ struct StepResult {
 void Backward(const SftJob& job, const MicroBatch& micro_batch, int64_t loss_tokens,
               uint64_t dropout_seed, StepResult* local) {
   const FamilyBatch batch = PackFamilies(micro_batch.families);
-  if (batch.targets.numel() == 0) return;
   const at::Tensor hidden =
       job.policy->Hidden(batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
   const at::Tensor loss = NegativeLogLikelihood(
@@ -90,10 +92,13 @@ StepResult TrainStep(const SftJob& job, TrainingRun* run, DataOrder* order) {
   }
   run->BeginUpdate();
   StepResult local;
-  int64_t index = 0;
-  for (const MicroBatch& micro_batch : CutMicroBatches(families, job.options.token_budget)) {
-    Backward(job, micro_batch, static_cast<int64_t>(loss_tokens), run->DropoutSeed(index++),
-             &local);
+  std::vector<MicroBatch> passes = CutMicroBatches(families, job.options.token_budget);
+  passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())), IdlePass());
+  for (size_t i = 0; i < passes.size(); ++i) {
+    run->BeginPass();
+    Backward(job, passes[i], static_cast<int64_t>(loss_tokens),
+             run->DropoutSeed(static_cast<int64_t>(i)), &local);
+    run->EndPass();
   }
   const std::vector<double> sums = SumOverLearners(job.learners, {local.loss, local.tokens_packed});
   return {sums[0], loss_tokens, sums[1], run->EndUpdate()};
@@ -141,7 +146,7 @@ SftReport RunSft(const SftJob& job) {
   if (job.num_examples <= 0) {
     throw DataError(job.label, ": there are no examples to train on; expected at least one");
   }
-  TrainingRun run(job.policy->SelectTrainable(job.trainable), RunOptionsOf(job));
+  TrainingRun run(job.policy, job.policy->SelectTrainable(job.trainable), RunOptionsOf(job));
   if (!run.done()) {
     DataOrder order(job.seed, job.num_examples);
     Reporter reporter(job, run);
@@ -153,6 +158,7 @@ SftReport RunSft(const SftJob& job) {
       run.EndStep(result.loss);
     }
   }
+  run.Finish();
   return {run.step(), run.FirstMean(0.05), run.LastMean(0.05)};
 }
 

@@ -11,6 +11,7 @@
 #include "comm/communicator.h"
 #include "model/policy.h"
 #include "trainer/options.h"
+#include "trainer/sharding.h"
 
 namespace flame {
 
@@ -21,10 +22,12 @@ struct SftJob {
   int64_t num_examples = 0;
   std::function<Family(int64_t example)> family;  // pure function of its argument
   SftOptions options;
+  ShardingOptions sharding;
   bool recompute = false;        // ForwardOptions::recompute
   uint64_t seed = 0;             // order of examples (equal on any number of ranks), dropout
   std::filesystem::path folder;  // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
-  std::string config_sha256;     // a checkpoint of another digest is refused
+  // As CheckpointInfo: a checkpoint of another digest is refused.
+  std::string config_sha256, settings;
   Communicator* learners = nullptr;  // null: one rank
 };
 

@@ -1,7 +1,6 @@
 #include "trainer/training_run.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
@@ -13,39 +12,21 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/signals.h"
-#include "trainer/checkpoint.h"
+#include "base/trace.h"
 #include "trainer/schedule.h"
 
 namespace flame {
-namespace {
 
-std::vector<double> Reduce(Communicator* learners, const std::vector<double>& values, ReduceOp op) {
-  if (learners == nullptr) return values;
-  at::Tensor buffer = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
-  std::copy(values.begin(), values.end(), buffer.mutable_data_ptr<double>());
-  learners->AllReduce(buffer, op)->Wait();
-  const double* reduced = buffer.const_data_ptr<double>();
-  return {reduced, reduced + values.size()};
-}
-
-}  // namespace
-
-std::vector<double> SumOverLearners(Communicator* learners, const std::vector<double>& values) {
-  return Reduce(learners, values, ReduceOp::kSum);
-}
-
-double MaxOverLearners(Communicator* learners, double value) {
-  return Reduce(learners, {value}, ReduceOp::kMax)[0];
-}
-
-TrainingRun::TrainingRun(const NamedTensors& parameters, TrainingRunOptions options)
-    : parameters_(parameters),
-      options_(std::move(options)),
-      gradients_(parameters_),
-      optimizer_(parameters_, options_.optimizer),
+TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options)
+    : options_(std::move(options)),
+      parameters_(policy, trainable, options_.sharding, options_.learners),
+      optimizer_(parameters_.shards(), options_.optimizer),
+      writer_(options_.folder, options_.retention, options_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
-  const auto info = LoadLatestCheckpoint(options_.folder, options_.config_sha256, State());
+  const auto info =
+      LoadLatestCheckpoint(options_.folder, options_.config_sha256, options_.settings, Slices());
   if (!info) return;
+  parameters_.Publish();
   step_ = info->step;
   optimizer_.set_updates(info->numbers.at("optimizer_updates"));
   if (!done() && rank() == 0) {
@@ -53,10 +34,14 @@ TrainingRun::TrainingRun(const NamedTensors& parameters, TrainingRunOptions opti
   }
 }
 
+int64_t TrainingRun::CountPasses(int64_t own) const {
+  return static_cast<int64_t>(MaxOverLearners(options_.learners, {static_cast<double>(own)})[0]);
+}
+
 TrainingRun::Update TrainingRun::EndUpdate() {
-  gradients_.AllReduce(options_.learners);
+  parameters_.FinishGradients();
   Update update;
-  update.grad_norm = gradients_.Clip(options_.optimizer.grad_clip);
+  update.grad_norm = parameters_.GradientNorm();
   if (!std::isfinite(update.grad_norm)) {
     throw MachineError(options_.label, ": the gradient's norm is ", update.grad_norm, " at step ",
                        step_ + 1, " of ", options_.steps,
@@ -64,51 +49,70 @@ TrainingRun::Update TrainingRun::EndUpdate() {
                        "checkpoint in ",
                        (options_.folder / "checkpoints").string(), " is whole");
   }
+  // As torch's clip_grad_norm_.
+  const double scale = options_.optimizer.grad_clip / (update.grad_norm + 1e-6);
+  if (options_.optimizer.grad_clip > 0 && scale < 1) parameters_.ScaleGradients(scale);
   const int64_t total = options_.steps * options_.updates_per_step;
   update.learning_rate = options_.optimizer.learning_rate *
                          LearningRateFactor(options_.optimizer, optimizer_.updates() + 1, total);
-  optimizer_.Update(gradients_.views(), update.learning_rate);
-  for (const auto& [name, parameter] : parameters_) {
+  const TraceScope trace("optimizer");
+  optimizer_.Update(parameters_.gradients(), update.learning_rate);
+  for (const auto& [name, shard] : parameters_.shards()) {
     // A sum is finite only if every element is.
-    if (std::isfinite(parameter.detach().sum(at::kDouble).item<double>())) continue;
-    throw MachineError(options_.label, ": ", name, " is not finite after the update of step ",
-                       step_ + 1, " of ", options_.steps, " at learning rate ",
-                       update.learning_rate, "; the last checkpoint in ",
-                       (options_.folder / "checkpoints").string(), " is whole");
+    if (std::isfinite(shard.sum(at::kDouble).item<double>())) continue;
+    throw MachineError(
+        options_.label, ": a parameter of ", name, " is not finite after the update of step ",
+        step_ + 1, " of ", options_.steps, " at learning rate ", update.learning_rate,
+        "; the last checkpoint in ", (options_.folder / "checkpoints").string(), " is whole");
   }
+  parameters_.Publish();
   return update;
 }
 
 void TrainingRun::EndStep(double value) {
   history_.mutable_data_ptr<double>()[step_] = value;
   ++step_;
-  const bool stop = MaxOverLearners(options_.learners, StopRequested() ? 1 : 0) > 0;
-  if (stop || done() || step_ % options_.checkpoint_every == 0) Save();
+  const bool writing = writer_.pending() && !writer_.written();
+  const std::vector<double> votes =
+      MaxOverLearners(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
+  const bool stop = votes[0] > 0;
+  if (writer_.pending() && votes[1] == 0) writer_.Publish();
+  if (stop || done() || step_ % options_.checkpoint_every == 0) BeginSave();
+  if ((stop || done()) && writer_.pending()) writer_.Publish();
   if (stop && !done()) {
     throw Stopped(options_.label, ": stopped on a signal after step ", step_, " of ",
                   options_.steps, "; the same command goes on from there");
   }
 }
 
-void TrainingRun::Save() {
-  if (rank() == 0) {
-    SaveCheckpoint(options_.folder,
-                   {step_,
-                    options_.config_sha256,
-                    size(),
-                    {{"optimizer_updates", optimizer_.updates()},
-                     {"seed", static_cast<int64_t>(options_.seed)}}},
-                   State());
-  }
-  // No learner goes on, or ends, before the checkpoint is there.
-  if (options_.learners != nullptr) options_.learners->Barrier();
+void TrainingRun::Finish() {
+  if (writer_.pending()) writer_.Publish();
+  parameters_.MakeWhole();
 }
 
-NamedTensors TrainingRun::State() const {
-  NamedTensors state = optimizer_.Moments();
-  for (const auto& [name, parameter] : parameters_) state["parameter." + name] = parameter;
-  state["history"] = history_;
-  return state;
+void TrainingRun::BeginSave() {
+  CheckpointInfo info;
+  info.step = step_;
+  info.config_sha256 = options_.config_sha256;
+  info.settings = options_.settings;
+  info.ranks = size();
+  const int64_t since = std::min(step_, options_.checkpoint_every);
+  info.value = MeanOf(step_ - since, since);
+  info.numbers = {{"optimizer_updates", optimizer_.updates()},
+                  {"seed", static_cast<int64_t>(options_.seed)}};
+  std::vector<CheckpointSlice> slices;
+  if (parameters_.writes()) slices = Slices();
+  if (rank() > 0 && !slices.empty()) slices.pop_back();  // the history, which learner 0 writes
+  writer_.Begin(info, slices);
+}
+
+std::vector<CheckpointSlice> TrainingRun::Slices() const {
+  std::vector<CheckpointSlice> slices;
+  parameters_.AddSlices("parameter.", parameters_.shards(), &slices);
+  parameters_.AddSlices("exp_avg.", optimizer_.exp_avg(), &slices);
+  parameters_.AddSlices("exp_avg_sq.", optimizer_.exp_avg_sq(), &slices);
+  slices.push_back({"history", {options_.steps}, 0, history_});
+  return slices;
 }
 
 int64_t TrainingRun::WindowSize(double share) const {

@@ -12,36 +12,47 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "model/policy.h"
 #include "trainer/adamw.h"
-#include "trainer/gradients.h"
+#include "trainer/checkpoint.h"
+#include "trainer/learner_group.h"
 #include "trainer/options.h"
+#include "trainer/sharded_parameters.h"
 
 namespace flame {
 
 struct TrainingRunOptions {
   std::string label;  // "classifier", for messages
   OptimizerOptions optimizer;
+  ShardingOptions sharding;
   int64_t steps = 0;  // of the whole run
   int64_t updates_per_step = 1;
   int64_t checkpoint_every = 1;
+  CheckpointRetention retention;
   uint64_t seed = 0;
   std::filesystem::path folder;
-  std::string config_sha256;
-  Communicator* learners = nullptr;  // null: one rank
+  std::string config_sha256, settings;  // as CheckpointInfo
+  Communicator* learners = nullptr;     // null: one rank
 };
 
 class TrainingRun {
  public:
-  // Resumes from the folder's latest checkpoint if there is one. Throws as LoadLatestCheckpoint.
-  TrainingRun(const NamedTensors& parameters, TrainingRunOptions options);
+  // Collective over the learners, as all that follows. Resumes from the folder's latest checkpoint
+  // if there is one. Throws as LoadLatestCheckpoint.
+  TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options);
 
   int64_t step() const { return step_; }  // steps done
   bool done() const { return step_ >= options_.steps; }
   int rank() const { return options_.learners == nullptr ? 0 : options_.learners->rank(); }
   int size() const { return options_.learners == nullptr ? 1 : options_.learners->size(); }
 
-  // Clears the gradients; backward passes then add to the parameters' .grad.
-  void BeginUpdate() { gradients_.Zero(); }
+  // Clears the gradients. Forwards and a backward, which adds to the parameters' .grad, come
+  // between BeginPass and EndPass; learners make as many of them.
+  void BeginUpdate() { parameters_.BeginUpdate(); }
+  void BeginPass() { parameters_.BeginPass(); }
+  void EndPass() { parameters_.EndPass(); }
+  // The most passes that any learner has to make, `own` of them here.
+  int64_t CountPasses(int64_t own) const;
   struct Update {
     double grad_norm = 0, learning_rate = 0;
   };
@@ -57,26 +68,26 @@ class TrainingRun {
   double FirstMean(double share) const;
   double LastMean(double share) const;
 
+  ShardedParameters* parameters() { return &parameters_; }
+  // Ends the run: publishes what is being written, and leaves the policy whole.
+  void Finish();
+
   // For dropout masks: differs by step, micro-batch and rank; never 0.
   uint64_t DropoutSeed(int64_t micro_batch) const;
 
  private:
-  NamedTensors State() const;
-  void Save();
+  std::vector<CheckpointSlice> Slices() const;
+  void BeginSave();
   double MeanOf(int64_t begin, int64_t count) const;
   int64_t WindowSize(double share) const;
 
-  NamedTensors parameters_;
   TrainingRunOptions options_;
-  Gradients gradients_;
+  ShardedParameters parameters_;
   AdamW optimizer_;
+  CheckpointWriter writer_;
   at::Tensor history_;  // float64 [steps]
   int64_t step_ = 0;
 };
-
-// Elementwise over learners; null: as given.
-std::vector<double> SumOverLearners(Communicator* learners, const std::vector<double>& values);
-double MaxOverLearners(Communicator* learners, double value);
 
 }  // namespace flame
 

@@ -58,7 +58,7 @@ class WorkerTest : public RolloutFixture {
 TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
   RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get());
   const auto client = MakeLocalRolloutClient(&worker);
-  client->Sync(0, *policy_);
+  client->Sync(PolicyVersionOf(0, *policy_));
   const std::vector<RolloutReply> replies = client->Collect(AllTasks());
   ASSERT_EQ(replies.size(), 1u);
   EXPECT_EQ(replies[0].shard, folder_ / "rollouts" / "step-000005-rank-3.h5");
@@ -91,21 +91,23 @@ TEST_F(WorkerTest, StaleVersion_IsRefused) {
   RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get());
   EXPECT_THAT(MachineFault([&] { worker.Run(AllTasks()); }), HasSubstr("version -1"));
   const auto client = MakeLocalRolloutClient(&worker);
-  client->Sync(7, *policy_);  // any at the start
+  client->Sync(PolicyVersionOf(7, *policy_));  // any at the start
   EXPECT_THAT(MachineFault([&] { client->Collect(AllTasks()); }),
               AllOf(HasSubstr("rank 3"), HasSubstr("version 7"), HasSubstr("version 0")));
-  EXPECT_THAT(MachineFault([&] { client->Sync(7, *policy_); }), HasSubstr("expects 8"));
-  EXPECT_THAT(MachineFault([&] { client->Sync(9, *policy_); }), HasSubstr("expects 8"));
-  client->Sync(8, *policy_);
+  EXPECT_THAT(MachineFault([&] { client->Sync(PolicyVersionOf(7, *policy_)); }),
+              HasSubstr("expects 8"));
+  EXPECT_THAT(MachineFault([&] { client->Sync(PolicyVersionOf(9, *policy_)); }),
+              HasSubstr("expects 8"));
+  client->Sync(PolicyVersionOf(8, *policy_));
 }
 
 TEST_F(WorkerTest, RemoteCollect_SamplesWhatOneRankWould) {
   RolloutWorker worker(MakeContext(policy_.get()), rewards_.get());
   const auto local = MakeLocalRolloutClient(&worker);
-  local->Sync(0, *policy_);
+  local->Sync(PolicyVersionOf(0, *policy_));
   const std::vector<Group> expected = ReadShard(local->Collect(AllTasks())[0].shard);
   RunRemote([&](RolloutClient* client) {
-    client->Sync(0, *policy_);
+    client->Sync(PolicyVersionOf(0, *policy_));
     const std::vector<RolloutReply> replies = client->Collect(AllTasks());
     ASSERT_EQ(replies.size(), 2u);
     std::vector<Group> groups;
@@ -125,7 +127,7 @@ TEST_F(WorkerTest, RemoteCollect_SamplesWhatOneRankWould) {
 
 TEST_F(WorkerTest, FewerTasksThanRanks_LeavesRanksOut) {
   RunRemote([&](RolloutClient* client) {
-    client->Sync(0, *policy_);
+    client->Sync(PolicyVersionOf(0, *policy_));
     RolloutRequest one;
     one.task_ids = {100};
     one.tasks = {0};
@@ -139,7 +141,7 @@ TEST_F(WorkerTest, RemoteSync_CarriesTheAdapters) {
   RolloutContext context = MakeContext(&changed);
   const std::vector<Group> expected = SampleGroups(context, AllTasks());
   RunRemote([&](RolloutClient* client) {
-    client->Sync(0, changed);
+    client->Sync(PolicyVersionOf(0, changed));
     std::vector<Group> groups;
     for (const RolloutReply& reply : client->Collect(AllTasks())) {
       for (Group& group : ReadShard(reply.shard)) groups.push_back(std::move(group));
@@ -155,7 +157,7 @@ TEST_F(WorkerTest, RemoteSync_CarriesTheAdapters) {
 TEST_F(WorkerTest, WorkerWithOtherWeights_IsFoundByTheCanary) {
   RunRemote(
       [&](RolloutClient* client) {
-        EXPECT_THAT(MachineFault([&] { client->Sync(4, *policy_); }),
+        EXPECT_THAT(MachineFault([&] { client->Sync(PolicyVersionOf(4, *policy_)); }),
                     AllOf(HasSubstr("rank 2"), HasSubstr("version 4"), HasSubstr("difference")));
       },
       [](int rank, Policy* policy) {
@@ -166,7 +168,7 @@ TEST_F(WorkerTest, WorkerWithOtherWeights_IsFoundByTheCanary) {
 
 TEST_F(WorkerTest, FailedWorker_IsNamedAndGoesOnServing) {
   RunRemote([&](RolloutClient* client) {
-    client->Sync(0, *policy_);
+    client->Sync(PolicyVersionOf(0, *policy_));
     RolloutRequest request = AllTasks();
     request.tasks.back() = 999;
     EXPECT_THAT(MachineFault([&] { client->Collect(request); }),

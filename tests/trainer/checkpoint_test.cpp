@@ -8,10 +8,15 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "comm/local_communicator.h"
 #include "tests/trainer/toy.h"
+#include "trainer/adamw.h"
 
 namespace flame {
 namespace {
@@ -26,6 +31,37 @@ NamedTensors Example() {
           {"history", at::arange(4, at::kDouble)}};
 }
 
+// Whole tensors as slices.
+std::vector<CheckpointSlice> Slices(const NamedTensors& tensors) {
+  std::vector<CheckpointSlice> slices;
+  for (const auto& [name, tensor] : tensors) {
+    slices.push_back({name, tensor.sizes().vec(), 0, tensor.flatten()});
+  }
+  return slices;
+}
+
+// The r-th of `count` cuts of each tensor.
+std::vector<CheckpointSlice> Cut(const NamedTensors& tensors, int64_t r, int64_t count) {
+  std::vector<CheckpointSlice> slices = Slices(tensors);
+  for (CheckpointSlice& slice : slices) {
+    const int64_t begin = slice.data.numel() * r / count;
+    slice.data = slice.data.narrow(0, begin, slice.data.numel() * (r + 1) / count - begin);
+    slice.offset = begin;
+  }
+  return slices;
+}
+
+void Save(const fs::path& folder, const CheckpointInfo& info, CheckpointRetention retention = {}) {
+  CheckpointWriter writer(folder, retention, nullptr);
+  writer.Begin(info, Slices(Example()));
+  writer.Publish();
+}
+
+std::optional<CheckpointInfo> Load(const fs::path& folder, const std::string& config,
+                                   const NamedTensors& into) {
+  return LoadLatestCheckpoint(folder, config, "a: 1\nb: 3\n", Slices(into));
+}
+
 NamedTensors Blank() {
   NamedTensors blank = Example();
   for (auto& [name, tensor] : blank) tensor = at::zeros_like(tensor);
@@ -34,13 +70,13 @@ NamedTensors Blank() {
 
 fs::path SavedRun(int64_t step = 7) {
   const fs::path folder = FreshFolder();
-  SaveCheckpoint(folder, {step, kConfig, 1, {{"optimizer_updates", 14}}}, Example());
+  Save(folder, {step, kConfig, "a: 1\nb: 2\n", 1, 0.5, {{"optimizer_updates", 14}}});
   return folder;
 }
 
 std::string FailureOf(const fs::path& folder, const std::string& config, const NamedTensors& into) {
   try {
-    LoadLatestCheckpoint(folder, config, into);
+    Load(folder, config, into);
   } catch (const DataError& error) {
     return error.what();
   }
@@ -58,7 +94,7 @@ void FlipByte(const fs::path& path, int64_t from_end) {
 TEST(Checkpoint, Saved_LoadsBack) {
   const fs::path folder = SavedRun();
   const NamedTensors tensors = Blank();
-  const auto info = LoadLatestCheckpoint(folder, kConfig, tensors);
+  const auto info = Load(folder, kConfig, tensors);
   ASSERT_TRUE(info.has_value());
   EXPECT_EQ(info->step, 7);
   EXPECT_EQ(info->numbers.at("optimizer_updates"), 14);
@@ -66,17 +102,17 @@ TEST(Checkpoint, Saved_LoadsBack) {
 }
 
 TEST(Checkpoint, NothingSaved_LoadsNothing) {
-  EXPECT_FALSE(LoadLatestCheckpoint(FreshFolder(), kConfig, Blank()).has_value());
+  EXPECT_FALSE(Load(FreshFolder(), kConfig, Blank()).has_value());
 }
 
 TEST(Checkpoint, ManySaved_KeepsTheTwoNewest) {
   const fs::path folder = FreshFolder();
   for (const int64_t step : {2, 4, 10}) {
-    SaveCheckpoint(folder, {step, kConfig, 1, {}}, Example());
+    Save(folder, {step, kConfig, "", 1, 0, {}});
   }
   EXPECT_FALSE(fs::exists(folder / "checkpoints/step-000002"));
   EXPECT_TRUE(fs::exists(folder / "checkpoints/step-000004"));
-  EXPECT_EQ(LoadLatestCheckpoint(folder, kConfig, Blank())->step, 10);
+  EXPECT_EQ(Load(folder, kConfig, Blank())->step, 10);
 }
 
 TEST(Checkpoint, MissingFile_IsNamed) {
@@ -103,11 +139,75 @@ TEST(Checkpoint, DamagedLatest_IsNotSkipped) {
   EXPECT_THAT(FailureOf(folder, kConfig, Blank()), HasSubstr("LATEST"));
 }
 
-TEST(Checkpoint, OtherConfig_IsRefusedNamingBoth) {
-  const std::string other = Sha256("other config");
-  const std::string failure = FailureOf(SavedRun(), other, Blank());
-  EXPECT_THAT(failure, HasSubstr(kConfig));
-  EXPECT_THAT(failure, HasSubstr(other));
+TEST(Checkpoint, OtherConfig_IsRefusedNamingTheKeys) {
+  const std::string failure = FailureOf(SavedRun(), Sha256("other config"), Blank());
+  EXPECT_THAT(failure, HasSubstr("made with other settings: b: 2, here b: 3."));
+}
+
+TEST(Checkpoint, CutsOfManyRanks_AreCutAnew) {
+  const fs::path folder = FreshFolder();
+  auto group = MakeLocalGroup(3);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 3; ++rank) {
+    threads.emplace_back([&, rank] {
+      CheckpointWriter writer(folder, {}, group[rank].get());
+      writer.Begin({4, kConfig, "", 3, 0, {}}, Cut(Example(), rank, 3));
+      writer.Publish();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(fs::exists(folder / "checkpoints/step-000004/rank-0002.safetensors"));
+  for (const int64_t ranks : {1, 2, 5}) {
+    const NamedTensors tensors = Blank();
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      LoadLatestCheckpoint(folder, kConfig, "", Cut(tensors, rank, ranks));
+    }
+    for (const auto& [name, tensor] : Example()) {
+      EXPECT_TRUE(tensor.equal(tensors.at(name))) << name << " on " << ranks;
+    }
+  }
+}
+
+TEST(Checkpoint, MissingSlice_IsCounted) {
+  const fs::path folder = FreshFolder();
+  CheckpointWriter writer(folder, {}, nullptr);
+  writer.Begin({4, kConfig, "", 3, 0, {}}, Cut(Example(), 0, 3));
+  writer.Publish();
+  EXPECT_THAT(FailureOf(folder, kConfig, Blank()), HasSubstr("its slices hold 1 of 4 elements"));
+}
+
+TEST(Checkpoint, KeepBest_KeepsTheLowestValue) {
+  const fs::path folder = FreshFolder();
+  for (const auto& [step, value] : std::map<int64_t, double>{{1, 5}, {2, 3}, {3, 4}, {4, 6}}) {
+    Save(folder, {step, kConfig, "", 1, value, {}}, {.last = 1, .best = 1});
+  }
+  EXPECT_TRUE(fs::exists(folder / "checkpoints/step-000002"));
+  EXPECT_FALSE(fs::exists(folder / "checkpoints/step-000003"));
+  EXPECT_TRUE(fs::exists(folder / "checkpoints/step-000004"));
+}
+
+TEST(Checkpoint, FailedDisk_NamesTheRankAndLeavesLatest) {
+  const fs::path folder = SavedRun(3);
+  CheckpointWriter writer(folder, {}, nullptr);
+  writer.Begin({4, kConfig, "", 1, 0, {}}, Slices(Example()));
+  while (!writer.written()) std::this_thread::yield();
+  for (const auto& entry : fs::directory_iterator(folder / "checkpoints")) {
+    if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
+  }
+  EXPECT_THROW(writer.Publish(), MachineError);
+  EXPECT_EQ(LoadLatestCheckpoint(folder, kConfig, "", Slices(Blank()))->step, 3);
+}
+
+TEST(Checkpoint, Described_NamesTheDamagedOne) {
+  const fs::path folder = SavedRun(7);
+  Save(folder, {9, kConfig, "", 1, 0.25, {}});
+  FlipByte(folder / "checkpoints/step-000009/rank-0000.safetensors", /*from_end=*/3);
+  const auto report = DescribeCheckpoints(folder);
+  EXPECT_EQ(report.at("latest"), "step-000009");
+  ASSERT_EQ(report.at("checkpoints").size(), 2u);
+  EXPECT_THAT(report.at("checkpoints")[0].at("fault").get<std::string>(), HasSubstr("damaged"));
+  EXPECT_EQ(report.at("checkpoints")[1].at("fault"), nullptr);
+  EXPECT_EQ(report.at("checkpoints")[1].at("tensors"), 2);
 }
 
 TEST(Checkpoint, OtherShape_IsRefused) {

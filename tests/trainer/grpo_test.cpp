@@ -21,9 +21,7 @@ constexpr int32_t kGood = 3, kBad = 4, kEnd = 0;
 
 std::vector<int32_t> PromptOf(int32_t task) { return {1, 5 + task % 8}; }
 
-Family Question(int32_t task) {
-  return {PromptOf(task), {{{kGood, kEnd}, 0}, {{kBad, kEnd}, 0}}};
-}
+Family Question(int32_t task) { return {PromptOf(task), {{{kGood, kEnd}, 0}, {{kBad, kEnd}, 0}}}; }
 
 // Log-probabilities of the tokens {good, end, bad, end} after a task's prompt.
 std::vector<float> LogProbsOf(const Policy& policy, int32_t task) {
@@ -61,15 +59,15 @@ class FakeRollouts : public RolloutClient {
     return replies;
   }
 
-  void Sync(int64_t version, const Policy& policy) override {
-    EXPECT_TRUE(version_ == -1 || version == version_ + 1);
-    version_ = version;
-    policy_ = &policy;
+  void Sync(const PolicyVersion& next) override {
+    EXPECT_TRUE(version_ == -1 || next.version == version_ + 1);
+    version_ = next.version;
   }
 
   int64_t version() const { return version_; }
 
   std::vector<RolloutRequest> requests;
+  const Policy* policy = nullptr;  // that samples
   int64_t fail_at = -1;
   int64_t version_shift = 0;  // what the shards say beyond the truth
 
@@ -78,7 +76,7 @@ class FakeRollouts : public RolloutClient {
   RolloutReply Shard(const RolloutRequest& request, size_t first) {
     std::vector<Group> groups;
     for (size_t i = first; i < std::min(first + 2, request.tasks.size()); ++i) {
-      const std::vector<float> logprobs = LogProbsOf(*policy_, request.tasks[i]);
+      const std::vector<float> logprobs = LogProbsOf(*policy, request.tasks[i]);
       Group group;
       group.task_id = request.task_ids[i];
       group.task = request.tasks[i];
@@ -89,8 +87,8 @@ class FakeRollouts : public RolloutClient {
       groups.push_back(group);
     }
     RolloutReply reply;
-    reply.shard = folder_ / ("step-" + std::to_string(request.step) + "-" + std::to_string(first) +
-                             ".h5");
+    reply.shard =
+        folder_ / ("step-" + std::to_string(request.step) + "-" + std::to_string(first) + ".h5");
     reply.tokens_sampled = 4 * static_cast<int64_t>(groups.size());
     reply.seconds_rollout = 0.5;
     reply.seconds_reward = 0.25;
@@ -100,10 +98,10 @@ class FakeRollouts : public RolloutClient {
 
   std::filesystem::path folder_;
   int64_t version_ = -1;
-  const Policy* policy_ = nullptr;
 };
 
-GrpoJob ToyJob(Policy* policy, const std::filesystem::path& folder, RolloutClient* rollouts) {
+GrpoJob ToyJob(Policy* policy, const std::filesystem::path& folder, FakeRollouts* rollouts) {
+  if (rollouts != nullptr) rollouts->policy = policy;
   GrpoJob job;
   job.policy = policy;
   job.num_tasks = 6;
