@@ -272,10 +272,10 @@ void ShardedParameters::AddSlices(const std::string& prefix, const NamedTensors&
     const at::Tensor& own = flat.at(unit->name);
     const int64_t first = groups_.shard_rank() * own.numel(), last = first + own.numel();
     for (const UnitMember& member : unit->layout.members) {
-      const int64_t begin = std::max(first, member.offset);
-      const int64_t end = std::min(last, member.offset + member.tensor.numel());
-      if (begin >= end && member.tensor.numel() > 0) continue;
-      slices->push_back({prefix + member.name, member.tensor.sizes().vec(), begin - member.offset,
+      const int64_t begin = std::clamp(member.offset, first, last);
+      const int64_t end = std::clamp(member.offset + member.tensor.numel(), first, last);
+      slices->push_back({prefix + member.name, member.tensor.sizes().vec(),
+                         std::max<int64_t>(begin - member.offset, 0),
                          own.narrow(0, begin - first, end - begin)});
     }
   }

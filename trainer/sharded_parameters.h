@@ -51,10 +51,11 @@ class ShardedParameters : public ParameterUnits {
   double GradientNorm() const;
   void ScaleGradients(double factor);
 
-  // What this rank writes of flat tensors laid out as shards(), by their parameters' names with
-  // `prefix` in front. Replicas write nothing: empty on all but one of them.
+  // What this rank holds of flat tensors laid out as shards(), by their parameters' names with
+  // `prefix` in front; of all of them, though it may be nothing.
   void AddSlices(const std::string& prefix, const NamedTensors& flat,
                  std::vector<CheckpointSlice>* slices) const;
+  // One of the replicas of a shard does.
   bool writes() const { return groups_.replica_rank() == 0; }
 
   // Copies of the trainable tensors, whole, on every learner; collective.
