@@ -84,7 +84,8 @@ PassSums GrpoUpdate::Backward() {
     at::Tensor entropy;
     // The surrogate is taken in float64: exp of a difference of log-probabilities.
     tokens.logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
-    const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl);
+    const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl,
+                                                  ParseKlEstimator(job_.options.kl_estimator));
     result.loss.backward();
     const at::Tensor mismatch = (tokens.logprobs.detach() - tokens.old_logprobs).abs();
     sums.loss += result.loss.item<double>();

@@ -44,6 +44,8 @@ GrpoOptions::GrpoOptions() {
 }
 
 void GrpoOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("grpo.preset", &preset, {"none", "trl"},
+                 "trl: keys of grpo and credit that are not given are TRL's GRPOConfig's defaults");
   optimizer.Bind("grpo", schema);
   lora.Bind("grpo.lora", schema);
   sampling.Bind(schema);
@@ -53,6 +55,8 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
                  "epsilon of the clipped importance ratio");
   schema->Number("grpo.kl", &kl, kNotNegative,
                  "weight of KL(policy || reference); 0: no reference is evaluated");
+  schema->Choice("grpo.kl_estimator", &kl_estimator, {"k3", "k3_ratio"},
+                 "k3_ratio: weighted by the importance ratio, unbiased off the sampling policy");
   schema->Choice("grpo.normalizer", &normalizer, {"sequence", "token", "batch", "constant"},
                  "how token losses are averaged");
   schema->Int("grpo.iterations", &iterations, kAtLeastOne, "optimizer steps on a step's rollouts");

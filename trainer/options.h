@@ -32,13 +32,15 @@ struct SftOptions {
 };
 
 struct GrpoOptions {
+  std::string preset = "none";  // trainer/preset.h
   OptimizerOptions optimizer;
   LoraOptions lora;  // adapters over the SFT policy; the reference is them off
   SamplingOptions sampling;
   int64_t steps = 200;
-  int64_t tasks = 32;  // groups a step
-  double clip = 0.2;   // epsilon of the clipped ratio
-  double kl = 0.02;    // beta_kl
+  int64_t tasks = 32;               // groups a step
+  double clip = 0.2;                // epsilon of the clipped ratio
+  double kl = 0.02;                 // beta_kl
+  std::string kl_estimator = "k3";  // as in trainer/losses.h
   // sequence: mean over a completion's tokens, then over completions (the paper's); token: mean
   // over all tokens of the step; batch: sum / completions; constant: sum / (completions *
   // max_tokens).
