@@ -58,7 +58,7 @@ void Config::Bind(ConfigSchema* schema) {
   tasks.Bind(schema);
   model.Bind(schema);
   encoders.Bind(schema);
-  classifier.Bind("classifier", schema);
+  classifier.Bind(schema);
   list.Bind("list", schema);
   grpo.Bind(schema);
   reward.Bind(schema);

@@ -36,7 +36,8 @@ struct Config {
   TaskOptions tasks;
   ModelOptions model;
   EncoderOptions encoders;
-  SftOptions classifier, list;
+  ClassifierOptions classifier;
+  SftOptions list;
   GrpoOptions grpo;
   RewardOptions reward;
   CreditOptions credit;

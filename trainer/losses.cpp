@@ -44,8 +44,9 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
   return result;
 }
 
-at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens) {
-  return -logprobs.sum() / static_cast<double>(global_tokens);
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
+                                 double total_weight) {
+  return -(logprobs * weights).sum() / total_weight;
 }
 
 }  // namespace flame

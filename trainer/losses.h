@@ -55,8 +55,10 @@ struct SurrogateLoss {
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
                                KlEstimator estimator = KlEstimator::kK3);
 
-// sum of -logprobs / global_tokens, scalar.
-at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens);
+// sum of -logprobs * weights / total_weight, scalar; both [N], `total_weight` that of the step over
+// all ranks.
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
+                                 double total_weight);
 
 }  // namespace flame
 

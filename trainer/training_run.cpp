@@ -79,12 +79,13 @@ TrainingRun::Update TrainingRun::EndUpdate() {
   return update;
 }
 
-void TrainingRun::EndStep(double value) {
+void TrainingRun::EndStep(double value, bool last) {
   history_.mutable_data_ptr<double>()[step_] = value;
   ++step_;
   const bool stop = MaxOverLearners(options_.learners, StopRequested() ? 1 : 0) > 0;
-  if (stop || done() || step_ % options_.checkpoint_every == 0) Save();
-  if (stop && !done()) {
+  last = last || done();
+  if (stop || last || step_ % options_.checkpoint_every == 0) Save();
+  if (stop && !last) {
     throw Stopped(options_.label, ": stopped on a signal after step ", step_, " of ",
                   options_.steps, "; the same command goes on from there");
   }
@@ -105,7 +106,8 @@ void TrainingRun::Save() {
 }
 
 NamedTensors TrainingRun::State() const {
-  NamedTensors state = optimizer_.Moments();
+  NamedTensors state = options_.state;
+  state.merge(optimizer_.Moments());
   for (const auto& [name, parameter] : parameters_) state["parameter." + name] = parameter;
   state["history"] = history_;
   return state;

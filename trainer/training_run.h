@@ -28,6 +28,7 @@ struct TrainingRunOptions {
   std::filesystem::path folder;
   std::string config_sha256;
   Communicator* learners = nullptr;  // null: one rank
+  NamedTensors state;                // the loop's own, saved and resumed with the rest
 };
 
 class TrainingRun {
@@ -51,8 +52,8 @@ class TrainingRun {
 
   // Ends a step: `value` (loss, reward) goes into the history; saves where a checkpoint is due or a
   // stop was requested on any learner, and throws Stopped in the latter case unless the run is
-  // done.
-  void EndStep(double value);
+  // done. `last`: saves, and the loop ends here, whatever its steps.
+  void EndStep(double value, bool last = false);
   // Mean of the history over its first or last `share` (at least one step).
   double FirstMean(double share) const;
   double LastMean(double share) const;

@@ -162,8 +162,9 @@ TEST(TokenWeight, UnknownName_IsRefused) {
   EXPECT_THROW(TokenWeight("mean", 3, kTotals), UsageError);
 }
 
-TEST(NegativeLogLikelihood, GlobalTokens_IsDenominator) {
-  EXPECT_DOUBLE_EQ(NegativeLogLikelihood(Doubles({-1, -2, -4}), 14).item<double>(), 0.5);
+TEST(NegativeLogLikelihood, TotalWeight_IsDenominator) {
+  const at::Tensor loss = NegativeLogLikelihood(Doubles({-1, -2, -4}), Doubles({1, 0.5, 3}), 28);
+  EXPECT_DOUBLE_EQ(loss.item<double>(), 0.5);
 }
 
 }  // namespace
