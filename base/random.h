@@ -55,6 +55,9 @@ enum RandomUse : uint32_t {
   kOracle = 7,
   kBootstrap = 8,
   kEntities = 9,
+  kStepOrder = 10,
+  kBalance = 11,
+  kValidation = 12,
 };
 
 }  // namespace flame

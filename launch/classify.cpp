@@ -3,8 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -14,15 +16,15 @@ namespace flame {
 namespace {
 
 void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
-                   const std::vector<Family>& families, std::vector<float>* yes) {
+                   const std::vector<Family>& families, std::vector<float>* all) {
   const FamilyBatch batch = PackFamilies(families);
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions{});
   const at::Tensor logits =
       policy.LogitsOf(hidden, batch.sources, {prompts.yes_id(), prompts.no_id()});
-  const at::Tensor probability =
-      at::sigmoid(logits.select(1, 0) - logits.select(1, 1)).to(at::kFloat).contiguous();
-  const float* values = probability.const_data_ptr<float>();
-  yes->insert(yes->end(), values, values + probability.numel());
+  const at::Tensor difference =
+      (logits.select(1, 0) - logits.select(1, 1)).to(at::kFloat).contiguous();
+  const float* values = difference.const_data_ptr<float>();
+  all->insert(all->end(), values, values + difference.numel());
 }
 
 }  // namespace
@@ -42,14 +44,14 @@ Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t
   return family;
 }
 
-Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
-                      const std::vector<int32_t>& visits, int64_t token_budget,
-                      const std::string& label) {
+std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& prompts,
+                                    int32_t num_drugs, const std::vector<int32_t>& visits,
+                                    int64_t token_budget, const std::string& label) {
   const at::NoGradGuard no_grad;
-  Scores scores;
-  scores.visits = visits;
-  scores.yes.reserve(visits.size() * num_drugs);
-  Progress progress(label, static_cast<int64_t>(visits.size()), "visit");
+  std::vector<float> logits;
+  logits.reserve(visits.size() * num_drugs);
+  std::optional<Progress> progress;
+  if (!label.empty()) progress.emplace(label, static_cast<int64_t>(visits.size()), "visit");
   std::vector<Family> families;
   int64_t tokens = 0;
   for (size_t i = 0; i < visits.size(); ++i) {
@@ -57,12 +59,22 @@ Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_
     tokens += families.back().NumTokens();
     if (tokens < token_budget && i + 1 < visits.size()) continue;
     StopIfRequested();
-    ClassifyBatch(policy, prompts, families, &scores.yes);
-    progress.Add(static_cast<int64_t>(families.size()));
+    ClassifyBatch(policy, prompts, families, &logits);
+    if (progress) progress->Add(static_cast<int64_t>(families.size()));
     families.clear();
     tokens = 0;
   }
-  return scores;
+  return logits;
+}
+
+Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
+                      const std::vector<int32_t>& visits, double offset, int64_t token_budget,
+                      const std::string& label) {
+  const at::Tensor logits =
+      at::tensor(ClassifierLogits(policy, prompts, num_drugs, visits, token_budget, label));
+  const at::Tensor probability = at::sigmoid(logits - offset);
+  const float* values = probability.const_data_ptr<float>();
+  return {visits, {values, values + probability.numel()}};
 }
 
 }  // namespace flame

@@ -17,10 +17,17 @@ namespace flame {
 Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
                         const std::vector<int32_t>& visit_drugs);
 
-// Scores of all drugs for `visits`, softmax over the logits of the two answers (eq. 12), in packed
-// batches of about `token_budget` tokens.
+// Logit of Yes less that of No, [visits, drugs], in packed batches of about `token_budget` tokens.
+// `label` of the progress shown; "": none is.
+std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& prompts,
+                                    int32_t num_drugs, const std::vector<int32_t>& visits,
+                                    int64_t token_budget, const std::string& label);
+
+// Scores of all drugs for `visits`: sigmoid(logit - offset); with offset 0 the softmax over the two
+// answers (eq. 12). A drug is predicted above 0.5, that is, where its logit is above the offset
+// (launch/calibrate.h).
 Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
-                      const std::vector<int32_t>& visits, int64_t token_budget,
+                      const std::vector<int32_t>& visits, double offset, int64_t token_budget,
                       const std::string& label);
 
 }  // namespace flame

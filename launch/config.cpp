@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "model/shapes.h"
 #include "reward/segmentation.h"
+#include "trainer/preset.h"
 
 namespace flame {
 namespace {
@@ -57,7 +58,7 @@ void Config::Bind(ConfigSchema* schema) {
   tasks.Bind(schema);
   model.Bind(schema);
   encoders.Bind(schema);
-  classifier.Bind("classifier", schema);
+  classifier.Bind(schema);
   list.Bind("list", schema);
   grpo.Bind(schema);
   reward.Bind(schema);
@@ -81,7 +82,14 @@ std::string Config::ResolvedYaml() const {
 }
 
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Config given;
+  ConfigSchema first;
+  given.Bind(&first);
+  first.Load(file, overrides);
+  // Again over the preset's defaults: keys that are given win.
   Config config;
+  config.grpo.preset = given.grpo.preset;
+  ApplyPreset(&config.grpo, &config.credit);
   ConfigSchema schema;
   config.Bind(&schema);
   schema.Load(file, overrides);

@@ -36,7 +36,8 @@ struct Config {
   TaskOptions tasks;
   ModelOptions model;
   EncoderOptions encoders;
-  SftOptions classifier, list;
+  ClassifierOptions classifier;
+  SftOptions list;
   GrpoOptions grpo;
   RewardOptions reward;
   CreditOptions credit;
@@ -49,7 +50,8 @@ struct Config {
   std::string ResolvedYaml() const;
 };
 
-// Reads and checks `file` and `overrides` whole. Throws UsageError.
+// Reads and checks `file` and `overrides` whole, over the defaults of grpo.preset. Throws
+// UsageError.
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
 // Help of every key, as a table.

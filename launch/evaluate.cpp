@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "launch/base_model.h"
+#include "launch/calibrate.h"
 #include "launch/classify.h"
 #include "launch/list_inference.h"
 #include "launch/run_paths.h"
@@ -216,9 +217,9 @@ json EvaluateRun(const Config& config) {
   const auto materials = LoadMaterials(config);
   const Field field = MakeField(config, materials->corpus);
   const int32_t num_drugs = materials->corpus.drugs.size();
-  const Scores scores =
-      ClassifyVisits(LoadFrozen(config, paths.classifier()), *materials->prompts, num_drugs,
-                     field.visits, config.classifier.token_budget, "classifier");
+  const Scores scores = ClassifyVisits(LoadFrozen(config, paths.classifier()), *materials->prompts,
+                                       num_drugs, field.visits, ReadThreshold(paths.classifier()),
+                                       config.classifier.token_budget, "classifier");
   Sets predicted;
   for (size_t i = 0; i < field.visits.size(); ++i) {
     predicted.push_back(scores.Predicted(static_cast<int64_t>(i), num_drugs));

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/prompt.h"
 #include "data/tokenizer.h"
+#include "launch/calibrate.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -58,6 +59,9 @@ void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
   tokenizer.Save(folder.temporary());
   WriteFileAtomically(folder.temporary() / "generation_config.json",
                       GenerationConfig(policy.config(), SlotIds(tokenizer)).dump(1) + "\n");
+  if (fs::exists(model_dir / kThresholdFile)) {
+    fs::copy_file(model_dir / kThresholdFile, folder.temporary() / kThresholdFile);
+  }
   folder.Commit();
 }
 

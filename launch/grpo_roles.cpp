@@ -38,6 +38,7 @@ GrpoJob MakeJob(const Config& config, const std::vector<ListTask>& tasks, Policy
   job.recompute = config.model.recompute;
   job.seed = config.run.seed;
   job.folder = RunPaths(config.run.dir).stage("grpo");
+  job.sharding = config.cluster.sharding;
   job.config_sha256 = inputs_sha256;
   return job;
 }
@@ -93,7 +94,8 @@ void CheckRoles(const Config& config, Communicator* world) {
 
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, Policy* policy,
-                  const std::string& inputs_sha256, Communicator* world) {
+                  const std::string& inputs_sha256, const std::string& settings,
+                  Communicator* world) {
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
                       config.reward);
   std::optional<LineTrie> lines;
@@ -101,6 +103,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
     lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
   }
   GrpoJob job = MakeJob(config, tasks, policy, inputs_sha256);
+  job.settings = settings;
   job.lines = lines ? &*lines : nullptr;
   const int rank = world == nullptr ? 0 : world->rank();
   RolloutContext context = MakeContext(config, materials, tasks, policy, inputs_sha256, rank);

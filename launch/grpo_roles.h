@@ -20,7 +20,8 @@ void CheckRoles(const Config& config, Communicator* world);
 // rank serves the role that config.cluster gives it until learner 0 is done.
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, Policy* policy,
-                  const std::string& inputs_sha256, Communicator* world);
+                  const std::string& inputs_sha256, const std::string& settings,
+                  Communicator* world);
 
 }  // namespace flame
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "launch/session.h"
+#include "trainer/checkpoint.h"
 
 namespace flame {
 namespace {
@@ -86,6 +87,10 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
   const fs::path begun = stage.run_dir / ".stages" / (stage.name + ".begun");
   const std::string begun_with = fs::exists(begun) ? ReadWholeFile(begun) : "";
   if (begun_with != inputs) {
+    // What was trained halfway is not put aside unasked: other settings may be a slip.
+    if (!fs::exists(RecordPath(stage.run_dir, stage.name))) {
+      CheckResumable(folder, inputs, stage.settings);
+    }
     const fs::path aside = stage.run_dir / (stage.name + ".stale-" + begun_with.substr(0, 8));
     bool moved = false;
     const auto move_aside = [&](const fs::path& from, const fs::path& to) {

@@ -14,6 +14,8 @@
 #include "data/prepare.h"
 #include "data/synth.h"
 #include "launch/base_model.h"
+#include "launch/calibrate.h"
+#include "launch/classifier_examples.h"
 #include "launch/classify.h"
 #include "launch/evaluate.h"
 #include "launch/grpo_roles.h"
@@ -118,8 +120,10 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world) {
   world->Barrier();
 }
 
-SftJob MakeSftJob(const Config& config, const std::string& label, const SftOptions& options,
-                  const fs::path& folder, const std::string& inputs, Communicator* world) {
+// `stage` is the one whose settings the training depends on.
+SftJob MakeSftJob(const Config& config, const std::string& stage, const std::string& label,
+                  const SftOptions& options, const fs::path& folder, const std::string& inputs,
+                  Communicator* world) {
   SftJob job;
   job.label = label;
   job.trainable = config.model.trainable;
@@ -127,9 +131,22 @@ SftJob MakeSftJob(const Config& config, const std::string& label, const SftOptio
   job.recompute = config.model.recompute;
   job.seed = config.run.seed;
   job.folder = folder;
+  job.sharding = config.cluster.sharding;
   job.config_sha256 = inputs;
+  job.settings = SettingsOf(config, stage);
   job.learners = world != nullptr && world->size() > 1 ? world : nullptr;
   return job;
+}
+
+// All candidates of the validation visits, whatever the balance in training.
+std::vector<Family> ClassifierValidation(const Config& config, const Materials& materials) {
+  std::vector<Family> families;
+  for (const int32_t visit :
+       DrawValidation(materials.corpus, config.classifier.validate_examples, config.run.seed)) {
+    families.push_back(ClassifierFamily(*materials.prompts, materials.corpus.drugs.size(), visit,
+                                        materials.corpus.visits[visit].drugs));
+  }
+  return families;
 }
 
 // pi_cls trained on `visits`, from the base model.
@@ -138,14 +155,13 @@ Policy TrainClassifier(const Config& config, const Materials& materials,
                        const fs::path& folder, const std::string& inputs, Communicator* world) {
   Policy policy = LoadModel(config, RunPaths(config.run.dir).base());
   if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
-  SftJob job = MakeSftJob(config, label, config.classifier, folder, inputs, world);
+  SftJob job = MakeSftJob(config, "classifier", label, config.classifier, folder, inputs, world);
   job.policy = &policy;
-  job.num_examples = static_cast<int64_t>(visits.size());
-  job.family = [&](int64_t example) {
-    const int32_t visit = visits[example];
-    return ClassifierFamily(*materials.prompts, materials.corpus.drugs.size(), visit,
-                            materials.corpus.visits[visit].drugs);
-  };
+  const ClassifierExamples examples(*materials.prompts, materials.corpus, visits, config.classifier,
+                                    config.run.seed);
+  job.num_examples = examples.size();
+  job.example = [&examples](int64_t example, int64_t epoch) { return examples.At(example, epoch); };
+  if (job.options.validate_every > 0) job.validation = ClassifierValidation(config, materials);
   const SftReport report = RunSft(job);
   LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
           " steps");
@@ -165,8 +181,9 @@ Scores CrossFit(const Config& config, const Materials& materials,
     const std::string label = StrCat("classifier fold ", fold + 1, " of 2");
     const fs::path folder = RunPaths(config.run.dir).stage("tasks") / StrCat("fold-", fold);
     const Policy policy = TrainClassifier(config, materials, train, label, folder, inputs, nullptr);
+    const double offset = CalibrateClassifier(config, materials, policy, nullptr).offset;
     const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
-                                       score, config.classifier.token_budget, "scores");
+                                       score, offset, config.classifier.token_budget, "scores");
     all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
     all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
   }
@@ -197,6 +214,26 @@ Family ListFamily(const PromptBuilder& prompts, const std::vector<ListTask>& tas
     family.branches.push_back(std::move(branch));
   }
   return family;
+}
+
+// What the list policy would be asked for the validation visits: both edits of the prediction of
+// `classifier`.
+std::vector<Family> ListValidation(const Config& config, const Materials& materials,
+                                   const Policy& classifier) {
+  const std::vector<int32_t> visits =
+      DrawValidation(materials.corpus, config.list.validate_examples, config.run.seed);
+  const Scores scores = ClassifyVisits(
+      classifier, *materials.prompts, materials.corpus.drugs.size(), visits,
+      ReadThreshold(RunPaths(config.run.dir).classifier()), config.classifier.token_budget, "");
+  TaskOptions predictions = config.tasks;
+  predictions.errors = "holdout";
+  predictions.per_visit = 2;
+  std::vector<Family> families;
+  for (const auto& tasks : TasksByVisit(
+           BuildListTasks(materials.corpus, scores, visits, predictions, config.run.seed))) {
+    families.push_back(ListFamily(*materials.prompts, tasks));
+  }
+  return families;
 }
 
 }  // namespace
@@ -245,7 +282,10 @@ void ClassifierStage(const Config& config, Communicator* world) {
     const Policy policy =
         TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
                         "classifier", paths.stage("classifier"), inputs, world);
-    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.classifier());
+    const Calibration calibration = CalibrateClassifier(config, *materials, policy, world);
+    if (!IsFirst(world)) return;
+    SaveModel(policy, materials->tokenizer, paths.classifier());
+    WriteThreshold(calibration, paths.classifier());
   };
   RunStageOf(config, std::move(stage), world);
 }
@@ -263,7 +303,8 @@ void TasksStage(const Config& config) {
         config.tasks.errors == "crossfit"
             ? CrossFit(config, *materials, scored, inputs)
             : ClassifyVisits(LoadModel(config, paths.classifier()), *materials->prompts, num_drugs,
-                             scored, config.classifier.token_budget, "scores");
+                             scored, ReadThreshold(paths.classifier()),
+                             config.classifier.token_budget, "scores");
     WriteScores(scores, num_drugs, paths.scores());
     const auto tasks =
         BuildListTasks(materials->corpus, scores, scored, config.tasks, config.run.seed);
@@ -280,10 +321,16 @@ void ListStage(const Config& config, Communicator* world) {
     const auto materials = LoadMaterials(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
     Policy policy = LoadModel(config, paths.classifier());
-    SftJob job = MakeSftJob(config, "list", config.list, paths.stage("list"), inputs, world);
+    SftJob job =
+        MakeSftJob(config, "list", "list", config.list, paths.stage("list"), inputs, world);
     job.policy = &policy;
     job.num_examples = static_cast<int64_t>(tasks.size());
-    job.family = [&](int64_t example) { return ListFamily(*materials->prompts, tasks[example]); };
+    job.example = [&](int64_t example, int64_t) {
+      return SftExample{ListFamily(*materials->prompts, tasks[example]), {}};
+    };
+    if (job.options.validate_every > 0) {
+      job.validation = ListValidation(config, *materials, policy);
+    }
     const SftReport report = RunSft(job);
     LogInfo("list: loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
             " steps");
@@ -302,7 +349,8 @@ void GrpoStage(const Config& config, Communicator* world) {
     policy.MergeAdapters();
     policy = policy.MaterializeEntities();
     policy.AddAdapters(config.grpo.lora, config.run.seed);
-    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), &policy, inputs, world);
+    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), &policy, inputs,
+                 SettingsOf(config, "grpo"), world);
     if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.grpo());
   };
   RunStageOf(config, std::move(stage), world);

@@ -85,6 +85,15 @@ std::string ChangedKeys(const std::string& before, const std::string& now) {
   return text.empty() ? "files that the stage reads" : text;
 }
 
+void CheckSameConfig(const fs::path& folder, const CheckpointInfo& info,
+                     const std::string& config_sha256, const std::string& settings) {
+  if (info.config_sha256 == config_sha256) return;
+  throw DataError(folder.string(),
+                  ": made with other settings: ", ChangedKeys(info.settings, settings),
+                  ". Set them back, use another run.dir, or remove this stage's folder to train it "
+                  "anew");
+}
+
 // A piece of a logical tensor in a file.
 struct StoredPiece {
   TensorView view;
@@ -274,6 +283,14 @@ std::optional<CheckpointInfo> LoadLatestCheckpoint(const fs::path& folder,
   const c10::NoGradGuard no_grad;
   for (const CheckpointSlice& slice : slices) stored.Fill(slice);
   return info;
+}
+
+void CheckResumable(const fs::path& folder, const std::string& config_sha256,
+                    const std::string& settings) {
+  const fs::path latest = folder / "checkpoints" / "LATEST";
+  if (!fs::exists(latest)) return;
+  const OpenedCheckpoint opened = OpenLatest(latest);
+  CheckSameConfig(opened.folder, InfoOf(opened.manifest), config_sha256, settings);
 }
 
 nlohmann::ordered_json DescribeCheckpoints(const fs::path& folder) {

@@ -89,6 +89,10 @@ std::optional<CheckpointInfo> LoadLatestCheckpoint(const std::filesystem::path& 
                                                    const std::string& settings,
                                                    const std::vector<CheckpointSlice>& slices);
 
+// The same check of the config alone, nothing where there is no checkpoint.
+void CheckResumable(const std::filesystem::path& folder, const std::string& config_sha256,
+                    const std::string& settings);
+
 // What lies in `folder`/checkpoints, each step verified against its manifest: {"latest": name,
 // "checkpoints": [{"name", "step", "ranks", "value", "tensors", "bytes", "fault": null or text}]}.
 nlohmann::ordered_json DescribeCheckpoints(const std::filesystem::path& folder);

@@ -174,6 +174,7 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
 GrpoReport RunGrpo(const GrpoJob& job) {
   CheckJob(job);
   TrainingRun run(job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  run.Resume();
   if (!run.done()) TrainToTheEnd(job, &run);
   run.Finish();
   return {run.step(), run.FirstMean(0.2), run.LastMean(0.2)};

@@ -91,7 +91,8 @@ PassSums GrpoUpdate::Backward() {
     run_->BeginPass();
     // The surrogate is taken in float64: exp of a difference of log-probabilities.
     tokens.logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
-    const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl);
+    const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl,
+                                                  ParseKlEstimator(job_.options.kl_estimator));
     result.loss.backward();
     run_->EndPass();
     if (tokens.logprobs.numel() == 0) continue;

@@ -17,7 +17,14 @@ double TokenWeight(const std::string& normalizer, int64_t length, const StepTota
                    "'; expected sequence, token, batch or constant");
 }
 
-SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl) {
+KlEstimator ParseKlEstimator(const std::string& name) {
+  if (name == "k3") return KlEstimator::kK3;
+  if (name == "k3_ratio") return KlEstimator::kK3Ratio;
+  throw UsageError("grpo.kl_estimator is '", name, "'; expected k3 or k3_ratio");
+}
+
+SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
+                               KlEstimator estimator) {
   const at::Tensor ratio = (input.logprobs - input.old_logprobs).exp();
   const at::Tensor& advantages = input.advantages;
   const at::Tensor bounded = ratio.clamp(1 - clip, 1 + clip);
@@ -25,9 +32,10 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
   SurrogateLoss result;
   if (input.reference.defined()) {
     const at::Tensor distance = input.reference - input.logprobs;
-    const at::Tensor k3 = distance.exp() - distance - 1;
-    token_loss = token_loss + kl * k3;
-    result.kl_sum = k3.sum(at::kDouble).item<double>();
+    at::Tensor estimate = distance.exp() - distance - 1;
+    if (estimator == KlEstimator::kK3Ratio) estimate = estimate * ratio;
+    token_loss = token_loss + kl * estimate;
+    result.kl_sum = estimate.sum(at::kDouble).item<double>();
   }
   const at::Tensor clipped =
       ((ratio < 1 - clip) & (advantages < 0)) | ((ratio > 1 + clip) & (advantages > 0));
@@ -36,8 +44,9 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
   return result;
 }
 
-at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens) {
-  return -logprobs.sum() / static_cast<double>(global_tokens);
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
+                                 double total_weight) {
+  return -(logprobs * weights).sum() / total_weight;
 }
 
 }  // namespace flame

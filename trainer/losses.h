@@ -35,20 +35,30 @@ struct SurrogateInput {
   at::Tensor weights;  // TokenWeight
 };
 
+// Of KL(policy || reference) at a token, with d = reference - logprobs:
+//   kK3       e^d - d - 1 (Schulman 2020)
+//   kK3Ratio  that times rho, which makes it unbiased, in value and gradient, where the policy has
+//             moved from the one that sampled (DeepSeek-V3.2; TRL's use_bias_correction_kl)
+enum class KlEstimator { kK3, kK3Ratio };
+// "k3" or "k3_ratio". Throws UsageError on another name.
+KlEstimator ParseKlEstimator(const std::string& name);
+
 struct SurrogateLoss {
   at::Tensor loss;      // scalar, differentiable
-  double kl_sum = 0;    // sum of k3 over the N tokens
+  double kl_sum = 0;    // sum of the estimate over the N tokens
   int64_t clipped = 0;  // tokens whose ratio was clipped: no gradient through the ratio
 };
 
-// With rho = exp(logprobs - old), A the advantage, d = reference - logprobs:
-//   loss = sum of weight * ( -min(rho A, clamp(rho, 1 - clip, 1 + clip) A) + kl * (e^d - d - 1) )
-// e^d - d - 1 is the k3 estimator of KL(policy || reference) (Schulman 2020). A token counts as
-// clipped where rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
-SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl);
+// With rho = exp(logprobs - old), A the advantage:
+//   loss = sum of weight * ( -min(rho A, clamp(rho, 1 - clip, 1 + clip) A) + kl * estimate )
+// A token counts as clipped where rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
+SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
+                               KlEstimator estimator = KlEstimator::kK3);
 
-// sum of -logprobs / global_tokens, scalar.
-at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, int64_t global_tokens);
+// sum of -logprobs * weights / total_weight, scalar; both [N], `total_weight` that of the step over
+// all ranks.
+at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
+                                 double total_weight);
 
 }  // namespace flame
 

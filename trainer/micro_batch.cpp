@@ -1,5 +1,7 @@
 #include "trainer/micro_batch.h"
 
+#include <algorithm>
+
 namespace flame {
 namespace {
 
@@ -36,10 +38,11 @@ std::vector<MicroBatch> CutMicroBatches(const std::vector<Family>& families, int
   std::vector<MicroBatch> batches;
   for (int64_t f = 0; f < static_cast<int64_t>(families.size()); ++f) {
     for (const Part& part : SplitByBranches(families[f], token_budget)) {
-      if (batches.empty() || batches.back().num_tokens + part.num_tokens > token_budget) {
-        batches.emplace_back();
-      }
-      Append(families[f], f, part, &batches.back());
+      auto roomy = std::find_if(batches.begin(), batches.end(), [&](const MicroBatch& batch) {
+        return batch.num_tokens + part.num_tokens <= token_budget;
+      });
+      if (roomy == batches.end()) roomy = batches.emplace(batches.end());
+      Append(families[f], f, part, &*roomy);
     }
   }
   return batches;

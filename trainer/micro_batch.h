@@ -20,7 +20,8 @@ struct MicroBatch {
   int64_t num_tokens = 0;
 };
 
-// Packs families in order, as many as fit `token_budget`. A family larger than the budget is split
+// Packs families in order, each into the first micro-batch where it fits `token_budget`: given
+// longest first, all but the last are nearly full. A family larger than the budget is split
 // by branches, each part with the whole trunk; a trunk with one branch is never split, even where
 // it exceeds the budget. Families without branches are left out: they have no loss. Losses that
 // are sums over tokens do not depend on the cuts.

@@ -33,11 +33,32 @@ void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   optimizer.Bind(prefix, schema);
   schema->Int(prefix + ".batch", &batch, kAtLeastOne, "examples an optimizer step, over all ranks");
   schema->Int(prefix + ".epochs", &epochs, kAtLeastOne, "passes over the examples");
+  schema->Int(prefix + ".sort_window", &sort_window, kAtLeastOne,
+              "steps whose examples are sorted by length together, so that a step's are alike");
+  schema->Int(prefix + ".validate_every", &validate_every, kNotNegative,
+              "steps between evaluations on the validation split; 0: none");
+  schema->Int(prefix + ".validate_examples", &validate_examples, kNotNegative,
+              "examples of the validation split evaluated on, drawn by seed; 0: all");
+  schema->Int(prefix + ".patience", &patience, kNotNegative,
+              "evaluations without a lower loss before training stops; 0: it never does");
   schema->Int(prefix + ".token_budget", &token_budget, kAtLeastOne,
               "packed tokens of a micro-batch; bounds memory, not the result");
   schema->Int(prefix + ".checkpoint_every", &checkpoint_every, kAtLeastOne,
               "steps between checkpoints; the last step is always saved");
   BindRetention(prefix, &keep_last, &keep_best, schema);
+}
+
+void ClassifierOptions::Bind(ConfigSchema* schema) {
+  SftOptions::Bind("classifier", schema);
+  schema->Choice(
+      "classifier.balance", &balance, {"none", "weight", "subsample"},
+      "weight: Yes answers count more; subsample: part of the No answers, drawn anew each "
+      "epoch");
+  schema->Number("classifier.balance_ratio", &balance_ratio, kPositive,
+                 "No answers to a Yes answer, in weight or in number; unused with balance none");
+  schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
+                 "paper: P(Yes) > P(No); calibrated: the offset of the logits with the best mean "
+                 "Jaccard on validation visits");
 }
 
 GrpoOptions::GrpoOptions() {
@@ -51,6 +72,8 @@ GrpoOptions::GrpoOptions() {
 }
 
 void GrpoOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("grpo.preset", &preset, {"none", "trl"},
+                 "trl: keys of grpo and credit that are not given are TRL's GRPOConfig's defaults");
   optimizer.Bind("grpo", schema);
   lora.Bind("grpo.lora", schema);
   sampling.Bind(schema);
@@ -60,6 +83,8 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
                  "epsilon of the clipped importance ratio");
   schema->Number("grpo.kl", &kl, kNotNegative,
                  "weight of KL(policy || reference); 0: no reference is evaluated");
+  schema->Choice("grpo.kl_estimator", &kl_estimator, {"k3", "k3_ratio"},
+                 "k3_ratio: weighted by the importance ratio, unbiased off the sampling policy");
   schema->Choice("grpo.normalizer", &normalizer, {"sequence", "token", "batch", "constant"},
                  "how token losses are averaged");
   schema->Int("grpo.iterations", &iterations, kAtLeastOne, "optimizer steps on a step's rollouts");

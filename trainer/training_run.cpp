@@ -23,8 +23,26 @@ TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, Training
       optimizer_(parameters_.shards(), options_.optimizer),
       writer_(options_.folder, options_.retention, options_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
+  AddSharded("parameter.", parameters_.shards());
+  AddSharded("exp_avg.", optimizer_.exp_avg());
+  AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
+  AddState("history", history_);
+}
+
+void TrainingRun::AddSharded(const std::string& prefix, const NamedTensors& flat) {
+  parameters_.AddSlices(prefix, flat, &slices_);
+}
+
+void TrainingRun::AddState(const std::string& name, const at::Tensor& tensor) {
+  // Learner 0 writes what all have.
+  whole_slices_.push_back({name, tensor.sizes().vec(), 0, tensor.flatten()});
+}
+
+void TrainingRun::Resume() {
+  std::vector<CheckpointSlice> slices = slices_;
+  slices.insert(slices.end(), whole_slices_.begin(), whole_slices_.end());
   const auto info =
-      LoadLatestCheckpoint(options_.folder, options_.config_sha256, options_.settings, Slices());
+      LoadLatestCheckpoint(options_.folder, options_.config_sha256, options_.settings, slices);
   if (!info) return;
   parameters_.Publish();
   step_ = info->step;
@@ -69,17 +87,18 @@ TrainingRun::Update TrainingRun::EndUpdate() {
   return update;
 }
 
-void TrainingRun::EndStep(double value) {
+void TrainingRun::EndStep(double value, bool last) {
   history_.mutable_data_ptr<double>()[step_] = value;
   ++step_;
   const bool writing = writer_.pending() && !writer_.written();
   const std::vector<double> votes =
       MaxOverLearners(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
   const bool stop = votes[0] > 0;
+  last = last || done();
   if (writer_.pending() && votes[1] == 0) writer_.Publish();
-  if (stop || done() || step_ % options_.checkpoint_every == 0) BeginSave();
-  if ((stop || done()) && writer_.pending()) writer_.Publish();
-  if (stop && !done()) {
+  if (stop || last || step_ % options_.checkpoint_every == 0) BeginSave();
+  if ((stop || last) && writer_.pending()) writer_.Publish();
+  if (stop && !last) {
     throw Stopped(options_.label, ": stopped on a signal after step ", step_, " of ",
                   options_.steps, "; the same command goes on from there");
   }
@@ -101,18 +120,9 @@ void TrainingRun::BeginSave() {
   info.numbers = {{"optimizer_updates", optimizer_.updates()},
                   {"seed", static_cast<int64_t>(options_.seed)}};
   std::vector<CheckpointSlice> slices;
-  if (parameters_.writes()) slices = Slices();
-  if (rank() > 0 && !slices.empty()) slices.pop_back();  // the history, which learner 0 writes
+  if (parameters_.writes()) slices = slices_;
+  if (rank() == 0) slices.insert(slices.end(), whole_slices_.begin(), whole_slices_.end());
   writer_.Begin(info, slices);
-}
-
-std::vector<CheckpointSlice> TrainingRun::Slices() const {
-  std::vector<CheckpointSlice> slices;
-  parameters_.AddSlices("parameter.", parameters_.shards(), &slices);
-  parameters_.AddSlices("exp_avg.", optimizer_.exp_avg(), &slices);
-  parameters_.AddSlices("exp_avg_sq.", optimizer_.exp_avg_sq(), &slices);
-  slices.push_back({"history", {options_.steps}, 0, history_});
-  return slices;
 }
 
 int64_t TrainingRun::WindowSize(double share) const {

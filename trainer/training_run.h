@@ -37,9 +37,15 @@ struct TrainingRunOptions {
 
 class TrainingRun {
  public:
-  // Collective over the learners, as all that follows. Resumes from the folder's latest checkpoint
-  // if there is one. Throws as LoadLatestCheckpoint.
+  // Collective over the learners, as all that follows.
   TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options);
+
+  // What the loop has beside, saved and resumed with the rest under these names: flat tensors as
+  // parameters()->shards(), and a contiguous tensor that is the same on all learners.
+  void AddSharded(const std::string& prefix, const NamedTensors& flat);
+  void AddState(const std::string& name, const at::Tensor& tensor);
+  // From the folder's latest checkpoint if there is one. Throws as LoadLatestCheckpoint.
+  void Resume();
 
   int64_t step() const { return step_; }  // steps done
   bool done() const { return step_ >= options_.steps; }
@@ -62,8 +68,8 @@ class TrainingRun {
 
   // Ends a step: `value` (loss, reward) goes into the history; saves where a checkpoint is due or a
   // stop was requested on any learner, and throws Stopped in the latter case unless the run is
-  // done.
-  void EndStep(double value);
+  // done. `last`: saves, and the loop ends here, whatever its steps.
+  void EndStep(double value, bool last = false);
   // Mean of the history over its first or last `share` (at least one step).
   double FirstMean(double share) const;
   double LastMean(double share) const;
@@ -76,7 +82,6 @@ class TrainingRun {
   uint64_t DropoutSeed(int64_t micro_batch) const;
 
  private:
-  std::vector<CheckpointSlice> Slices() const;
   void BeginSave();
   double MeanOf(int64_t begin, int64_t count) const;
   int64_t WindowSize(double share) const;
@@ -85,7 +90,8 @@ class TrainingRun {
   ShardedParameters parameters_;
   AdamW optimizer_;
   CheckpointWriter writer_;
-  at::Tensor history_;  // float64 [steps]
+  std::vector<CheckpointSlice> slices_, whole_slices_;  // of sharded state and of the rest
+  at::Tensor history_;                                  // float64 [steps]
   int64_t step_ = 0;
 };
 

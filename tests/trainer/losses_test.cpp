@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
@@ -125,14 +126,31 @@ TEST(ClippedSurrogate, Gradient_MatchesFiniteDifferences) {
   }
 }
 
+// At a token whose ratio is 1 the estimate is k3's; its slope has the ratio's, k3, besides.
+TEST(ClippedSurrogate, KlWeightedByRatio_HasTheRatiosSlopeToo) {
+  SurrogateInput input;
+  input.logprobs = Doubles({-1.0}).requires_grad_(true);
+  input.old_logprobs = Doubles({-1.0});
+  input.reference = Doubles({-0.5});
+  input.advantages = Doubles({0});
+  input.weights = Doubles({1});
+  const double k3 = std::exp(0.5) - 0.5 - 1;
+  const SurrogateLoss result = ClippedSurrogate(input, 0.2, 2, KlEstimator::kK3Ratio);
+  result.loss.backward();
+  EXPECT_NEAR(result.loss.item<double>(), 2 * k3, 1e-15);
+  EXPECT_NEAR(result.kl_sum, k3, 1e-15);
+  EXPECT_NEAR(Values(input.logprobs.grad())[0], 2 * (1 - std::exp(0.5) + k3), 1e-15);
+  EXPECT_THROW(ParseKlEstimator("k2"), UsageError);
+}
+
 TEST(ClippedSurrogate, CutIntoParts_AddsUpToWhole) {
   const SurrogateInput whole = Case("sequence");
   const double loss = ClippedSurrogate(whole, 0.2, 0.04).loss.item<double>();
   double sum = 0;
   for (int64_t i = 0; i < 5; ++i) {
     SurrogateInput part = whole;
-    for (at::Tensor* tensor : {&part.logprobs, &part.old_logprobs, &part.reference,
-                               &part.advantages, &part.weights}) {
+    for (at::Tensor* tensor :
+         {&part.logprobs, &part.old_logprobs, &part.reference, &part.advantages, &part.weights}) {
       *tensor = tensor->narrow(0, i, 1);
     }
     sum += ClippedSurrogate(part, 0.2, 0.04).loss.item<double>();
@@ -144,8 +162,9 @@ TEST(TokenWeight, UnknownName_IsRefused) {
   EXPECT_THROW(TokenWeight("mean", 3, kTotals), UsageError);
 }
 
-TEST(NegativeLogLikelihood, GlobalTokens_IsDenominator) {
-  EXPECT_DOUBLE_EQ(NegativeLogLikelihood(Doubles({-1, -2, -4}), 14).item<double>(), 0.5);
+TEST(NegativeLogLikelihood, TotalWeight_IsDenominator) {
+  const at::Tensor loss = NegativeLogLikelihood(Doubles({-1, -2, -4}), Doubles({1, 0.5, 3}), 28);
+  EXPECT_DOUBLE_EQ(loss.item<double>(), 0.5);
 }
 
 }  // namespace

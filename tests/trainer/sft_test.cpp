@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <map>
 #include <stdexcept>
 #include <thread>
 
@@ -28,13 +29,15 @@ Family CopyExample(int64_t example) {
   return family;
 }
 
+SftExample Unweighted(int64_t example, int64_t) { return {CopyExample(example), {}}; }
+
 SftJob CopyJob(Policy* policy, const std::filesystem::path& folder) {
   SftJob job;
   job.label = "copy";
   job.policy = policy;
   job.trainable = "full";
   job.num_examples = 21;
-  job.family = CopyExample;
+  job.example = Unweighted;
   job.options.batch = 8;  // the third step of an epoch has 5 examples
   job.options.epochs = 3;
   job.options.optimizer.learning_rate = 1e-3;
@@ -43,6 +46,17 @@ SftJob CopyJob(Policy* policy, const std::filesystem::path& folder) {
   job.seed = 11;
   job.folder = folder;
   job.config_sha256 = "digest";
+  return job;
+}
+
+// Validates after every second of up to 9 steps.
+SftJob ValidatedJob(Policy* policy, const std::filesystem::path& folder) {
+  SftJob job = CopyJob(policy, folder);
+  job.options.validate_every = 2;
+  job.options.patience = 2;
+  for (int64_t example = 100; example < 107; ++example) {
+    job.validation.push_back(CopyExample(example));
+  }
   return job;
 }
 
@@ -69,8 +83,8 @@ TEST(RunSft, Metrics_HaveOneRowAStep) {
   EXPECT_EQ(report.steps, 9);
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i].at("step"), i + 1);
-    for (const char* key : {"loss", "grad_norm", "learning_rate", "tokens_trained", "seconds",
-                            "tokens_per_second"}) {
+    for (const char* key :
+         {"loss", "grad_norm", "learning_rate", "tokens_trained", "seconds", "tokens_per_second"}) {
       EXPECT_TRUE(rows[i].contains(key)) << key;
     }
   }
@@ -81,32 +95,89 @@ TEST(RunSft, Metrics_HaveOneRowAStep) {
 TEST(RunSft, EveryEpoch_SeesEveryExampleOnce) {
   Policy policy = ToyPolicy(at::kFloat);
   SftJob job = CopyJob(&policy, FreshFolder());
-  std::vector<int64_t> seen;
-  job.family = [&seen](int64_t example) {
-    seen.push_back(example);
-    return CopyExample(example);
+  std::map<int64_t, std::vector<int64_t>> seen;  // by epoch
+  job.example = [&seen](int64_t example, int64_t epoch) {
+    seen[epoch].push_back(example);
+    return Unweighted(example, epoch);
   };
   RunSft(job);
-  ASSERT_EQ(seen.size(), 63u);
-  std::vector<int64_t> first(seen.begin(), seen.begin() + 21);
-  std::vector<int64_t> second(seen.begin() + 21, seen.begin() + 42);
-  EXPECT_NE(first, second);
-  std::sort(first.begin(), first.end());
-  std::sort(second.begin(), second.end());
-  for (int64_t i = 0; i < 21; ++i) EXPECT_EQ(first[i], i);
-  EXPECT_EQ(first, second);
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_NE(seen[1], seen[2]);
+  for (auto& [epoch, examples] : seen) {
+    std::sort(examples.begin(), examples.end());
+    // In the first epoch each was asked for its length besides.
+    const int64_t times = epoch == 0 ? 2 : 1;
+    ASSERT_EQ(examples.size(), 21u * times);
+    for (int64_t i = 0; i < 21 * times; ++i) EXPECT_EQ(examples[i], i / times);
+  }
 }
 
-TEST(RunSft, TokenBudget_DoesNotChangeTheResult) {
-  Policy whole = ToyPolicy(at::kDouble), cut = ToyPolicy(at::kDouble);
-  SftJob job = CopyJob(&whole, FreshFolder("whole"));
-  const SftReport expected = RunSft(job);
-  job = CopyJob(&cut, FreshFolder("cut"));
-  job.options.token_budget = 5;  // one branch at a time
-  job.recompute = true;
+// The losses of a run, and those on its validation examples.
+std::vector<double> CurveOf(at::ScalarType dtype, int64_t token_budget, int64_t* micro_batches) {
+  Policy policy = ToyPolicy(dtype);
+  const auto folder = FreshFolder();
+  SftJob job = ValidatedJob(&policy, folder);
+  job.example = [](int64_t example, int64_t) {
+    SftExample weighted{CopyExample(example), {}};
+    for (size_t b = 0; b < weighted.family.branches.size(); ++b) {
+      weighted.weights.push_back(1 + 0.5 * static_cast<double>(b));
+    }
+    return weighted;
+  };
+  job.options.token_budget = token_budget;
+  job.options.patience = 0;
+  job.recompute = token_budget < 100;
+  RunSft(job);
+  std::vector<double> curve;
+  *micro_batches = 0;
+  for (const auto& row : MetricsRows(folder)) {
+    curve.push_back(row.at("loss"));
+    if (row.contains("validation_loss")) curve.push_back(row.at("validation_loss"));
+    *micro_batches += row.at("micro_batches").get<int64_t>();
+  }
+  return curve;
+}
+
+void ExpectSameCurves(at::ScalarType dtype, double tolerance) {
+  int64_t whole = 0;
+  const std::vector<double> expected = CurveOf(dtype, 16384, &whole);
+  EXPECT_EQ(whole, 9);
+  for (const int64_t budget : {1, 7, 12, 40}) {  // from one branch at a time to some families
+    int64_t micro_batches = 0;
+    const std::vector<double> curve = CurveOf(dtype, budget, &micro_batches);
+    EXPECT_GT(micro_batches, whole);
+    ASSERT_EQ(curve.size(), expected.size());
+    for (size_t i = 0; i < curve.size(); ++i) {
+      EXPECT_NEAR(curve[i], expected[i], tolerance * expected[i]) << budget << " " << i;
+    }
+  }
+}
+
+TEST(RunSft, AnyTokenBudgetInDouble_SameCurve) { ExpectSameCurves(at::kDouble, 1e-12); }
+TEST(RunSft, AnyTokenBudgetInFloat_SameCurve) { ExpectSameCurves(at::kFloat, 1e-5); }
+
+// Examples whose branches weigh 0 or 1 train like examples without those of weight 0.
+TEST(RunSft, BranchesOfNoWeight_AreAsIfAbsent) {
+  Policy weighted = ToyPolicy(at::kDouble), without = ToyPolicy(at::kDouble);
+  SftJob job = CopyJob(&weighted, FreshFolder("weighted"));
+  job.options.optimizer.learning_rate = 1e-4;
+  job.options.batch = 21;  // so that the order, which depends on lengths, does not matter
+  job.example = [](int64_t example, int64_t) {
+    SftExample some{CopyExample(example), {}};
+    for (size_t b = 0; b < some.family.branches.size(); ++b) some.weights.push_back(b == 0 ? 3 : 0);
+    return some;
+  };
   const SftReport report = RunSft(job);
-  EXPECT_NEAR(report.last_loss, expected.last_loss, 1e-10);
-  EXPECT_LT(MaxDifference(whole, cut), 1e-10);
+  job = CopyJob(&without, FreshFolder("without"));
+  job.options.optimizer.learning_rate = 1e-4;
+  job.options.batch = 21;
+  job.example = [](int64_t example, int64_t) {
+    SftExample some{CopyExample(example), {}};
+    some.family.branches.resize(1);
+    return some;
+  };
+  EXPECT_NEAR(report.last_loss, RunSft(job).last_loss, 1e-12);
+  EXPECT_LT(MaxDifference(weighted, without), 1e-9);
 }
 
 TEST(RunSft, TwoLearners_EqualOne) {
@@ -146,9 +217,10 @@ TEST(RunSft, KilledAndResumed_EqualsUninterruptedBitForBit) {
   Policy killed = ToyPolicyWithAdapters(at::kFloat, 0.2);
   SftJob job = AdapterJob(&killed, folder);
   int64_t asked = 0;
-  job.family = [&asked](int64_t example) {
-    if (++asked > 45) throw std::runtime_error("power cut");  // within step 7; step 6 is saved
-    return CopyExample(example);
+  job.example = [&asked](int64_t example, int64_t epoch) {
+    // Within step 7: 21 lengths, 42 examples of two epochs. Step 6 is saved.
+    if (++asked > 66) throw std::runtime_error("power cut");
+    return Unweighted(example, epoch);
   };
   EXPECT_THROW(RunSft(job), std::runtime_error);
 
@@ -167,7 +239,9 @@ TEST(RunSft, Finished_IsLoadedWithoutTraining) {
   Policy first = ToyPolicy(at::kFloat), second = ToyPolicy(at::kFloat);
   const SftReport expected = RunSft(CopyJob(&first, folder));
   SftJob job = CopyJob(&second, folder);
-  job.family = [](int64_t) -> Family { throw std::runtime_error("nothing is left to train on"); };
+  job.example = [](int64_t, int64_t) -> SftExample {
+    throw std::runtime_error("nothing is left to train on");
+  };
   const SftReport report = RunSft(job);
   EXPECT_EQ(MaxDifference(first, second), 0);
   EXPECT_EQ(report.steps, expected.steps);
@@ -193,7 +267,7 @@ TEST(RunSft, NoExamples_IsRefused) {
 TEST(RunSft, NoTokenAskedFor_IsRefused) {
   Policy policy = ToyPolicy(at::kFloat);
   SftJob job = CopyJob(&policy, FreshFolder());
-  job.family = [](int64_t) { return Family{{1}, {{{2}, 1}}}; };
+  job.example = [](int64_t, int64_t) { return SftExample{{{1}, {{{2}, 1}}}, {}}; };
   EXPECT_THROW(RunSft(job), DataError);
 }
 
@@ -201,9 +275,9 @@ TEST(RunSft, NoTokenAskedFor_IsRefused) {
 void StopInStepFour(SftJob job) {
   InstallStopSignals();
   int64_t asked = 0;
-  job.family = [&asked](int64_t example) {
-    if (++asked == 22) std::raise(SIGUSR1);
-    return CopyExample(example);
+  job.example = [&asked](int64_t example, int64_t epoch) {
+    if (++asked == 44) std::raise(SIGUSR1);  // after 21 lengths and the 21 examples of an epoch
+    return Unweighted(example, epoch);
   };
   try {
     RunSft(job);

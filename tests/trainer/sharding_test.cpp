@@ -53,7 +53,7 @@ SftJob JobOf(Policy* policy, const std::string& trainable, const ShardingOptions
   job.policy = policy;
   job.trainable = trainable;
   job.num_examples = 20;
-  job.family = ExampleFamily;
+  job.example = [](int64_t example, int64_t) { return SftExample{ExampleFamily(example), {}}; };
   job.options.batch = 8;
   job.options.epochs = 4;
   job.options.token_budget = 12;  // passes differ in number from learner to learner
@@ -170,9 +170,9 @@ void TrainUntil(int64_t stop, int size, const Policy& start, const std::filesyst
     job.options.checkpoint_every = 1;
     int64_t left = stop == 0 ? 1000 : 0;
     for (int64_t step = resumed; step < stop; ++step) left += (step % 3 == 2 ? 4 : 8) / size;
-    job.family = [&left](int64_t example) {
+    job.example = [&left](int64_t example, int64_t) {
       if (left-- == 0) throw std::runtime_error("power cut");
-      return ExampleFamily(example);
+      return SftExample{ExampleFamily(example), {}};
     };
     if (stop == 0) {
       RunSft(job);

@@ -1,0 +1,102 @@
+// optimizer_updates CASE.json IN.safetensors OUT.safetensors
+//
+// A run of the optimizer on given gradients, for comparison with torch. CASE.json is {"updates": T,
+// "overrides": ["sft.warmup=4", ...]}; IN holds "parameter.NAME" and, for t = 1..T,
+// "gradient.t.NAME", all float32. Prints {"norm", "rate"} a line for each update: the gradient's
+// norm before it is clipped, and the learning rate. OUT holds "t.NAME", parameters after update t.
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/GradMode.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/safetensors.h"
+#include "trainer/adamw.h"
+#include "trainer/gradients.h"
+#include "trainer/schedule.h"
+
+namespace flame {
+namespace {
+
+struct Case {
+  OptimizerOptions options;
+  int64_t updates = 0;
+};
+
+Case ReadCase(const char* path) {
+  const auto json = nlohmann::json::parse(ReadWholeFile(path));
+  Case read;
+  read.updates = json.at("updates");
+  ConfigSchema schema;
+  read.options.Bind("sft", &schema);
+  schema.Load("", json.at("overrides").get<std::vector<std::string>>());
+  return read;
+}
+
+at::Tensor CopyOf(const SafetensorsFile& file, const std::string& name) {
+  const TensorView& view = file.tensors().at(name);
+  return at::from_blob(const_cast<void*>(view.data), view.shape, at::kFloat).clone();
+}
+
+NamedTensors Parameters(const SafetensorsFile& file) {
+  const std::string prefix = "parameter.";
+  NamedTensors parameters;
+  for (const auto& [name, view] : file.tensors()) {
+    if (!name.starts_with(prefix)) continue;
+    parameters[name.substr(prefix.size())] = CopyOf(file, name).requires_grad_(true);
+  }
+  return parameters;
+}
+
+void Write(const NamedTensors& tensors, const char* path) {
+  std::map<std::string, TensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    views[name] = {"F32", tensor.sizes().vec(), tensor.const_data_ptr(), tensor.nbytes()};
+  }
+  WriteSafetensors(path, views);
+}
+
+void Run(char** argv) {
+  const Case given = ReadCase(argv[1]);
+  const SafetensorsFile file(argv[2]);
+  const NamedTensors parameters = Parameters(file);
+  Gradients gradients(parameters);
+  AdamW optimizer(parameters, given.options);
+  const c10::NoGradGuard no_grad;
+  NamedTensors after;
+  for (int64_t t = 1; t <= given.updates; ++t) {
+    for (const auto& [name, parameter] : parameters) {
+      parameter.grad().copy_(CopyOf(file, StrCat("gradient.", t, ".", name)));
+    }
+    const double norm = gradients.Clip(given.options.grad_clip);
+    const double rate =
+        given.options.learning_rate * LearningRateFactor(given.options, t, given.updates);
+    optimizer.Update(gradients.views(), rate);
+    std::cout << nlohmann::json{{"norm", norm}, {"rate", rate}} << "\n";
+    for (const auto& [name, parameter] : parameters) {
+      after[StrCat(t, ".", name)] = parameter.detach().clone();
+    }
+  }
+  Write(after, argv[3]);
+}
+
+}  // namespace
+}  // namespace flame
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::cerr << "optimizer_updates CASE.json IN.safetensors OUT.safetensors\n";
+    return 2;
+  }
+  try {
+    flame::Run(argv);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
