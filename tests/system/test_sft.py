@@ -1,11 +1,13 @@
 """Validation, early stopping, the calibrated threshold and class balance, as a user asks for them."""
 
 import json
+import os
 import subprocess
+import time
 
 import h5py
 import pytest
-from conftest import TINY, metrics, mpirun, run
+from conftest import FLAME, TINY, metrics, mpirun, run
 
 SFT = ["classifier.validate_every=3", "classifier.validate_examples=20",
        "classifier.threshold=calibrated"]
@@ -95,3 +97,22 @@ def test_balance_changes_what_yes_and_no_weigh(tiny_run, run_copy, balance):
     assert trained == all_tokens if balance == "weight" else trained < all_tokens / 2
     # Three answers in ten or so are Yes, not one in ten: harder to foretell.
     assert rows[-1]["loss"] > plain[-1]["loss"]
+
+
+def test_validated_training_killed_and_started_again_decides_the_same(run_copy):
+    whole, killed = run_copy("classifier", name="whole"), run_copy("classifier", name="killed")
+    options = [*SFT, "classifier.sort_window=2", "classifier.balance=subsample"]
+    run("sft", "classifier", "--config", TINY, f"run.dir={whole}", *options)
+    process = subprocess.Popen(
+        [str(FLAME), "sft", "classifier", "--config", str(TINY), f"run.dir={killed}", *options],
+        stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not (killed / "classifier" / "checkpoints" / "LATEST").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    result = run("sft", "classifier", "--config", TINY, f"run.dir={killed}", *options)
+    assert "resumed at step" in result.stderr
+    for name in ("validation.json", "model/threshold.json", "model/model.safetensors"):
+        assert (whole / "classifier" / name).read_bytes() == (killed / "classifier" / name).read_bytes()
