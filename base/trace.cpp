@@ -34,7 +34,14 @@ double Now() {
 void StartTrace() { tracing = true; }
 bool Tracing() { return tracing; }
 
-TraceScope::TraceScope(std::string name) : name_(std::move(name)), start_(tracing ? Now() : 0) {}
+TraceScope::TraceScope(const std::string& name, int64_t number)
+    : TraceScope(name.c_str(), number) {}
+
+TraceScope::TraceScope(const char* name, int64_t number) : start_(tracing ? Now() : 0) {
+  if (start_ == 0) return;
+  name_ = name;
+  if (number >= 0) name_ += " " + std::to_string(number);
+}
 
 TraceScope::~TraceScope() {
   if (start_ == 0) return;

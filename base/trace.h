@@ -12,10 +12,11 @@ namespace flame {
 void StartTrace();
 bool Tracing();
 
-// An event on thread 0 from construction to destruction.
+// An event on thread 0 from construction to destruction; a number >= 0 becomes part of its name.
 class TraceScope {
  public:
-  explicit TraceScope(std::string name);
+  explicit TraceScope(const std::string& name, int64_t number = -1);
+  explicit TraceScope(const char* name, int64_t number = -1);
   ~TraceScope();
   TraceScope(const TraceScope&) = delete;
   TraceScope& operator=(const TraceScope&) = delete;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/trace.h"
 
 namespace flame {
 namespace {
@@ -107,6 +108,7 @@ bool Collective::Advance() {
     error_ = error.what();
   }
   finished_ = true;
+  TraceEnd(trace_);
   return true;
 }
 

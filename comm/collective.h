@@ -70,6 +70,8 @@ class Collective : public Operation {
 
   // The calls below need the engine's lock.
   bool finished() const { return finished_; }
+  // What TraceEnd is called with when the collective is finished.
+  void set_trace(int64_t trace) { trace_ = trace; }
   const std::string& error() const { return error_; }  // empty: none
   std::vector<int> Missing() const;  // ranks of the job that have not answered yet
   const FrameHeader& header() const { return header_; }
@@ -88,6 +90,7 @@ class Collective : public Operation {
   std::vector<std::unique_ptr<ActiveLane>> active_;
   size_t phase_ = 0;
   bool phase_started_ = false, finished_ = false;
+  int64_t trace_ = -1;
   std::string error_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "comm/schedule.h"
 #include "comm/wire.h"
 
@@ -184,6 +185,7 @@ std::unique_ptr<Work> TransportCommunicator::Start(const FrameHeader& header,
       context_->recorder->Start(KindName(header.kind), header.sequence, header.num_bytes);
   auto collective =
       std::make_shared<Collective>(context_->transport, header, std::move(phases), std::move(keep));
+  if (Tracing()) collective->set_trace(TraceBegin(Describe(header)));
   context_->engine->Start(collective);
   return std::make_unique<CollectiveWork>(context_, std::move(collective), key);
 }

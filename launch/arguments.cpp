@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/trace.h"
 #include "launch/command.h"
 
 namespace flame {
@@ -13,7 +14,8 @@ po::options_description Options(bool takes_out) {
   po::options_description options("Options");
   options.add_options()("help,h", "this text")                                      //
       ("config,c", po::value<std::string>(), "YAML file; every key has a default")  //
-      ("json", "results as JSON on stdout");
+      ("json", "results as JSON on stdout")                                         //
+      ("trace", "write run.dir/trace.json, a timeline of all ranks for Perfetto");
   if (takes_out) options.add_options()("out", po::value<std::string>(), "where to write");
   return options;
 }
@@ -64,6 +66,7 @@ ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::stri
   const std::string file = values.count("config") != 0 ? values["config"].as<std::string>() : "";
   parsed.config = LoadConfig(file, overrides);
   parsed.json = values.count("json") != 0;
+  if (values.count("trace") != 0) StartTrace();
   if (takes_out && values.count("out") != 0) parsed.out = values["out"].as<std::string>();
   return parsed;
 }

@@ -9,6 +9,7 @@
 #include "data/corpus.h"
 #include "launch/command.h"
 #include "rollout/trajectory.h"
+#include "trainer/checkpoint.h"
 
 namespace flame {
 namespace {
@@ -75,6 +76,34 @@ ordered_json ShardSummary(const std::filesystem::path& path) {
           {"reward_mean", members > 0 ? reward / static_cast<double>(members) : 0.0}};
 }
 
+// The checkpoints of a stage's folder; throws DataError where one is damaged, after all are shown.
+void ShowCheckpoints(const std::filesystem::path& folder, bool as_json) {
+  const ordered_json report = DescribeCheckpoints(folder);
+  if (report.at("checkpoints").empty()) {
+    throw DataError(folder.string(),
+                    ": holds no checkpoints/step-NNNNNN; expected the folder of a "
+                    "stage that trains");
+  }
+  std::string damaged;
+  for (const ordered_json& entry : report.at("checkpoints")) {
+    const bool whole = entry.at("fault").is_null();
+    if (!whole)
+      damaged += StrCat(damaged.empty() ? "" : "; ", entry.at("fault").get<std::string>());
+    if (as_json) continue;
+    const std::string name = entry.at("name");
+    std::cout << name << (report.at("latest") == name ? " (latest)" : "");
+    if (whole) {
+      std::cout << ": whole; " << entry.at("tensors") << " tensors, " << entry.at("bytes")
+                << " bytes in " << entry.at("files") << " files of " << entry.at("ranks")
+                << " learners; value " << entry.at("value") << "\n";
+    } else {
+      std::cout << ": damaged\n";
+    }
+  }
+  if (as_json) std::cout << report << "\n";
+  if (!damaged.empty()) throw DataError(damaged);
+}
+
 void PrintSummary(const ordered_json& summary, bool as_json) {
   if (as_json) {
     std::cout << summary << "\n";
@@ -101,13 +130,20 @@ int RunInspect(const Arguments& arguments) {
     throw UsageError(error.what(), "; see flame inspect --help");
   }
   if (values.count("help") != 0) {
-    std::cout << "flame inspect runs/quickstart/corpus.h5 --json\n"
-                 "flame inspect runs/quickstart/grpo/rollouts/step-000000-rank-0.h5\n\n"
-              << options;
+    std::cout
+        << "flame inspect runs/quickstart/corpus.h5 --json\n"
+           "flame inspect runs/quickstart/grpo/rollouts/step-000000-rank-0.h5\n"
+           "flame inspect runs/quickstart/grpo\n\n"
+           "What a corpus or a shard holds; of a stage's folder, its checkpoints, verified.\n\n"
+        << options;
     return 0;
   }
   if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
   const std::filesystem::path file = values["file"].as<std::string>();
+  if (std::filesystem::is_directory(file)) {
+    ShowCheckpoints(file, values.count("json") != 0);
+    return 0;
+  }
   CheckSeal(file);
   if (Hdf5File::OpenForReading(file).Has("trajectories")) {
     PrintSummary(ShardSummary(file), values.count("json") != 0);

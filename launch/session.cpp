@@ -9,14 +9,18 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <thread>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/trace.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
+#include "trainer/learner_group.h"
 
 namespace flame {
 namespace {
@@ -72,7 +76,7 @@ class RankSession::RunLock {
   int file_;
 };
 
-RankSession::RankSession(const Config& config) {
+RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
   InstallStopSignals();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
@@ -87,7 +91,25 @@ RankSession::RankSession(const Config& config) {
   lock_ = std::make_unique<RunLock>(config.run.dir);
 }
 
-RankSession::~RankSession() { world_.reset(); }
+RankSession::~RankSession() {
+  if (Tracing() && std::uncaught_exceptions() == 0) {
+    try {
+      WriteTrace();
+    } catch (const std::exception& error) {
+      LogWarning("no timeline was written: ", error.what());
+    }
+  }
+  world_.reset();
+}
+
+void RankSession::WriteTrace() const {
+  const int rank = world_ == nullptr ? 0 : world_->rank();
+  std::string all;
+  for (const std::string& events : GatherTexts(world_.get(), TraceEvents(rank))) {
+    all += (all.empty() ? "" : ",\n") + events;
+  }
+  if (first()) WriteFileAtomically(run_dir_ / "trace.json", TraceFile(all));
+}
 
 void RankSession::RequireOneProcess(const char* command) const {
   if (world_ == nullptr || world_->size() == 1) return;

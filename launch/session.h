@@ -2,6 +2,7 @@
 #ifndef FLAME_LAUNCH_SESSION_H_
 #define FLAME_LAUNCH_SESSION_H_
 
+#include <filesystem>
 #include <memory>
 
 #include "comm/communicator.h"
@@ -16,6 +17,7 @@ class RankSession {
   // Rank 0 locks run.dir for the session. Throws MachineError naming
   // the process that holds the lock.
   explicit RankSession(const Config& config);
+  // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
   ~RankSession();
   Communicator* world() const { return world_.get(); }
   bool first() const { return world_ == nullptr || world_->rank() == 0; }
@@ -23,8 +25,11 @@ class RankSession {
   void RequireOneProcess(const char* command) const;
 
  private:
+  void WriteTrace() const;
+
   class RunLock;
   struct Mpi;
+  std::filesystem::path run_dir_;
   std::unique_ptr<Mpi> mpi_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<RunLock> lock_;

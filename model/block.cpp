@@ -13,6 +13,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/trace.h"
 #include "model/kernels.h"
 
 namespace flame {
@@ -263,6 +264,7 @@ void AddGradients(BlockParameters parameters, BlockParameters* gradients) {
 struct BlockFunction : torch::autograd::Function<BlockFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, at::TensorList,
                             c10::intrusive_ptr<BlockState> state) {
+    const TraceScope trace("forward of block", state->layer);
     BlockTape tape;
     UnitUse use(state->context->units, BlockUnit(state->layer), Pass::kForward,
                 BlockUnit(state->layer + 1));
@@ -279,6 +281,7 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
     auto state =
         c10::static_intrusive_pointer_cast<BlockState>(ctx->saved_data.at("state").toCapsule());
     ctx->saved_data.clear();
+    const TraceScope trace("backward of block", state->layer);
     BlockTape tape = std::move(state->tape);
     UnitUse use(state->context->units, BlockUnit(state->layer), Pass::kBackward,
                 state->layer == 0 ? -1 : BlockUnit(state->layer - 1));
