@@ -30,7 +30,7 @@ void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
   const at::Tensor logits =
       policy.LogitsOf(hidden, LastTokens(batch), {prompts.yes_id(), prompts.no_id()});
   const at::Tensor probability =
-      at::sigmoid(logits.select(1, 0) - logits.select(1, 1)).to(at::kFloat).contiguous();
+      at::sigmoid(logits.select(1, 0) - logits.select(1, 1)).cpu().to(at::kFloat).contiguous();
   const float* values = probability.const_data_ptr<float>();
   yes->insert(yes->end(), values, values + probability.numel());
 }

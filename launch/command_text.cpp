@@ -302,7 +302,7 @@ json ScoreFamily(const Policy& policy, const json& question) {
   const FamilyBatch batch = PackFamilies({family});
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions());
   const at::Tensor logprobs =
-      policy.LogProbs(hidden, batch.sources, batch.targets).to(at::kFloat).contiguous();
+      policy.LogProbs(hidden, batch.sources, batch.targets).cpu().to(at::kFloat).contiguous();
   const float* values = logprobs.const_data_ptr<float>();
   json rows = json::array();
   for (size_t k = 0; k < family.branches.size(); ++k) {

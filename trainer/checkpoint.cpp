@@ -51,7 +51,7 @@ Json WriteTensors(const fs::path& path, const NamedTensors& tensors) {
   std::map<std::string, TensorView> views;
   Json shapes = Json::object();
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor& kept = dense[name] = tensor.detach().contiguous();
+    const at::Tensor& kept = dense[name] = tensor.detach().cpu().contiguous();
     views[name] = {DtypeName(kept.scalar_type()), kept.sizes().vec(), kept.const_data_ptr(),
                    kept.nbytes()};
     shapes[name] = {{"shape", kept.sizes().vec()}, {"offset", 0}};

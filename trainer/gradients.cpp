@@ -21,7 +21,7 @@ Gradients::Gradients(const NamedTensors& parameters) : parameters_(parameters) {
     }
     size += parameter.numel();
   }
-  buffer_ = at::zeros({size}, dtype);
+  buffer_ = at::zeros({size}, parameters_.begin()->second.options());
   int64_t offset = 0;
   for (auto& [name, parameter] : parameters_) {
     views_[name] = buffer_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
@@ -37,7 +37,10 @@ Gradients::~Gradients() {
 void Gradients::Zero() { buffer_.zero_(); }
 
 void Gradients::AllReduce(Communicator* learners) {
-  if (learners != nullptr) learners->AllReduce(buffer_, ReduceOp::kSum)->Wait();
+  if (learners == nullptr) return;
+  const at::Tensor host = buffer_.cpu();  // the buffer itself on the CPU
+  learners->AllReduce(host, ReduceOp::kSum)->Wait();
+  if (!buffer_.is_cpu()) buffer_.copy_(host);
 }
 
 double Gradients::Clip(double max_norm) {

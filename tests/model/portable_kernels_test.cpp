@@ -72,6 +72,17 @@ TEST_P(PortableKernels, Dropout_HasTheSameBits) {
                         Dropout(x, 0.25, 0x923456789abcdef0, 6)));
 }
 
+TEST_P(PortableKernels, Dequantize_HasTheSameBits) {
+  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+    for (const int64_t columns : {64, 150, 7}) {
+      QuantizedMatrix matrix = Quantize(Waves(5, columns, at::kFloat, 0.7), kind);
+      matrix.levels = portable::Levels(kind);
+      EXPECT_TRUE(at::equal(portable::Dequantize(matrix, dtype_), Dequantize(matrix, dtype_)))
+          << columns;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, PortableKernels,
                          testing::Values(at::kDouble, at::kFloat, at::kBFloat16));
 
