@@ -58,7 +58,8 @@ inline Policy ToyPolicyWithAdapters(at::ScalarType dtype, double dropout) {
 inline double MaxDifference(const Policy& a, const Policy& b) {
   double worst = 0;
   for (const auto& [name, tensor] : a.parameters()) {
-    const at::Tensor difference = (tensor.detach() - b.parameters().at(name).detach()).abs();
+    const at::Tensor other = b.parameters().at(name).detach().cpu();
+    const at::Tensor difference = (tensor.detach().cpu() - other).abs();
     worst = std::max(worst, difference.max().item<double>());
   }
   return worst;
