@@ -17,6 +17,7 @@
 #include "base/signals.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
+#include "launch/device.h"
 
 namespace flame {
 namespace {
@@ -76,6 +77,8 @@ RankSession::RankSession(const Config& config) {
   InstallStopSignals();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  // Else every empty tensor, caches that are never used whole among them, is filled with NaN.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
   if (LaunchedByMpi()) {
     SetFlightFolder(config.run.dir);
     mpi_ = std::make_unique<Mpi>(
@@ -83,6 +86,7 @@ RankSession::RankSession(const Config& config) {
     world_ = mpi_->session.World();
     InitLogging(first() ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
   }
+  OpenDevice(config.model.device);
   if (!first()) return;
   lock_ = std::make_unique<RunLock>(config.run.dir);
 }

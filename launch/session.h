@@ -13,8 +13,8 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session. Throws MachineError naming
-  // the process that holds the lock.
+  // Rank 0 locks run.dir for the session. Throws MachineError naming the process that holds the
+  // lock, or what model.device lacks (OpenDevice).
   explicit RankSession(const Config& config);
   ~RankSession();
   Communicator* world() const { return world_.get(); }
