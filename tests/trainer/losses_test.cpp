@@ -131,8 +131,8 @@ TEST(ClippedSurrogate, CutIntoParts_AddsUpToWhole) {
   double sum = 0;
   for (int64_t i = 0; i < 5; ++i) {
     SurrogateInput part = whole;
-    for (at::Tensor* tensor :
-         {&part.logprobs, &part.old_logprobs, &part.reference, &part.advantages, &part.weights}) {
+    for (at::Tensor* tensor : {&part.logprobs, &part.old_logprobs, &part.reference,
+                               &part.advantages, &part.weights}) {
       *tensor = tensor->narrow(0, i, 1);
     }
     sum += ClippedSurrogate(part, 0.2, 0.04).loss.item<double>();

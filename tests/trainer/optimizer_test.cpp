@@ -50,8 +50,8 @@ void ExpectTorchNumbers(at::ScalarType dtype, double tolerance) {
                       {"q", Doubles({1.0, -1.0 * t}, {1, 2}).to(dtype)}},
                      0.1 / t);
   }
-  ExpectNear(parameters.at("p"), {0.8113114534906357, -1.7988837891641793, 0.32005984705109547},
-             tolerance);
+  ExpectNear(parameters.at("p"),
+             {0.8113114534906357, -1.7988837891641793, 0.32005984705109547}, tolerance);
   ExpectNear(parameters.at("q"), {0.06488101095856716, -0.5635955733515252}, tolerance);
   const NamedTensors moments = optimizer.Moments();
   ExpectNear(moments.at("exp_avg.p"), {0.0561, -0.0542, 0.0478}, tolerance);
