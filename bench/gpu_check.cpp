@@ -7,7 +7,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
@@ -19,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "launch/device.h"
 #include "model/decoder.h"
 #include "model/policy.h"
 
@@ -225,7 +225,8 @@ json Speed(int64_t layers, const Load& load, at::Device device, double peak_tflo
   Decoder decoder(policy, {.slots = rows,
                            .places = load.families,
                            .trunk_tokens = load.trunk,
-                           .max_tokens = load.answer});
+                           .max_tokens = load.answer,
+                           .group = load.group});
   decoder.Prefill(places, trunks);
   const std::vector<int64_t> fed(rows, 1);
   const double decode = Seconds(device, load.repeats, [&] {
@@ -254,9 +255,9 @@ int Main(int argc, char** argv) {
   int64_t layers = 0;
   double peak_tflops = 0;
   Load load;
-  po::options_description options("gpu_check --device cuda:0 --peak-tflops 989");
+  po::options_description options("gpu_check --device cuda --peak-tflops 989");
   options.add_options()("help,h", "this text")                                                    //
-      ("device", po::value(&device_name)->default_value("cpu"), "cpu, cuda:0, ...")               //
+      ("device", po::value(&device_name)->default_value("cpu"), "cpu or cuda")                    //
       ("layers", po::value(&layers)->default_value(32), "of the 8B model's 32; 0: parity alone")  //
       ("families", po::value(&load.families)->default_value(load.families), "prompts a batch")    //
       ("trunk", po::value(&load.trunk)->default_value(load.trunk), "tokens of a prompt")          //
@@ -272,11 +273,7 @@ int Main(int argc, char** argv) {
     std::cout << options;
     return 0;
   }
-  // Before anything asks ATen whether CUDA is there: it remembers the answer.
-  const at::Device device(device_name);
-  if (!device.is_cpu() && dlopen(FLAME_TORCH_CUDA, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-    throw MachineError("no GPU libraries: ", dlerror());
-  }
+  const at::Device device = OpenDevice(device_name);
   json result = {{"device", device_name}, {"parity", json::array()}};
   result["parity"].push_back(Parity(at::kFloat, device, 1e-4));
   result["parity"].push_back(Parity(at::kBFloat16, device, 0.2));

@@ -8,6 +8,14 @@ function(flame_layer name)
   target_link_libraries(flame_${name} PUBLIC ${arg_DEPENDS})
 endfunction()
 
+# flame_opens_cuda(TARGET): a program over flame_launch that libflame_cuda.so finds its flame:: symbols
+# in when it is opened.
+function(flame_opens_cuda target)
+  set_target_properties(${target} PROPERTIES ENABLE_EXPORTS ON)
+  target_link_options(${target} PRIVATE
+    LINKER:--whole-archive,$<TARGET_FILE:flame_comm>,--no-whole-archive)
+endfunction()
+
 # flame_test(FOLDER DEPENDS ...): one GoogleTest program FOLDER_test of tests/FOLDER/*_test.cpp.
 # Tests under tests/FOLDER/mpi/ are for flame_mpi_test.
 function(flame_test folder)

@@ -29,7 +29,8 @@ struct Message {
 };
 
 // All ranks call the same collectives in the same order, each from one thread, with contiguous CPU
-// tensors (mpi, local) of equal shape and dtype: float32, float64, int32, int64, uint8; any dtype
+// tensors (mpi, local) of equal shape and dtype: float32, float64, bfloat16, int32, int64, uint8; any
+// dtype
 // where bytes only move. Reductions run in rank order: the same bits on every rank and every run.
 class Communicator {
  public:

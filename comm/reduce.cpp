@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/error.h"
 
@@ -24,26 +23,28 @@ struct Min {
   T operator()(T a, T b) const { return a <= b || a != a ? a : b; }
 };
 
-template <class T, class Op>
+// Memory holds T; sums are W.
+template <class T, class W, class Op>
 void Reduce(const std::vector<const void*>& parts, int64_t num_elements, T* out, Op op) {
-  alignas(64) std::array<T, kBlock> total;
+  alignas(64) std::array<W, kBlock> total;
   for (int64_t start = 0; start < num_elements; start += kBlock) {
     const int64_t count = std::min(kBlock, num_elements - start);
-    std::memcpy(total.data(), static_cast<const T*>(parts[0]) + start, count * sizeof(T));
+    const T* first = static_cast<const T*>(parts[0]) + start;
+    for (int64_t i = 0; i < count; ++i) total[i] = static_cast<W>(first[i]);
     for (size_t part = 1; part < parts.size(); ++part) {
       const T* from = static_cast<const T*>(parts[part]) + start;
-      for (int64_t i = 0; i < count; ++i) total[i] = op(total[i], from[i]);
+      for (int64_t i = 0; i < count; ++i) total[i] = op(total[i], static_cast<W>(from[i]));
     }
-    std::memcpy(out + start, total.data(), count * sizeof(T));
+    for (int64_t i = 0; i < count; ++i) out[start + i] = static_cast<T>(total[i]);
   }
 }
 
-template <class T>
+template <class T, class W = T>
 void ReduceAs(ReduceOp op, const std::vector<const void*>& parts, int64_t num_elements, void* out) {
   T* to = static_cast<T*>(out);
-  if (op == ReduceOp::kSum) return Reduce(parts, num_elements, to, Sum<T>());
-  if (op == ReduceOp::kMax) return Reduce(parts, num_elements, to, Max<T>());
-  Reduce(parts, num_elements, to, Min<T>());
+  if (op == ReduceOp::kSum) return Reduce<T, W>(parts, num_elements, to, Sum<W>());
+  if (op == ReduceOp::kMax) return Reduce<T, W>(parts, num_elements, to, Max<W>());
+  Reduce<T, W>(parts, num_elements, to, Min<W>());
 }
 
 }  // namespace
@@ -55,6 +56,8 @@ void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const vo
       return ReduceAs<float>(op, parts, num_elements, out);
     case at::kDouble:
       return ReduceAs<double>(op, parts, num_elements, out);
+    case at::kBFloat16:
+      return ReduceAs<c10::BFloat16, float>(op, parts, num_elements, out);
     case at::kInt:
       return ReduceAs<int32_t>(op, parts, num_elements, out);
     case at::kLong:
@@ -62,7 +65,7 @@ void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const vo
     case at::kByte:
       return ReduceAs<uint8_t>(op, parts, num_elements, out);
     default:
-      throw MachineError("a reduction takes float32, float64, int32, int64 or uint8, not ",
+      throw MachineError("a reduction takes float32, float64, bfloat16, int32, int64 or uint8, not ",
                          at::toString(dtype));
   }
 }

@@ -13,7 +13,7 @@ namespace flame {
 
 // out[i] = parts[0][i] op parts[1][i] op ..., in this order, whatever the machine: the same bits
 // everywhere. `out` may be one of the parts. kMax and kMin pass NaN on. `dtype` is float32,
-// float64, int32, int64 or uint8, else MachineError.
+// float64, bfloat16 (summed in float32, rounded once), int32, int64 or uint8, else MachineError.
 void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const void*>& parts,
                    int64_t num_elements, void* out);
 

@@ -11,6 +11,7 @@
 #include "base/safetensors.h"
 #include "data/prompt.h"
 #include "data/tokenizer.h"
+#include "launch/device.h"
 #include "launch/materials.h"
 #include "model/policy.h"
 #include "model/shapes.h"
@@ -63,8 +64,12 @@ Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs
   return Tokenizer::Load(trained);
 }
 
+Policy LoadOnHost(const Config& config, const fs::path& folder) {
+  return Policy::Load(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
+}
+
 Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
-  if (!config.model.path.empty()) return LoadModel(config, config.model.path);
+  if (!config.model.path.empty()) return LoadOnHost(config, config.model.path);
   PolicyConfig preset = PolicyPreset(config.model.preset, tokenizer.size());
   preset.bos_id = tokenizer.bos_id();
   preset.eos_id = tokenizer.eos_id();
@@ -108,7 +113,9 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
 }
 
 Policy LoadModel(const Config& config, const fs::path& folder) {
-  return Policy::Load(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
+  Policy policy = LoadOnHost(config, folder);
+  policy.MoveTo(OpenDevice(config.model.device));
+  return policy;
 }
 
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder) {

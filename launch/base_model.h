@@ -16,7 +16,7 @@ namespace flame {
 void WriteBaseModel(const Config& config, const Corpus& corpus,
                     const std::filesystem::path& folder);
 
-// The policy of a model folder in model.dtype, quantised as model.quantize says.
+// The policy of a model folder in model.dtype, quantised as model.quantize says, on model.device.
 Policy LoadModel(const Config& config, const std::filesystem::path& folder);
 
 // A model folder: policy and tokenizer side by side, as transformers expects them.

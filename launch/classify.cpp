@@ -22,7 +22,7 @@ void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
   const at::Tensor logits =
       policy.LogitsOf(hidden, batch.sources, {prompts.yes_id(), prompts.no_id()});
   const at::Tensor difference =
-      (logits.select(1, 0) - logits.select(1, 1)).to(at::kFloat).contiguous();
+      (logits.select(1, 0) - logits.select(1, 1)).cpu().to(at::kFloat).contiguous();
   const float* values = difference.const_data_ptr<float>();
   all->insert(all->end(), values, values + difference.numel());
 }

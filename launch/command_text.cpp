@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_stream.h"
+#include "launch/device.h"
 #include "model/policy.h"
 #include "model/shapes.h"
 #include "rollout/completion.h"
@@ -170,6 +171,10 @@ std::vector<int32_t> IdsOf(const json& ids, const Policy& policy) {
 }
 
 Policy LoadPolicy(const po::variables_map& values) {
+  const c10::Device device = OpenDevice(values["device"].as<std::string>());
+  if (!device.is_cpu() && DtypeOf(values["dtype"].as<std::string>()) == at::kDouble) {
+    throw UsageError("--dtype is float64 with --device cuda; expected float32 or bfloat16");
+  }
   Policy policy =
       Policy::Load(values["model"].as<std::string>(), DtypeOf(values["dtype"].as<std::string>()),
                    QuantizationOf(values["quantize"].as<std::string>()));
@@ -177,6 +182,7 @@ Policy LoadPolicy(const po::variables_map& values) {
     if (policy.has_adapters()) policy.MergeAdapters();
     policy.LoadAdapters(values["adapter"].as<std::string>());
   }
+  policy.MoveTo(device);
   return policy;
 }
 
@@ -186,7 +192,8 @@ void AddModelOptions(po::options_description* options) {
        "Hugging Face folder of a Llama or Qwen model")                       //
       ("adapter", po::value<std::string>(), "LoRA folder in peft's format")  //
       ("dtype", po::value<std::string>()->default_value("float32"),
-       "of weights and activations: float32, float64 or bfloat16")  //
+       "of weights and activations: float32, float64 or bfloat16")               //
+      ("device", po::value<std::string>()->default_value("cpu"), "cpu or cuda")  //
       ("quantize", po::value<std::string>()->default_value("none"),
        "the blocks' weights as none, int8 or nf4");
 }
@@ -302,7 +309,7 @@ json ScoreFamily(const Policy& policy, const json& question) {
   const FamilyBatch batch = PackFamilies({family});
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions());
   const at::Tensor logprobs =
-      policy.LogProbs(hidden, batch.sources, batch.targets).to(at::kFloat).contiguous();
+      policy.LogProbs(hidden, batch.sources, batch.targets).cpu().to(at::kFloat).contiguous();
   const float* values = logprobs.const_data_ptr<float>();
   json rows = json::array();
   for (size_t k = 0; k < family.branches.size(); ++k) {

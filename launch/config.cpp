@@ -27,6 +27,9 @@ void CheckTogether(const Config& config) {
                      " and model.quantize ", config.model.quantize,
                      "; expected lora, or float32 or float64 and none");
   }
+  if (config.model.device == "cuda" && config.model.dtype == "float64") {
+    throw UsageError("model.dtype is float64 with model.device cuda; expected float32 or bfloat16");
+  }
   if (config.encoders.patient != "none") {
     throw UsageError("encoders.patient is '", config.encoders.patient,
                      "'; expected none: a patient slot needs an encoder of visits");

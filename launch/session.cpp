@@ -20,6 +20,7 @@
 #include "base/trace.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
+#include "launch/device.h"
 #include "trainer/learner_group.h"
 
 namespace flame {
@@ -80,6 +81,8 @@ RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
   InstallStopSignals();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  // Else every empty tensor, caches that are never used whole among them, is filled with NaN.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
   if (LaunchedByMpi()) {
     SetFlightFolder(config.run.dir);
     mpi_ = std::make_unique<Mpi>(
@@ -87,6 +90,7 @@ RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
     world_ = mpi_->session.World();
     InitLogging(first() ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
   }
+  OpenDevice(config.model.device);
   if (!first()) return;
   lock_ = std::make_unique<RunLock>(config.run.dir);
 }

@@ -50,15 +50,26 @@ std::string FileStamps(const fs::path& path) {
   return joined;
 }
 
-// The config lines that a stage's own result depends on.
+using Keys = std::vector<std::string>;
+
+Keys Joined(Keys keys, const Keys& more) {
+  keys.insert(keys.end(), more.begin(), more.end());
+  return keys;
+}
+
+// The config lines that a stage's own result depends on. Where it was computed is none of them: a
+// model that a GPU trained can be evaluated on a CPU.
 std::string SettingsOf(const Config& config, const std::string& stage) {
-  static const std::map<std::string, std::vector<std::string>> keys = {
+  static const Keys model = {"model.path",       "model.preset",    "model.dtype",
+                             "model.quantize",   "model.trainable", "model.recompute",
+                             "model.vocab_size", "model.lora"};
+  static const std::map<std::string, Keys> keys = {
       {"prepare",
        {"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
         "model.quantize", "model.vocab_size", "run.seed"}},
-      {"classifier", {"classifier", "model", "tasks.errors", "tasks.holdout", "run.seed"}},
+      {"classifier", Joined({"classifier", "tasks.errors", "tasks.holdout", "run.seed"}, model)},
       {"tasks", {"tasks", "run.seed"}},
-      {"list", {"list", "model", "run.seed"}},
+      {"list", Joined({"list", "run.seed"}, model)},
       {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
       {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
   return config.Canonical(keys.at(stage)) +

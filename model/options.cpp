@@ -18,6 +18,9 @@ void ModelOptions::Bind(ConfigSchema* schema) {
   schema->Choice("model.dtype", &dtype, {"float32", "float64", "bfloat16"},
                  "type of the weights and activations; bfloat16: half the memory, for "
                  "model.trainable lora, whose adapters stay float32");
+  schema->Choice("model.device", &device, {"cpu", "cuda"},
+                 "where the policy computes; cuda: a GPU of this machine by the rank's number on "
+                 "it, in a build with the GPU's wheels (scripts/gpu_check)");
   schema->Choice("model.quantize", &quantize, {"none", "int8", "nf4"},
                  "the blocks' frozen weights in 8 or 4.5 bits each, for model.trainable lora; what "
                  "they stand for is computed anew at each use");

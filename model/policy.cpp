@@ -137,10 +137,7 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
 
 void Policy::MoveTo(at::Device device) {
   for (auto& [name, tensor] : parameters_) tensor = tensor.detach().to(device);
-  for (auto& [name, matrix] : quantized_) {
-    matrix.codes = matrix.codes.to(device);
-    matrix.absmax = matrix.absmax.to(device);
-  }
+  for (auto& [name, matrix] : quantized_) matrix.MoveTo(device);
   for (EntitySlots& kind : entities_) {
     kind.collab = parameters_.at("entities." + kind.kind + ".collab");
   }

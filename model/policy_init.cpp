@@ -75,10 +75,11 @@ void Policy::AddAdapters(const LoraOptions& options, uint64_t seed) {
   if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
   const auto dtype = TrainableDtype();
   for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
-    parameters_[name] =
+    const at::Tensor values =
         name.ends_with("lora_B.weight")
             ? at::zeros(shape, dtype)
             : DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(shape[1])));
+    parameters_[name] = values.to(device());
   }
   lora_ = options;
   lora_scale_ = options.alpha / static_cast<double>(options.rank);
@@ -88,13 +89,14 @@ void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
   const auto dtype = TrainableDtype();
   for (EntitySlots entry : slots) {
     CheckSlots(entry);
-    entry.collab = entry.collab.to(dtype).contiguous();
+    entry.collab = entry.collab.to(device(), dtype).contiguous();
     parameters_["entities." + entry.kind + ".collab"] = entry.collab;
     for (const auto& [name, shape] : ProjectorShapes(config_, entry)) {
       const int64_t fan_in =
           name.find(".0.") != std::string::npos ? entry.collab.size(1) : entry.hidden;
       parameters_[name] =
-          DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(fan_in)));
+          DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(fan_in)))
+              .to(device());
     }
     entities_.push_back(std::move(entry));
   }

@@ -174,8 +174,8 @@ void Policy::LoadAdapters(const fs::path& folder) {
   for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
     expected[kPeftPrefix + name] = shape;
   }
-  const auto weights =
-      ReadWeights({folder / "adapter_model.safetensors"}, expected, TrainableDtype());
+  auto weights = ReadWeights({folder / "adapter_model.safetensors"}, expected, TrainableDtype());
+  for (auto& [name, tensor] : weights) tensor = tensor.to(device());
   parameters_.merge(Renamed(weights, kPeftPrefix, ""));
   lora_ = options;
   lora_scale_ = options.alpha / static_cast<double>(options.rank);

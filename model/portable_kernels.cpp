@@ -5,11 +5,13 @@
 #include <ATen/ops/_fused_rms_norm.h>
 #include <ATen/ops/_fused_rms_norm_backward.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 
 #include <array>
 #include <cmath>
@@ -110,6 +112,30 @@ at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map) {
   }
   const at::Tensor drawn = at::stack(pieces, 2).view({rows, groups * 128}).narrow(1, 0, d);
   return x * drawn.ge(threshold) * (65536.0 / static_cast<double>(65536 - threshold));
+}
+
+at::Tensor Levels(Quantization kind) {
+  if (kind == Quantization::kNf4) {
+    return at::tensor(at::ArrayRef<float>(kNf4Levels.data(), kNf4Levels.size()));
+  }
+  return at::arange(-127, 128, at::kFloat) / 127;
+}
+
+at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype) {
+  const int64_t rows = matrix.rows, columns = matrix.columns;
+  if (matrix.kind == Quantization::kInt8) {
+    const at::Tensor index = matrix.codes.to(at::kInt) + 127;
+    return (at::embedding(matrix.levels.unsqueeze(1), index).squeeze(2) * matrix.absmax).to(dtype);
+  }
+  const at::Tensor low = matrix.codes.bitwise_and(15), high = matrix.codes.bitwise_right_shift(4);
+  const at::Tensor index = at::stack({low, high}, 2).flatten(1).narrow(1, 0, columns).to(at::kInt);
+  const at::Tensor level = at::embedding(matrix.levels.unsqueeze(1), index).squeeze(2);
+  // A block's scale for each of its columns; the last block may be shorter.
+  const at::Tensor scale = matrix.absmax.unsqueeze(2)
+                               .expand({rows, matrix.absmax.size(1), kNf4Block})
+                               .flatten(1)
+                               .narrow(1, 0, columns);
+  return (level * scale).to(dtype);
 }
 
 }  // namespace flame::portable

@@ -1,5 +1,6 @@
-// The kernels of model/kernels.h as operators of ATen, for devices that those have no code for.
-// Same arguments and results, up to the rounding of what passes between two operators.
+// The kernels of model/kernels.h and of quantised matrices as operators of ATen, for devices that
+// those have no code for. Same arguments and results, up to the rounding of what passes between two
+// operators.
 #ifndef FLAME_MODEL_PORTABLE_KERNELS_H_
 #define FLAME_MODEL_PORTABLE_KERNELS_H_
 
@@ -7,6 +8,8 @@
 
 #include <cstdint>
 #include <utility>
+
+#include "model/quantized.h"
 
 namespace flame::portable {
 
@@ -21,6 +24,11 @@ at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
 // The mask is the same bit for bit.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
+
+// What each code stands for, by the unsigned number of its bits (int8: the code + 127); on the CPU.
+at::Tensor Levels(Quantization kind);
+// The same bit for bit; matrix.levels lie where its codes do.
+at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype);
 
 }  // namespace flame::portable
 

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "model/portable_kernels.h"
 
 namespace flame {
 
@@ -135,12 +136,18 @@ Quantization QuantizationOf(const std::string& name) {
   throw UsageError("quantisation is '", name, "'; expected none, int8 or nf4");
 }
 
+void QuantizedMatrix::MoveTo(at::Device device) {
+  codes = codes.to(device);
+  absmax = absmax.to(device);
+  levels = device.is_cpu() ? at::Tensor() : portable::Levels(kind).to(device);
+}
+
 int64_t QuantizedMatrix::NumBytes() const {
   return defined() ? static_cast<int64_t>(codes.nbytes() + absmax.nbytes()) : 0;
 }
 
 QuantizedMatrix EmptyQuantized(Quantization kind, int64_t rows, int64_t columns) {
-  QuantizedMatrix matrix{kind, rows, columns, {}, {}};
+  QuantizedMatrix matrix{kind, rows, columns, {}, {}, {}};
   const bool nf4 = kind == Quantization::kNf4;
   matrix.codes = at::empty({rows, nf4 ? (columns + 1) / 2 : columns}, nf4 ? at::kByte : at::kChar);
   const int64_t size = BlockSize(matrix);
@@ -149,7 +156,7 @@ QuantizedMatrix EmptyQuantized(Quantization kind, int64_t rows, int64_t columns)
 }
 
 void QuantizeRows(const at::Tensor& values, int64_t first_row, QuantizedMatrix* matrix) {
-  const at::Tensor wide = values.to(at::kFloat).contiguous();
+  const at::Tensor wide = values.to(at::kCPU, at::kFloat).contiguous();
   if (wide.numel() > 0 && !std::isfinite(wide.abs().max().item<float>())) {
     throw DataError("a weight to be quantised is not finite");
   }
@@ -174,10 +181,12 @@ void QuantizeRows(const at::Tensor& values, int64_t first_row, QuantizedMatrix* 
 QuantizedMatrix Quantize(const at::Tensor& values, Quantization kind) {
   QuantizedMatrix matrix = EmptyQuantized(kind, values.size(0), values.size(1));
   QuantizeRows(values, 0, &matrix);
+  matrix.MoveTo(values.device());
   return matrix;
 }
 
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype) {
+  if (!matrix.codes.is_cpu()) return portable::Dequantize(matrix, dtype);
   at::Tensor values = EmptyOutsideHeap(matrix.rows, matrix.columns, dtype);
   const auto* absmax = matrix.absmax.const_data_ptr<float>();
   const auto* codes = static_cast<const uint8_t*>(matrix.codes.const_data_ptr());

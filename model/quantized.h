@@ -31,7 +31,9 @@ struct QuantizedMatrix {
   // half of its byte.
   at::Tensor codes;
   at::Tensor absmax;  // float32 [rows, blocks]
+  at::Tensor levels;  // of codes on other devices than the CPU: float32 [16] or [255]
 
+  void MoveTo(at::Device device);
   bool defined() const { return codes.defined(); }
   int64_t NumBytes() const;
 };
@@ -40,12 +42,14 @@ struct QuantizedMatrix {
 QuantizedMatrix EmptyQuantized(Quantization kind, int64_t rows, int64_t columns);
 
 // Stores values [n, columns], of any floating type, as rows first_row.. of the matrix, each at its
-// nearest level. Throws DataError where one is not finite.
+// nearest level. On the CPU. Throws DataError where one is not finite.
 void QuantizeRows(const at::Tensor& values, int64_t first_row, QuantizedMatrix* matrix);
 
+// On the device of `values`.
 QuantizedMatrix Quantize(const at::Tensor& values, Quantization kind);
 
-// [rows, columns] in float32, float64 or bfloat16; products are rounded to float32 first.
+// [rows, columns] in float32, float64 or bfloat16, on the matrix' device; products are rounded to
+// float32 first. The same bits on every device.
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype);
 
 }  // namespace flame

@@ -185,7 +185,7 @@ void WriteWeights(const fs::path& path, const std::map<std::string, at::Tensor>&
   }
   at::Tensor data;  // until written
   WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
-    data = tensors.at(name).detach().contiguous();
+    data = tensors.at(name).detach().cpu().contiguous();
     return data.const_data_ptr();
   });
 }
@@ -196,7 +196,7 @@ void WriteWeights(const fs::path& path, const ShapeMap& shapes, at::ScalarType d
   for (const auto& [name, shape] : shapes) views[name] = ViewOf(dtype, shape);
   at::Tensor data;  // until written
   WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
-    data = make(name).detach().contiguous();
+    data = make(name).detach().cpu().contiguous();
     return data.const_data_ptr();
   });
 }

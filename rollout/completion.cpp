@@ -34,6 +34,7 @@ DecoderShape ShapeFor(const Policy& policy, const std::vector<CompletionPrompt>&
   const int64_t branch_tokens = shape.max_tokens + 2 * shape.trunk_tokens / options.members;
   shape.slots = std::clamp<int64_t>(kCacheBytes / (token_bytes * branch_tokens), 1,
                                     std::min(kMaxSlots, num_prompts * options.members));
+  shape.group = std::min(options.members, shape.slots);
   shape.places = std::min(num_prompts, 2 * (shape.slots + options.members - 1) / options.members);
   return shape;
 }
@@ -61,7 +62,7 @@ class Completer {
         slots.push_back(row.slot);
         tokens.push_back(Of(row).tokens.back());
       }
-      const at::Tensor logits = decoder_.Step(slots, tokens).contiguous();
+      const at::Tensor logits = decoder_.Step(slots, tokens);
       std::vector<const float*> table;
       for (size_t r = 0; r < rows_.size(); ++r) {
         table.push_back(logits.const_data_ptr<float>() + r * logits.size(1));
@@ -123,7 +124,7 @@ class Completer {
       ++next_;
     }
     if (places.empty()) return;
-    const at::Tensor logits = decoder_.Prefill(places, trunks).contiguous();
+    const at::Tensor logits = decoder_.Prefill(places, trunks);
     for (size_t i = 0; i < places.size(); ++i) {
       places_[places[i]].first = logits[static_cast<int64_t>(i)];
     }

@@ -17,7 +17,7 @@ namespace flame {
 namespace {
 
 std::vector<char> BytesOf(const at::Tensor& tensor) {
-  const at::Tensor dense = tensor.detach().contiguous();
+  const at::Tensor dense = tensor.detach().cpu().contiguous();
   const char* data = static_cast<const char*>(dense.const_data_ptr());
   return {data, data + dense.nbytes()};
 }
@@ -139,7 +139,7 @@ std::vector<double> CanaryLogProbs(const Policy& policy) {
   const FamilyBatch batch = PackFamilies({CanaryFamily(policy)});
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions{});
   const at::Tensor logprobs =
-      policy.LogProbs(hidden, batch.sources, batch.targets).to(at::kDouble).contiguous();
+      policy.LogProbs(hidden, batch.sources, batch.targets).cpu().to(at::kDouble).contiguous();
   const double* data = logprobs.const_data_ptr<double>();
   return {data, data + logprobs.numel()};
 }

@@ -28,7 +28,8 @@ void AdamW::Update(const NamedTensors& gradients, double rate) {
     grads.push_back(gradients.at(name));
     exp_avgs.push_back(exp_avg_.at(name));
     exp_avg_sqs.push_back(exp_avg_sq_.at(name));
-    updates.push_back(at::full({}, static_cast<double>(updates_), at::kFloat));
+    updates.push_back(at::full({}, static_cast<double>(updates_),
+                               at::TensorOptions(at::kFloat).device(parameter.device())));
   }
   at::_fused_adamw_(values, grads, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{}, updates, rate,
                     options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon,

@@ -41,7 +41,7 @@ AllowedTokens FindAllowed(const LineTrie& lines, const std::vector<Family>& fami
 
 at::Tensor LogProbsAmong(const AllowedTokens& tokens, const at::Tensor& logits, double temperature,
                          at::Tensor* entropy) {
-  const at::Tensor excluded = ~tokens.allowed;
+  const at::Tensor excluded = ~tokens.allowed.to(logits.device());
   const at::Tensor scaled = logits.to(at::toOpMathType(logits.scalar_type())) / temperature;
   const at::Tensor table =
       at::log_softmax(scaled.masked_fill(excluded, -std::numeric_limits<double>::infinity()), 1);
@@ -49,7 +49,7 @@ at::Tensor LogProbsAmong(const AllowedTokens& tokens, const at::Tensor& logits, 
     const at::Tensor logprobs = table.detach();
     *entropy = -(logprobs.exp() * logprobs.masked_fill(excluded, 0)).sum(1);
   }
-  return table.gather(1, tokens.targets.unsqueeze(1)).squeeze(1);
+  return table.gather(1, tokens.targets.to(logits.device()).unsqueeze(1)).squeeze(1);
 }
 
 }  // namespace flame

@@ -16,7 +16,7 @@ namespace flame {
 // completions.
 struct AllowedTokens {
   std::vector<int64_t> token_ids;  // ascending; every token that is allowed somewhere, K in all
-  at::Tensor allowed;              // bool [N, K]
+  at::Tensor allowed;              // bool [N, K], on the CPU
   at::Tensor targets;              // int64 [N], columns
 };
 

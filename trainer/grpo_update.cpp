@@ -16,10 +16,10 @@ Family FamilyOf(const Group& group) {
   return family;
 }
 
-at::Tensor ToTensor(const std::vector<double>& values) {
+at::Tensor ToTensor(const std::vector<double>& values, at::Device device) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<double>());
-  return tensor;
+  return tensor.to(device);
 }
 
 }  // namespace
@@ -53,11 +53,12 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
                    TokenWeight(job_.options.normalizer, length, batch.totals));
   }
   Part part;
+  const at::Device device = job_.policy->device();
   part.batch = PackFamilies(micro_batch.families);
   if (Constrained(part)) part.allowed = FindAllowed(*job_.lines, micro_batch.families);
-  part.tokens.old_logprobs = ToTensor(old_logprobs);
-  part.tokens.advantages = ToTensor(advantages);
-  part.tokens.weights = ToTensor(weights);
+  part.tokens.old_logprobs = ToTensor(old_logprobs, device);
+  part.tokens.advantages = ToTensor(advantages, device);
+  part.tokens.weights = ToTensor(weights, device);
   if (job_.options.kl > 0) {
     const c10::NoGradGuard no_grad;
     part.tokens.reference = LogProbs(part, {.adapters = false}, nullptr).to(at::kDouble);

@@ -67,8 +67,9 @@ struct ShardedParameters::Reduction {
 };
 
 ShardedParameters::ShardedParameters(Policy* policy, const NamedTensors& trainable,
-                                     const ShardingOptions& options, Communicator* learners)
-    : policy_(policy), groups_(options, learners) {
+                                     const ShardingOptions& options, Communicator* learners,
+                                     Communicator* on_device)
+    : policy_(policy), groups_(options, policy->device(), learners, on_device) {
   CheckTrainable(trainable);
   std::map<int64_t, NamedTensors> chosen, frozen;
   for (const auto& [name, tensor] : policy->parameters()) {
@@ -251,10 +252,10 @@ void ShardedParameters::Publish() {
 
 double ShardedParameters::GradientNorm() const {
   const c10::NoGradGuard no_grad;
-  at::Tensor squares = at::zeros({1}, at::kDouble);
+  at::Tensor squares = at::zeros({1}, at::TensorOptions(at::kDouble).device(policy_->device()));
   for (const auto& [name, gradient] : gradients_) {
     const at::Tensor wide = gradient.to(at::kDouble);
-    squares.add_(wide.dot(wide).to(at::kCPU));
+    squares.add_(wide.dot(wide));
   }
   if (groups_.shard() != nullptr) groups_.shard()->AllReduce(squares, ReduceOp::kSum)->Wait();
   return std::sqrt(squares.item<double>());

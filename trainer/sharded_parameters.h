@@ -34,7 +34,7 @@ class ShardedParameters : public ParameterUnits {
   // Collective. The policy's tensors become views of flat buffers, and the policy asks this object
   // for its units. Throws UsageError if nothing is trainable or dtypes differ.
   ShardedParameters(Policy* policy, const NamedTensors& trainable, const ShardingOptions& options,
-                    Communicator* learners);
+                    Communicator* learners, Communicator* on_device = nullptr);
   // Leaves the policy without parameters where MakeWhole was not called.
   ~ShardedParameters() override;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/staged_communicator.h"
 
 namespace flame {
 namespace {
@@ -59,16 +60,22 @@ void CheckEvenGroups(Communicator* learners, int size) {
 
 }  // namespace
 
-ShardGroups::ShardGroups(const ShardingOptions& options, Communicator* learners)
+ShardGroups::ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
+                         Communicator* on_device)
     : sharding_(ParseSharding(options.policy)), reshard_frozen_(options.reshard == "always") {
   if (learners == nullptr) return;
+  Communicator* tensors = on_device == nullptr ? learners : on_device;
+  if (on_device == nullptr && !device.is_cpu()) {
+    staged_ = std::make_unique<StagedCommunicator>(learners);
+    tensors = staged_.get();
+  }
   if (sharding_ == Sharding::kNone) {
-    replica_ = learners;
+    replica_ = tensors;
   } else if (sharding_ != Sharding::kHybrid) {
-    shard_ = learners;
+    shard_ = tensors;
   } else {
-    own_shard_ = learners->Split(HybridGroup(options.group, learners));
-    own_replica_ = learners->Split(own_shard_->rank());
+    own_shard_ = tensors->Split(HybridGroup(options.group, learners));
+    own_replica_ = tensors->Split(own_shard_->rank());
     CheckEvenGroups(learners, own_shard_->size());
     shard_ = own_shard_.get();
     replica_ = own_replica_.get();

@@ -2,6 +2,8 @@
 #ifndef FLAME_TRAINER_SHARDING_H_
 #define FLAME_TRAINER_SHARDING_H_
 
+#include <c10/core/Device.h>
+
 #include <memory>
 #include <string>
 
@@ -25,9 +27,11 @@ struct ShardingOptions {
 // Who shares a state and who holds copies of it. Communicators are null where there is one rank.
 class ShardGroups {
  public:
-  // Collective over `learners` (null: one). Throws UsageError where a hybrid group does not divide
-  // the learners.
-  ShardGroups(const ShardingOptions& options, Communicator* learners);
+  // Collective over `learners` (null: one), which takes CPU tensors; `on_device`, over the same
+  // ranks, takes those of the policy's device (null: they go through the host). Throws UsageError
+  // where a hybrid group does not divide the learners.
+  ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
+              Communicator* on_device);
 
   Sharding sharding() const { return sharding_; }
   // Parameters and gradients are split, not the optimizer's state alone.
@@ -46,7 +50,7 @@ class ShardGroups {
   bool reshard_frozen_ = true;
   Communicator* shard_ = nullptr;
   Communicator* replica_ = nullptr;
-  std::unique_ptr<Communicator> own_shard_, own_replica_;
+  std::unique_ptr<Communicator> staged_, own_shard_, own_replica_;
 };
 
 }  // namespace flame

@@ -33,6 +33,7 @@ struct TrainingRunOptions {
   std::filesystem::path folder;
   std::string config_sha256, settings;  // as CheckpointInfo
   Communicator* learners = nullptr;     // null: one rank
+  Communicator* on_device = nullptr;    // as ShardGroups
 };
 
 class TrainingRun {

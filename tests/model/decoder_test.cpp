@@ -30,11 +30,11 @@ at::Tensor ExpectedLogits(const Policy& policy, double lora_scale, std::vector<i
 class Batch {
  public:
   Batch(const Policy& policy, double lora_scale, const std::vector<Family>& families,
-        const DecoderShape& shape, double tolerance)
+        const DecoderShape& shape, double tolerance, bool static_steps = false)
       : policy_(policy),
         lora_scale_(lora_scale),
         families_(families),
-        decoder_(policy, shape),
+        decoder_(static_steps ? Decoder(policy, shape, nullptr) : Decoder(policy, shape)),
         slots_(shape.slots),
         places_(shape.places, -1),
         tolerance_(tolerance) {}
@@ -141,6 +141,15 @@ TEST(Decoder, OneSlotOrOneForEach_MatchOracle) {
   Batch(policy, 0, families, {.slots = 11, .places = 4, .trunk_tokens = 150, .max_tokens = 100},
         1e-7)
       .Run();
+}
+
+TEST(Decoder, StaticSteps_MatchOracle) {
+  const auto families = SomeFamilies();
+  const Policy policy = TestPolicy(at::kDouble);
+  DecoderShape shape = {.slots = 4, .places = 2, .trunk_tokens = 130, .max_tokens = 70};
+  Batch(policy, 0, families, shape, 1e-7, /*static_steps=*/true).Run();
+  shape.slots = 11, shape.places = 4, shape.group = 5;
+  Batch(policy, 0, families, shape, 1e-7, /*static_steps=*/true).Run();
 }
 
 TEST(Decoder, Adapters_AreUsed) {

@@ -67,9 +67,21 @@ TEST_P(PortableKernels, SwiGluAndGradients_AreTheCpus) {
 }
 
 TEST_P(PortableKernels, Dropout_HasTheSameBits) {
-  const at::Tensor x = Waves(7, 300, dtype_, 0.7);
+  // So many numbers that some are drawn at the threshold itself.
+  const at::Tensor x = Waves(1001, 300, dtype_, 0.7);
   EXPECT_TRUE(at::equal(portable::Dropout(x, 0.25, 0x923456789abcdef0, 6),
                         Dropout(x, 0.25, 0x923456789abcdef0, 6)));
+}
+
+TEST_P(PortableKernels, Dequantize_HasTheSameBits) {
+  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+    for (const int64_t columns : {64, 150, 7}) {
+      QuantizedMatrix matrix = Quantize(Waves(5, columns, at::kFloat, 0.7), kind);
+      matrix.levels = portable::Levels(kind);
+      EXPECT_TRUE(at::equal(portable::Dequantize(matrix, dtype_), Dequantize(matrix, dtype_)))
+          << columns;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, PortableKernels,

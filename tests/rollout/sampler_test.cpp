@@ -139,6 +139,13 @@ TEST(ChooseToken, TopKAmongEquals_KeepsTheLowestIds) {
   EXPECT_EQ(drawn, (std::set<int32_t>{0, 1}));
 }
 
+// Four equal weights reach a half with the second of them, exactly.
+TEST(ChooseToken, TopPThatIsReachedExactly_KeepsNoMore) {
+  const std::vector<float> logits(4, 1.0f);
+  EXPECT_EQ(ChooseToken(logits.data(), 4, {1, 0, 0.5}, 0.99).token, 1);
+  EXPECT_EQ(ChooseToken(logits.data(), 4, {1, 0, 0.51}, 0.99).token, 2);
+}
+
 TEST(ChooseAmong, AllowedTokens_AreTheWholeVocabulary) {
   const std::vector<float> logits = {3, std::log(0.1f), 9, std::log(0.3f), 5};
   EXPECT_EQ(ChooseAmong(logits.data(), {1, 3}, {}, 0.24).token, 1);

@@ -22,6 +22,17 @@ def refused(status, *arguments, words=(), **options):
     return result.stderr
 
 
+@pytest.mark.skipif(os.path.exists("/dev/nvidiactl"), reason="there is a GPU")
+def test_gpu_that_is_not_there_is_told_before_anything_starts(tmp_path):
+    refused(4, "pipeline", "--config", TINY, f"run.dir={tmp_path}/run", "model.device=cuda",
+            words=["device cuda", "expected"])
+    assert not (tmp_path / "run").exists()
+    refused(4, "score", "--model", tmp_path, "--device", "cuda", words=["device cuda", "expected"])
+    refused(2, "score", "--model", tmp_path, "--device", "tpu", words=["tpu", "cpu or cuda"])
+    refused(2, "pipeline", "--config", TINY, "model.device=cuda", "model.dtype=float64",
+            words=["float64", "bfloat16"])
+
+
 @pytest.fixture(scope="module")
 def hospital_source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hospital") / "h"

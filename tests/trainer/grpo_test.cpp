@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "comm/local_communicator.h"
+#include "tests/fake_device/fake_device.h"
 #include "tests/trainer/toy.h"
 
 namespace flame {
@@ -29,7 +30,7 @@ std::vector<float> LogProbsOf(const Policy& policy, int32_t task) {
   const FamilyBatch batch = PackFamilies({Question(task)});
   const at::Tensor logprobs =
       policy.LogProbs(policy.Hidden(batch, {}), batch.sources, batch.targets).to(at::kFloat);
-  const at::Tensor dense = logprobs.contiguous();
+  const at::Tensor dense = logprobs.cpu().contiguous();
   return {dense.const_data_ptr<float>(), dense.const_data_ptr<float>() + dense.numel()};
 }
 
@@ -70,13 +71,15 @@ class FakeRollouts : public RolloutClient {
   const Policy* policy = nullptr;  // that samples
   int64_t fail_at = -1;
   int64_t version_shift = 0;  // what the shards say beyond the truth
+  bool certain = false;       // all log-probabilities are 0
 
  private:
   // One shard of two groups.
   RolloutReply Shard(const RolloutRequest& request, size_t first) {
     std::vector<Group> groups;
     for (size_t i = first; i < std::min(first + 2, request.tasks.size()); ++i) {
-      const std::vector<float> logprobs = LogProbsOf(*policy, request.tasks[i]);
+      std::vector<float> logprobs = LogProbsOf(*policy, request.tasks[i]);
+      if (certain) logprobs.assign(logprobs.size(), 0);
       Group group;
       group.task_id = request.task_ids[i];
       group.task = request.tasks[i];
@@ -232,6 +235,47 @@ TEST(RunGrpo, TwoLearners_EqualOne) {
   for (const char* key : {"loss", "kl", "entropy", "clip_fraction", "grad_norm"}) {
     EXPECT_NEAR(rows[6].at(key), expected[6].at(key), 1e-7) << key;
   }
+}
+
+Policy ToyPolicyOnADevice() {
+  Policy policy = ToyPolicyWithAdapters(at::kFloat, 0);
+  policy.MoveTo(FakeDevice());
+  return policy;
+}
+
+// Trained, stopped and resumed on a device whose memory the host can not read, as on the CPU.
+TEST(RunGrpo, OnADevice_TrainsAndResumesAsOnTheCpu) {
+  Policy expected = ToyPolicyWithAdapters(at::kFloat, 0), whole = ToyPolicyOnADevice();
+  RunToy(&expected, FreshFolder("cpu"));
+  RunToy(&whole, FreshFolder("whole"));
+  EXPECT_LT(MaxDifference(whole, expected), 1e-4);
+  EXPECT_GT(MaxDifference(whole, ToyPolicyWithAdapters(at::kFloat, 0)), 1e-2);
+  for (const auto& [name, tensor] : whole.parameters()) {
+    EXPECT_EQ(tensor.device(), FakeDevice()) << name;
+  }
+  const auto folder = FreshFolder("killed");
+  Policy killed = ToyPolicyOnADevice(), resumed = ToyPolicyOnADevice();
+  FakeRollouts failing(folder), rollouts(folder);
+  failing.fail_at = 5;
+  EXPECT_THROW(RunGrpo(ToyJob(&killed, folder, &failing)), std::runtime_error);
+  RunGrpo(ToyJob(&resumed, folder, &rollouts));
+  EXPECT_EQ(MaxDifference(whole, resumed), 0);
+}
+
+// Every completion is a line of these, so the learner normalises over what they allow.
+TEST(RunGrpo, ConstrainedOnADevice_IsTheCpus) {
+  const LineTrie lines({{kGood}, {kBad}}, kEnd);
+  Policy cpu = ToyPolicyWithAdapters(at::kFloat, 0), device = ToyPolicyOnADevice();
+  for (Policy* policy : {&cpu, &device}) {
+    const auto folder = FreshFolder(policy == &cpu ? "cpu" : "device");
+    FakeRollouts rollouts(folder);
+    rollouts.certain = true;
+    GrpoJob job = ToyJob(policy, folder, &rollouts);
+    job.lines = &lines;
+    job.options.steps = 2;
+    RunGrpo(job);
+  }
+  EXPECT_LT(MaxDifference(device, cpu), 1e-4);
 }
 
 TEST(RunGrpo, TokenBudget_DoesNotChangeTheResult) {

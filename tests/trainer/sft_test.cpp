@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "comm/local_communicator.h"
+#include "tests/fake_device/fake_device.h"
 #include "tests/trainer/toy.h"
 
 namespace flame {
@@ -232,6 +233,49 @@ TEST(RunSft, KilledAndResumed_EqualsUninterruptedBitForBit) {
   const auto rows = MetricsRows(folder), whole_rows = MetricsRows(whole_folder);
   ASSERT_EQ(rows.size(), whole_rows.size());
   for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].at("loss"), whole_rows[i].at("loss"));
+}
+
+TEST(RunSft, OnADevice_TrainsAsOnTheCpu) {
+  for (const char* trainable : {"full", "lora"}) {
+    Policy cpu = ToyPolicyWithAdapters(at::kFloat, 0.2);
+    Policy device = ToyPolicyWithAdapters(at::kFloat, 0.2);
+    device.MoveTo(FakeDevice());
+    SftJob job = CopyJob(&cpu, FreshFolder(std::string("cpu-") + trainable));
+    job.trainable = trainable;
+    const SftReport expected = RunSft(job);
+    job.policy = &device;
+    job.folder = FreshFolder(std::string("device-") + trainable);
+    EXPECT_NEAR(RunSft(job).last_loss, expected.last_loss, 1e-4) << trainable;
+    EXPECT_LT(MaxDifference(device, cpu), 1e-4) << trainable;
+    // What one saved the other goes on from.
+    Policy resumed = ToyPolicyWithAdapters(at::kFloat, 0.2);
+    job.policy = &resumed;
+    RunSft(job);
+    EXPECT_EQ(MaxDifference(resumed, device), 0) << trainable;
+  }
+}
+
+TEST(RunSft, TwoLearnersOnADevice_EqualOne) {
+  Policy alone = ToyPolicy(at::kFloat);
+  RunSft(CopyJob(&alone, FreshFolder("alone")));
+  const auto folder = FreshFolder("pair");
+  std::vector<Policy> policies;
+  for (int rank = 0; rank < 2; ++rank) {
+    policies.push_back(ToyPolicy(at::kFloat));
+    policies.back().MoveTo(FakeDevice());
+  }
+  auto group = MakeLocalGroup(2);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      SftJob job = CopyJob(&policies[rank], folder);
+      job.learners = group[rank].get();
+      RunSft(job);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LT(MaxDifference(alone, policies[0]), 1e-4);
+  EXPECT_EQ(MaxDifference(policies[0], policies[1]), 0);
 }
 
 TEST(RunSft, Finished_IsLoadedWithoutTraining) {

@@ -222,7 +222,7 @@ TEST(Sharding, NothingToTrainOrUnevenGroups_AreRefused) {
   Policy policy = ToyPolicy(at::kFloat);
   EXPECT_THROW(ShardedParameters(&policy, {}, {}, nullptr), UsageError);
   OnRanks(3, [](Communicator* learners) {
-    EXPECT_THROW(ShardGroups({"hybrid", "always", 2}, learners), UsageError);
+    EXPECT_THROW(ShardGroups({"hybrid", "always", 2}, at::kCPU, learners, nullptr), UsageError);
   });
 }
 

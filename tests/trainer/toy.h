@@ -20,8 +20,8 @@ namespace flame {
 // An empty folder of the running test.
 inline std::filesystem::path FreshFolder(const std::string& name = "run") {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
-                                       "flame-trainer" / test->name() / name;
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / "flame-trainer" / test->name() / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
@@ -58,7 +58,8 @@ inline Policy ToyPolicyWithAdapters(at::ScalarType dtype, double dropout) {
 inline double MaxDifference(const Policy& a, const Policy& b) {
   double worst = 0;
   for (const auto& [name, tensor] : a.parameters()) {
-    const at::Tensor difference = (tensor.detach() - b.parameters().at(name).detach()).abs();
+    const at::Tensor other = b.parameters().at(name).detach().cpu();
+    const at::Tensor difference = (tensor.detach().cpu() - other).abs();
     worst = std::max(worst, difference.max().item<double>());
   }
   return worst;

@@ -1,0 +1,20 @@
+// The device that this process computes on.
+#ifndef FLAME_LAUNCH_DEVICE_H_
+#define FLAME_LAUNCH_DEVICE_H_
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+namespace flame {
+
+// "cpu"; or "cuda": of the machine's GPUs the one that has this rank's number among the ranks of
+// its machine, counted round where there are fewer. Opens the GPU's libraries on the first call,
+// which must come before anything asks ATen whether CUDA is there: it remembers the answer. Throws
+// UsageError on another name, MachineError that says what is missing: the module of a build with
+// the GPU's wheels, a library, a driver or a GPU.
+c10::Device OpenDevice(const std::string& name);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_DEVICE_H_
