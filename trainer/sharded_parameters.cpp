@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/trace.h"
+#include "trainer/clip.h"
 
 namespace flame {
 namespace {
@@ -251,12 +252,7 @@ void ShardedParameters::Publish() {
 }
 
 double ShardedParameters::GradientNorm() const {
-  const c10::NoGradGuard no_grad;
-  at::Tensor squares = at::zeros({1}, at::TensorOptions(at::kDouble).device(policy_->device()));
-  for (const auto& [name, gradient] : gradients_) {
-    const at::Tensor wide = gradient.to(at::kDouble);
-    squares.add_(wide.dot(wide));
-  }
+  const at::Tensor squares = SumOfSquares(gradients_);
   if (groups_.shard() != nullptr) groups_.shard()->AllReduce(squares, ReduceOp::kSum)->Wait();
   return std::sqrt(squares.item<double>());
 }

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/trace.h"
+#include "trainer/clip.h"
 #include "trainer/schedule.h"
 
 namespace flame {
@@ -67,9 +68,8 @@ TrainingRun::Update TrainingRun::EndUpdate() {
                        "checkpoint in ",
                        (options_.folder / "checkpoints").string(), " is whole");
   }
-  // As torch's clip_grad_norm_.
-  const double scale = options_.optimizer.grad_clip / (update.grad_norm + 1e-6);
-  if (options_.optimizer.grad_clip > 0 && scale < 1) parameters_.ScaleGradients(scale);
+  const double scale = ClipScale(update.grad_norm, options_.optimizer.grad_clip);
+  if (scale < 1) parameters_.ScaleGradients(scale);
   const int64_t total = options_.steps * options_.updates_per_step;
   update.learning_rate = options_.optimizer.learning_rate *
                          LearningRateFactor(options_.optimizer, optimizer_.updates() + 1, total);

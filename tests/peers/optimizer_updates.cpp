@@ -8,6 +8,7 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -16,7 +17,7 @@
 #include "base/error.h"
 #include "base/safetensors.h"
 #include "trainer/adamw.h"
-#include "trainer/gradients.h"
+#include "trainer/clip.h"
 #include "trainer/schedule.h"
 
 namespace flame {
@@ -64,18 +65,21 @@ void Run(char** argv) {
   const Case given = ReadCase(argv[1]);
   const SafetensorsFile file(argv[2]);
   const NamedTensors parameters = Parameters(file);
-  Gradients gradients(parameters);
   AdamW optimizer(parameters, given.options);
   const c10::NoGradGuard no_grad;
   NamedTensors after;
   for (int64_t t = 1; t <= given.updates; ++t) {
+    NamedTensors gradients;
     for (const auto& [name, parameter] : parameters) {
-      parameter.grad().copy_(CopyOf(file, StrCat("gradient.", t, ".", name)));
+      gradients[name] = CopyOf(file, StrCat("gradient.", t, ".", name));
     }
-    const double norm = gradients.Clip(given.options.grad_clip);
+    const double norm = std::sqrt(SumOfSquares(gradients).item<double>());
+    for (auto& [name, gradient] : gradients) {
+      gradient.mul_(ClipScale(norm, given.options.grad_clip));
+    }
     const double rate =
         given.options.learning_rate * LearningRateFactor(given.options, t, given.updates);
-    optimizer.Update(gradients.views(), rate);
+    optimizer.Update(gradients, rate);
     std::cout << nlohmann::json{{"norm", norm}, {"rate", rate}} << "\n";
     for (const auto& [name, parameter] : parameters) {
       after[StrCat(t, ".", name)] = parameter.detach().clone();

@@ -1,0 +1,155 @@
+"""Learners on real MPI ranks that split the policy do what one process does."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import TINY, metrics, mpirun, run
+
+POLICIES = ["none", "optimizer", "full", "hybrid"]
+
+
+def losses(folder):
+    return [row["loss"] for row in metrics(folder)]
+
+
+def job(ranks, *arguments):
+    """A command on some ranks of this machine that ends well."""
+    result = subprocess.run(mpirun(ranks, *arguments), capture_output=True, text=True, timeout=300,
+                            check=False)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def sharding(policy, ranks):
+    group = [f"cluster.shard_group={ranks // 2}"] if policy == "hybrid" else []
+    return [f"cluster.sharding={policy}", *group]
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_sft_fifty_steps_follow_one_rank(run_copy, policy, ranks):
+    # Warm-up and a rate at which AdamW's division does not blow rounding up.
+    fifty = ["classifier.epochs=8", "classifier.batch=8", "classifier.token_budget=4000",
+             "classifier.checkpoint_every=100"]
+    alone, split = run_copy("classifier", name="alone"), run_copy("classifier", name="split")
+    run("sft", "classifier", "--config", TINY, f"run.dir={alone}", *fifty)
+    job(ranks, "sft", "classifier", "--config", TINY, f"run.dir={split}", *fifty,
+        *sharding(policy, ranks))
+    one, many = losses(alone / "classifier")[:50], losses(split / "classifier")[:50]
+    assert len(one) == 50
+    assert many == pytest.approx(one, rel=1e-5)
+
+
+@pytest.mark.parametrize("learners", [2, 4])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_grpo_fifty_steps_follow_one_rank(run_copy, policy, learners):
+    fifty = ["grpo.steps=50", "grpo.tasks=4", "grpo.checkpoint_every=100", "grpo.max_tokens=12"]
+    alone, split = run_copy("grpo", name="alone"), run_copy("grpo", name="split")
+    run("grpo", "--config", TINY, f"run.dir={alone}", *fifty)
+    job(learners + 2, "grpo", "--config", TINY, f"run.dir={split}", *fifty,
+        f"cluster.learners={learners}", "cluster.rollouts=1", "cluster.rewards=1",
+        *sharding(policy, learners))
+    one, many = losses(alone / "grpo"), losses(split / "grpo")
+    assert len(one) == 50
+    assert many == pytest.approx(one, rel=1e-5, abs=1e-6)
+
+
+def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
+    keys = ["classifier.epochs=3", "classifier.checkpoint_every=1"]
+    alone, split = run_copy("classifier", name="alone"), run_copy("classifier", name="split")
+    run("sft", "classifier", "--config", TINY, f"run.dir={alone}", *keys)
+    expected = losses(alone / "classifier")
+    command = ["sft", "classifier", "--config", TINY, f"run.dir={split}", *keys,
+               "cluster.sharding=full"]
+    for ranks in (1, 4):
+        begun = len(losses(split / "classifier")) if ranks > 1 else 0
+        child = subprocess.Popen(mpirun(ranks, *command), stderr=subprocess.PIPE)
+        while not (split / "classifier" / "metrics.jsonl").exists() or \
+                len(losses(split / "classifier")) < begun + 4:
+            assert child.poll() is None, child.stderr.read().decode()
+            time.sleep(0.01)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=60) != 0
+        assert begun < len(losses(split / "classifier")) < len(expected)
+    job(2, *command)
+    assert losses(split / "classifier") == pytest.approx(expected, rel=1e-5)
+    report = json.loads(run("inspect", "--json", split / "classifier").stdout)
+    assert report["checkpoints"][0]["ranks"] == 2
+    assert all(entry["fault"] is None for entry in report["checkpoints"])
+
+
+def ranks_below(launcher):
+    """{rank: pid} of the program's processes under mpirun."""
+    found = {}
+    children = subprocess.run(["pgrep", "-P", str(launcher)], capture_output=True, text=True,
+                              check=False).stdout.split()
+    for pid in children:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                fields = dict(f.split(b"=", 1) for f in file.read().split(b"\0") if b"=" in f)
+        except OSError:
+            continue
+        if b"OMPI_COMM_WORLD_RANK" in fields:
+            found[int(fields[b"OMPI_COMM_WORLD_RANK"])] = int(pid)
+    return found
+
+
+def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
+    """kill -9 of one of two ranks, twenty times, saves of every step among the moments."""
+    keys = ["classifier.epochs=4", "classifier.checkpoint_every=1", "cluster.sharding=full"]
+    calm, killed = run_copy("classifier", name="calm"), run_copy("classifier", name="killed")
+    job(2, "sft", "classifier", "--config", TINY, f"run.dir={calm}", *keys)
+    command = mpirun(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)
+    dice = random.Random(5)
+    kills = 0
+    while kills < 20:
+        child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        time.sleep(0.4 + dice.random() * 1.2)
+        victims = ranks_below(child.pid)
+        if child.poll() is not None:
+            break  # done before its turn to be killed
+        if victims:
+            subprocess.run(["kill", "-9", str(victims[dice.choice(sorted(victims))])], check=False)
+            kills += 1
+        stderr = child.communicate(timeout=60)[1].decode()
+        assert "damaged" not in stderr and "missing" not in stderr, stderr
+    assert kills > 3
+    job(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)
+    for name in ("model.safetensors", "entities.safetensors"):
+        there = killed / "classifier" / "model" / name
+        if there.exists():
+            assert there.read_bytes() == (calm / "classifier" / "model" / name).read_bytes(), name
+    report = json.loads(run("inspect", "--json", killed / "classifier").stdout)
+    assert all(entry["fault"] is None for entry in report["checkpoints"])
+
+
+def test_other_settings_are_refused_by_key(run_copy):
+    folder = run_copy("classifier")
+    keys = ["classifier.epochs=3", "classifier.checkpoint_every=1"]
+    child = subprocess.Popen(mpirun(1, "sft", "classifier", "--config", TINY, f"run.dir={folder}",
+                                    *keys), stderr=subprocess.DEVNULL)
+    while not (folder / "classifier" / "checkpoints" / "LATEST").exists():
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    child.wait(timeout=60)
+    time.sleep(1)  # mpirun's child ends with it
+    result = run("sft", "classifier", "--config", TINY, f"run.dir={folder}", *keys,
+                 "classifier.learning_rate=0.002", check=False)
+    assert result.returncode == 3
+    assert "classifier.learning_rate" in result.stderr and "0.002" in result.stderr
+
+
+def test_trace_shows_both_ranks_and_gathers_beside_blocks(run_copy):
+    folder = run_copy("classifier")
+    job(2, "sft", "classifier", "--config", TINY, f"run.dir={folder}", "--trace",
+        "cluster.sharding=full")
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    names = {(event["pid"], event["name"].split(" #")[0]) for event in events}
+    for rank in (0, 1):
+        for name in ("forward of block 1", "backward of block 0", "all-gather", "reduce-scatter"):
+            assert (rank, name) in names
