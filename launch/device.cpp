@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "comm/nccl/cuda_module.h"
 #include "model/cuda/step_graph.h"
 #include "model/step_recorder.h"
 
@@ -26,8 +27,10 @@ int LocalRank() {
   return 0;
 }
 
+void* module = nullptr;
+
 void OpenModule() {
-  void* module = dlopen(kModule, RTLD_NOW | RTLD_GLOBAL);
+  module = dlopen(kModule, RTLD_NOW | RTLD_GLOBAL);
   if (module == nullptr) {
     throw MachineError("device cuda: this build cannot use a GPU: ", dlerror(),
                        "; expected a build with the GPU's wheels, as scripts/gpu_check makes in "
@@ -61,6 +64,18 @@ c10::Device OpenDevice(const std::string& name) {
   if (name != "cuda") throw UsageError("device is '", name, "'; expected cpu or cuda");
   static const c10::Device cuda = OpenCuda();
   return cuda;
+}
+
+std::unique_ptr<Communicator> LearnersOnDevice(const std::string& device, double timeout_seconds,
+                                               Communicator* learners) {
+  if (device == "cpu" || learners == nullptr) return nullptr;
+  auto* maker =
+      reinterpret_cast<MakeNcclCommunicatorFunction*>(dlsym(module, kMakeNcclCommunicator));
+  if (maker == nullptr) {
+    throw MachineError("device cuda: ", kModule, " has no ", kMakeNcclCommunicator);
+  }
+  const auto timeout = static_cast<int64_t>(timeout_seconds * 1000);
+  return maker(learners->Split(0), OpenDevice(device).index(), Communicator::Milliseconds(timeout));
 }
 
 }  // namespace flame

@@ -4,7 +4,10 @@
 
 #include <c10/core/Device.h>
 
+#include <memory>
 #include <string>
+
+#include "comm/communicator.h"
 
 namespace flame {
 
@@ -14,6 +17,11 @@ namespace flame {
 // UsageError on another name, MachineError that says what is missing: the module of a build with
 // the GPU's wheels, a library, a driver or a GPU.
 c10::Device OpenDevice(const std::string& name);
+
+// A communicator over the ranks of `learners` that takes tensors on model.device: NCCL for cuda,
+// null for the CPU and for one rank. Collective; after OpenDevice.
+std::unique_ptr<Communicator> LearnersOnDevice(const std::string& device, double timeout_seconds,
+                                               Communicator* learners);
 
 }  // namespace flame
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/roles.h"
+#include "launch/device.h"
 #include "launch/run_paths.h"
 #include "reward/service.h"
 #include "rollout/worker.h"
@@ -64,12 +65,16 @@ RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
   return mesh;
 }
 
-void Learn(const RankMesh& mesh, GrpoJob job, Communicator* learners, Communicator* world) {
+void Learn(const Config& config, const RankMesh& mesh, GrpoJob job, Communicator* learners,
+           Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   const bool coordinator = learners->rank() == 0;
   if (coordinator) rollouts = MakeRemoteRolloutClient(world, mesh.rollout_ranks);
   job.rollouts = rollouts.get();
   job.learners = learners->size() > 1 ? learners : nullptr;
+  const auto on_device =
+      LearnersOnDevice(config.model.device, config.cluster.timeout, job.learners);
+  job.on_device = on_device.get();
   const GrpoReport report = RunGrpo(job);
   if (!coordinator) return;
   StopServingRollouts(world, mesh.rollout_ranks);
@@ -121,7 +126,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   switch (mesh.role) {
     case Role::kAll:
     case Role::kLearner:
-      Learn(mesh, job, own.get(), world);
+      Learn(config, mesh, job, own.get(), world);
       break;
     case Role::kRollout: {
       // Two answers in turn fit into what the learner allows a rollout rank.

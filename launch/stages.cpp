@@ -17,6 +17,7 @@
 #include "launch/calibrate.h"
 #include "launch/classifier_examples.h"
 #include "launch/classify.h"
+#include "launch/device.h"
 #include "launch/evaluate.h"
 #include "launch/grpo_roles.h"
 #include "launch/materials.h"
@@ -149,6 +150,13 @@ SftJob MakeSftJob(const Config& config, const std::string& stage, const std::str
   return job;
 }
 
+SftReport RunOnRanks(const Config& config, SftJob job) {
+  const auto on_device =
+      LearnersOnDevice(config.model.device, config.cluster.timeout, job.learners);
+  job.on_device = on_device.get();
+  return RunSft(job);
+}
+
 // All candidates of the validation visits, whatever the balance in training.
 std::vector<Family> ClassifierValidation(const Config& config, const Materials& materials) {
   std::vector<Family> families;
@@ -173,7 +181,7 @@ Policy TrainClassifier(const Config& config, const Materials& materials,
   job.num_examples = examples.size();
   job.example = [&examples](int64_t example, int64_t epoch) { return examples.At(example, epoch); };
   if (job.options.validate_every > 0) job.validation = ClassifierValidation(config, materials);
-  const SftReport report = RunSft(job);
+  const SftReport report = RunOnRanks(config, job);
   LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
           " steps");
   return policy;
@@ -342,7 +350,7 @@ void ListStage(const Config& config, Communicator* world) {
     if (job.options.validate_every > 0) {
       job.validation = ListValidation(config, *materials, policy);
     }
-    const SftReport report = RunSft(job);
+    const SftReport report = RunOnRanks(config, job);
     LogInfo("list: loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
             " steps");
     if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.list());

@@ -149,13 +149,12 @@ void AddShortBranch(const AttentionInput& x, const BranchSpans& branch, int64_t 
   const SegmentShape shape = ShapeOf(x, branch);
   const int64_t q = branch.queries.begin * x.query.stride(0);
   const int64_t k = branch.keys.begin * x.key.stride(0);
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.query.scalar_type(), "AddShortBranch", [&] {
-    using wide_t = at::opmath_type<scalar_t>;
+  AT_DISPATCH_FLOATING_TYPES(x.query.scalar_type(), "AddShortBranch", [&] {
     ContinueSoftmax<scalar_t>(
         shape, kv_head, x.query.const_data_ptr<scalar_t>() + q,
         x.key.const_data_ptr<scalar_t>() + k, x.value.const_data_ptr<scalar_t>() + k,
         output->out.mutable_data_ptr<scalar_t>() + q,
-        output->logsumexp.mutable_data_ptr<wide_t>() + branch.queries.begin * shape.heads);
+        output->logsumexp.mutable_data_ptr<scalar_t>() + branch.queries.begin * shape.heads);
   });
 }
 
@@ -276,11 +275,16 @@ AttentionInput OnDeviceBackward(const AttentionInput& input, const AttentionOutp
 
 AttentionOutput FamilyAttention(const AttentionInput& input, const AttentionLayout& layout) {
   if (!input.query.is_cpu()) return OnDevice(input, layout);
+  const at::ScalarType dtype = input.query.scalar_type(), wide = at::toOpMathType(dtype);
+  if (dtype != wide) {
+    // ATen's bfloat16 flash kernel multiplies in float32 too, converting each block as it goes.
+    AttentionOutput output = FamilyAttention(To(input, wide), layout);
+    output.out = output.out.to(dtype);
+    return output;
+  }
   AttentionOutput output;
   output.out = at::empty_like(input.query);
-  output.logsumexp =
-      at::empty({input.query.size(0), input.query.size(1)},
-                input.query.options().dtype(at::toOpMathType(input.query.scalar_type())));
+  output.logsumexp = at::empty({input.query.size(0), input.query.size(1)}, input.query.options());
   ForEachFamily(layout, [&](const FamilyLayout& keys, const FamilyLayout& queries) {
     const Span whole = Whole(queries);
     const AttentionOutput on_trunk = Flash(Rows(input, whole, keys.trunk), IsCausal(queries));

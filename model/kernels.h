@@ -57,10 +57,10 @@ inline constexpr int64_t kMaxSegment = 64;
 
 // A softmax over other keys, given by its output and log-sum-exp, goes on over the causal keys of
 // the segment (online softmax, Milakov & Gimelshein 2018): out and lse become the merged ones.
-// For float, double and c10::BFloat16.
+// For float and double.
 template <class T>
 void ContinueSoftmax(const SegmentShape& shape, int64_t kv_head, const T* query, const T* key,
-                     const T* value, T* out, at::opmath_type<T>* lse);
+                     const T* value, T* out, T* lse);
 
 // What the segment's own keys contribute to the gradients, given the merged out and lse: added to
 // the gradient of query, stored as those of key and value, which no other query sees. For float and

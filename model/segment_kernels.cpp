@@ -196,12 +196,11 @@ FLAME_CLONES void ContinueHeadBackward(const SegmentShape& s, const T* query, co
 
 template <class T>
 void ContinueSoftmax(const SegmentShape& s, int64_t kv_head, const T* query, const T* key,
-                     const T* value, T* out, at::opmath_type<T>* lse) {
-  using W = at::opmath_type<T>;
+                     const T* value, T* out, T* lse) {
   const int64_t d = s.head_dim, stride = s.kv_heads * d, group = s.heads / s.kv_heads;
-  Workspace<W> space(s, /*num_tall=*/5, /*num_square=*/1);
-  W *k = space.Tall(), *key_t = space.Tall(), *v = space.Tall(), *q = space.Tall();
-  W *o = space.Tall(), *scores = space.Square();
+  Workspace<T> space(s, /*num_tall=*/5, /*num_square=*/1);
+  T *k = space.Tall(), *key_t = space.Tall(), *v = space.Tall(), *q = space.Tall();
+  T *o = space.Tall(), *scores = space.Square();
   Load(key + kv_head * d, stride, s.size, d, k);
   Load(value + kv_head * d, stride, s.size, d, v);
   Transpose(k, Padded(s.size), Padded(d), key_t);
@@ -244,9 +243,6 @@ template void ContinueSoftmax<float>(const SegmentShape&, int64_t, const float*,
                                      const float*, float*, float*);
 template void ContinueSoftmax<double>(const SegmentShape&, int64_t, const double*, const double*,
                                       const double*, double*, double*);
-template void ContinueSoftmax<c10::BFloat16>(const SegmentShape&, int64_t, const c10::BFloat16*,
-                                             const c10::BFloat16*, const c10::BFloat16*,
-                                             c10::BFloat16*, float*);
 template void ContinueSoftmaxBackward<float>(const SegmentShape&, int64_t, const float*,
                                              const float*, const float*, const float*, const float*,
                                              const SegmentGradients<float>&);

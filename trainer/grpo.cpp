@@ -40,6 +40,7 @@ TrainingRunOptions RunOptionsOf(const GrpoJob& job) {
   options.folder = job.folder;
   options.config_sha256 = job.config_sha256;
   options.learners = job.learners;
+  options.on_device = job.on_device;
   return options;
 }
 

@@ -30,6 +30,7 @@ struct GrpoJob {
   const LineTrie* lines = nullptr;      // RolloutContext's
   RolloutClient* rollouts = nullptr;    // on learner 0 only; null elsewhere
   Communicator* learners = nullptr;     // null: one rank
+  Communicator* on_device = nullptr;    // as ShardGroups
 };
 
 struct GrpoReport {

@@ -47,6 +47,7 @@ TrainingRunOptions RunOptionsOf(const SftJob& job, int64_t steps) {
   options.folder = job.folder;
   options.config_sha256 = job.config_sha256;
   options.learners = job.learners;
+  options.on_device = job.on_device;
   return options;
 }
 

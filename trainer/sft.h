@@ -36,7 +36,8 @@ struct SftJob {
   std::filesystem::path folder;  // checkpoints/, metrics.jsonl; resumed if it holds a checkpoint
   // As CheckpointInfo: a checkpoint of another digest is refused.
   std::string config_sha256, settings;
-  Communicator* learners = nullptr;  // null: one rank
+  Communicator* learners = nullptr;   // null: one rank
+  Communicator* on_device = nullptr;  // as ShardGroups
 };
 
 struct SftReport {
