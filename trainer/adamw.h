@@ -18,10 +18,11 @@ using NamedTensors = std::map<std::string, at::Tensor>;
 //   p <- p - rate * decay * p
 //   m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
 //   p <- p - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-// Moments have the parameter's dtype and start at 0.
+// Moments have the parameter's dtype and start at 0. With `offload` they lie on the CPU, to which
+// an update takes parameters and gradients and back: less memory on a GPU for a slower update.
 class AdamW {
  public:
-  AdamW(NamedTensors parameters, const OptimizerOptions& options);
+  AdamW(NamedTensors parameters, const OptimizerOptions& options, bool offload = false);
   // One update in place; `gradients` holds every parameter's name.
   void Update(const NamedTensors& gradients, double rate);
 

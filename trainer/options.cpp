@@ -107,6 +107,8 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
               "learners of a hybrid group; 0: those of one host");
   schema->Choice("cluster.reshard", &sharding.reshard, {"always", "never"},
                  "frozen weights under full and hybrid: split, or whole on every learner");
+  schema->Choice("cluster.offload", &sharding.offload, {"none", "optimizer"},
+                 "what of a GPU's learner lies in the host's memory: nothing, or AdamW's moments");
   schema->Number("cluster.timeout", &timeout, kPositive, "seconds that any operation may wait");
 }
 

@@ -22,6 +22,7 @@ struct ShardingOptions {
   std::string policy = "none";     // none, optimizer, full, hybrid
   std::string reshard = "always";  // frozen weights of full and hybrid: always split, or never
   int64_t group = 0;               // learners of a hybrid group; 0: those of one host
+  std::string offload = "none";    // optimizer: AdamW's moments lie in the host's memory
 };
 
 // Who shares a state and who holds copies of it. Communicators are null where there is one rank.

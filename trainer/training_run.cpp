@@ -21,7 +21,8 @@ namespace flame {
 TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options)
     : options_(std::move(options)),
       parameters_(policy, trainable, options_.sharding, options_.learners, options_.on_device),
-      optimizer_(parameters_.shards(), options_.optimizer),
+      optimizer_(parameters_.shards(), options_.optimizer,
+                 options_.sharding.offload == "optimizer"),
       writer_(options_.folder, options_.retention, options_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());

@@ -247,6 +247,14 @@ TEST(RunSft, OnADevice_TrainsAsOnTheCpu) {
     job.folder = FreshFolder(std::string("device-") + trainable);
     EXPECT_NEAR(RunSft(job).last_loss, expected.last_loss, 1e-4) << trainable;
     EXPECT_LT(MaxDifference(device, cpu), 1e-4) << trainable;
+    Policy offloaded = ToyPolicyWithAdapters(at::kFloat, 0.2);
+    offloaded.MoveTo(FakeDevice());
+    SftJob other = job;
+    other.policy = &offloaded;
+    other.folder = FreshFolder(std::string("offloaded-") + trainable);
+    other.sharding.offload = "optimizer";
+    RunSft(other);
+    EXPECT_LT(MaxDifference(offloaded, device), 1e-6) << trainable;
     // What one saved the other goes on from.
     Policy resumed = ToyPolicyWithAdapters(at::kFloat, 0.2);
     job.policy = &resumed;
@@ -270,6 +278,9 @@ TEST(RunSft, TwoLearnersOnADevice_EqualOne) {
     threads.emplace_back([&, rank] {
       SftJob job = CopyJob(&policies[rank], folder);
       job.learners = group[rank].get();
+      // Not full: within one process the ranks share the device's thread of autograd, in which the
+      // backward of one would wait for the other's.
+      job.sharding.policy = "optimizer";
       RunSft(job);
     });
   }
