@@ -11,8 +11,17 @@ namespace flame {
 
 // What memory is for. kScratch: what the host's collectives receive into, no tensors.
 enum class Part {
-  kFrozen, kTrainable, kGathered, kGradients, kOptimizer, kCheckpoint, kActivations, kHead,
-  kCache, kScratch, kNumParts
+  kFrozen,
+  kTrainable,
+  kGathered,
+  kGradients,
+  kOptimizer,
+  kCheckpoint,
+  kActivations,
+  kHead,
+  kCache,
+  kScratch,
+  kNumParts
 };
 inline constexpr size_t kNumParts = static_cast<size_t>(Part::kNumParts);
 const char* PartName(Part part);

@@ -37,7 +37,11 @@ class UpdateWalk {
  public:
   UpdateWalk(const PlannedModel& model, const PlannedLearners& learners, const TrainingShape& shape,
              Ledger* ledger)
-      : model_(model), learners_(learners), shape_(shape), ledger_(ledger), units_(UnitsOf(model)) {}
+      : model_(model),
+        learners_(learners),
+        shape_(shape),
+        ledger_(ledger),
+        units_(UnitsOf(model)) {}
 
   void Run() {
     const Resident resident = ResidentOf(model_, learners_);
@@ -49,15 +53,16 @@ class UpdateWalk {
     auto optimizer =
         ledger_->Take(Part::kOptimizer, moments + (shape_.best_weights ? moments / 2 : 0));
     // Parameters, moments and best weights are copied and written while steps go on.
-    auto checkpoint = ledger_->Take(
-        Part::kCheckpoint,
-        shape_.checkpoint ? moments / 2 * (shape_.best_weights ? 4 : 3) : 0);
+    auto checkpoint = ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? CheckpointBytes() : 0);
     std::vector<Ledger::Held> pools = GradientPools();
     Pass();
     Update();
   }
 
  private:
+  int64_t CheckpointBytes() const {
+    return ResidentOf(model_, learners_).optimizer / 2 * (shape_.best_weights ? 4 : 3);
+  }
   bool Split() const { return learners_.splits() && learners_.shard_size() > 1; }
 
   // Whole bytes of a unit, by what of it is gathered.
@@ -99,8 +104,8 @@ class UpdateWalk {
     take(std::min<int64_t>(3, layers) * TrainableBytes(1));
     take(std::min<int64_t>(2, layers) * TrainableBytes(1) / n);
     // A reduction's receive buffers, two under way.
-    held.push_back(ledger_->Take(Part::kScratch, std::min<int64_t>(2, layers) * TrainableBytes(1) *
-                                                     (n - 1) / n));
+    held.push_back(ledger_->Take(Part::kScratch,
+                                 std::min<int64_t>(2, layers) * TrainableBytes(1) * (n - 1) / n));
     return held;
   }
 
@@ -110,16 +115,16 @@ class UpdateWalk {
     auto angles =
         ledger_->Take(Part::kActivations, t * model_.config.head_dim * model_.wide_bytes());
     auto slots = ledger_->Take(Part::kActivations, SlotBytes());
-    auto two_blocks = ledger_->Take(Part::kGathered, std::min<int64_t>(2, layers) * GatheredBytes(1));
+    auto two_blocks =
+        ledger_->Take(Part::kGathered, std::min<int64_t>(2, layers) * GatheredBytes(1));
     // A block's input stays until its backward; without recomputation its tape does too.
     std::vector<Ledger::Held> inputs, tapes;
     inputs.push_back(ledger_->Take(Part::kActivations, t * row));
     for (int64_t layer = 0; layer < layers; ++layer) {
       const bool last = layer + 1 == layers;
-      tapes.push_back(WalkBlockForward(model_, shape_.pass, last, !shape_.recompute, shape_.dropout,
-                                       ledger_));
-      inputs.push_back(
-          ledger_->Take(Part::kActivations, (last ? shape_.pass.asked : t) * row));
+      tapes.push_back(
+          WalkBlockForward(model_, shape_.pass, last, !shape_.recompute, shape_.dropout, ledger_));
+      inputs.push_back(ledger_->Take(Part::kActivations, (last ? shape_.pass.asked : t) * row));
     }
     auto hidden = ledger_->Take(Part::kHead, shape_.pass.asked * row);
     two_blocks.Free();
@@ -169,9 +174,9 @@ class UpdateWalk {
     const int64_t most = std::clamp<int64_t>((int64_t{1} << 24) / v, 16, 1024);
     const int64_t c = std::min(most, shape_.pass.targets), wide = model_.wide_bytes();
     const bool tied = model_.config.tie_embeddings;
-    auto whole = ledger_->Take(Part::kGathered, tied ? GatheredBytes(0)
-                                                     : GatheredBytes(1 + model_.config.num_layers) +
-                                                           GatheredBytes(1));
+    auto whole = ledger_->Take(
+        Part::kGathered,
+        tied ? GatheredBytes(0) : GatheredBytes(1 + model_.config.num_layers) + GatheredBytes(1));
     ledger_->Touch(Part::kHead, 2 * c * v * wide + c * d * model_.item_bytes);
     auto grad_hidden = ledger_->Take(Part::kHead, shape_.pass.asked * d * wide);
     auto grad_weight = ledger_->Take(Part::kHead, model_.full ? TableBytes() : 0);
@@ -201,6 +206,8 @@ class UpdateWalk {
       largest = std::max(largest, size / learners_.shard_size());
     }
     if (n > 1 && !learners_.splits()) ledger_->Touch(Part::kScratch, all * (n - 1) / n);
+    // The run's last step is always saved: what is written is copied.
+    if (!shape_.checkpoint) ledger_->Touch(Part::kCheckpoint, CheckpointBytes());
     if (model_.wide_bytes() < 8) ledger_->Touch(Part::kOptimizer, largest * 8);
   }
 
@@ -215,8 +222,9 @@ class UpdateWalk {
 
 const char* PartName(Part part) {
   static constexpr const char* kNames[kNumParts] = {
-      "frozen weights", "trainable weights", "gathered units", "gradients", "optimizer state",
-      "checkpoint copy", "activations", "head", "KV cache", "communication buffers"};
+      "frozen weights",  "trainable weights",    "gathered units", "gradients",
+      "optimizer state", "checkpoint copy",      "activations",    "head",
+      "KV cache",        "communication buffers"};
   return kNames[static_cast<size_t>(part)];
 }
 

@@ -54,7 +54,7 @@ struct PlannedLearners {
 
 // Sizes of a micro-batch.
 struct PassShape {
-  int64_t tokens = 0, asked = 0, targets = 0;  // T, Q, N of FamilyBatch
+  int64_t tokens = 0, asked = 0, targets = 0;    // T, Q, N of FamilyBatch
   int64_t family_queries = 0, family_trunk = 0;  // of the largest family
 };
 PassShape ShapeOf(const FamilyBatch& batch);

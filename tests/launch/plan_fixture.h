@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <filesystem>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "base/random.h"
 #include "launch/plan_memory.h"
@@ -32,15 +34,17 @@ class CountingAllocator : public at::Allocator {
     return *allocator;
   }
   at::DataPtr allocate(size_t bytes) override {
-    at::DataPtr inner = inner_->allocate(bytes);
-    void* data = inner.get();
+    void* data = inner_->raw_allocate(bytes);
     const int64_t now = now_ += static_cast<int64_t>(bytes);
     int64_t peak = peak_;
     while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
     }
-    auto* block = new Block{std::move(inner), static_cast<int64_t>(bytes)};
-    return {data, block, &Delete, at::Device(at::kCPU)};
+    const std::lock_guard lock(mutex_);
+    if (data == nullptr) return {nullptr, at::Device(at::kCPU)};
+    sizes_[data] = static_cast<int64_t>(bytes);
+    return {data, data, &Delete, at::Device(at::kCPU)};
   }
+  at::DeleterFnPtr raw_deleter() const override { return &Delete; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
@@ -49,17 +53,19 @@ class CountingAllocator : public at::Allocator {
   void ResetPeak() { peak_ = now_.load(); }
 
  private:
-  struct Block {
-    at::DataPtr data;
-    int64_t bytes;
-  };
   explicit CountingAllocator(at::Allocator* inner) : inner_(inner) {}
-  static void Delete(void* block) {
-    auto* of = static_cast<Block*>(block);
-    Get().now_ -= of->bytes;
-    delete of;
+  static void Delete(void* data) {
+    if (data == nullptr) return;
+    CountingAllocator& own = Get();
+    {
+      const std::lock_guard lock(own.mutex_);
+      own.now_ -= own.sizes_.extract(data).mapped();
+    }
+    own.inner_->raw_deallocate(data);
   }
   at::Allocator* inner_;
+  std::mutex mutex_;
+  std::unordered_map<void*, int64_t> sizes_;
   std::atomic<int64_t> now_ = 0, peak_ = 0;
 };
 
