@@ -35,6 +35,7 @@ ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::stri
                                      const std::string& takes_word = "", bool takes_out = false);
 
 int RunInspect(const Arguments& arguments);
+int RunPlan(const Arguments& arguments);
 
 }  // namespace flame
 

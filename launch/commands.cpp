@@ -205,6 +205,7 @@ const std::vector<Command>& Commands() {
       {"grpo", "step-wise GRPO of the list policy", RunGrpoCommand},
       {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
       {"export", "a Hugging Face directory for serving", RunExport},
+      {"plan", "memory and time of a training, before it is started", RunPlan},
       {"inspect", "what a corpus, a shard or a stage's checkpoints hold", RunInspect},
       {"tokenize", "JSON lines: text to token ids", RunTokenize},
       {"generate", "JSON lines: prompt to completion", RunGenerate},

@@ -207,12 +207,14 @@ at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output
   const at::Tensor residual = grad_output.contiguous();
   at::Tensor grad_product, grad_ffn_in, grad_middle;
   map(kDown).InputGradient(residual, &grad_product);
-  const at::Tensor product = SwiGluBackward(grad_product, &t.gate, &t.up);
+  at::Tensor product = SwiGluBackward(grad_product, &t.gate, &t.up);
   map(kDown).WeightGradients(product, residual, &grads[kDown]);
   map(kGate).Backward(t.ffn_in, t.gate, &grads[kGate], &grad_ffn_in);
   map(kUp).Backward(t.ffn_in, t.up, &grads[kUp], &grad_ffn_in);
   std::tie(grad_middle, gradients->ffn_norm) =
       RmsNormBackward(grad_ffn_in, t.middle, p.ffn_norm, t.ffn_inverse, residual);
+  // The widest tensors of a block are not held beside those of its attention.
+  for (at::Tensor* done : {&t.gate, &t.up, &grad_product, &product}) done->reset();
 
   const at::Tensor rows = AskedRows(layer, context);
   const int64_t tokens = t.input.size(0);

@@ -21,22 +21,14 @@ constexpr int64_t kPrefillTokens = 4096;
 
 DecoderShape ShapeFor(const Policy& policy, const std::vector<CompletionPrompt>& prompts,
                       const CompletionOptions& options) {
-  const PolicyConfig& config = policy.config();
-  DecoderShape shape;
+  int64_t longest = 1;
   for (const CompletionPrompt& prompt : prompts) {
-    shape.trunk_tokens = std::max(shape.trunk_tokens, static_cast<int64_t>(prompt.tokens.size()));
+    longest = std::max(longest, static_cast<int64_t>(prompt.tokens.size()));
   }
-  shape.max_tokens = options.max_tokens;
-  const auto num_prompts = static_cast<int64_t>(prompts.size());
-  const int64_t token_bytes = config.num_layers * config.num_kv_heads * config.head_dim * 2 *
-                              policy.parameters().at("model.norm.weight").element_size();
-  // A trunk for every full group's worth of branches, and as many again that stragglers hold.
-  const int64_t branch_tokens = shape.max_tokens + 2 * shape.trunk_tokens / options.members;
-  shape.slots = std::clamp<int64_t>(kCacheBytes / (token_bytes * branch_tokens), 1,
-                                    std::min(kMaxSlots, num_prompts * options.members));
-  shape.group = std::min(options.members, shape.slots);
-  shape.places = std::min(num_prompts, 2 * (shape.slots + options.members - 1) / options.members);
-  return shape;
+  return CompletionShape(
+      policy.config(),
+      static_cast<int64_t>(policy.parameters().at("model.norm.weight").element_size()),
+      static_cast<int64_t>(prompts.size()), longest, options.members, options.max_tokens);
 }
 
 class Completer {
@@ -186,6 +178,22 @@ class Completer {
 };
 
 }  // namespace
+
+DecoderShape CompletionShape(const PolicyConfig& config, int64_t item_bytes, int64_t num_prompts,
+                             int64_t longest_prompt, int64_t members, int64_t max_tokens) {
+  DecoderShape shape;
+  shape.trunk_tokens = longest_prompt;
+  shape.max_tokens = max_tokens;
+  const int64_t token_bytes =
+      config.num_layers * config.num_kv_heads * config.head_dim * 2 * item_bytes;
+  // A trunk for every full group's worth of branches, and as many again that stragglers hold.
+  const int64_t branch_tokens = shape.max_tokens + 2 * shape.trunk_tokens / members;
+  shape.slots = std::clamp<int64_t>(kCacheBytes / (token_bytes * branch_tokens), 1,
+                                    std::min(kMaxSlots, num_prompts * members));
+  shape.group = std::min(members, shape.slots);
+  shape.places = std::min(num_prompts, 2 * (shape.slots + members - 1) / members);
+  return shape;
+}
 
 std::vector<std::vector<Completion>> CompletePrompts(const Policy& policy,
                                                      const std::vector<CompletionPrompt>& prompts,

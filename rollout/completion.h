@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/decoder.h"
 #include "model/policy.h"
 #include "rollout/line_trie.h"
 #include "rollout/sampler.h"
@@ -30,6 +31,10 @@ struct CompletionOptions {
   // Every line must be one of these, but the last one where max_tokens cuts it; null: any text.
   const LineTrie* lines = nullptr;
 };
+
+// Room of the decoder that completes so many prompts; keys and values of numbers of `item_bytes`.
+DecoderShape CompletionShape(const PolicyConfig& config, int64_t item_bytes, int64_t num_prompts,
+                             int64_t longest_prompt, int64_t members, int64_t max_tokens);
 
 // completions[p][m] of prompt p. Token t of a member is drawn by a number that depends on (seed,
 // task id, member, t) only, so it does not matter what is decoded beside it. A prompt is computed

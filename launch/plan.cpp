@@ -1,0 +1,267 @@
+// flame plan: what a training would need, before anyone queues for a node.
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "launch/command.h"
+#include "launch/plan_estimate.h"
+#include "model/shapes.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr char kUsage[] =
+    "flame plan --config configs/quickstart.yaml --gpus 4 --gpu-memory 80GB\n"
+    "flame plan --gpus 8 --gpu-memory 80GB --flops 4e14 --bandwidth 50GB --stage grpo "
+    "data.hospital=synth model.path=DIR\n\n"
+    "Memory of every role, work and seconds of a step; exit status 2 where it does not fit.\n"
+    "Of model.path config.json alone is read.\n\n"
+    "  --gpus N          ranks, a GPU each\n"
+    "  --gpu-memory S    memory of one: 80GB, 900MB, 40GiB\n"
+    "  --flops F         FLOP/s that one reaches; measured on this machine's CPU where not given\n"
+    "  --bandwidth B     bytes/s that one receives; measured likewise\n"
+    "  --stage STAGE     classifier, list or grpo alone\n";
+
+struct PlanArguments {
+  Arguments rest;
+  std::map<std::string, std::string> values;
+};
+
+PlanArguments Separate(const Arguments& arguments) {
+  PlanArguments split;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string name = arguments[i], value;
+    const size_t equals = name.find('=');
+    if (name.starts_with("--") && equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    }
+    const bool own = name == "--gpus" || name == "--gpu-memory" || name == "--flops" ||
+                     name == "--bandwidth" || name == "--stage";
+    if (!own) {
+      split.rest.push_back(arguments[i]);
+      continue;
+    }
+    if (equals == std::string::npos) {
+      if (i + 1 == arguments.size()) throw UsageError(name, " has no value; see flame plan --help");
+      value = arguments[++i];
+    }
+    split.values[name] = value;
+  }
+  return split;
+}
+
+// A number above 0 with an optional unit: kB, MB, GB, TB, or KiB, MiB, GiB, TiB.
+double NumberOf(const std::string& name, const std::string& text) {
+  size_t end = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &end);
+  } catch (const std::exception&) {
+  }
+  static const std::map<std::string, double> units = {
+      {"", 1},          {"B", 1},         {"kB", 1e3},           {"KB", 1e3},
+      {"MB", 1e6},      {"GB", 1e9},      {"TB", 1e12},          {"KiB", 1 << 10},
+      {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", std::exp2(40)}};
+  const auto unit = units.find(text.substr(end));
+  if (!(value > 0) || !std::isfinite(value) || unit == units.end()) {
+    throw UsageError(name, " is '", text, "'; expected a number above 0, as 80GB");
+  }
+  return value * unit->second;
+}
+
+template <class Body>
+double SecondsOf(const Body& body) {
+  body();
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double MeasuredFlops(at::ScalarType dtype) {
+  constexpr int64_t kSize = 768;
+  const at::Tensor a = at::ones({kSize, kSize}, dtype), b = at::ones({kSize, kSize}, dtype);
+  return 2.0 * kSize * kSize * kSize / SecondsOf([&] { at::mm(a, b); });
+}
+
+double MeasuredBandwidth() {
+  const at::Tensor from = at::ones({16 << 20}, at::kFloat);
+  at::Tensor to = at::ones({16 << 20}, at::kFloat);
+  return static_cast<double>(from.nbytes()) / SecondsOf([&] { to.copy_(from); });
+}
+
+// The key to change where a role is too large.
+std::string Advice(const Config& config, const StagePlan& plan, const RolePlan& role) {
+  size_t largest = 0;
+  for (size_t p = 0; p < kNumParts; ++p) {
+    if (role.parts[p] > role.parts[largest]) largest = p;
+  }
+  const bool many = role.role == "learner" && role.ranks > 1;
+  const bool split = config.cluster.sharding.policy == "full";
+  const bool narrow = config.model.dtype == "bfloat16";
+  switch (static_cast<Part>(largest)) {
+    case Part::kFrozen:
+      if (many && !split) return "cluster.sharding=full";
+      return narrow ? "model.quantize=nf4" : "model.dtype=bfloat16 with model.trainable=lora";
+    case Part::kActivations:
+    case Part::kHead:
+      if (role.role == "rollout") return "grpo.group_size";
+      return config.model.recompute ? StrCat(plan.stage, ".token_budget") : "model.recompute=true";
+    case Part::kCache:
+      return "grpo.max_tokens or grpo.group_size";
+    default:
+      if (many && !split) return "cluster.sharding=full";
+      return plan.stage == "grpo"               ? "grpo.lora.rank"
+             : config.model.trainable == "full" ? "model.trainable=lora"
+                                                : "model.lora.rank";
+  }
+}
+
+std::string Largest(const RolePlan& role) {
+  size_t largest = 0;
+  for (size_t p = 0; p < kNumParts; ++p) {
+    if (role.parts[p] > role.parts[largest]) largest = p;
+  }
+  return StrCat(PartName(static_cast<Part>(largest)), " of ",
+                static_cast<double>(role.parts[largest]) / 1e9, " GB");
+}
+
+ordered_json ToJson(const StagePlan& plan, double memory) {
+  ordered_json roles = ordered_json::array();
+  for (const RolePlan& role : plan.roles) {
+    ordered_json parts;
+    for (size_t p = 0; p < kNumParts; ++p) parts[PartName(static_cast<Part>(p))] = role.parts[p];
+    roles.push_back({{"role", role.role},
+                     {"ranks", role.ranks},
+                     {"peak_bytes", role.peak},
+                     {"fits", memory == 0 || static_cast<double>(role.peak) <= memory},
+                     {"bytes", parts}});
+  }
+  const StageWork& work = plan.work;
+  return {{"stage", plan.stage},
+          {"basis", work.basis},
+          {"roles", roles},
+          {"largest_micro_batch_tokens", work.largest.tokens},
+          {"tokens", work.tokens},
+          {"asked_for_tokens", work.targets},
+          {"sampled_tokens", work.sampled_tokens},
+          {"model_flops", plan.model_flops},
+          {"attention_flops", plan.attention_flops},
+          {"recomputed_flops", plan.recomputed_flops},
+          {"rollout_flops", plan.rollout_flops},
+          {"collective_bytes", plan.collective_bytes},
+          {"seconds", plan.seconds_learn + plan.seconds_communicate + plan.seconds_rollout},
+          {"seconds_learn", plan.seconds_learn},
+          {"seconds_communicate", plan.seconds_communicate},
+          {"seconds_rollout", plan.seconds_rollout}};
+}
+
+void Print(const StagePlan& plan, double memory) {
+  std::printf("%s\n", plan.stage.c_str());
+  for (const std::string& basis : plan.work.basis) std::printf("  %s\n", basis.c_str());
+  for (const RolePlan& role : plan.roles) {
+    const bool fits = memory == 0 || static_cast<double>(role.peak) <= memory;
+    std::printf("  %s, %lld rank(s): peak %.3f GB%s\n", role.role.c_str(),
+                static_cast<long long>(role.ranks), static_cast<double>(role.peak) / 1e9,
+                memory == 0 ? ""
+                : fits      ? ", fits"
+                            : ", DOES NOT FIT");
+    for (size_t p = 0; p < kNumParts; ++p) {
+      if (role.parts[p] == 0) continue;
+      std::printf("    %-22s %12.6f GB\n", PartName(static_cast<Part>(p)),
+                  static_cast<double>(role.parts[p]) / 1e9);
+    }
+  }
+  std::printf("  a step: %.0f tokens packed, %.0f asked for, largest micro-batch %lld\n",
+              plan.work.tokens, plan.work.targets,
+              static_cast<long long>(plan.work.largest.tokens));
+  std::printf("  FLOPs: model %.3g, attention %.3g, recomputed %.3g, rollout %.3g\n",
+              plan.model_flops, plan.attention_flops, plan.recomputed_flops, plan.rollout_flops);
+  std::printf("  collectives: %.3g bytes received by a learner\n", plan.collective_bytes);
+  std::printf("  seconds: %.3g = learn %.3g + communicate %.3g + rollout %.3g\n",
+              plan.seconds_learn + plan.seconds_communicate + plan.seconds_rollout,
+              plan.seconds_learn, plan.seconds_communicate, plan.seconds_rollout);
+}
+
+std::string TooLarge(const Config& config, const std::vector<StagePlan>& plans, double memory) {
+  std::string faults;
+  for (const StagePlan& plan : plans) {
+    for (const RolePlan& role : plan.roles) {
+      if (memory == 0 || static_cast<double>(role.peak) <= memory) continue;
+      faults += StrCat(faults.empty() ? "" : "\n", plan.stage, ": a ", role.role, " rank needs ",
+                       static_cast<double>(role.peak) / 1e9, " GB, --gpu-memory is ", memory / 1e9,
+                       " GB; the largest part is ", Largest(role), ": change ",
+                       Advice(config, plan, role));
+    }
+  }
+  return faults;
+}
+
+std::vector<std::string> StagesOf(const std::map<std::string, std::string>& values) {
+  const std::vector<std::string> all = {"classifier", "list", "grpo"};
+  const auto given = values.find("--stage");
+  if (given == values.end()) return all;
+  for (const std::string& stage : all) {
+    if (stage == given->second) return {stage};
+  }
+  throw UsageError("--stage is '", given->second, "'; expected classifier, list or grpo");
+}
+
+}  // namespace
+
+int RunPlan(const Arguments& arguments) {
+  const PlanArguments split = Separate(arguments);
+  const ConfigArguments parsed = ParseConfigArguments(split.rest, kUsage);
+  if (parsed.help) return 0;
+  const auto number = [&](const std::string& name) {
+    const auto found = split.values.find(name);
+    return found == split.values.end() ? 0.0 : NumberOf(name, found->second);
+  };
+  const double gpus = split.values.contains("--gpus") ? number("--gpus") : 1;
+  if (gpus != std::floor(gpus) || gpus > 1e6) {
+    throw UsageError("--gpus is ", gpus, "; expected a whole number of at most a million");
+  }
+  const std::vector<std::string> stages = StagesOf(split.values);
+  const double memory = number("--gpu-memory");
+  Speed speed{number("--flops"), number("--bandwidth")};
+  const bool flops_given = speed.flops > 0, bandwidth_given = speed.bandwidth > 0;
+  if (!flops_given) speed.flops = MeasuredFlops(DtypeOf(parsed.config.model.dtype));
+  if (!bandwidth_given) speed.bandwidth = MeasuredBandwidth();
+  std::vector<StagePlan> plans;
+  for (const std::string& stage : stages) {
+    plans.push_back(PlanStage(parsed.config, stage, static_cast<int64_t>(gpus), speed));
+  }
+  const char* given = "given";
+  const char* measured = "measured on this machine's CPU";
+  if (parsed.json) {
+    ordered_json list = ordered_json::array();
+    for (const StagePlan& plan : plans) list.push_back(ToJson(plan, memory));
+    std::cout << ordered_json{{"flops", speed.flops},
+                              {"flops_from", flops_given ? given : measured},
+                              {"bandwidth", speed.bandwidth},
+                              {"bandwidth_from", bandwidth_given ? given : measured},
+                              {"stages", list}}
+              << "\n";
+  } else {
+    std::printf("%.3g FLOP/s a rank, %s; %.3g bytes/s, %s\n", speed.flops,
+                flops_given ? given : measured, speed.bandwidth,
+                bandwidth_given ? given : measured);
+    for (const StagePlan& plan : plans) Print(plan, memory);
+    std::printf("Beside these: the process itself, and on a GPU its context and libraries.\n");
+    std::fflush(stdout);
+  }
+  const std::string faults = TooLarge(parsed.config, plans, memory);
+  if (!faults.empty()) throw UsageError(faults);
+  return 0;
+}
+
+}  // namespace flame

@@ -1,0 +1,39 @@
+// A stage's plan: memory of each role, work of a step and how long it takes.
+#ifndef FLAME_LAUNCH_PLAN_ESTIMATE_H_
+#define FLAME_LAUNCH_PLAN_ESTIMATE_H_
+
+#include <string>
+#include <vector>
+
+#include "launch/plan_work.h"
+
+namespace flame {
+
+struct RolePlan {
+  std::string role;  // learner, rollout, reward; all where one process does everything
+  int64_t ranks = 0;
+  int64_t peak = 0;   // bytes
+  PartBytes parts{};  // at the peak
+};
+
+struct StagePlan {
+  std::string stage;
+  StageWork work;
+  std::vector<RolePlan> roles;
+  double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
+  double collective_bytes = 0;  // that a learner receives
+  double seconds_learn = 0, seconds_communicate = 0, seconds_rollout = 0;
+};
+
+struct Speed {
+  double flops = 0, bandwidth = 0;  // of a rank: FLOP/s and bytes/s
+};
+
+// Throws UsageError where the roles do not fit `ranks`, DataError on a bad config.json. Weights are
+// not read.
+StagePlan PlanStage(const Config& config, const std::string& stage, int64_t ranks,
+                    const Speed& speed);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_PLAN_ESTIMATE_H_

@@ -1,0 +1,19 @@
+// Planned memory of a learner beside what it allocates, over MPI.
+#include "launch/plan_memory.h"
+
+#include "tests/comm/mpi/mpi_test_main.h"
+#include "tests/launch/plan_fixture.h"
+
+namespace flame {
+namespace {
+
+TEST(PlanMemory, EveryLearner_IsWithinATenthOfWhatIsAllocated) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "flame-plan-mpi" /
+                      std::to_string(TestWorld().size());
+  if (TestWorld().rank() == 0) std::filesystem::remove_all(folder);
+  TestWorld().Barrier();
+  ExpectAllPlanned(&TestWorld(), folder);
+}
+
+}  // namespace
+}  // namespace flame
