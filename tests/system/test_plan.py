@@ -1,11 +1,9 @@
-"""What `flame plan` says beside what the program takes."""
+"""What `flame plan` says. Its memory beside what training allocates: tests/launch/plan_memory_test."""
 
 import json
-import os
-import subprocess
 
 import pytest
-from conftest import TINY, mpirun, run
+from conftest import run
 
 LLAMA_8B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 128256,
             "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -22,40 +20,6 @@ def plan(*arguments, check=True):
 
 def learner(stage):
     return stage["roles"][0]
-
-
-def peak_rss(command):
-    """Largest resident set of the command's processes, in bytes."""
-    script = ("import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], "
-              "stdout=subprocess.DEVNULL).returncode; "
-              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
-    result = subprocess.run(["python3", "-c", script, *map(str, command)], capture_output=True,
-                            text=True, timeout=300, check=False,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert result.returncode == 0, result.stderr
-    return int(result.stdout.split()[-1]) * 1024
-
-
-@pytest.mark.parametrize("ranks, sharding", [(1, "none"), (2, "none"), (2, "full")])
-@pytest.mark.parametrize("recompute", ["false", "true"])
-def test_classifier_takes_what_is_planned(run_copy, ranks, sharding, recompute):
-    """Beyond a training whose micro-batches are so small that the program itself is left."""
-    peaks, planned = {}, {}
-    for name, budget in (("small", 400), ("large", 40000)):
-        folder = run_copy("classifier", name=f"{name}-{ranks}-{sharding}-{recompute}")
-        keys = [f"run.dir={folder}", "classifier.batch=32", f"classifier.token_budget={budget}",
-                f"cluster.sharding={sharding}", f"model.recompute={recompute}"]
-        stages, _ = plan("--config", TINY, "--gpus", ranks, "--stage", "classifier", *keys)
-        planned[name] = learner(stages["classifier"])["peak_bytes"]
-        command = mpirun(ranks, "sft", "classifier", "--config", TINY, *keys)
-        if ranks == 1:
-            command = command[-(4 + len(keys) + 1):]
-        peaks[name] = peak_rss(command)
-    taken, said = peaks["large"] - peaks["small"], planned["large"] - planned["small"]
-    print(f"{ranks} ranks {sharding} recompute {recompute}: planned {said / 1e6:.1f} MB, "
-          f"resident {taken / 1e6:.1f} MB, ratio {said / taken:.3f}")
-    assert taken > 100e6
-    assert said == pytest.approx(taken, rel=0.1)
 
 
 def test_8b_is_planned_without_weights_and_refused_where_it_does_not_fit(tmp_path):
