@@ -97,49 +97,47 @@ void CheckRoles(const Config& config, Communicator* world) {
                    ", or leave them at 0");
 }
 
-void RunGrpoRoles(const Config& config, const Materials& materials,
-                  const std::vector<ListTask>& tasks, Policy* policy,
-                  const std::string& inputs_sha256, const std::string& settings,
-                  Communicator* world) {
+std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materials,
+                                   const std::vector<ListTask>& tasks,
+                                   const std::function<Policy()>& load,
+                                   const std::string& inputs_sha256, const std::string& settings,
+                                   Communicator* world) {
+  const bool alone = world == nullptr || world->size() == 1;
+  const int rank = alone ? 0 : world->rank();
+  const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
+  const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
                       config.reward);
+  if (!alone && mesh.role == Role::kReward) {
+    ServeRewards(world, scorer, Timeouts(config, 2));
+    return std::nullopt;
+  }
+  std::optional<Policy> policy = load();
   std::optional<LineTrie> lines;
   if (config.grpo.sampling.constrain == "drugs") {
     lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
   }
-  GrpoJob job = MakeJob(config, tasks, policy, inputs_sha256);
+  GrpoJob job = MakeJob(config, tasks, &*policy, inputs_sha256);
   job.settings = settings;
   job.lines = lines ? &*lines : nullptr;
-  const int rank = world == nullptr ? 0 : world->rank();
-  RolloutContext context = MakeContext(config, materials, tasks, policy, inputs_sha256, rank);
+  RolloutContext context = MakeContext(config, materials, tasks, &*policy, inputs_sha256, rank);
   context.lines = job.lines;
-  if (world == nullptr || world->size() == 1) {
+  if (alone) {
     const auto rewards = MakeLocalRewardClient(scorer);
     RolloutWorker worker(context, rewards.get());
     const auto rollouts = MakeLocalRolloutClient(&worker);
     job.rollouts = rollouts.get();
     Report(RunGrpo(job));
-    return;
+  } else if (mesh.role == Role::kRollout) {
+    // Two answers in turn fit into what the learner allows a rollout rank.
+    const auto rewards =
+        MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
+    RolloutWorker worker(context, rewards.get());
+    ServeRollouts(world, &worker, Timeouts(config, 2));
+  } else {
+    Learn(config, mesh, job, own.get(), world);
   }
-  const RankMesh mesh = MeshOf(config.cluster, world->size(), rank);
-  const auto own = world->Split(static_cast<int>(mesh.role));
-  switch (mesh.role) {
-    case Role::kAll:
-    case Role::kLearner:
-      Learn(config, mesh, job, own.get(), world);
-      break;
-    case Role::kRollout: {
-      // Two answers in turn fit into what the learner allows a rollout rank.
-      const auto rewards =
-          MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
-      RolloutWorker worker(context, rewards.get());
-      ServeRollouts(world, &worker, Timeouts(config, 2));
-      break;
-    }
-    case Role::kReward:
-      ServeRewards(world, scorer, Timeouts(config, 2));
-      break;
-  }
+  return policy;
 }
 
 }  // namespace flame

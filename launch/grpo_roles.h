@@ -2,6 +2,8 @@
 #ifndef FLAME_LAUNCH_GRPO_ROLES_H_
 #define FLAME_LAUNCH_GRPO_ROLES_H_
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,12 +18,14 @@ namespace flame {
 // Throws UsageError where config.cluster does not fit the ranks that there are.
 void CheckRoles(const Config& config, Communicator* world);
 
-// Trains `policy`'s adapters. `world` null or of one rank: every role in this process; else each
-// rank serves the role that config.cluster gives it until learner 0 is done.
-void RunGrpoRoles(const Config& config, const Materials& materials,
-                  const std::vector<ListTask>& tasks, Policy* policy,
-                  const std::string& inputs_sha256, const std::string& settings,
-                  Communicator* world);
+// Trains the adapters of the policy that `load` gives. `world` null or of one rank: every role in
+// this process; else each rank serves the role that config.cluster gives it until learner 0 is
+// done. Reward ranks load no policy and return none.
+std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materials,
+                                   const std::vector<ListTask>& tasks,
+                                   const std::function<Policy()>& load,
+                                   const std::string& inputs_sha256, const std::string& settings,
+                                   Communicator* world);
 
 }  // namespace flame
 

@@ -14,8 +14,6 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kPrefillTokens = 4096;  // trunks computed together, as rollout/completion.cpp
-
 int64_t ItemBytes(const std::string& dtype) {
   return static_cast<int64_t>(c10::elementSize(DtypeOf(dtype)));
 }
@@ -73,7 +71,8 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
     shape.best_weights = sft.validate_every > 0;
   }
   // The copy that is written may still be there while the next steps run.
-  shape.checkpoint = true;
+  const int64_t every = stage == "grpo" ? config.grpo.checkpoint_every : sft.checkpoint_every;
+  shape.checkpoint = work.steps == 0 || work.steps > every;
   return shape;
 }
 
@@ -93,10 +92,9 @@ int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on
 // A decoder beside `resident`: its cache, a prefill's block and the logits of all rows, in the
 // policy's type and in float32.
 void WalkRollout(const Config& config, const PlannedModel& model, const StageWork& work,
-                 int64_t ranks, Ledger* ledger) {
-  const int64_t prompts = (config.grpo.tasks + ranks - 1) / ranks;
+                 Ledger* ledger) {
   const DecoderShape shape =
-      CompletionShape(model.config, model.item_bytes, prompts, work.longest_prompt,
+      CompletionShape(model.config, model.item_bytes, work.prompts, work.longest_prompt,
                       config.grpo.sampling.group_size, config.grpo.sampling.max_tokens);
   auto cache = ledger->Take(Part::kCache, CacheBytes(model, shape, config.model.device == "cpu"));
   const int64_t v = model.config.vocab_size;
@@ -104,8 +102,7 @@ void WalkRollout(const Config& config, const PlannedModel& model, const StageWor
   // The logits behind every prompt stay until its members have begun.
   auto first = ledger->Take(Part::kHead, shape.places * v * 4);
   PassShape pass;
-  pass.tokens =
-      std::max(work.longest_prompt, std::min(kPrefillTokens, work.longest_prompt * shape.places));
+  pass.tokens = work.prefill_tokens;
   pass.asked = pass.tokens / work.longest_prompt;
   pass.family_queries = pass.family_trunk = work.longest_prompt;
   {
@@ -152,7 +149,7 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
     auto trainable = ledger.Take(Part::kTrainable, all.trainable);
     auto gradients = ledger.Take(Part::kGradients, all.gradients);
     auto optimizer = ledger.Take(Part::kOptimizer, all.optimizer);
-    WalkRollout(config, model, plan->work, 1, &ledger);
+    WalkRollout(config, model, plan->work, &ledger);
   }
   plan->roles.push_back(Finish(counts.alone && grpo ? "all" : "learner", counts.learners, ledger));
   if (!grpo || counts.alone) return;
@@ -160,11 +157,9 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   Ledger rollout, reward;
   {
     auto weights = rollout.Take(Part::kFrozen, whole.frozen + whole.trainable);
-    WalkRollout(config, model, plan->work, counts.rollouts, &rollout);
+    WalkRollout(config, model, plan->work, &rollout);
   }
   plan->roles.push_back(Finish("rollout", counts.rollouts, rollout));
-  // Every rank loads the model, though scoring reads none of it.
-  reward.Touch(Part::kFrozen, whole.frozen + whole.trainable);
   plan->roles.push_back(Finish("reward", counts.rewards, reward));
 }
 
@@ -245,7 +240,7 @@ StagePlan PlanStage(const Config& config, const std::string& stage, int64_t rank
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;
   plan.stage = stage;
-  plan.work = WorkOf(config, stage, counts.learners);
+  plan.work = WorkOf(config, stage, counts.learners, counts.rollouts);
   PlanRoles(config, model, counts, &plan);
   PlanFlops(config, model, &plan);
   PlanBytes(config, model, counts.learners, &plan);

@@ -1,23 +1,27 @@
 #include "launch/plan_work.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <memory>
+#include <numeric>
 
 #include "base/error.h"
-#include "launch/classify.h"
+#include "launch/classifier_examples.h"
+#include "launch/list_examples.h"
 #include "launch/materials.h"
 #include "launch/run_paths.h"
+#include "rollout/completion.h"
+#include "trainer/data_order.h"
 #include "trainer/micro_batch.h"
+#include "trainer/sft_order.h"
 
 namespace flame {
 namespace {
 
 // Tokens, where nothing is prepared yet.
 constexpr int64_t kTrunk = 400, kCandidate = 12, kCandidates = 150, kQuestion = 80, kAnswer = 60;
-constexpr size_t kSample = 256;  // examples whose lengths are looked at
+constexpr int64_t kFamilies = 2048;  // that are looked at
 
 Family MadeFamily(int64_t trunk, int64_t branches, int64_t asked_from, int64_t tokens) {
   Family family{std::vector<int32_t>(trunk), {}};
@@ -27,75 +31,126 @@ Family MadeFamily(int64_t trunk, int64_t branches, int64_t asked_from, int64_t t
   return family;
 }
 
-// Examples of a stage, of which a step takes so many.
-struct Examples {
-  std::vector<Family> families;
-  int64_t a_step = 1;
+// A training as its learners meet it.
+struct Course {
+  int64_t steps = 0, a_step = 1;                     // steps 0: not known; families a step
+  std::function<std::vector<Family>(int64_t)> step;  // all of a step
+  bool by_length = true;                             // how learners share it: as RunSft or RunGrpo
+  int64_t walked() const {
+    return std::clamp<int64_t>(kFamilies / a_step, 1, std::max<int64_t>(steps, 1));
+  }
 };
 
-Family OfTasks(const PromptBuilder& prompts, const std::vector<ListTask>& tasks) {
-  Family family{prompts.ListTrunk(tasks.front().visit), {}};
-  for (const ListTask& task : tasks) {
-    Branch branch{prompts.ListQuestion(task.input, task.edit), 0};
-    branch.loss_from = static_cast<int32_t>(branch.tokens.size());
-    const auto answer = prompts.ListAnswer(task.target);
-    branch.tokens.insert(branch.tokens.end(), answer.begin(), answer.end());
-    family.branches.push_back(std::move(branch));
-  }
-  return family;
+// The same family over and over.
+Course Assumed(Family family, int64_t a_step) {
+  Course course;
+  course.a_step = a_step;
+  course.step = [family = std::move(family), a_step](int64_t) {
+    return std::vector<Family>(a_step, family);
+  };
+  return course;
 }
 
-std::vector<Family> Classifier(const Config& config, const Materials* materials, StageWork* work) {
-  if (materials == nullptr) {
+Course SftCourse(const SftOptions& options, uint64_t seed, int64_t examples,
+                 std::function<Family(int64_t example, int64_t epoch)> at) {
+  auto order = std::make_shared<SftOrder>(
+      SftOrderOptions{seed, examples, options.batch, options.sort_window},
+      [at](int64_t example) { return at(example, 0).NumTokens(); });
+  Course course;
+  course.steps = options.epochs * order->StepsPerEpoch();
+  course.a_step = options.batch;
+  course.step = [order, at](int64_t step) {
+    std::vector<Family> families;
+    for (const int64_t example : order->Step(step)) {
+      families.push_back(at(example, step / order->StepsPerEpoch()));
+    }
+    return families;
+  };
+  return course;
+}
+
+// What a plan reads of a run; empty where the stages before have not run.
+struct Prepared {
+  std::unique_ptr<Materials> materials;
+  std::vector<ListTask> tasks;
+};
+
+Prepared ReadPrepared(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  Prepared prepared;
+  if (!std::filesystem::exists(paths.corpus()) || !std::filesystem::is_directory(paths.base())) {
+    return prepared;
+  }
+  prepared.materials = LoadMaterials(config);
+  if (std::filesystem::exists(paths.tasks())) prepared.tasks = ReadListTasks(paths.tasks());
+  return prepared;
+}
+
+Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWork* work) {
+  if (prepared.materials == nullptr) {
     work->basis.push_back(StrCat("no corpus in run.dir: assumed ", kTrunk, " tokens a patient, ",
                                  kCandidates, " candidates of ", kCandidate, " tokens"));
-    return {MadeFamily(kTrunk, kCandidates, kCandidate, kCandidate + 1)};
+    return Assumed(MadeFamily(kTrunk, kCandidates, kCandidate, kCandidate + 1),
+                   config.classifier.batch);
   }
-  const auto visits = SplitTraining(config, materials->corpus).classifier;
-  std::vector<Family> families;
-  for (size_t i = 0; i < std::min(kSample, visits.size()); ++i) {
-    families.push_back(
-        ClassifierFamily(*materials->prompts, materials->corpus.drugs.size(), visits[i], {}));
-  }
-  work->basis.push_back(StrCat("lengths of ", families.size(), " training visits of corpus.h5"));
-  if (config.classifier.balance == "subsample") {
-    work->basis.push_back("all candidates counted, though classifier.balance is subsample");
-  }
-  return families;
+  const Materials& materials = *prepared.materials;
+  auto visits =
+      std::make_shared<std::vector<int32_t>>(SplitTraining(config, materials.corpus).classifier);
+  auto examples = std::make_shared<ClassifierExamples>(*materials.prompts, materials.corpus,
+                                                       *visits, config.classifier, config.run.seed);
+  return SftCourse(config.classifier, config.run.seed, examples->size(),
+                   [visits, examples](int64_t example, int64_t epoch) {
+                     return examples->At(example, epoch).family;
+                   });
 }
 
-std::vector<Family> Lists(const Config& config, const Materials* materials, StageWork* work) {
-  const auto path = RunPaths(config.run.dir).tasks();
-  if (materials == nullptr || !std::filesystem::exists(path)) {
-    work->basis.push_back(StrCat("no list tasks in run.dir: assumed ", kTrunk,
-                                 " tokens a patient, ", kQuestion, " a question, ", kAnswer,
-                                 " an answer"));
-    return {MadeFamily(kTrunk, config.tasks.per_visit, kQuestion, kQuestion + kAnswer)};
-  }
-  std::map<int32_t, std::vector<ListTask>> by_visit;
-  for (const ListTask& task : ReadListTasks(path)) by_visit[task.visit].push_back(task);
-  std::vector<Family> families;
-  for (const auto& [visit, tasks] : by_visit) {
-    if (families.size() < kSample) families.push_back(OfTasks(*materials->prompts, tasks));
-  }
-  work->basis.push_back(StrCat("lengths of ", families.size(), " visits of tasks.h5"));
-  return families;
+Family AssumedTasks(const Config& config, StageWork* work) {
+  work->basis.push_back(StrCat("no list tasks in run.dir: assumed ", kTrunk, " tokens a patient, ",
+                               kQuestion, " a question, ", kAnswer, " an answer"));
+  return MadeFamily(kTrunk, config.tasks.per_visit, kQuestion, kQuestion + kAnswer);
 }
 
-// Groups whose completions are all max_tokens long, of the list families' tasks.
-std::vector<Family> Groups(const Config& config, const std::vector<Family>& lists,
-                           StageWork* work) {
+Course ListCourse(const Config& config, const Prepared& prepared, StageWork* work) {
+  if (prepared.tasks.empty()) return Assumed(AssumedTasks(config, work), config.list.batch);
+  auto tasks = std::make_shared<std::vector<std::vector<ListTask>>>(TasksByVisit(prepared.tasks));
+  const PromptBuilder& prompts = *prepared.materials->prompts;
+  return SftCourse(config.list, config.run.seed, static_cast<int64_t>(tasks->size()),
+                   [tasks, &prompts](int64_t example, int64_t) {
+                     return ListFamily(prompts, (*tasks)[example]);
+                   });
+}
+
+// Groups whose completions are all max_tokens long.
+Course GrpoCourse(const Config& config, const Prepared& prepared, StageWork* work) {
   const SamplingOptions& sampling = config.grpo.sampling;
-  std::vector<Family> groups;
-  for (const Family& list : lists) {
-    for (const Branch& branch : list.branches) {
-      groups.push_back(MadeFamily(static_cast<int64_t>(list.trunk.size()) + branch.loss_from,
-                                  sampling.group_size, 0, sampling.max_tokens));
-    }
-  }
   work->basis.push_back(
       StrCat("every completion counted as grpo.max_tokens = ", sampling.max_tokens, " tokens"));
-  return groups;
+  const auto group = [sampling](int64_t prompt) {
+    return MadeFamily(prompt, sampling.group_size, 0, sampling.max_tokens);
+  };
+  Course course;
+  if (prepared.tasks.empty()) {
+    const Family list = AssumedTasks(config, work);
+    course = Assumed(group(kTrunk + list.branches[0].loss_from), config.grpo.tasks);
+  } else {
+    auto order =
+        std::make_shared<DataOrder>(config.run.seed, static_cast<int64_t>(prepared.tasks.size()));
+    course.step = [order, group, &config, &prepared](int64_t step) {
+      const PromptBuilder& prompts = *prepared.materials->prompts;
+      std::vector<Family> families;
+      for (int64_t i = 0; i < config.grpo.tasks; ++i) {
+        const ListTask& task = prepared.tasks[order->At(step * config.grpo.tasks + i)];
+        families.push_back(
+            group(static_cast<int64_t>(prompts.ListTrunk(task.visit).size() +
+                                       prompts.ListQuestion(task.input, task.edit).size())));
+      }
+      return families;
+    };
+    course.a_step = config.grpo.tasks;
+  }
+  course.steps = config.grpo.steps;
+  course.by_length = false;
+  return course;
 }
 
 // Pairs of a query and a key that attention computes.
@@ -112,61 +167,91 @@ double PairsOf(const FamilyBatch& batch) {
   return pairs;
 }
 
-// A step of the longest examples gives the largest micro-batch; the means of all give the work.
-void Count(const Examples& examples, int64_t budget, int64_t learners, StageWork* work) {
-  std::vector<Family> sorted = examples.families;
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Family& a, const Family& b) { return a.NumTokens() > b.NumTokens(); });
-  const int64_t share = (examples.a_step + learners - 1) / learners;
-  std::vector<Family> longest;
-  for (int64_t i = 0; i < share; ++i) longest.push_back(sorted[i % sorted.size()]);
-  for (const MicroBatch& cut : CutMicroBatches(longest, budget)) {
-    const PassShape shape = ShapeOf(PackFamilies(cut.families));
-    if (shape.tokens > work->largest.tokens) work->largest = shape;
-  }
-  const double scale =
-      static_cast<double>(examples.a_step) / static_cast<double>(examples.families.size());
-  for (const MicroBatch& cut : CutMicroBatches(sorted, budget)) {
+std::vector<Family> ShareOfLearner(const Course& course, const std::vector<Family>& step, int rank,
+                                   int learners) {
+  if (course.by_length) return ShareOf(step, rank, learners);
+  std::vector<Family> share;
+  for (size_t g = rank; g < step.size(); g += learners) share.push_back(step[g]);
+  return share;
+}
+
+void CountLearner(const std::vector<Family>& share, int64_t budget, StageWork* work) {
+  for (const MicroBatch& cut : CutMicroBatches(share, budget)) {
     const FamilyBatch batch = PackFamilies(cut.families);
-    work->tokens += scale * static_cast<double>(batch.tokens.numel());
-    work->asked += scale * static_cast<double>(batch.asked_rows.numel());
-    work->targets += scale * static_cast<double>(batch.targets.numel());
-    work->pairs += scale * PairsOf(batch);
+    const PassShape shape = ShapeOf(batch);
+    if (shape.tokens > work->largest.tokens) work->largest = shape;
+    work->tokens += static_cast<double>(shape.tokens);
+    work->asked += static_cast<double>(shape.asked);
+    work->targets += static_cast<double>(shape.targets);
+    work->pairs += PairsOf(batch);
   }
-  work->passes = std::max(1.0, std::ceil(work->tokens / static_cast<double>(learners * budget)));
+}
+
+// Prompts of a rollout rank, computed as rollout/completion.cpp does.
+void CountPrompts(const std::vector<Family>& step, int64_t rollouts, StageWork* work) {
+  for (int64_t rank = 0; rank < rollouts; ++rank) {
+    const auto count = static_cast<int64_t>(step.size());
+    const int64_t begin = count * rank / rollouts, end = count * (rank + 1) / rollouts;
+    work->prompts = std::max(work->prompts, end - begin);
+    int64_t together = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const auto size = static_cast<int64_t>(step[i].trunk.size());
+      if (together > 0 && together + size > kPrefillTokens) together = 0;
+      together += size;
+      work->prefill_tokens = std::max(work->prefill_tokens, together);
+      work->longest_prompt = std::max(work->longest_prompt, size);
+      work->prompt_tokens += static_cast<double>(size);
+    }
+  }
+}
+
+void Walk(const Course& course, int64_t budget, int64_t learners, int64_t rollouts,
+          StageWork* work) {
+  work->steps = course.steps;
+  const int64_t walked = course.walked();
+  for (int64_t step = 0; step < walked; ++step) {
+    const std::vector<Family> families = course.step(step);
+    size_t passes = 0;
+    for (int64_t rank = 0; rank < learners; ++rank) {
+      const auto share =
+          ShareOfLearner(course, families, static_cast<int>(rank), static_cast<int>(learners));
+      passes = std::max(passes, CutMicroBatches(share, budget).size());
+      CountLearner(share, budget, work);
+    }
+    work->passes += static_cast<double>(passes);
+    if (!course.by_length) CountPrompts(families, rollouts, work);
+  }
+  for (double* sum : {&work->tokens, &work->asked, &work->targets, &work->passes, &work->pairs,
+                      &work->prompt_tokens}) {
+    *sum /= static_cast<double>(walked);
+  }
 }
 
 }  // namespace
 
-StageWork WorkOf(const Config& config, const std::string& stage, int64_t learners) {
-  const RunPaths paths(config.run.dir);
-  std::unique_ptr<Materials> materials;
-  if (std::filesystem::exists(paths.corpus()) && std::filesystem::is_directory(paths.base())) {
-    materials = LoadMaterials(config);
-  }
+StageWork WorkOf(const Config& config, const std::string& stage, int64_t learners,
+                 int64_t rollouts) {
+  const Prepared prepared = ReadPrepared(config);
   StageWork work;
+  Course course;
+  int64_t budget = config.grpo.token_budget;
   if (stage == "classifier") {
-    Count({Classifier(config, materials.get(), &work), config.classifier.batch},
-          config.classifier.token_budget, learners, &work);
-    return work;
+    course = ClassifierCourse(config, prepared, &work);
+    budget = config.classifier.token_budget;
+  } else if (stage == "list") {
+    course = ListCourse(config, prepared, &work);
+    budget = config.list.token_budget;
+  } else {
+    course = GrpoCourse(config, prepared, &work);
+    const SamplingOptions& sampling = config.grpo.sampling;
+    work.sampled_tokens =
+        static_cast<double>(config.grpo.tasks * sampling.group_size * sampling.max_tokens);
   }
-  const std::vector<Family> lists = Lists(config, materials.get(), &work);
-  if (stage == "list") {
-    Count({lists, config.list.batch}, config.list.token_budget, learners, &work);
-    return work;
+  if (work.basis.empty() || prepared.materials != nullptr) {
+    work.basis.push_back(StrCat("lengths of the first ", course.walked(), " of ", course.steps,
+                                " steps, as they would run"));
   }
-  const std::vector<Family> groups = Groups(config, lists, &work);
-  Count({groups, config.grpo.tasks}, config.grpo.token_budget, learners, &work);
-  double prompts = 0;
-  for (const Family& group : groups) {
-    const auto prompt = static_cast<int64_t>(group.trunk.size());
-    work.longest_prompt = std::max(work.longest_prompt, prompt);
-    prompts += static_cast<double>(prompt);
-  }
-  const auto tasks = static_cast<double>(config.grpo.tasks);
-  work.prompt_tokens = prompts / static_cast<double>(groups.size()) * tasks;
-  work.sampled_tokens = tasks * static_cast<double>(config.grpo.sampling.group_size *
-                                                    config.grpo.sampling.max_tokens);
+  Walk(course, budget, learners, std::max<int64_t>(rollouts, 1), &work);
   return work;
 }
 

@@ -14,16 +14,20 @@ namespace flame {
 
 struct StageWork {
   std::vector<std::string> basis;  // where the lengths come from, a sentence each
+  int64_t steps = 0;               // of the training; 0 where that is not known yet
   PassShape largest;               // micro-batch of a learner
-  // Of a step, over all learners: T, Q, N, micro-batches, and pairs of a query and a key.
+  // Of a step, over all learners: T, Q, N, passes of a learner, and pairs of a query and a key.
   double tokens = 0, asked = 0, targets = 0, passes = 0, pairs = 0;
-  // grpo: a step's prompts, their tokens and those sampled.
-  int64_t longest_prompt = 0;
+  // grpo: a rollout rank's prompts at a time, the longest, and tokens of the most that are computed
+  // together; a step's prompt tokens and those sampled, over all ranks.
+  int64_t prompts = 0, longest_prompt = 0, prefill_tokens = 0;
   double prompt_tokens = 0, sampled_tokens = 0;
 };
 
-// `stage`: classifier, list or grpo.
-StageWork WorkOf(const Config& config, const std::string& stage, int64_t learners);
+// The first steps of `stage` (classifier, list or grpo) as they would run, those of the run's
+// corpus and tasks where they are there. `rollouts`: ranks that share a step's prompts.
+StageWork WorkOf(const Config& config, const std::string& stage, int64_t learners,
+                 int64_t rollouts);
 
 }  // namespace flame
 

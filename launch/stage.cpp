@@ -114,6 +114,12 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
   fs::remove(RecordPath(stage.run_dir, stage.name));
 }
 
+std::string PeakText(const std::vector<int64_t>& peaks) {
+  if (peaks.empty()) return "";
+  const int64_t most = *std::max_element(peaks.begin(), peaks.end());
+  return StrCat(", at most ", static_cast<double>(most / 100000) / 10, " MB of tensors on a rank");
+}
+
 bool IsCurrent(const Stage& stage) {
   const json record = ReadRecord(stage.run_dir, stage.name);
   return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
@@ -134,7 +140,7 @@ bool BeginStage(const Stage& stage) {
   return true;
 }
 
-void FinishStage(const Stage& stage, double seconds) {
+void FinishStage(const Stage& stage, const StageCost& cost) {
   json outputs = json::object();
   for (const fs::path& output : stage.outputs) {
     const auto files = FilesOf(stage.run_dir / output);
@@ -149,9 +155,11 @@ void FinishStage(const Stage& stage, double seconds) {
   const json record = {{"settings", Sha256(stage.settings)},
                        {"inputs", Sha256(stage.inputs)},
                        {"outputs", outputs},
-                       {"seconds", seconds}};
+                       {"seconds", cost.seconds},
+                       {"peak_bytes", cost.peak_bytes}};
   WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
-  LogInfo("stage ", stage.name, ": done in ", HumanDuration(seconds));
+  LogInfo("stage ", stage.name, ": done in ", HumanDuration(cost.seconds),
+          PeakText(cost.peak_bytes));
 }
 
 void RunStage(const Stage& stage) {
@@ -159,7 +167,7 @@ void RunStage(const Stage& stage) {
   const auto start = std::chrono::steady_clock::now();
   stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  FinishStage(stage, seconds.count());
+  FinishStage(stage, {seconds.count(), {}});
 }
 
 void CheckSettings(const fs::path& run_dir, const std::string& stage, const std::string& settings) {

@@ -2,6 +2,7 @@
 #ifndef FLAME_LAUNCH_STAGE_H_
 #define FLAME_LAUNCH_STAGE_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -27,8 +28,13 @@ struct Stage {
 // other inputs left (in NAME.stale-<digest>), so that nothing of it is taken for new, and returns
 // true.
 bool BeginStage(const Stage& stage);
-// Records the outputs. Throws MachineError if one is missing.
-void FinishStage(const Stage& stage, double seconds);
+struct StageCost {
+  double seconds = 0;
+  std::vector<int64_t> peak_bytes;  // of tensors on the computing device at a time, by rank
+};
+
+// Records the outputs and what they cost. Throws MachineError if one is missing.
+void FinishStage(const Stage& stage, const StageCost& cost);
 // Begin, make, finish.
 void RunStage(const Stage& stage);
 

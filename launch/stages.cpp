@@ -20,9 +20,11 @@
 #include "launch/device.h"
 #include "launch/evaluate.h"
 #include "launch/grpo_roles.h"
+#include "launch/list_examples.h"
 #include "launch/materials.h"
 #include "launch/run_paths.h"
 #include "launch/stage.h"
+#include "launch/tensor_memory.h"
 #include "trainer/sft.h"
 
 namespace flame {
@@ -120,16 +122,18 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world) {
     }
     make(inputs);
   };
-  if (world == nullptr || world->size() == 1) return RunStage(stage);
-  const auto start = std::chrono::steady_clock::now();
   at::Tensor begun = at::zeros({1}, at::kLong);
-  if (world->rank() == 0) begun.fill_(BeginStage(stage) ? 1 : 0);
-  world->Broadcast(begun, 0)->Wait();
+  if (IsFirst(world)) begun.fill_(BeginStage(stage) ? 1 : 0);
+  if (world != nullptr) world->Broadcast(begun, 0)->Wait();
   if (begun.item<int64_t>() == 0) return;
+  const c10::Device device = OpenDevice(config.model.device);
+  ResetPeakTensorBytes(device);
+  const auto start = std::chrono::steady_clock::now();
   stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (world->rank() == 0) FinishStage(stage, seconds.count());
-  world->Barrier();
+  const StageCost cost = {seconds.count(), PeakTensorBytesOfRanks(device, world)};
+  if (IsFirst(world)) FinishStage(stage, cost);
+  if (world != nullptr) world->Barrier();
 }
 
 // `stage` is the one whose settings the training depends on.
@@ -207,32 +211,6 @@ Scores CrossFit(const Config& config, const Materials& materials,
     all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
   }
   return all;
-}
-
-// Tasks that share a visit share its trunk.
-std::vector<std::vector<ListTask>> TasksByVisit(const std::vector<ListTask>& tasks) {
-  std::vector<std::vector<ListTask>> groups;
-  std::map<int32_t, size_t> group_of;
-  for (const ListTask& task : tasks) {
-    const auto [found, added] = group_of.try_emplace(task.visit, groups.size());
-    if (added) groups.emplace_back();
-    groups[found->second].push_back(task);
-  }
-  return groups;
-}
-
-Family ListFamily(const PromptBuilder& prompts, const std::vector<ListTask>& tasks) {
-  Family family;
-  family.trunk = prompts.ListTrunk(tasks.front().visit);
-  for (const ListTask& task : tasks) {
-    Branch branch;
-    branch.tokens = prompts.ListQuestion(task.input, task.edit);
-    branch.loss_from = static_cast<int32_t>(branch.tokens.size());
-    const std::vector<int32_t> answer = prompts.ListAnswer(task.target);
-    branch.tokens.insert(branch.tokens.end(), answer.begin(), answer.end());
-    family.branches.push_back(std::move(branch));
-  }
-  return family;
 }
 
 // What the list policy would be asked for the validation visits: both edits of the prediction of
@@ -364,13 +342,16 @@ void GrpoStage(const Config& config, Communicator* world) {
   Stage stage = StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
-    Policy policy = LoadModel(config, paths.list());
-    policy.MergeAdapters();
-    policy = policy.MaterializeEntities();
-    policy.AddAdapters(config.grpo.lora, config.run.seed);
-    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), &policy, inputs,
-                 SettingsOf(config, "grpo"), world);
-    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.grpo());
+    const auto load = [&] {
+      Policy policy = LoadModel(config, paths.list());
+      policy.MergeAdapters();
+      policy = policy.MaterializeEntities();
+      policy.AddAdapters(config.grpo.lora, config.run.seed);
+      return policy;
+    };
+    const auto policy = RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, inputs,
+                                     SettingsOf(config, "grpo"), world);
+    if (IsFirst(world)) SaveModel(*policy, materials->tokenizer, paths.grpo());
   };
   RunStageOf(config, std::move(stage), world);
 }

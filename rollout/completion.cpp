@@ -16,8 +16,6 @@ constexpr int64_t kMaxSlots = 256;
 // Keys and values of all branches and trunks at a time, in bytes; fewer branches where a model's
 // are larger.
 constexpr int64_t kCacheBytes = int64_t{4} << 30;
-// Tokens of the trunks that are computed together.
-constexpr int64_t kPrefillTokens = 4096;
 
 DecoderShape ShapeFor(const Policy& policy, const std::vector<CompletionPrompt>& prompts,
                       const CompletionOptions& options) {

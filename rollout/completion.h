@@ -12,6 +12,9 @@
 
 namespace flame {
 
+// Tokens of the prompts that are computed together; a longer one is computed alone.
+inline constexpr int64_t kPrefillTokens = 4096;
+
 struct Completion {
   std::vector<int32_t> tokens;  // ends with end_id unless cut at max_tokens
   std::vector<float> logprobs;  // of each token, as ChooseToken; with `lines` as ChooseAmong

@@ -3,71 +3,19 @@
 #define FLAME_TESTS_LAUNCH_PLAN_FIXTURE_H_
 
 #include <ATen/core/Tensor.h>
-#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <filesystem>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 
 #include "base/random.h"
 #include "launch/plan_memory.h"
+#include "launch/tensor_memory.h"
 #include "model/policy.h"
 #include "trainer/micro_batch.h"
 #include "trainer/sft.h"
 
 namespace flame {
-
-// Counts the bytes of all tensors on the CPU, exactly: the process's resident memory has the
-// libraries, the heap's holes and pages never touched in it.
-class CountingAllocator : public at::Allocator {
- public:
-  // In front of the default one from the first call on.
-  static CountingAllocator& Get() {
-    static CountingAllocator* allocator = [] {
-      auto* made = new CountingAllocator(c10::GetCPUAllocator());
-      c10::SetCPUAllocator(made, /*priority=*/1);
-      return made;
-    }();
-    return *allocator;
-  }
-  at::DataPtr allocate(size_t bytes) override {
-    void* data = inner_->raw_allocate(bytes);
-    const int64_t now = now_ += static_cast<int64_t>(bytes);
-    int64_t peak = peak_;
-    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
-    }
-    const std::lock_guard lock(mutex_);
-    if (data == nullptr) return {nullptr, at::Device(at::kCPU)};
-    sizes_[data] = static_cast<int64_t>(bytes);
-    return {data, data, &Delete, at::Device(at::kCPU)};
-  }
-  at::DeleterFnPtr raw_deleter() const override { return &Delete; }
-  void copy_data(void* to, const void* from, size_t bytes) const override {
-    default_copy_data(to, from, bytes);
-  }
-  int64_t now() const { return now_; }
-  int64_t peak() const { return peak_; }
-  void ResetPeak() { peak_ = now_.load(); }
-
- private:
-  explicit CountingAllocator(at::Allocator* inner) : inner_(inner) {}
-  static void Delete(void* data) {
-    if (data == nullptr) return;
-    CountingAllocator& own = Get();
-    {
-      const std::lock_guard lock(own.mutex_);
-      own.now_ -= own.sizes_.extract(data).mapped();
-    }
-    own.inner_->raw_deallocate(data);
-  }
-  at::Allocator* inner_;
-  std::mutex mutex_;
-  std::unordered_map<void*, int64_t> sizes_;
-  std::atomic<int64_t> now_ = 0, peak_ = 0;
-};
 
 struct PlanCase {
   std::string sharding = "none", trainable = "full";
@@ -98,9 +46,8 @@ inline Family PlanFamily(int64_t example) {
 // Trains two steps of one micro-batch a rank; the peak is counted from the model on.
 inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
                           const std::filesystem::path& folder) {
-  CountingAllocator& counter = CountingAllocator::Get();
   const int64_t ranks = learners == nullptr ? 1 : learners->size();
-  const int64_t before = counter.now();
+  const int64_t before = TensorBytes();
   Policy policy = Policy::Random(PlanConfig(plan.tie), plan.dtype, 3);
   LoraOptions lora;
   lora.rank = 16, lora.dropout = plan.dropout;
@@ -134,9 +81,9 @@ inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
   Ledger ledger;
   WalkUpdate(model, group, shape, &ledger);
 
-  counter.ResetPeak();
+  ResetPeakTensorBytes(at::kCPU);
   RunSft(job);
-  const double counted = static_cast<double>(counter.peak() - before);
+  const double counted = static_cast<double>(PeakTensorBytes() - before);
   // The host's collectives receive into memory that is no tensor's.
   const double planned =
       static_cast<double>(ledger.peak() - ledger.at_peak()[static_cast<size_t>(Part::kScratch)]);

@@ -1,9 +1,11 @@
-"""What `flame plan` says. Its memory beside what training allocates: tests/launch/plan_memory_test."""
+"""What `flame plan` says, beside what runs take. Of single updates: tests/launch/plan_memory_test."""
 
 import json
+import os
+import subprocess
 
 import pytest
-from conftest import run
+from conftest import FLAME, TINY, mpirun, run
 
 LLAMA_8B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 128256,
             "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -20,6 +22,86 @@ def plan(*arguments, check=True):
 
 def learner(stage):
     return stage["roles"][0]
+
+
+SMALL = ("model.preset=small", "data.synth_patients=60", "classifier.checkpoint_every=100",
+         "list.checkpoint_every=100", "grpo.checkpoint_every=100")
+
+
+def stage_command(stage):
+    return ("tasks",) if stage == "tasks" else ("grpo",) if stage == "grpo" else ("sft", stage)
+
+
+def train(ranks, *arguments):
+    command = mpirun(ranks, *arguments) if ranks > 1 else [str(FLAME), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
+                            env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("ranks, stage, keys", [
+    (1, "classifier", ()),
+    (1, "classifier", ("model.recompute=true", "model.trainable=lora")),
+    (1, "classifier", ("model.dtype=bfloat16", "model.trainable=lora")),
+    (1, "classifier", ("model.quantize=int8", "model.trainable=lora", "model.recompute=true")),
+    (1, "grpo", ("model.quantize=nf4", "model.trainable=lora")),
+    (2, "classifier", ("cluster.sharding=full",)),
+    (2, "classifier", ("cluster.sharding=full", "cluster.reshard=never", "model.trainable=lora")),
+    (2, "list", ("cluster.sharding=optimizer",)),
+    (4, "classifier", ("cluster.sharding=hybrid", "cluster.shard_group=2")),
+    (4, "grpo", ("cluster.sharding=full", "cluster.learners=2", "cluster.rollouts=1",
+                 "cluster.rewards=1")),
+])
+def test_every_rank_takes_what_is_planned(tmp_path, ranks, stage, keys):
+    """Tensors, counted where they are allocated. Completions that end early take less: few do."""
+    config = ("--config", TINY, f"run.dir={tmp_path / 'run'}", *SMALL, "grpo.max_tokens=12", *keys)
+    run("prepare", *config)
+    for earlier in {"classifier": (), "list": ("classifier", "tasks"),
+                    "grpo": ("classifier", "tasks", "list")}[stage]:
+        run(*stage_command(earlier), *config)
+    planned, _ = plan("--gpus", ranks, "--stage", stage, *config)
+    train(ranks, *stage_command(stage), *config)
+    record = json.loads((tmp_path / "run" / ".stages" / f"{stage}.json").read_text())
+    taken = iter(record["peak_bytes"])
+    for role in planned[stage]["roles"]:
+        of_role = max(next(taken) for _ in range(role["ranks"]))
+        # What the host's collectives receive into is no tensor.
+        said = role["peak_bytes"] - role["bytes"]["communication buffers"]
+        print(f"{ranks} ranks {role['role']}: planned {said / 1e6:.1f} MB, "
+              f"taken {of_role / 1e6:.1f} MB")
+        assert said == pytest.approx(of_role, rel=0.1, abs=1e6)
+    assert next(taken, None) is None
+
+
+def peak_resident(command):
+    """Largest resident set of the command, in bytes."""
+    script = ("import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], "
+              "stdout=subprocess.DEVNULL).returncode; "
+              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
+    result = subprocess.run(["python3", "-c", script, *map(str, command)], capture_output=True,
+                            text=True, timeout=300, check=False,
+                            env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.split()[-1]) * 1024
+
+
+@pytest.mark.parametrize("recompute", ["false", "true"])
+def test_resident_memory_grows_as_planned(tmp_path, recompute):
+    """Beyond a training that is small enough for the program itself to be all that counts."""
+    resident, said = {}, {}
+    sizes = {"small": ("model.preset=tiny", "classifier.batch=1"),
+             "large": ("classifier.batch=32", "classifier.token_budget=30000")}
+    for name, size in sizes.items():
+        config = ("--config", TINY, f"run.dir={tmp_path / name}", *SMALL,
+                  f"model.recompute={recompute}", *size)
+        run("prepare", *config)
+        planned, _ = plan("--stage", "classifier", *config)
+        said[name] = learner(planned["classifier"])["peak_bytes"]
+        resident[name] = peak_resident([FLAME, "sft", "classifier", *config])
+    grown, planned = resident["large"] - resident["small"], said["large"] - said["small"]
+    print(f"recompute {recompute}: planned {planned / 1e6:.1f} MB, resident {grown / 1e6:.1f} MB")
+    assert grown > 200e6
+    assert planned == pytest.approx(grown, rel=0.1)
 
 
 def test_8b_is_planned_without_weights_and_refused_where_it_does_not_fit(tmp_path):
