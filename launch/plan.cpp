@@ -28,7 +28,11 @@ constexpr char kUsage[] =
     "  --gpus N          ranks, a GPU each\n"
     "  --gpu-memory S    memory of one: 80GB, 900MB, 40GiB\n"
     "  --flops F         FLOP/s that one reaches; measured on this machine's CPU where not given\n"
-    "  --bandwidth B     bytes/s that one receives; measured likewise\n"
+    "  --gpus-per-node G ranks of one machine, a group of cluster.sharding=hybrid; all where not "
+    "given\n"
+    "  --bandwidth B     bytes/s that one receives from others; measured likewise\n"
+    "  --memory-bandwidth B  bytes/s that one reads of its memory; measured likewise where --flops "
+    "is,\n                    else decoding is planned as arithmetic alone\n"
     "  --stage STAGE     classifier, list or grpo alone\n";
 
 struct PlanArguments {
@@ -45,8 +49,9 @@ PlanArguments Separate(const Arguments& arguments) {
       value = name.substr(equals + 1);
       name.resize(equals);
     }
-    const bool own = name == "--gpus" || name == "--gpu-memory" || name == "--flops" ||
-                     name == "--bandwidth" || name == "--stage";
+    const bool own = name == "--gpus" || name == "--gpus-per-node" || name == "--gpu-memory" ||
+                     name == "--memory-bandwidth" || name == "--flops" || name == "--bandwidth" ||
+                     name == "--stage";
     if (!own) {
       split.rest.push_back(arguments[i]);
       continue;
@@ -77,6 +82,18 @@ double NumberOf(const std::string& name, const std::string& text) {
     throw UsageError(name, " is '", text, "'; expected a number above 0, as 80GB");
   }
   return value * unit->second;
+}
+
+// A whole number of ranks.
+int64_t CountOf(const std::map<std::string, std::string>& values, const std::string& name,
+                int64_t otherwise) {
+  const auto given = values.find(name);
+  if (given == values.end()) return otherwise;
+  const double count = NumberOf(name, given->second);
+  if (count != std::floor(count) || count > 1e6) {
+    throw UsageError(name, " is ", count, "; expected a whole number of at most a million");
+  }
+  return static_cast<int64_t>(count);
 }
 
 template <class Body>
@@ -159,6 +176,7 @@ ordered_json ToJson(const StagePlan& plan, double memory) {
           {"recomputed_flops", plan.recomputed_flops},
           {"rollout_flops", plan.rollout_flops},
           {"collective_bytes", plan.collective_bytes},
+          {"decode_bytes", plan.decode_bytes},
           {"seconds", plan.seconds_learn + plan.seconds_communicate + plan.seconds_rollout},
           {"seconds_learn", plan.seconds_learn},
           {"seconds_communicate", plan.seconds_communicate},
@@ -187,6 +205,9 @@ void Print(const StagePlan& plan, double memory) {
   std::printf("  FLOPs: model %.3g, attention %.3g, recomputed %.3g, rollout %.3g\n",
               plan.model_flops, plan.attention_flops, plan.recomputed_flops, plan.rollout_flops);
   std::printf("  collectives: %.3g bytes received by a learner\n", plan.collective_bytes);
+  if (plan.decode_bytes > 0) {
+    std::printf("  decoding: %.3g bytes of weights read by a rollout rank\n", plan.decode_bytes);
+  }
   std::printf("  seconds: %.3g = learn %.3g + communicate %.3g + rollout %.3g\n",
               plan.seconds_learn + plan.seconds_communicate + plan.seconds_rollout,
               plan.seconds_learn, plan.seconds_communicate, plan.seconds_rollout);
@@ -226,19 +247,21 @@ int RunPlan(const Arguments& arguments) {
     const auto found = split.values.find(name);
     return found == split.values.end() ? 0.0 : NumberOf(name, found->second);
   };
-  const double gpus = split.values.contains("--gpus") ? number("--gpus") : 1;
-  if (gpus != std::floor(gpus) || gpus > 1e6) {
-    throw UsageError("--gpus is ", gpus, "; expected a whole number of at most a million");
-  }
+  Machines machines;
+  machines.ranks = CountOf(split.values, "--gpus", 1);
+  machines.ranks_a_node = CountOf(split.values, "--gpus-per-node", machines.ranks);
   const std::vector<std::string> stages = StagesOf(split.values);
   const double memory = number("--gpu-memory");
-  Speed speed{number("--flops"), number("--bandwidth")};
+  Speed speed{number("--flops"), number("--bandwidth"), number("--memory-bandwidth")};
   const bool flops_given = speed.flops > 0, bandwidth_given = speed.bandwidth > 0;
   if (!flops_given) speed.flops = MeasuredFlops(DtypeOf(parsed.config.model.dtype));
-  if (!bandwidth_given) speed.bandwidth = MeasuredBandwidth();
+  const double copied = flops_given && bandwidth_given ? 0 : MeasuredBandwidth();
+  if (!bandwidth_given) speed.bandwidth = copied;
+  // Each byte copied is read and written.
+  if (!flops_given && speed.memory == 0) speed.memory = 2 * copied;
   std::vector<StagePlan> plans;
   for (const std::string& stage : stages) {
-    plans.push_back(PlanStage(parsed.config, stage, static_cast<int64_t>(gpus), speed));
+    plans.push_back(PlanStage(parsed.config, stage, machines, speed));
   }
   const char* given = "given";
   const char* measured = "measured on this machine's CPU";
@@ -249,6 +272,7 @@ int RunPlan(const Arguments& arguments) {
                               {"flops_from", flops_given ? given : measured},
                               {"bandwidth", speed.bandwidth},
                               {"bandwidth_from", bandwidth_given ? given : measured},
+                              {"memory_bandwidth", speed.memory},
                               {"stages", list}}
               << "\n";
   } else {

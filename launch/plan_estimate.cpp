@@ -89,13 +89,27 @@ int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on
          (of(shape.places, shape.trunk_tokens) + of(shape.slots, shape.max_tokens));
 }
 
+DecoderShape DecoderOf(const Config& config, const PlannedModel& model, const StageWork& work) {
+  return CompletionShape(model.config, model.item_bytes, work.prompts, work.longest_prompt,
+                         config.grpo.sampling.group_size, config.grpo.sampling.max_tokens);
+}
+
+// Of a rollout rank in a step: the weights once for each token position of as many branches as have
+// a slot.
+double DecodeBytes(const Config& config, const PlannedModel& model, const StageWork& work,
+                   const Resident& weights) {
+  const DecoderShape shape = DecoderOf(config, model, work);
+  const int64_t branches = work.prompts * config.grpo.sampling.group_size;
+  const int64_t waves = (branches + shape.slots - 1) / shape.slots;
+  return static_cast<double>(waves * config.grpo.sampling.max_tokens) *
+         static_cast<double>(weights.frozen + weights.trainable);
+}
+
 // A decoder beside `resident`: its cache, a prefill's block and the logits of all rows, in the
 // policy's type and in float32.
 void WalkRollout(const Config& config, const PlannedModel& model, const StageWork& work,
                  Ledger* ledger) {
-  const DecoderShape shape =
-      CompletionShape(model.config, model.item_bytes, work.prompts, work.longest_prompt,
-                      config.grpo.sampling.group_size, config.grpo.sampling.max_tokens);
+  const DecoderShape shape = DecoderOf(config, model, work);
   auto cache = ledger->Take(Part::kCache, CacheBytes(model, shape, config.model.device == "cpu"));
   const int64_t v = model.config.vocab_size;
   const int64_t narrow = model.item_bytes == 4 ? 0 : model.item_bytes;
@@ -149,12 +163,14 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
     auto trainable = ledger.Take(Part::kTrainable, all.trainable);
     auto gradients = ledger.Take(Part::kGradients, all.gradients);
     auto optimizer = ledger.Take(Part::kOptimizer, all.optimizer);
+    plan->decode_bytes = DecodeBytes(config, model, plan->work, all);
     WalkRollout(config, model, plan->work, &ledger);
   }
   plan->roles.push_back(Finish(counts.alone && grpo ? "all" : "learner", counts.learners, ledger));
   if (!grpo || counts.alone) return;
   const Resident whole = ResidentOf(model, PlannedLearners{});
   Ledger rollout, reward;
+  plan->decode_bytes = DecodeBytes(config, model, plan->work, whole);
   {
     auto weights = rollout.Take(Part::kFrozen, whole.frozen + whole.trainable);
     WalkRollout(config, model, plan->work, &rollout);
@@ -232,11 +248,28 @@ void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners
   }
 }
 
+// A step of decoding reads all weights, whatever the number of its rows, and is done when both the
+// reading and the arithmetic are.
+void PlanSeconds(const Counts& counts, const Speed& speed, StagePlan* plan) {
+  const auto learners = static_cast<double>(counts.learners);
+  const auto rollouts = static_cast<double>(std::max<int64_t>(counts.rollouts, 1));
+  const double learn = plan->model_flops + plan->attention_flops + plan->recomputed_flops;
+  plan->seconds_learn = learn / (speed.flops * learners);
+  plan->seconds_communicate = plan->collective_bytes / speed.bandwidth;
+  plan->seconds_rollout = plan->rollout_flops / (speed.flops * rollouts);
+  if (speed.memory > 0) {
+    plan->seconds_rollout = std::max(plan->seconds_rollout, plan->decode_bytes / speed.memory);
+  }
+}
+
 }  // namespace
 
-StagePlan PlanStage(const Config& config, const std::string& stage, int64_t ranks,
+StagePlan PlanStage(const Config& given, const std::string& stage, const Machines& machines,
                     const Speed& speed) {
-  const Counts counts = CountsOf(config, stage, ranks);
+  Config config = given;
+  ShardingOptions& sharding = config.cluster.sharding;
+  if (sharding.policy == "hybrid" && sharding.group == 0) sharding.group = machines.ranks_a_node;
+  const Counts counts = CountsOf(config, stage, machines.ranks);
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;
   plan.stage = stage;
@@ -244,11 +277,7 @@ StagePlan PlanStage(const Config& config, const std::string& stage, int64_t rank
   PlanRoles(config, model, counts, &plan);
   PlanFlops(config, model, &plan);
   PlanBytes(config, model, counts.learners, &plan);
-  const double learn = plan.model_flops + plan.attention_flops + plan.recomputed_flops;
-  plan.seconds_learn = learn / (speed.flops * static_cast<double>(counts.learners));
-  plan.seconds_communicate = plan.collective_bytes / speed.bandwidth;
-  plan.seconds_rollout = plan.rollout_flops /
-                         (speed.flops * static_cast<double>(std::max<int64_t>(counts.rollouts, 1)));
+  PlanSeconds(counts, speed, &plan);
   return plan;
 }
 

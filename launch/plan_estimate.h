@@ -21,17 +21,24 @@ struct StagePlan {
   StageWork work;
   std::vector<RolePlan> roles;
   double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
+  double decode_bytes = 0;      // that a rollout rank reads: its weights for every token it writes
   double collective_bytes = 0;  // that a learner receives
   double seconds_learn = 0, seconds_communicate = 0, seconds_rollout = 0;
 };
 
+// Of a rank: FLOP/s, bytes/s that it receives from others, and that it reads of its own memory (0:
+// not known, decoding is planned as arithmetic alone).
 struct Speed {
-  double flops = 0, bandwidth = 0;  // of a rank: FLOP/s and bytes/s
+  double flops = 0, bandwidth = 0, memory = 0;
 };
 
-// Throws UsageError where the roles do not fit `ranks`, DataError on a bad config.json. Weights are
-// not read.
-StagePlan PlanStage(const Config& config, const std::string& stage, int64_t ranks,
+struct Machines {
+  int64_t ranks = 1, ranks_a_node = 1;
+};
+
+// Throws UsageError where the roles do not fit the ranks, DataError on a bad config.json. Weights
+// are not read.
+StagePlan PlanStage(const Config& config, const std::string& stage, const Machines& machines,
                     const Speed& speed);
 
 }  // namespace flame

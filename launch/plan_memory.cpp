@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "model/parameter_units.h"
 #include "model/shapes.h"
 
 namespace flame {
@@ -12,10 +13,11 @@ constexpr int64_t kAlignment = 32;  // elements, as trainer/flat_unit.cpp lays t
 int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 int64_t IndexOf(const std::string& name, int64_t layers) {
-  if (name == "model.embed_tokens.weight") return 0;
-  if (name == "lm_head.weight") return 1 + layers;
+  if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
+  if (name == "lm_head.weight") return HeadUnit(layers);
+  if (name == "model.norm.weight") return NormUnit(layers);
   const std::string prefix = "model.layers.";
-  return name.starts_with(prefix) ? 1 + std::atoll(name.c_str() + prefix.size()) : -1;
+  return name.starts_with(prefix) ? BlockUnit(std::atoll(name.c_str() + prefix.size())) : -1;
 }
 
 // Of a quantised map (model/quantized.h): int8 a byte a weight and a float32 a row; nf4 half a byte
@@ -98,7 +100,7 @@ class UpdateWalk {
     const auto take = [&](int64_t bytes) {
       held.push_back(ledger_->Take(Part::kGradients, bytes));
     };
-    for (const int64_t index : {int64_t{0}, layers + 1}) {
+    for (const int64_t index : {kEmbeddingUnit, HeadUnit(layers), NormUnit(layers)}) {
       take(TrainableBytes(index) + TrainableBytes(index) / n);
     }
     take(std::min<int64_t>(3, layers) * TrainableBytes(1));
@@ -174,9 +176,10 @@ class UpdateWalk {
     const int64_t most = std::clamp<int64_t>((int64_t{1} << 24) / v, 16, 1024);
     const int64_t c = std::min(most, shape_.pass.targets), wide = model_.wide_bytes();
     const bool tied = model_.config.tie_embeddings;
-    auto whole = ledger_->Take(
-        Part::kGathered,
-        tied ? GatheredBytes(0) : GatheredBytes(1 + model_.config.num_layers) + GatheredBytes(1));
+    auto whole =
+        ledger_->Take(Part::kGathered,
+                      tied ? GatheredBytes(0)
+                           : GatheredBytes(HeadUnit(model_.config.num_layers)) + GatheredBytes(1));
     ledger_->Touch(Part::kHead, 2 * c * v * wide + c * d * model_.item_bytes);
     auto grad_hidden = ledger_->Take(Part::kHead, shape_.pass.asked * d * wide);
     auto grad_weight = ledger_->Take(Part::kHead, model_.full ? TableBytes() : 0);
@@ -236,8 +239,8 @@ int64_t Elements(const std::vector<int64_t>& tensors) {
 
 std::vector<PlannedUnit> UnitsOf(const PlannedModel& model) {
   const int64_t layers = model.config.num_layers;
-  std::vector<PlannedUnit> units(layers + 3);
-  for (int64_t i = 0; i < layers + 3; ++i) units[i].index = i - 1;
+  std::vector<PlannedUnit> units(NormUnit(layers) + 2);
+  for (size_t i = 0; i < units.size(); ++i) units[i].index = static_cast<int64_t>(i) - 1;
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, bool trainable) {
     PlannedUnit& unit = units[IndexOf(name, layers) + 1];
     const int64_t elements = shape[0] * (shape.size() == 2 ? shape[1] : 1);

@@ -15,6 +15,7 @@
 
 #include "base/trace.h"
 #include "model/kernels.h"
+#include "model/weight_unit.h"
 
 namespace flame {
 
@@ -304,17 +305,24 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
 
 struct NormFunction : torch::autograd::Function<NormFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& weight,
-                            double eps) {
+                            double eps, c10::intrusive_ptr<WeightUnit> owner) {
+    UnitUse use(owner->units, owner->unit, Pass::kForward, -1);
     auto [output, inverse] = RmsNorm(input, weight, eps);
+    use.Done();
     ctx->save_for_backward({input, weight, inverse});
+    ctx->saved_data["owner"] = c10::IValue::make_capsule(std::move(owner));
     return output;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
     const variable_list saved = ctx->get_saved_variables();
+    const auto owner =
+        c10::static_intrusive_pointer_cast<WeightUnit>(ctx->saved_data.at("owner").toCapsule());
+    UnitUse use(owner->units, owner->unit, Pass::kBackward, owner->before);
     auto [grad_input, grad_weight] = RmsNormBackward(grad_output[0].contiguous(), saved[0],
                                                      saved[1], saved[2], at::zeros_like(saved[0]));
-    return {grad_input, grad_weight, at::Tensor()};
+    use.Done();
+    return {grad_input, grad_weight, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -332,8 +340,9 @@ at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int
   return BlockFunction::apply(input, at::TensorList(list), std::move(state));
 }
 
-at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps) {
-  return NormFunction::apply(input, weight, eps);
+at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps,
+                c10::intrusive_ptr<WeightUnit> owner) {
+  return NormFunction::apply(input, weight, eps, std::move(owner));
 }
 
 }  // namespace flame

@@ -99,8 +99,11 @@ at::Tensor BlockBackward(const BlockParameters& parameters, const at::Tensor& gr
 at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
                  std::shared_ptr<const BlockContext> context);
 
-// RMSNorm as one autograd node.
-at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps);
+struct WeightUnit;
+
+// RMSNorm as one autograd node; `owner` knows the unit of `weight`.
+at::Tensor Norm(const at::Tensor& input, const at::Tensor& weight, double eps,
+                c10::intrusive_ptr<WeightUnit> owner);
 
 }  // namespace flame
 

@@ -15,6 +15,7 @@
 
 #include "model/parameter_units.h"
 #include "model/policy.h"
+#include "model/weight_unit.h"
 
 namespace flame {
 namespace {
@@ -63,14 +64,6 @@ void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tens
 }
 
 using Pass = ParameterUnits::Pass;
-
-// The unit that the weight is of.
-struct WeightUnit : torch::CustomClassHolder {
-  WeightUnit(ParameterUnits* units, int64_t unit, int64_t before)
-      : units(units), unit(unit), before(before) {}
-  ParameterUnits* units;
-  int64_t unit, before;  // `before` is the last block's
-};
 
 struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
   // hidden [T, d], weight [V, d], sources and targets [N] -> log-probabilities [N]; `entropy` [N]
@@ -143,8 +136,8 @@ const at::Tensor& Policy::HeadWeight() const {
   return parameters_.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
-int64_t Policy::HeadUnit() const {
-  return config_.tie_embeddings ? kEmbeddingUnit : BlockUnit(config_.num_layers);
+int64_t Policy::UnitOfHead() const {
+  return config_.tie_embeddings ? kEmbeddingUnit : HeadUnit(config_.num_layers);
 }
 
 at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
@@ -155,12 +148,12 @@ at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
   }
   return LogProbFunction::apply(
       hidden, HeadWeight(), sources.to(device()), targets.to(device()), temperature, entropy,
-      c10::make_intrusive<WeightUnit>(units_, HeadUnit(), BlockUnit(config_.num_layers - 1)));
+      c10::make_intrusive<WeightUnit>(units_, UnitOfHead(), NormUnit(config_.num_layers)));
 }
 
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
                             const std::vector<int64_t>& token_ids) const {
-  UnitUse use(units_, HeadUnit(), Pass::kForward, -1);
+  UnitUse use(units_, UnitOfHead(), Pass::kForward, -1);
   // `embedding` rather than index_select: its backward is the faster sum over rows.
   const at::Tensor ids = at::tensor(token_ids, at::kLong).to(device());
   const at::Tensor rows = at::embedding(HeadWeight(), ids);

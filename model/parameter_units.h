@@ -1,5 +1,5 @@
-// Where a policy's parameters are while they are not used. A policy whose parameters are spread over
-// ranks tells its owner which of them a forward or backward needs, when, and when it is done.
+// Where a policy's parameters are while they are not used. A policy whose parameters are spread
+// over ranks tells its owner which of them a forward or backward needs, when, and when it is done.
 #ifndef FLAME_MODEL_PARAMETER_UNITS_H_
 #define FLAME_MODEL_PARAMETER_UNITS_H_
 
@@ -7,10 +7,12 @@
 
 namespace flame {
 
-// Unit 0 is the embedding table, 1 + l the block of layer l, the last one an untied head. Parameters
-// of no unit (the final norm, entities' projectors) are always there.
+// Unit 0 is the embedding table, 1 + l the block of layer l; behind the L blocks an untied head and
+// the final norm. Parameters of no unit (entities' projectors) are always there.
 inline constexpr int64_t kEmbeddingUnit = 0;
 inline int64_t BlockUnit(int64_t layer) { return 1 + layer; }
+inline int64_t HeadUnit(int64_t num_layers) { return 1 + num_layers; }
+inline int64_t NormUnit(int64_t num_layers) { return 2 + num_layers; }
 
 class ParameterUnits {
  public:

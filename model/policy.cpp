@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "model/block.h"
 #include "model/shapes.h"
+#include "model/weight_unit.h"
 
 namespace flame {
 
@@ -99,12 +100,15 @@ at::Tensor Policy::Hidden(const FamilyBatch& batch, const ForwardOptions& option
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     x = Block(LayerParameters(layer, options.adapters), x, layer, context);
   }
-  return Norm(x, parameters_.at("model.norm.weight"), config_.rms_eps);
+  return Norm(x, parameters_.at("model.norm.weight"), config_.rms_eps,
+              c10::make_intrusive<WeightUnit>(units_, NormUnit(config_.num_layers),
+                                              BlockUnit(config_.num_layers - 1)));
 }
 
 int64_t Policy::UnitOf(const std::string& name) const {
   if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
-  if (name == "lm_head.weight") return HeadUnit();
+  if (name == "lm_head.weight") return UnitOfHead();
+  if (name == "model.norm.weight") return NormUnit(config_.num_layers);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     if (name.starts_with(LayerPrefix(layer))) return BlockUnit(layer);
   }

@@ -133,7 +133,7 @@ class Policy {
   std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
                                             const ForwardOptions& options) const;
   const at::Tensor& HeadWeight() const;  // [vocab_size, d_model]
-  int64_t HeadUnit() const;
+  int64_t UnitOfHead() const;
   // The type of adapters, projectors and collab.
   at::ScalarType TrainableDtype() const;
   void CheckSlots(const EntitySlots& slots) const;            // throws UsageError

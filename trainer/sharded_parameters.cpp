@@ -203,18 +203,18 @@ void ShardedParameters::BeginUpdate() {
   }
 }
 
-// Gradients of the embedding and the head come from autograd, at any time of the pass.
+// Gradients of embedding, head and final norm come from autograd, at any time of the pass.
 void ShardedParameters::BeginPass() {
   const c10::NoGradGuard no_grad;
-  for (const int64_t index : {kEmbeddingUnit, BlockUnit(policy_->config().num_layers)}) {
-    ForEachOf(index, [&](Unit* unit) { TakeGradients(unit); });
+  for (const auto& unit : units_) {
+    if (!unit->is_block && !unit->always_whole) TakeGradients(unit.get());
   }
 }
 
 void ShardedParameters::EndPass() {
   const c10::NoGradGuard no_grad;
-  for (const int64_t index : {kEmbeddingUnit, BlockUnit(policy_->config().num_layers)}) {
-    ForEachOf(index, [&](Unit* unit) { StartReduce(unit); });
+  for (const auto& unit : units_) {
+    if (!unit->is_block) StartReduce(unit.get());
   }
   while (!reductions_.empty()) FinishReduce();
 }

@@ -22,8 +22,8 @@ namespace flame {
 // One flat buffer a unit for trainable and one for frozen tensors. Under `full` and `hybrid` a rank
 // keeps its shard and gathers a unit before its use, the next one while this one computes; a unit's
 // gradients are reduced onto shards while the backward goes on. Under `none` and `optimizer`
-// parameters stay whole and gradients meet once an update. Tensors of no unit (final norm,
-// projectors, quantised maps) always stay whole. Sums run in rank order: the same bits in every
+// parameters stay whole and gradients meet once an update. Tensors of no unit
+// (projectors, quantised maps) always stay whole. Sums run in rank order: the same bits in every
 // run.
 //
 // An update: BeginUpdate; for each pass of forwards and a backward BeginPass, ..., EndPass;
