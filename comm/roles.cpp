@@ -39,6 +39,19 @@ RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int r
   return mesh;
 }
 
+// Each rank in turn goes where the work for a rank is largest.
+std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks) {
+  std::vector<int> split(work.size(), 1);
+  for (int left = ranks - static_cast<int>(work.size()); left > 0; --left) {
+    size_t most = 0;
+    for (size_t r = 1; r < work.size(); ++r) {
+      if (work[r] / split[r] > work[most] / split[most]) most = r;
+    }
+    ++split[most];
+  }
+  return split;
+}
+
 std::string RoleName(Role role) {
   switch (role) {
     case Role::kLearner:

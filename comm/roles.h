@@ -22,6 +22,10 @@ struct RankMesh {
 // reward 7, role kRollout.
 RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int rewards);
 
+// Ranks of each role in proportion to the work done by it, in any unit; at least one of each, as
+// many as `ranks` in all (at least as many as roles).
+std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks);
+
 std::string RoleName(Role role);  // "learner", "rollout", "reward", "all"
 
 }  // namespace flame

@@ -1,10 +1,17 @@
 #include "launch/grpo_roles.h"
 
-#include <optional>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/roles.h"
+#include "launch/colocated_rollouts.h"
 #include "launch/device.h"
 #include "launch/run_paths.h"
 #include "reward/service.h"
@@ -44,6 +51,38 @@ GrpoJob MakeJob(const Config& config, const std::vector<ListTask>& tasks, Policy
   return job;
 }
 
+int64_t PromptTokens(const PromptBuilder& prompts, const ListTask& task) {
+  return static_cast<int64_t>(prompts.ListTrunk(task.visit).size() +
+                              prompts.ListQuestion(task.input, task.edit).size());
+}
+
+// Tells how long each role had nothing to do, and how the ranks would be split by the work done.
+// Collective.
+void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::time_point start,
+                Communicator* world) {
+  const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start;
+  at::Tensor all = at::zeros({world->size(), 2}, at::kDouble);
+  at::Tensor own = at::empty({1, 2}, at::kDouble);
+  own[0][0] = idle, own[0][1] = total.count();
+  world->AllGather(all, own)->Wait();
+  if (world->rank() != 0) return;
+  const auto times = all.accessor<double, 2>();
+  const std::vector<const std::vector<int>*> roles = {&mesh.learner_ranks, &mesh.rollout_ranks,
+                                                      &mesh.reward_ranks};
+  std::vector<double> busy, share;
+  for (const auto* ranks : roles) {
+    double idle_sum = 0, sum = 0;
+    for (const int rank : *ranks) idle_sum += times[rank][0], sum += times[rank][1];
+    busy.push_back(sum - idle_sum);
+    share.push_back(std::round(100 * idle_sum / sum));
+  }
+  const std::vector<int> split = SuggestSplit(busy, world->size());
+  LogInfo("idle: learners ", share[0], " %, rollout ranks ", share[1], " %, reward ranks ",
+          share[2], " % of their time; by the work done ", world->size(),
+          " ranks would be split as cluster.learners=", split[0], " cluster.rollouts=", split[1],
+          " cluster.rewards=", split[2]);
+}
+
 void Report(const GrpoReport& report) {
   LogInfo("grpo: mean reward ", report.first_reward, " (first fifth) -> ", report.last_reward,
           " (last fifth) in ", report.steps, " steps");
@@ -53,7 +92,29 @@ Communicator::Milliseconds Timeouts(const Config& config, double count) {
   return Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000 * count));
 }
 
+bool Colocated(const ClusterOptions& cluster) { return cluster.placement == "colocated"; }
+
+void CheckColocated(const ClusterOptions& cluster, int size) {
+  if (cluster.rollouts > 0 || cluster.rewards > 0 ||
+      (cluster.learners > 0 && cluster.learners != size)) {
+    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
+                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
+                     "; expected them at 0: each of the ", size, " ranks does everything");
+  }
+  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
+    throw UsageError("cluster.placement is colocated and cluster.sharding ",
+                     cluster.sharding.policy,
+                     "; expected none or optimizer: a rank that samples holds all weights");
+  }
+}
+
 RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
+  if (Colocated(cluster)) {
+    CheckColocated(cluster, size);
+    RankMesh mesh;
+    for (int r = 0; r < size; ++r) mesh.learner_ranks.push_back(r);
+    return mesh;
+  }
   RankMesh mesh =
       AssignRoles(size, rank, static_cast<int>(cluster.learners),
                   static_cast<int>(cluster.rollouts), static_cast<int>(cluster.rewards));
@@ -65,21 +126,32 @@ RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
   return mesh;
 }
 
-void Learn(const Config& config, const RankMesh& mesh, GrpoJob job, Communicator* learners,
-           Communicator* world) {
-  std::unique_ptr<RolloutClient> rollouts;
-  const bool coordinator = learners->rank() == 0;
-  if (coordinator) rollouts = MakeRemoteRolloutClient(world, mesh.rollout_ranks);
-  job.rollouts = rollouts.get();
-  job.learners = learners->size() > 1 ? learners : nullptr;
+// Trains; returns the seconds that were spent waiting for rollouts.
+double Train(const Config& config, GrpoJob job, Communicator* learners) {
+  job.learners = learners != nullptr && learners->size() > 1 ? learners : nullptr;
   const auto on_device =
       LearnersOnDevice(config.model.device, config.cluster.timeout, job.learners);
   job.on_device = on_device.get();
   const GrpoReport report = RunGrpo(job);
-  if (!coordinator) return;
+  if (learners == nullptr || learners->rank() == 0) Report(report);
+  return report.seconds_wait;
+}
+
+double Learn(const Config& config, const RankMesh& mesh, GrpoJob job,
+             std::function<int64_t(int32_t)> length, Communicator* learners, Communicator* world) {
+  std::unique_ptr<RolloutClient> rollouts;
+  if (learners->rank() == 0) {
+    rollouts = MakeRemoteRolloutClient(
+        world, {mesh.rollout_ranks, std::move(length),
+                /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 1)});
+  }
+  job.rollouts = rollouts.get();
+  const double waited = Train(config, job, learners);
+  if (learners->rank() != 0) return waited;
+  rollouts.reset();
   StopServingRollouts(world, mesh.rollout_ranks);
   StopServingRewards(world, mesh.reward_ranks);
-  Report(report);
+  return waited;
 }
 
 }  // namespace
@@ -102,14 +174,15 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
                                    const std::function<Policy()>& load,
                                    const std::string& inputs_sha256, const std::string& settings,
                                    Communicator* world) {
+  const auto start = std::chrono::steady_clock::now();
   const bool alone = world == nullptr || world->size() == 1;
   const int rank = alone ? 0 : world->rank();
   const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
   const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
                       config.reward);
-  if (!alone && mesh.role == Role::kReward) {
-    ServeRewards(world, scorer, Timeouts(config, 2));
+  if (mesh.role == Role::kReward) {
+    ReportIdle(mesh, ServeRewards(world, scorer, Timeouts(config, 2)), start, world);
     return std::nullopt;
   }
   std::optional<Policy> policy = load();
@@ -122,20 +195,23 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   job.lines = lines ? &*lines : nullptr;
   RolloutContext context = MakeContext(config, materials, tasks, &*policy, inputs_sha256, rank);
   context.lines = job.lines;
-  if (alone) {
-    const auto rewards = MakeLocalRewardClient(scorer);
-    RolloutWorker worker(context, rewards.get());
-    const auto rollouts = MakeLocalRolloutClient(&worker);
-    job.rollouts = rollouts.get();
-    Report(RunGrpo(job));
-  } else if (mesh.role == Role::kRollout) {
+  const auto length = [&](int32_t task) { return PromptTokens(*materials.prompts, tasks[task]); };
+  const int64_t versions = config.grpo.staleness + 1;
+  if (mesh.role == Role::kRollout) {
     // Two answers in turn fit into what the learner allows a rollout rank.
     const auto rewards =
         MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
-    RolloutWorker worker(context, rewards.get());
-    ServeRollouts(world, &worker, Timeouts(config, 2));
+    RolloutWorker worker(context, rewards.get(), versions);
+    ReportIdle(mesh, ServeRollouts(world, &worker, Timeouts(config, 2)), start, world);
+  } else if (mesh.role == Role::kLearner) {
+    ReportIdle(mesh, Learn(config, mesh, job, length, own.get(), world), start, world);
   } else {
-    Learn(config, mesh, job, own.get(), world);
+    const auto rewards = MakeLocalRewardClient(scorer);
+    RolloutWorker worker(context, rewards.get(), versions);
+    const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
+                                : MakeColocatedRolloutClient(&worker, own.get(), length);
+    job.rollouts = rollouts.get();
+    Train(config, job, own.get());
   }
   return policy;
 }

@@ -132,7 +132,7 @@ int RunInspect(const Arguments& arguments) {
   if (values.count("help") != 0) {
     std::cout
         << "flame inspect runs/quickstart/corpus.h5 --json\n"
-           "flame inspect runs/quickstart/grpo/rollouts/step-000000-rank-0.h5\n"
+           "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5\n"
            "flame inspect runs/quickstart/grpo\n\n"
            "What a corpus or a shard holds; of a stage's folder, its checkpoints, verified.\n\n"
         << options;

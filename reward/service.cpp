@@ -233,16 +233,19 @@ std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
   return std::make_unique<RemoteRewardClient>(world, std::move(reward_ranks), deadline);
 }
 
-void ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Milliseconds idle) {
+double ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Milliseconds idle) {
+  std::chrono::duration<double> idle_seconds(0);
   while (true) {
     Message message;
+    const auto start = std::chrono::steady_clock::now();
     if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
       throw MachineError("reward rank ", world->rank(),
                          ": no rollout rank has asked for a score in ",
                          static_cast<double>(idle.count()) / 1000, " s");
     }
+    idle_seconds += std::chrono::steady_clock::now() - start;
     WireReader in(std::move(message.bytes));
-    if (in.Pod<Kind>() == Kind::kStop) return;
+    if (in.Pod<Kind>() == Kind::kStop) return idle_seconds.count();
     AnswerBatch(world, scorer, message.source, &in);
   }
 }

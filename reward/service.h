@@ -54,9 +54,10 @@ std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
                                                      std::vector<int> reward_ranks,
                                                      Communicator::Milliseconds deadline);
 
-// Answers requests from any rank of `world` until StopServingRewards reaches it. Throws MachineError
-// if nothing was asked for `idle`: longer than a training step.
-void ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Milliseconds idle);
+// Answers requests from any rank of `world` until StopServingRewards reaches it; returns the
+// seconds that it had nothing to do. Throws MachineError if nothing was asked for `idle`: longer
+// than a training step.
+double ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Milliseconds idle);
 void StopServingRewards(Communicator* world, const std::vector<int>& reward_ranks);
 
 }  // namespace flame

@@ -5,56 +5,35 @@
 #include <utility>
 
 #include "base/error.h"
-#include "comm/wire.h"
-#include "rollout/weight_sync.h"
+#include "base/log.h"
+#include "rollout/protocol.h"
 
 namespace flame {
 namespace {
-
-constexpr int kRequestTag = 401, kReplyTag = 402;
-enum class Kind : int8_t { kStop = 0, kRun = 1, kSync = 2 };
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void Write(const RolloutRequest& request, WireWriter* out) {
-  out->Pod(request.step);
-  out->Pod(request.policy_version);
-  out->Vector(request.task_ids);
-  out->Vector(request.tasks);
-}
-
-RolloutRequest ReadRequest(WireReader* in) {
-  RolloutRequest request;
-  request.step = in->Pod<int64_t>();
-  request.policy_version = in->Pod<int64_t>();
-  request.task_ids = in->Vector<int64_t>();
-  request.tasks = in->Vector<int32_t>();
-  return request;
-}
-
-void Write(const RolloutReply& reply, WireWriter* out) {
-  out->Text(reply.shard.string());
-  out->Pod(reply.tokens_sampled);
-  out->Pod(reply.seconds_rollout);
-  out->Pod(reply.seconds_reward);
-}
-
-RolloutReply ReadReply(WireReader* in) {
-  RolloutReply reply;
-  reply.shard = in->Text();
-  reply.tokens_sampled = in->Pod<int64_t>();
-  reply.seconds_rollout = in->Pod<double>();
-  reply.seconds_reward = in->Pod<double>();
-  return reply;
+int64_t TokensOf(const std::vector<Group>& groups) {
+  int64_t tokens = 0;
+  for (const Group& group : groups) {
+    for (const Trajectory& member : group.members) {
+      tokens += static_cast<int64_t>(member.tokens.size());
+    }
+  }
+  return tokens;
 }
 
 class LocalRolloutClient : public RolloutClient {
  public:
   explicit LocalRolloutClient(RolloutWorker* worker) : worker_(worker) {}
+  void Begin(const RolloutRequest& request) override {
+    begun_[request.step] = worker_->Run(request);
+  }
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
-    return {worker_->Run(request)};
+    if (!begun_.contains(request.step)) Begin(request);
+    return {begun_.extract(request.step).mapped()};
   }
   void Sync(const PolicyVersion& policy) override {
     const std::vector<double> there = worker_->Sync(policy.version, policy.adapters);
@@ -63,79 +42,15 @@ class LocalRolloutClient : public RolloutClient {
 
  private:
   RolloutWorker* worker_;
+  std::map<int64_t, RolloutReply> begun_;
 };
 
-class RemoteRolloutClient : public RolloutClient {
- public:
-  RemoteRolloutClient(Communicator* world, std::vector<int> ranks)
-      : world_(world), ranks_(std::move(ranks)) {
-    if (ranks_.empty()) throw UsageError("no rollout rank was given; expected at least one");
-  }
-
-  std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
-    std::vector<int> asked;
-    for (size_t i = 0; i < ranks_.size(); ++i) {
-      const RolloutRequest piece = PieceOf(request, i);
-      if (piece.tasks.empty()) continue;
-      WireWriter out;
-      out.Pod(Kind::kRun);
-      Write(piece, &out);
-      world_->Send(out.Take(), ranks_[i], kRequestTag);
-      asked.push_back(ranks_[i]);
-    }
-    std::vector<RolloutReply> replies;
-    for (WireReader& in : TakeReplies(asked)) replies.push_back(ReadReply(&in));
-    return replies;
-  }
-
-  void Sync(const PolicyVersion& policy) override {
-    WireWriter out;
-    out.Pod(Kind::kSync);
-    out.Text(PackAdapters(policy.version, policy.adapters));
-    const std::string message = out.Take();
-    for (int rank : ranks_) world_->Send(message, rank, kRequestTag);
-    std::vector<WireReader> replies = TakeReplies(ranks_);
-    for (size_t i = 0; i < ranks_.size(); ++i) {
-      CheckCanary(policy.canary, replies[i].Vector<double>(), policy.dtype, ranks_[i],
-                  policy.version);
-    }
-  }
-
- private:
-  // The i-th of as many contiguous pieces as there are ranks.
-  RolloutRequest PieceOf(const RolloutRequest& request, size_t i) const {
-    const size_t begin = request.tasks.size() * i / ranks_.size();
-    const size_t end = request.tasks.size() * (i + 1) / ranks_.size();
-    RolloutRequest piece{request.step, request.policy_version, {}, {}};
-    for (size_t t = begin; t < end; ++t) {
-      piece.task_ids.push_back(request.task_ids[t]);
-      piece.tasks.push_back(request.tasks[t]);
-    }
-    return piece;
-  }
-
-  // One reply a rank, in order. Every reply is taken before an error is thrown, so that none is
-  // left over for the next request.
-  std::vector<WireReader> TakeReplies(const std::vector<int>& ranks) {
-    std::vector<WireReader> replies;
-    std::string errors;
-    for (int rank : ranks) {
-      replies.emplace_back(world_->Receive(rank, kReplyTag).bytes);
-      const std::string error = replies.back().Text();
-      if (error.empty()) continue;
-      errors += StrCat(errors.empty() ? "" : "; ", "rollout rank ", rank, " failed: ", error);
-    }
-    if (!errors.empty()) throw MachineError(errors);
-    return replies;
-  }
-
-  Communicator* world_;
-  std::vector<int> ranks_;
-};
-
-void Serve(Kind kind, WireReader* in, RolloutWorker* worker, WireWriter* out) {
-  if (kind == Kind::kRun) {
-    const RolloutReply reply = worker->Run(ReadRequest(in));
+void Serve(RolloutMessage kind, WireReader* in, RolloutWorker* worker, double idle,
+           WireWriter* out) {
+  out->Pod(kind);
+  if (kind == RolloutMessage::kRun) {
+    RolloutReply reply = worker->Run(ReadRolloutRequest(in));
+    reply.seconds_idle = idle;
     out->Text("");
     Write(reply, out);
   } else {
@@ -148,30 +63,52 @@ void Serve(Kind kind, WireReader* in, RolloutWorker* worker, WireWriter* out) {
 
 }  // namespace
 
-RolloutWorker::RolloutWorker(RolloutContext context, RewardClient* rewards)
-    : context_(std::move(context)), rewards_(rewards) {}
+RolloutWorker::RolloutWorker(RolloutContext context, RewardClient* rewards, int64_t versions)
+    : context_(std::move(context)), rewards_(rewards), versions_(versions) {}
+
+std::filesystem::path RolloutWorker::ShardOf(const RolloutRequest& request) const {
+  char name[64];
+  std::snprintf(name, sizeof(name), "step-%06lld-part-%03lld.h5",
+                static_cast<long long>(request.step), static_cast<long long>(request.part));
+  return context_.folder / name;
+}
+
+// A training that goes on from a checkpoint meets the shards of the steps behind it. They are what
+// would be sampled again.
+bool RolloutWorker::Recorded(const RolloutRequest& request, RolloutReply* reply) const {
+  if (!std::filesystem::exists(reply->shard)) return false;
+  ShardInfo info;
+  std::vector<Group> groups;
+  try {
+    groups = ReadShard(reply->shard, &info);
+  } catch (const DataError& error) {
+    LogWarning(error.what(), "; it is sampled again");
+    return false;
+  }
+  bool same = info.seed == static_cast<int64_t>(context_.seed) && info.step == request.step &&
+              info.config_sha256 == context_.config_sha256 && groups.size() == request.tasks.size();
+  for (size_t g = 0; same && g < groups.size(); ++g) {
+    same = groups[g].task_id == request.task_ids[g] && groups[g].task == request.tasks[g] &&
+           groups[g].policy_version == request.policy_version;
+  }
+  if (same) reply->tokens_sampled = TokensOf(groups);
+  return same;
+}
 
 RolloutReply RolloutWorker::Run(const RolloutRequest& request) {
-  if (request.policy_version != version_) {
-    throw MachineError("rank ", context_.rank, " holds the policy of version ", version_,
-                       " and was asked to sample with version ", request.policy_version);
-  }
+  Use(request.policy_version);
   RolloutReply reply;
+  reply.rank = context_.rank;
+  reply.shard = ShardOf(request);
+  reply.reused = Recorded(request, &reply);
+  if (reply.reused) return reply;
   const auto start = std::chrono::steady_clock::now();
   std::vector<Group> groups = SampleGroups(context_, request);
   reply.seconds_rollout = SecondsSince(start);
   const auto sampled = std::chrono::steady_clock::now();
   Score(&groups);
   reply.seconds_reward = SecondsSince(sampled);
-  for (const Group& group : groups) {
-    for (const Trajectory& member : group.members) {
-      reply.tokens_sampled += static_cast<int64_t>(member.tokens.size());
-    }
-  }
-  char name[64];
-  std::snprintf(name, sizeof(name), "step-%06lld-rank-%d.h5", static_cast<long long>(request.step),
-                context_.rank);
-  reply.shard = context_.folder / name;
+  reply.tokens_sampled = TokensOf(groups);
   WriteShard(
       groups,
       {static_cast<int64_t>(context_.seed), request.step, context_.rank, context_.config_sha256},
@@ -195,15 +132,28 @@ void RolloutWorker::Score(std::vector<Group>* groups) {
   }
 }
 
-std::vector<double> RolloutWorker::Sync(int64_t version,
-                                        const std::map<std::string, at::Tensor>& adapters) {
-  if (version_ >= 0 && version != version_ + 1) {
-    throw MachineError("rank ", context_.rank, " holds version ", version_,
-                       " of the adapters and expects ", version_ + 1, " next; it was sent ",
-                       version);
+void RolloutWorker::Use(int64_t version) {
+  if (version == used_) return;
+  const auto held = held_.find(version);
+  if (held == held_.end()) {
+    throw MachineError("rank ", context_.rank, " holds the policy of version ", last_,
+                       held_.size() > 1 ? StrCat(" and ", held_.size() - 1, " before it") : "",
+                       " and was asked to sample with version ", version);
   }
-  LoadAdapters(adapters, context_.rank, version, context_.policy);
-  version_ = version;
+  LoadAdapters(held->second, context_.rank, version, context_.policy);
+  used_ = version;
+}
+
+std::vector<double> RolloutWorker::Sync(int64_t version, const NamedTensors& adapters) {
+  if (last_ >= 0 && version != last_ + 1) {
+    throw MachineError("rank ", context_.rank, " holds version ", last_,
+                       " of the adapters and expects ", last_ + 1, " next; it was sent ", version);
+  }
+  held_[version] = adapters;
+  used_ = -1;
+  Use(version);
+  last_ = version;
+  held_.erase(held_.begin(), held_.lower_bound(version - versions_ + 1));
   return CanaryLogProbs(*context_.policy);
 }
 
@@ -211,38 +161,32 @@ std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker) {
   return std::make_unique<LocalRolloutClient>(worker);
 }
 
-std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
-                                                       std::vector<int> rollout_ranks) {
-  return std::make_unique<RemoteRolloutClient>(world, std::move(rollout_ranks));
-}
-
-void ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle) {
+double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle) {
+  double idle_seconds = 0, since_reply = 0;
   while (true) {
     Message message;
-    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
+    const auto start = std::chrono::steady_clock::now();
+    if (!world->TryReceive(Communicator::kAnySource, kRolloutRequestTag, idle, &message)) {
       throw MachineError("rollout rank ", worker->rank(),
                          ": learner rank 0 has asked for nothing in ",
                          static_cast<double>(idle.count()) / 1000, " s");
     }
+    idle_seconds += SecondsSince(start);
+    since_reply += SecondsSince(start);
     WireReader in(std::move(message.bytes));
-    const Kind kind = in.Pod<Kind>();
-    if (kind == Kind::kStop) return;
+    const auto kind = in.Pod<RolloutMessage>();
+    if (kind == RolloutMessage::kStop) return idle_seconds;
     WireWriter out;
     try {
-      Serve(kind, &in, worker, &out);
+      Serve(kind, &in, worker, since_reply, &out);
+      if (kind == RolloutMessage::kRun) since_reply = 0;
     } catch (const std::exception& error) {
       out.Take();
+      out.Pod(kind);
       out.Text(error.what());
     }
-    world->Send(out.Take(), message.source, kReplyTag);
+    world->Send(out.Take(), message.source, kRolloutReplyTag);
   }
-}
-
-void StopServingRollouts(Communicator* world, const std::vector<int>& rollout_ranks) {
-  WireWriter out;
-  out.Pod(Kind::kStop);
-  const std::string stop = out.Take();
-  for (int rank : rollout_ranks) world->Send(stop, rank, kRequestTag);
 }
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// Rollout workers sample groups, have them scored and write shards, here or on other ranks.
+// Rollout workers sample groups, have them scored and write shards.
 #ifndef FLAME_ROLLOUT_WORKER_H_
 #define FLAME_ROLLOUT_WORKER_H_
 
@@ -14,24 +14,13 @@
 #include "data/prompt.h"
 #include "model/policy.h"
 #include "reward/service.h"
+#include "rollout/client.h"
 #include "rollout/line_trie.h"
 #include "rollout/options.h"
 #include "rollout/trajectory.h"
 #include "rollout/weight_sync.h"
 
 namespace flame {
-
-struct RolloutRequest {
-  int64_t step = 0, policy_version = 0;
-  std::vector<int64_t> task_ids;  // unique over the run
-  std::vector<int32_t> tasks;     // index in the task list, one a task_id
-};
-
-struct RolloutReply {
-  std::filesystem::path shard;
-  int64_t tokens_sampled = 0;
-  double seconds_rollout = 0, seconds_reward = 0;
-};
 
 // What a worker needs; all references outlive it.
 struct RolloutContext {
@@ -40,7 +29,7 @@ struct RolloutContext {
   const std::vector<ListTask>* tasks;
   SamplingOptions sampling;
   uint64_t seed = 0;             // of the run
-  std::filesystem::path folder;  // shards: folder/step-000012-rank-3.h5
+  std::filesystem::path folder;  // shards: folder/step-000012-part-003.h5
   int rank = 0;                  // in the world
   std::string config_sha256;
   const LineTrie* lines = nullptr;  // every line of a list is one of these; null: any text
@@ -54,40 +43,33 @@ std::vector<Group> SampleGroups(const RolloutContext& context, const RolloutRequ
 
 class RolloutWorker {
  public:
-  RolloutWorker(RolloutContext context, RewardClient* rewards);
-  // Refuses (MachineError) a policy_version it does not hold.
+  // Holds the adapters of the last `versions` syncs.
+  RolloutWorker(RolloutContext context, RewardClient* rewards, int64_t versions = 1);
+  // Samples under the asked-for version; refuses (MachineError) one that it does not hold. A whole
+  // shard of the same request and settings that lies there from before is taken as it is.
   RolloutReply Run(const RolloutRequest& request);
-  // Takes adapters of `version`, which must be the present one + 1, or any at start (MachineError),
+  // Takes adapters of `version`, which must be the last one + 1, or any at start (MachineError),
   // and returns its log-probabilities of the canary sequence for the sender.
-  std::vector<double> Sync(int64_t version, const std::map<std::string, at::Tensor>& adapters);
+  std::vector<double> Sync(int64_t version, const NamedTensors& adapters);
   int rank() const { return context_.rank; }
 
  private:
   void Score(std::vector<Group>* groups);
+  void Use(int64_t version);
+  std::filesystem::path ShardOf(const RolloutRequest& request) const;
+  bool Recorded(const RolloutRequest& request, RolloutReply* reply) const;
   RolloutContext context_;
   RewardClient* rewards_;
-  int64_t version_ = -1;
+  int64_t versions_;
+  std::map<int64_t, NamedTensors> held_;  // by version
+  int64_t used_ = -1, last_ = -1;
 };
 
-// The coordinator's side.
-class RolloutClient {
- public:
-  virtual ~RolloutClient() = default;
-  // Samples and scores; shards in rank order, tasks dealt in contiguous pieces.
-  virtual std::vector<RolloutReply> Collect(const RolloutRequest& request) = 0;
-  // Hands the adapters to every worker: one buffer with version and SHA-256; then the canary:
-  // MachineError naming the rank if its log-probabilities differ from the sender's by more than the
-  // dtype's tolerance.
-  virtual void Sync(const PolicyVersion& policy) = 0;
-};
-
+// The worker in this process; samples a step when it is begun.
 std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker);
-std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
-                                                       std::vector<int> rollout_ranks);
-// Serves requests until StopServingRollouts. Throws MachineError if nothing was asked for `idle`:
-// longer than a training step.
-void ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle);
-void StopServingRollouts(Communicator* world, const std::vector<int>& rollout_ranks);
+// Serves requests until StopServingRollouts; returns the seconds that it had nothing to do. Throws
+// MachineError if nothing was asked for `idle`: longer than a training step.
+double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle);
 
 }  // namespace flame
 

@@ -26,7 +26,8 @@ int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; 
 }  // namespace
 
 HollowTensor::HollowTensor(int64_t size, const at::TensorOptions& options)
-    : tensor_(at::from_blob(nullptr, {size}, at::IntArrayRef({1}), [](void*) {}, options, options.device())) {
+    : tensor_(at::from_blob(
+          nullptr, {size}, at::IntArrayRef({1}), [](void*) {}, options, options.device())) {
   Put(at::empty({size}, options));
 }
 

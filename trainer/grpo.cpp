@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "trainer/data_order.h"
 #include "trainer/grpo_batch.h"
 #include "trainer/grpo_update.h"
+#include "trainer/recent_versions.h"
 #include "trainer/training_run.h"
 
 namespace flame {
@@ -61,7 +63,7 @@ void CheckJob(const GrpoJob& job) {
 RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
   RolloutRequest request;
   request.step = step;
-  request.policy_version = step;
+  request.policy_version = std::max<int64_t>(0, step - job.options.staleness);
   for (int64_t i = 0; i < job.options.tasks; ++i) {
     const int64_t place = step * job.options.tasks + i;
     request.task_ids.push_back(place);
@@ -70,20 +72,56 @@ RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
   return request;
 }
 
-// Has the request rolled out by learner 0; every learner gets the shards' paths.
+// Shards of the step that an earlier attempt, cut for other ranks, has left.
+void RemoveOtherParts(const std::filesystem::path& folder, int64_t step,
+                      const std::vector<RolloutReply>& replies) {
+  char prefix[32];
+  std::snprintf(prefix, sizeof(prefix), "step-%06lld-part-", static_cast<long long>(step));
+  std::vector<std::filesystem::path> others;
+  if (!std::filesystem::is_directory(folder)) return;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const bool own = std::any_of(replies.begin(), replies.end(), [&](const RolloutReply& reply) {
+      return reply.shard.filename() == entry.path().filename();
+    });
+    if (!own && entry.path().filename().string().starts_with(prefix))
+      others.push_back(entry.path());
+  }
+  for (const auto& path : others) std::filesystem::remove(path);
+}
+
+void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
+  std::map<int, double> rollout, reward, idle;  // by rank; ranks work side by side
+  for (const RolloutReply& reply : replies) {
+    report->tokens_sampled += reply.tokens_sampled;
+    report->parts_retried += reply.retries;
+    report->parts_reused += reply.reused ? 1 : 0;
+    rollout[reply.rank] += reply.seconds_rollout;
+    reward[reply.rank] += reply.seconds_reward;
+    idle[reply.rank] += reply.seconds_idle;
+  }
+  report->parts = static_cast<int64_t>(replies.size());
+  for (const auto& [rank, seconds] : rollout) {
+    report->seconds_rollout = std::max(report->seconds_rollout, seconds);
+    report->seconds_reward = std::max(report->seconds_reward, reward[rank]);
+    report->seconds_rollout_idle += idle[rank] / static_cast<double>(rollout.size());
+  }
+}
+
+// Has the request rolled out; every learner gets the shards' paths.
 std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequest& request,
                                            StepReport* report) {
+  const auto start = Clock::now();
   nlohmann::json paths = nlohmann::json::array();
   if (job.rollouts != nullptr) {
-    for (const RolloutReply& reply : job.rollouts->Collect(request)) {
-      paths.push_back(reply.shard.string());
-      report->tokens_sampled += reply.tokens_sampled;
-      // Workers run side by side.
-      report->seconds_rollout = std::max(report->seconds_rollout, reply.seconds_rollout);
-      report->seconds_reward = std::max(report->seconds_reward, reply.seconds_reward);
+    const std::vector<RolloutReply> replies = job.rollouts->Collect(request);
+    Report(replies, report);
+    for (const RolloutReply& reply : replies) paths.push_back(reply.shard.string());
+    if (job.learners == nullptr || job.learners->rank() == 0) {
+      RemoveOtherParts(job.folder / "rollouts", request.step, replies);
     }
   }
   const auto shared = nlohmann::json::parse(BroadcastText(job.learners, paths.dump()));
+  report->seconds_wait = SecondsSince(start);
   const auto names = shared.get<std::vector<std::string>>();
   return {names.begin(), names.end()};
 }
@@ -91,8 +129,9 @@ std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequ
 // Sums one pass over learners into the report; entropy and mismatch are those of the first pass,
 // before any update.
 void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepReport* report) {
-  const std::vector<double> sums =
-      SumOverLearners(job.learners, {local.loss, local.kl, local.clipped, local.entropy});
+  const std::vector<double> sums = SumOverLearners(
+      job.learners,
+      {local.loss, local.kl, local.clipped, local.entropy, local.importance, local.truncated});
   const double mismatch = MaxOverLearners(job.learners, {local.mismatch_max})[0];
   const double tokens = static_cast<double>(report->tokens_trained);
   const double passes = static_cast<double>(job.options.iterations);
@@ -101,6 +140,10 @@ void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepRepor
   report->clip_fraction += sums[2] / tokens / passes;
   if (!first) return;
   report->entropy = sums[3] / tokens;
+  if (report->policy_version + 1 < report->step) {
+    report->importance_mean = sums[4] / tokens;
+    report->importance_truncated = sums[5] / tokens;
+  }
   report->sample_mismatch_max = mismatch;
 }
 
@@ -128,16 +171,58 @@ void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, StepReport* rep
   const PolicyVersion policy{version, run->parameters()->WholeTrainable(),
                              CanaryLogProbs(*job.policy), job.policy->dtype()};
   if (job.rollouts != nullptr) job.rollouts->Sync(policy);
+  for (const auto& [name, tensor] : policy.adapters) {
+    report->sync_bytes += static_cast<int64_t>(tensor.nbytes());
+  }
   report->seconds_sync = SecondsSince(start);
 }
 
-StepReport TrainStep(const GrpoJob& job, DataOrder* order, TrainingRun* run) {
+// A run's steps, each begun as soon as the version that it samples under is there.
+class Schedule {
+ public:
+  Schedule(const GrpoJob& job, TrainingRun* run)
+      : job_(job), run_(run), order_(job.seed, job.num_tasks), next_(run->step()) {}
+
+  RolloutRequest Request(int64_t step) { return RequestOf(job_, step, &order_); }
+
+  // Hands out the versions that a run needs where it starts or goes on.
+  void Start(RecentVersions* recent) {
+    StepReport unreported;
+    for (int64_t age = std::min(job_.options.staleness, run_->step()); age > 0; --age) {
+      recent->Swap(age);
+      Sync(job_, run_->step() - age, run_, &unreported);
+      Begin(run_->step() - age);
+      recent->Swap(age);
+    }
+    Sync(job_, run_->step(), run_, &unreported);
+  }
+
+  // The steps that can be sampled now that `version` was handed out.
+  void Begin(int64_t version) {
+    for (; next_ < job_.options.steps; ++next_) {
+      const RolloutRequest request = Request(next_);
+      if (request.policy_version > version) return;
+      if (job_.rollouts != nullptr) job_.rollouts->Begin(request);
+    }
+  }
+
+ private:
+  const GrpoJob& job_;
+  TrainingRun* run_;
+  DataOrder order_;
+  int64_t next_;  // the first step that is not begun
+};
+
+StepReport TrainStep(const GrpoJob& job, Schedule* schedule, TrainingRun* run,
+                     RecentVersions* recent) {
   const auto start = Clock::now();
-  const RolloutRequest request = RequestOf(job, run->step(), order);
+  schedule->Begin(run->step());
+  const RolloutRequest request = schedule->Request(run->step());
   StepReport report;
   report.step = request.step + 1;
   report.policy_version = request.policy_version;
   const std::vector<std::filesystem::path> shards = Collect(job, request, &report);
+  recent->Push();
   Learn(job, shards, request, run, &report);
   Sync(job, request.step + 1, run, &report);
   report.seconds = SecondsSince(start);
@@ -150,24 +235,27 @@ std::string RewardNote(const StepReport& report) {
   return text;
 }
 
-void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
+// Returns the seconds that were spent waiting for rollouts.
+double TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent) {
+  double waited = 0;
   std::optional<MetricsSink> metrics;
   std::optional<Progress> progress;
   if (run->rank() == 0) {
     metrics.emplace(job.folder, run->step());
     progress.emplace("grpo", job.options.steps, "step", run->step());
   }
-  DataOrder order(job.seed, job.num_tasks);
-  StepReport start;
-  Sync(job, run->step(), run, &start);
+  Schedule schedule(job, run);
+  schedule.Start(recent);
   while (!run->done()) {
-    const StepReport report = TrainStep(job, &order, run);
+    const StepReport report = TrainStep(job, &schedule, run, recent);
     if (metrics) {
       metrics->Write(ToJson(report));
       progress->Add(1, RewardNote(report));
     }
+    waited += report.seconds_wait;
     run->EndStep(report.reward_mean);
   }
+  return waited;
 }
 
 }  // namespace
@@ -175,10 +263,11 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run) {
 GrpoReport RunGrpo(const GrpoJob& job) {
   CheckJob(job);
   TrainingRun run(job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  RecentVersions recent(job.options.staleness, &run);
   run.Resume();
-  if (!run.done()) TrainToTheEnd(job, &run);
+  const double waited = run.done() ? 0 : TrainToTheEnd(job, &run, &recent);
   run.Finish();
-  return {run.step(), run.FirstMean(0.2), run.LastMean(0.2)};
+  return {run.step(), run.FirstMean(0.2), run.LastMean(0.2), waited};
 }
 
 }  // namespace flame

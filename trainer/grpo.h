@@ -9,7 +9,8 @@
 
 #include "comm/communicator.h"
 #include "model/policy.h"
-#include "rollout/worker.h"
+#include "rollout/client.h"
+#include "rollout/line_trie.h"
 #include "trainer/credit.h"
 #include "trainer/options.h"
 #include "trainer/sharding.h"
@@ -28,7 +29,7 @@ struct GrpoJob {
   std::filesystem::path folder;         // checkpoints/, metrics.jsonl, rollouts/
   std::string config_sha256, settings;  // as CheckpointInfo
   const LineTrie* lines = nullptr;      // RolloutContext's
-  RolloutClient* rollouts = nullptr;    // on learner 0 only; null elsewhere
+  RolloutClient* rollouts = nullptr;    // on learner 0 only, null elsewhere; or on all (colocated)
   Communicator* learners = nullptr;     // null: one rank
   Communicator* on_device = nullptr;    // as ShardGroups
 };
@@ -37,12 +38,15 @@ struct GrpoReport {
   int64_t steps = 0;
   // reward_mean over the first and last fifth of the steps.
   double first_reward = 0, last_reward = 0;
+  double seconds_wait = 0;  // that this learner waited for rollouts
 };
 
 // Each step (from 0): learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step *
 // tasks + place), has them rolled out and scored, every learner reads the shards and trains on its
-// share of the groups, the adapters are synced as version step + 1. Resumes from
-// folder/checkpoints. Throws Stopped after saving if a stop was requested.
+// share of the groups, the adapters are synced as version step + 1. Step t samples under version
+// max(0, t - options.staleness), so that it can run while the steps before it are trained. Resumes
+// from folder/checkpoints, with the versions that the steps ahead need. Throws Stopped after saving
+// if a stop was requested.
 GrpoReport RunGrpo(const GrpoJob& job);
 
 }  // namespace flame

@@ -1,5 +1,6 @@
 #include "trainer/grpo_batch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -20,18 +21,17 @@ void CheckMember(const Group& group, const Trajectory& member, const std::filesy
   }
 }
 
-void CheckGroup(const Group& group, const RolloutRequest& request, size_t place,
-                const std::filesystem::path& shard) {
-  if (place >= request.task_ids.size()) {
-    throw DataError(shard.string(), ": holds task id ", group.task_id, " beyond the ",
-                    request.task_ids.size(), " tasks of step ", request.step);
-  }
-  if (group.task_id != request.task_ids[place] || group.task != request.tasks[place] ||
+// The group's place in the request.
+size_t PlaceOf(const Group& group, const RolloutRequest& request,
+               const std::filesystem::path& shard) {
+  const auto found = std::find(request.task_ids.begin(), request.task_ids.end(), group.task_id);
+  const auto place = static_cast<size_t>(found - request.task_ids.begin());
+  if (found == request.task_ids.end() || group.task != request.tasks[place] ||
       group.policy_version != request.policy_version) {
-    throw DataError(shard.string(), ": expected task id ", request.task_ids[place], " (task ",
-                    request.tasks[place], ") of policy version ", request.policy_version,
-                    ", found task id ", group.task_id, " (task ", group.task,
-                    ") of policy version ", group.policy_version);
+    throw DataError(shard.string(), ": expected tasks of step ", request.step,
+                    " under policy version ", request.policy_version, ", found task id ",
+                    group.task_id, " (task ", group.task, ") of policy version ",
+                    group.policy_version);
   }
   if (group.members.empty() || group.prompt.empty()) {
     throw DataError(shard.string(), ": task id ", group.task_id, " has ", group.prompt.size(),
@@ -39,6 +39,7 @@ void CheckGroup(const Group& group, const RolloutRequest& request, size_t place,
                     " completions; expected at least one of each");
   }
   for (const Trajectory& member : group.members) CheckMember(group, member, shard);
+  return place;
 }
 
 Advantages CreditOf(const Group& group, const CreditOptions& credit) {
@@ -66,20 +67,29 @@ double StandardDeviation(const std::vector<Advantages>& advantages, int64_t toke
 GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
                         const RolloutRequest& request, const CreditOptions& credit) {
   GrpoBatch batch;
+  batch.staleness = request.step - request.policy_version;
+  batch.groups.resize(request.task_ids.size());
   for (const std::filesystem::path& shard : shards) {
     for (Group& group : ReadShard(shard)) {
-      CheckGroup(group, request, batch.groups.size(), shard);
-      batch.advantages.push_back(CreditOf(group, credit));
-      for (const Trajectory& member : group.members) {
-        ++batch.totals.completions;
-        batch.totals.tokens += static_cast<int64_t>(member.tokens.size());
+      Group& place = batch.groups[PlaceOf(group, request, shard)];
+      if (!place.members.empty()) {
+        throw DataError(shard.string(), ": task id ", group.task_id,
+                        " is there twice; expected it once in the shards of step ", request.step);
       }
-      batch.groups.push_back(std::move(group));
+      place = std::move(group);
     }
   }
-  if (batch.groups.size() != request.task_ids.size()) {
-    throw DataError("step ", request.step, ": its ", shards.size(), " shards hold ",
-                    batch.groups.size(), " groups; expected ", request.task_ids.size());
+  for (size_t g = 0; g < batch.groups.size(); ++g) {
+    const Group& group = batch.groups[g];
+    if (group.members.empty()) {
+      throw DataError("step ", request.step, ": none of its ", shards.size(),
+                      " shards holds task id ", request.task_ids[g]);
+    }
+    batch.advantages.push_back(CreditOf(group, credit));
+    batch.totals.completions += static_cast<int64_t>(group.members.size());
+    for (const Trajectory& member : group.members) {
+      batch.totals.tokens += static_cast<int64_t>(member.tokens.size());
+    }
   }
   return batch;
 }

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "rollout/client.h"
 #include "rollout/trajectory.h"
-#include "rollout/worker.h"
 #include "trainer/credit.h"
 #include "trainer/losses.h"
 #include "trainer/step_report.h"
@@ -17,11 +17,12 @@ struct GrpoBatch {
   std::vector<Group> groups;           // in order of the request
   std::vector<Advantages> advantages;  // one a group
   StepTotals totals;                   // `max_tokens` is the caller's to set
+  int64_t staleness = 0;               // updates since the policy that sampled
 };
 
-// Reads the shards of `request`, in order. Throws DataError naming the shard if its groups are not
-// the ones asked for, in order and of the asked-for policy version, or if a completion has no token
-// or not one log-probability and step a token.
+// Reads the shards of `request`. Throws DataError naming the shard and the task if its groups are
+// not the ones asked for, each once and of the asked-for policy version, or if a completion has no
+// token or not one log-probability and step a token.
 GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
                         const RolloutRequest& request, const CreditOptions& credit);
 

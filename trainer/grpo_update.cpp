@@ -25,7 +25,7 @@ at::Tensor ToTensor(const std::vector<double>& values, at::Device device) {
 }  // namespace
 
 GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* run)
-    : job_(job), run_(run) {
+    : job_(job), run_(run), off_policy_(batch.staleness > 0) {
   std::vector<Family> families;
   std::vector<int64_t> group_of_family;
   for (size_t g = run->rank(); g < batch.groups.size(); g += run->size()) {
@@ -82,28 +82,42 @@ at::Tensor GrpoUpdate::LogProbs(const Part& part, const ForwardOptions& options,
   return LogProbsAmong(part.allowed, logits, temperature, entropy);
 }
 
+void GrpoUpdate::Correct(const at::Tensor& logprobs, SurrogateInput* tokens, PassSums* sums) const {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor present = logprobs.detach();
+  const ImportanceCorrection correction =
+      TruncatedImportance(present, tokens->old_logprobs, job_.options.importance_cap);
+  tokens->weights = tokens->weights * correction.factors;
+  tokens->old_logprobs = present;
+  sums->importance += correction.factors.sum().item<double>();
+  sums->truncated += static_cast<double>(correction.truncated);
+}
+
 PassSums GrpoUpdate::Backward() {
   PassSums sums;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const ForwardOptions options{.dropout_seed = run_->DropoutSeed(static_cast<int64_t>(i)),
                                  .recompute = job_.recompute};
-    SurrogateInput tokens = parts_[i].tokens;
     at::Tensor entropy;
     run_->BeginPass();
     // The surrogate is taken in float64: exp of a difference of log-probabilities.
-    tokens.logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
+    const at::Tensor logprobs = LogProbs(parts_[i], options, &entropy).to(at::kDouble);
+    const at::Tensor mismatch = (logprobs.detach() - parts_[i].tokens.old_logprobs).abs();
+    if (first_ && off_policy_) Correct(logprobs, &parts_[i].tokens, &sums);
+    SurrogateInput tokens = parts_[i].tokens;
+    tokens.logprobs = logprobs;
     const SurrogateLoss result = ClippedSurrogate(tokens, job_.options.clip, job_.options.kl,
                                                   ParseKlEstimator(job_.options.kl_estimator));
     result.loss.backward();
     run_->EndPass();
-    if (tokens.logprobs.numel() == 0) continue;
-    const at::Tensor mismatch = (tokens.logprobs.detach() - tokens.old_logprobs).abs();
+    if (logprobs.numel() == 0) continue;
     sums.loss += result.loss.item<double>();
     sums.kl += result.kl_sum;
     sums.clipped += static_cast<double>(result.clipped);
     sums.entropy += entropy.sum(at::kDouble).item<double>();
     sums.mismatch_max = std::max(sums.mismatch_max, mismatch.max().item<double>());
   }
+  first_ = false;
   return sums;
 }
 

@@ -18,8 +18,9 @@ namespace flame {
 struct PassSums {
   double loss = 0;  // weighted by the step's totals: sums over ranks to the step's loss
   double kl = 0, entropy = 0;
-  double clipped = 0;       // tokens
-  double mismatch_max = 0;  // max |sampled - present log-probability|
+  double clipped = 0;                    // tokens
+  double mismatch_max = 0;               // max |sampled - present log-probability|
+  double importance = 0, truncated = 0;  // of the correction: factors, and tokens at the cap
 };
 
 class GrpoUpdate {
@@ -27,7 +28,8 @@ class GrpoUpdate {
   // Takes groups g with g % run.size() == run.rank(). Evaluates the reference policy (adapters off)
   // where options.kl > 0. Keeps references.
   GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* run);
-  // One forward and backward over all micro-batches; gradients are added to the parameters'.
+  // One forward and backward over all micro-batches; gradients are added to the parameters'. The
+  // first pass, before any update, corrects for the policy that sampled where that is older.
   PassSums Backward();
 
  private:
@@ -41,8 +43,11 @@ class GrpoUpdate {
   bool Constrained(const Part& part) const;
   at::Tensor LogProbs(const Part& part, const ForwardOptions& options, at::Tensor* entropy) const;
 
+  void Correct(const at::Tensor& logprobs, SurrogateInput* tokens, PassSums* sums) const;
+
   const GrpoJob& job_;
   TrainingRun* run_;
+  bool off_policy_, first_ = true;
   std::vector<Part> parts_;
 };
 

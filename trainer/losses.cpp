@@ -44,6 +44,11 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
   return result;
 }
 
+ImportanceCorrection TruncatedImportance(const at::Tensor& pi, const at::Tensor& mu, double cap) {
+  const at::Tensor ratio = (pi - mu).exp();
+  return {ratio.clamp_max(cap), (ratio > cap).sum().item<int64_t>()};
+}
+
 at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
                                  double total_weight) {
   return -(logprobs * weights).sum() / total_weight;

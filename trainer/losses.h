@@ -55,6 +55,16 @@ struct SurrogateLoss {
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
                                KlEstimator estimator = KlEstimator::kK3);
 
+// Truncated importance correction of tokens that an older policy mu sampled (Ionides 2008; for
+// asynchronous training: Fu et al. 2025, AReaL): token weights are multiplied by min(pi / mu, cap),
+// pi being the policy that the update begins with, and the ratio that is clipped is the one to pi.
+struct ImportanceCorrection {
+  at::Tensor factors;     // [N], in (0, cap]
+  int64_t truncated = 0;  // tokens at the cap
+};
+// Log-probabilities of the tokens under pi and mu, [N]. `cap` >= 1.
+ImportanceCorrection TruncatedImportance(const at::Tensor& pi, const at::Tensor& mu, double cap);
+
 // sum of -logprobs * weights / total_weight, scalar; both [N], `total_weight` that of the step over
 // all ranks.
 at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,

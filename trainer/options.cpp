@@ -88,6 +88,10 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
   schema->Choice("grpo.normalizer", &normalizer, {"sequence", "token", "batch", "constant"},
                  "how token losses are averaged");
   schema->Int("grpo.iterations", &iterations, kAtLeastOne, "optimizer steps on a step's rollouts");
+  schema->Int("grpo.staleness", &staleness, kNotNegative,
+              "steps that sampling may run ahead of training; 0: strictly on-policy");
+  schema->Number("grpo.importance_cap", &importance_cap, {.low = 1},
+                 "largest weight of a token that an older policy sampled");
   schema->Int("grpo.token_budget", &token_budget, kAtLeastOne,
               "packed tokens of a micro-batch; bounds memory, not the result");
   schema->Int("grpo.checkpoint_every", &checkpoint_every, kAtLeastOne,
@@ -100,6 +104,9 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
               "ranks that train; 0 with the other two: one process does all");
   schema->Int("cluster.rollouts", &rollouts, kNotNegative, "ranks that sample");
   schema->Int("cluster.rewards", &rewards, kNotNegative, "ranks that score");
+  schema->Choice(
+      "cluster.placement", &placement, {"split", "colocated"},
+      "who samples and scores: ranks of their own, or every learner in turn with training");
   schema->Choice("cluster.sharding", &sharding.policy, {"none", "optimizer", "full", "hybrid"},
                  "what learners split: nothing; AdamW's state; parameters and gradients too; those "
                  "within a group of learners");

@@ -65,6 +65,9 @@ struct GrpoOptions {
   // max_tokens).
   std::string normalizer = "sequence";
   int64_t iterations = 1;  // optimizer steps on one batch of rollouts
+  // Versions that the policy which samples may be behind the one that is trained. 0: on-policy.
+  int64_t staleness = 0;
+  double importance_cap = 2;  // at most this weight for a token of an older policy (losses.h)
   int64_t token_budget = 16384;
   int64_t checkpoint_every = 50;
   int64_t keep_last = 2, keep_best = 0;
@@ -76,6 +79,8 @@ struct ClusterOptions {
   // Ranks of each role; 0 of all three: every role in one process.
   int64_t learners = 0, rollouts = 0, rewards = 0;
   ShardingOptions sharding;
+  // split: ranks of each role; colocated: every rank trains, samples and scores in turn.
+  std::string placement = "split";
   double timeout = 600;  // seconds any operation may wait
   void Bind(ConfigSchema* schema);
 };

@@ -21,6 +21,11 @@ nlohmann::json ToJson(const StepReport& report) {
           {"grad_norm", report.grad_norm},
           {"learning_rate", report.learning_rate},
           {"sample_mismatch_max", report.sample_mismatch_max},
+          {"importance_mean", report.importance_mean},
+          {"importance_truncated", report.importance_truncated},
+          {"parts", report.parts},
+          {"parts_retried", report.parts_retried},
+          {"parts_reused", report.parts_reused},
           {"tokens_trained", report.tokens_trained},
           {"tokens_sampled", report.tokens_sampled},
           {"tokens_per_second", rate},
@@ -28,7 +33,10 @@ nlohmann::json ToJson(const StepReport& report) {
           {"seconds_rollout", report.seconds_rollout},
           {"seconds_reward", report.seconds_reward},
           {"seconds_learn", report.seconds_learn},
-          {"seconds_sync", report.seconds_sync}};
+          {"seconds_sync", report.seconds_sync},
+          {"seconds_wait", report.seconds_wait},
+          {"seconds_rollout_idle", report.seconds_rollout_idle},
+          {"sync_bytes", report.sync_bytes}};
 }
 
 }  // namespace flame

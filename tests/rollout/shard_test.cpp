@@ -96,7 +96,7 @@ class ShardTest : public ::testing::Test {
  protected:
   void SetUp() override { WriteShard(TwoGroups(), kInfo, path_); }
   TemporaryFolder folder_;
-  std::filesystem::path path_ = folder_ / "step-000012-rank-3.h5";
+  std::filesystem::path path_ = folder_ / "step-000012-part-003.h5";
 };
 
 TEST_F(ShardTest, RoundTrip_RestoresEveryField) {

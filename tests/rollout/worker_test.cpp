@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -26,6 +29,31 @@ std::string MachineFault(F f) {
   return "no MachineError";
 }
 
+// Scores as `inner` does, but fails at first.
+class FailingRewards : public RewardClient {
+ public:
+  FailingRewards(RewardClient* inner, int failures) : inner_(inner), failures_(failures) {}
+  std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) override {
+    if (failures_-- > 0) throw MachineError("no scorer today");
+    return inner_->Score(requests);
+  }
+
+ private:
+  RewardClient* inner_;
+  int failures_;
+};
+
+// By task id.
+std::vector<Group> GroupsOf(const std::vector<RolloutReply>& replies) {
+  std::vector<Group> groups;
+  for (const RolloutReply& reply : replies) {
+    for (Group& group : ReadShard(reply.shard)) groups.push_back(std::move(group));
+  }
+  std::sort(groups.begin(), groups.end(),
+            [](const Group& a, const Group& b) { return a.task_id < b.task_id; });
+  return groups;
+}
+
 class WorkerTest : public RolloutFixture {
  protected:
   void SetUp() override {
@@ -42,17 +70,29 @@ class WorkerTest : public RolloutFixture {
       workers.emplace_back([&, rank] {
         Policy policy = MakePolicy();
         if (spoil) spoil(rank, &policy);
-        RolloutWorker worker(MakeContext(&policy, rank), rewards_.get());
+        FailingRewards rewards(rewards_.get(), failures_.contains(rank) ? failures_[rank] : 0);
+        RolloutWorker worker(MakeContext(&policy, rank), &rewards);
         ServeRollouts(world[rank].get(), &worker, std::chrono::minutes(1));
       });
     }
-    const auto client = MakeRemoteRolloutClient(world[0].get(), {1, 2});
-    coordinator(client.get());
+    auto client = MakeRemoteRolloutClient(
+        world[0].get(), {{1, 2}, [](int32_t task) { return 10 + task; }, false, timeout_});
+    try {
+      coordinator(client.get());
+    } catch (...) {
+      client.reset();
+      StopServingRollouts(world[0].get(), {1, 2});
+      for (std::thread& worker : workers) worker.join();
+      throw;
+    }
+    client.reset();
     StopServingRollouts(world[0].get(), {1, 2});
     for (std::thread& worker : workers) worker.join();
   }
 
   std::unique_ptr<Policy> policy_;
+  std::chrono::milliseconds timeout_ = std::chrono::seconds(60);
+  std::map<int, int> failures_;  // of scoring, by rank
 };
 
 TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
@@ -61,7 +101,7 @@ TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
   client->Sync(PolicyVersionOf(0, *policy_));
   const std::vector<RolloutReply> replies = client->Collect(AllTasks());
   ASSERT_EQ(replies.size(), 1u);
-  EXPECT_EQ(replies[0].shard, folder_ / "rollouts" / "step-000005-rank-3.h5");
+  EXPECT_EQ(replies[0].shard, folder_ / "rollouts" / "step-000005-part-000.h5");
   ShardInfo info;
   const std::vector<Group> groups = ReadShard(replies[0].shard, &info);
   EXPECT_EQ(info.seed, 21);
@@ -105,15 +145,13 @@ TEST_F(WorkerTest, RemoteCollect_SamplesWhatOneRankWould) {
   RolloutWorker worker(MakeContext(policy_.get()), rewards_.get());
   const auto local = MakeLocalRolloutClient(&worker);
   local->Sync(PolicyVersionOf(0, *policy_));
-  const std::vector<Group> expected = ReadShard(local->Collect(AllTasks())[0].shard);
+  const std::vector<Group> expected = GroupsOf(local->Collect(AllTasks()));
+  std::filesystem::remove_all(folder_ / "rollouts");
   RunRemote([&](RolloutClient* client) {
     client->Sync(PolicyVersionOf(0, *policy_));
     const std::vector<RolloutReply> replies = client->Collect(AllTasks());
-    ASSERT_EQ(replies.size(), 2u);
-    std::vector<Group> groups;
-    for (const RolloutReply& reply : replies) {
-      for (Group& group : ReadShard(reply.shard)) groups.push_back(std::move(group));
-    }
+    EXPECT_GT(replies.size(), 2u);
+    const std::vector<Group> groups = GroupsOf(replies);
     ASSERT_EQ(groups.size(), 8u);
     for (size_t g = 0; g < 8; ++g) {
       EXPECT_EQ(groups[g].task_id, expected[g].task_id);
@@ -142,10 +180,7 @@ TEST_F(WorkerTest, RemoteSync_CarriesTheAdapters) {
   const std::vector<Group> expected = SampleGroups(context, AllTasks());
   RunRemote([&](RolloutClient* client) {
     client->Sync(PolicyVersionOf(0, changed));
-    std::vector<Group> groups;
-    for (const RolloutReply& reply : client->Collect(AllTasks())) {
-      for (Group& group : ReadShard(reply.shard)) groups.push_back(std::move(group));
-    }
+    const std::vector<Group> groups = GroupsOf(client->Collect(AllTasks()));
     for (size_t g = 0; g < 8; ++g) {
       for (size_t m = 0; m < groups[g].members.size(); ++m) {
         EXPECT_EQ(groups[g].members[m].tokens, expected[g].members[m].tokens);
@@ -166,18 +201,124 @@ TEST_F(WorkerTest, WorkerWithOtherWeights_IsFoundByTheCanary) {
       });
 }
 
-TEST_F(WorkerTest, FailedWorker_IsNamedAndGoesOnServing) {
+TEST_F(WorkerTest, FailureOfEveryRank_IsNamedWithTheTask) {
   RunRemote([&](RolloutClient* client) {
     client->Sync(PolicyVersionOf(0, *policy_));
     RolloutRequest request = AllTasks();
     request.tasks.back() = 999;
     EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
-                AllOf(HasSubstr("rank 2"), HasSubstr("task 107")));
-    EXPECT_EQ(client->Collect(AllTasks()).size(), 2u);
+                AllOf(HasSubstr("rollout rank "), HasSubstr("task 107")));
+  });
+}
+
+TEST_F(WorkerTest, VersionThatNoWorkerHolds_IsRefused) {
+  RunRemote([&](RolloutClient* client) {
+    client->Sync(PolicyVersionOf(0, *policy_));
+    RolloutRequest request = AllTasks();
     request.policy_version = 6;
     EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
-                AllOf(HasSubstr("rank 1"), HasSubstr("rank 2"), HasSubstr("version 6")));
+                AllOf(HasSubstr("rollout rank "), HasSubstr("version 6")));
   });
+}
+
+TEST_F(WorkerTest, PartThatARankFailsAt_IsDoneByAnotherAndCounted) {
+  failures_ = {{1, 1}};
+  RunRemote([&](RolloutClient* client) {
+    client->Sync(PolicyVersionOf(0, *policy_));
+    int64_t retries = 0;
+    std::set<int64_t> tasks;
+    for (const RolloutReply& reply : client->Collect(AllTasks())) {
+      retries += reply.retries;
+      for (const Group& group : ReadShard(reply.shard)) tasks.insert(group.task_id);
+    }
+    EXPECT_EQ(retries, 1);
+    EXPECT_EQ(tasks.size(), 8u);
+  });
+}
+
+TEST_F(WorkerTest, RankThatDoesNotAnswer_IsNamed) {
+  auto world = MakeLocalGroup(2, std::chrono::seconds(60));
+  auto client = MakeRemoteRolloutClient(
+      world[0].get(), {{1}, [](int32_t) { return 10; }, false, std::chrono::milliseconds(200)});
+  EXPECT_THAT(MachineFault([&] { client->Sync(PolicyVersionOf(0, *policy_)); }),
+              AllOf(HasSubstr("rollout rank 1 has not answered for 0.2 s")));
+  EXPECT_THAT(MachineFault([&] { client->Collect(AllTasks()); }), HasSubstr("rollout rank 1"));
+}
+
+TEST_F(WorkerTest, OlderVersion_IsSampledWhileItIsHeld) {
+  RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get(), /*versions=*/2);
+  RolloutRequest request = AllTasks();
+  const std::vector<Group> expected = SampleGroups(MakeContext(policy_.get()), request);
+  Policy changed = MakePolicy();
+  for (const auto& [name, tensor] : AdaptersOf(changed)) Disturb(tensor, 0.3, 99);
+  const auto client = MakeLocalRolloutClient(&worker);
+  const auto copy = [](const Policy& policy, int64_t version) {
+    PolicyVersion taken = PolicyVersionOf(version, policy);
+    for (auto& [name, tensor] : taken.adapters) tensor = tensor.detach().clone();
+    return taken;
+  };
+  client->Sync(copy(*policy_, 0));
+  client->Sync(copy(changed, 1));
+  const std::vector<Group> older = ReadShard(client->Collect(request)[0].shard);
+  for (size_t g = 0; g < older.size(); ++g) {
+    EXPECT_EQ(older[g].members[0].tokens, expected[g].members[0].tokens);
+    EXPECT_EQ(older[g].members[0].logprobs, expected[g].members[0].logprobs);
+  }
+  client->Sync(copy(changed, 2));
+  request.step = 6;
+  EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
+              AllOf(HasSubstr("version 2 and 1 before it"), HasSubstr("version 0")));
+}
+
+TEST_F(WorkerTest, WholeShardOfTheSameRequest_IsTakenAsItIs) {
+  RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get());
+  worker.Sync(0, AdaptersOf(*policy_));
+  const RolloutReply first = worker.Run(AllTasks());
+  const auto written = std::filesystem::last_write_time(first.shard);
+  const RolloutReply again = worker.Run(AllTasks());
+  EXPECT_FALSE(first.reused);
+  EXPECT_TRUE(again.reused);
+  EXPECT_EQ(again.tokens_sampled, first.tokens_sampled);
+  EXPECT_EQ(std::filesystem::last_write_time(first.shard), written);
+  RolloutRequest other = AllTasks();
+  std::swap(other.task_ids[0], other.task_ids[1]);
+  EXPECT_FALSE(worker.Run(other).reused);
+  std::filesystem::resize_file(first.shard, 100);
+  EXPECT_FALSE(worker.Run(other).reused);
+  EXPECT_EQ(ReadShard(first.shard).size(), 8u);
+}
+
+TEST(CutRequest, Parts_HoldEveryTaskOnceLongOnesFirst) {
+  RolloutRequest request;
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < 61; ++i) {
+    request.task_ids.push_back(100 + i);
+    request.tasks.push_back(static_cast<int32_t>(i));
+    lengths.push_back(i * 37 % 61);
+  }
+  for (const int64_t ranks : {1, 2, 3, 8, 100}) {
+    for (const bool dealt : {false, true}) {
+      const auto parts =
+          dealt ? DealRequest(request, lengths, ranks) : CutRequest(request, lengths, ranks);
+      std::set<int64_t> seen;
+      int64_t shortest = 1000;
+      size_t largest = 1000;
+      for (size_t p = 0; p < parts.size(); ++p) {
+        EXPECT_EQ(parts[p].part, static_cast<int64_t>(p));
+        for (size_t i = 0; i < parts[p].tasks.size(); ++i) {
+          EXPECT_EQ(parts[p].task_ids[i], 100 + parts[p].tasks[i]);
+          seen.insert(parts[p].task_ids[i]);
+          if (dealt) continue;
+          EXPECT_LE(lengths[parts[p].tasks[i]], shortest);
+          shortest = lengths[parts[p].tasks[i]];
+        }
+        EXPECT_LE(parts[p].tasks.size(), largest + (dealt ? 1000 : 0));
+        largest = parts[p].tasks.size();
+      }
+      EXPECT_EQ(seen.size(), 61u) << ranks;
+      EXPECT_EQ(parts.size() == 1, ranks == 1);
+    }
+  }
 }
 
 TEST_F(WorkerTest, NoRolloutRank_IsAUsageError) {

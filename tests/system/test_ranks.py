@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ ROLES = ["cluster.learners=2", "cluster.rollouts=1", "cluster.rewards=1"]
 def trajectories(folder, step):
     """{(task_id, member): tokens} over the shards of one step."""
     found = {}
-    for path in sorted((folder / "grpo" / "rollouts").glob(f"step-{step:06d}-rank-*.h5")):
+    for path in sorted((folder / "grpo" / "rollouts").glob(f"step-{step:06d}-part-*.h5")):
         with h5py.File(path) as shard:
             group = shard["trajectories"]
             offsets = group["offsets"][:]
@@ -54,6 +55,134 @@ def test_grpo_two_rollout_ranks_sample_the_same(run_copy):
     assert one.keys() == other.keys()
     for key, tokens in one.items():
         np.testing.assert_array_equal(tokens, other[key], err_msg=str(key))
+
+
+def shards_of(folder, ranks, *keys):
+    command = ["grpo", "--config", TINY, f"run.dir={folder}", *keys]
+    if ranks == 1:
+        run(*command)
+    else:
+        result = subprocess.run(mpirun(ranks, *command), capture_output=True, text=True,
+                                timeout=300, check=False)
+        assert result.returncode == 0, result.stderr
+    return trajectories(folder, 0)
+
+
+@pytest.mark.parametrize("ranks, keys", [
+    (3, ("cluster.learners=1", "cluster.rollouts=1", "cluster.rewards=1")),
+    (5, ("cluster.learners=1", "cluster.rollouts=2", "cluster.rewards=2")),
+    (6, ("cluster.learners=1", "cluster.rollouts=4", "cluster.rewards=1")),
+    (10, ("cluster.learners=1", "cluster.rollouts=8", "cluster.rewards=1")),
+    (2, ("cluster.placement=colocated",)),
+    (4, ("cluster.placement=colocated",)),
+    (8, ("cluster.placement=colocated", "cluster.sharding=optimizer")),
+])
+def test_sampled_tokens_do_not_depend_on_ranks_and_placement(run_copy, ranks, keys):
+    """Every rank count cuts the batches of the decoder differently."""
+    one = shards_of(run_copy("grpo", name="one"), 1, "grpo.steps=2", "grpo.tasks=13")
+    folder = run_copy("grpo", name="other")
+    other = shards_of(folder, ranks, "grpo.steps=2", "grpo.tasks=13", *keys)
+    assert one.keys() == other.keys() and len(one) == 13 * 4
+    for key, tokens in one.items():
+        np.testing.assert_array_equal(tokens, other[key], err_msg=str(key))
+    assert all(row["sample_mismatch_max"] < 1e-4 for row in metrics(folder / "grpo"))
+
+
+def weights(folder):
+    return (folder / "grpo" / "model" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("staleness", [1, 3])
+def test_rollouts_that_run_ahead_sample_under_the_version_that_they_say(run_copy, staleness):
+    key = f"grpo.staleness={staleness}"
+    alone, split = run_copy("grpo", name="alone"), run_copy("grpo", name="split")
+    run("grpo", "--config", TINY, f"run.dir={alone}", key)
+    result = subprocess.run(
+        mpirun(4, "grpo", "--config", TINY, f"run.dir={split}", key, "cluster.learners=1",
+               "cluster.rollouts=2", "cluster.rewards=1"),
+        capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert weights(alone) == weights(split)
+    for step, (row, other) in enumerate(zip(metrics(alone / "grpo"), metrics(split / "grpo"))):
+        assert row["policy_version"] == max(0, step - staleness)
+        assert row["loss"] == other["loss"]
+        assert row["importance_mean"] == pytest.approx(1, abs=0.05)
+        assert (row["importance_mean"] == 1) == (step == 0)
+
+
+def test_rollouts_ahead_go_on_bit_for_bit_after_a_stop(run_copy):
+    whole, stopped = run_copy("grpo", name="whole"), run_copy("grpo", name="stopped")
+    keys = ["grpo.staleness=2", "grpo.steps=40", "grpo.checkpoint_every=50"]
+    run("grpo", "--config", TINY, f"run.dir={whole}", *keys)
+    process = subprocess.Popen([str(FLAME), "grpo", "--config", str(TINY), f"run.dir={stopped}",
+                                *keys], stderr=subprocess.PIPE, text=True)
+    wait_for_shard(stopped, process)
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert 0 < len(metrics(stopped / "grpo")) < 40
+    # Other shards than those that lie there are made anew.
+    for path in (stopped / "grpo" / "rollouts").glob("step-*.h5"):
+        path.unlink()
+    run("grpo", "--config", TINY, f"run.dir={stopped}", *keys)
+    assert weights(whole) == weights(stopped)
+
+
+def test_shards_behind_a_checkpoint_are_used_again(run_copy):
+    whole, killed = run_copy("grpo", name="whole"), run_copy("grpo", name="killed")
+    keys = ["grpo.steps=60", "grpo.checkpoint_every=50"]
+    run("grpo", "--config", TINY, f"run.dir={whole}", *keys)
+    process = subprocess.Popen([str(FLAME), "grpo", "--config", str(TINY), f"run.dir={killed}",
+                                *keys], stderr=subprocess.DEVNULL)
+    wait_for_shard(killed, process)
+    process.kill()
+    process.wait()
+    run("grpo", "--config", TINY, f"run.dir={killed}", *keys)
+    assert weights(whole) == weights(killed)
+    assert metrics(killed / "grpo")[0]["parts_reused"] == 1
+    assert metrics(killed / "grpo")[-1]["parts_reused"] == 0
+
+
+def test_colocated_refuses_ranks_of_roles_and_split_weights(run_copy):
+    folder = run_copy("grpo")
+    for key, words in [("cluster.rollouts=1", "each of the 2 ranks does everything"),
+                       ("cluster.sharding=full", "a rank that samples holds all weights")]:
+        result = subprocess.run(
+            mpirun(2, "grpo", "--config", TINY, f"run.dir={folder}",
+                   "cluster.placement=colocated", key),
+            capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 2
+        assert words in result.stderr
+
+
+def test_two_hundred_steps_under_random_delays_end_as_without(run_copy):
+    """Any of eight ranks may stand still for up to two seconds, again and again."""
+    quiet, shaken = run_copy("grpo", name="quiet"), run_copy("grpo", name="shaken")
+    keys = ["grpo.steps=200", "grpo.tasks=6", "grpo.checkpoint_every=1000", "cluster.learners=2",
+            "cluster.rollouts=4", "cluster.rewards=2"]
+    results = []
+    for folder, delays in ((quiet, False), (shaken, True)):
+        process = subprocess.Popen(mpirun(8, "grpo", "--config", TINY, f"run.dir={folder}", *keys),
+                                   stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for_shard(folder, process)
+            draw, pids, until = random.Random(7), ranks_below(process.pid), time.monotonic() + 60
+            while delays and process.poll() is None and time.monotonic() < until:
+                pid = pids[draw.randrange(8)]
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(draw.uniform(0, 2))
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(draw.uniform(0, 0.3))
+            _, errors = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        assert process.returncode == 0, errors
+        results.append(weights(folder))
+        assert [row["step"] for row in metrics(folder / "grpo")] == list(range(1, 201))
+        for step in (0, 100, 199):
+            assert len(trajectories(folder, step)) == 6 * 4
+        assert max(row["sample_mismatch_max"] for row in metrics(folder / "grpo")) < 1e-4
+    assert results[0] == results[1]
 
 
 def ranks_below(launcher):

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "comm/local_communicator.h"
+#include "rollout/trajectory.h"
 #include "tests/fake_device/fake_device.h"
 #include "tests/trainer/toy.h"
 
@@ -93,6 +94,7 @@ class FakeRollouts : public RolloutClient {
     reply.shard =
         folder_ / ("step-" + std::to_string(request.step) + "-" + std::to_string(first) + ".h5");
     reply.tokens_sampled = 4 * static_cast<int64_t>(groups.size());
+    reply.rank = static_cast<int>(first);
     reply.seconds_rollout = 0.5;
     reply.seconds_reward = 0.25;
     WriteShard(groups, {0, request.step, static_cast<int64_t>(first), "digest"}, reply.shard);

@@ -1,0 +1,20 @@
+// Rollouts by the learners themselves, in turn with training.
+#ifndef FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_
+#define FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_
+
+#include <functional>
+#include <memory>
+
+#include "comm/communicator.h"
+#include "rollout/worker.h"
+
+namespace flame {
+
+// Every learner samples its share of a step (DealRequest) with its own copy of the policy. All
+// learners make the same calls; Collect gives each of them every learner's reply.
+std::unique_ptr<RolloutClient> MakeColocatedRolloutClient(
+    RolloutWorker* worker, Communicator* learners, std::function<int64_t(int32_t task)> length);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_

@@ -1,0 +1,22 @@
+// Messages between the coordinator and rollout ranks.
+#ifndef FLAME_ROLLOUT_PROTOCOL_H_
+#define FLAME_ROLLOUT_PROTOCOL_H_
+
+#include "comm/wire.h"
+#include "rollout/client.h"
+
+namespace flame {
+
+inline constexpr int kRolloutRequestTag = 401, kRolloutReplyTag = 402;
+// A request begins with one of these, a reply with the one that it answers and then the error, ""
+// where there is none.
+enum class RolloutMessage : int8_t { kStop = 0, kRun = 1, kSync = 2 };
+
+void Write(const RolloutRequest& request, WireWriter* out);
+RolloutRequest ReadRolloutRequest(WireReader* in);
+void Write(const RolloutReply& reply, WireWriter* out);
+RolloutReply ReadRolloutReply(WireReader* in);
+
+}  // namespace flame
+
+#endif  // FLAME_ROLLOUT_PROTOCOL_H_

@@ -1,0 +1,271 @@
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "comm/watchdog.h"
+#include "rollout/protocol.h"
+
+namespace flame {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a look for replies may keep the thread from new orders.
+constexpr Communicator::Milliseconds kLook(20);
+
+struct Part {
+  RolloutRequest request;
+  int64_t retries = 0;
+  int failed_on = -1;
+};
+
+struct Step {
+  std::vector<RolloutReply> replies;  // by part
+  int64_t missing = 0;
+};
+
+struct SyncOrder {
+  PolicyVersion policy;
+  std::string message;
+};
+
+// What a rank does, and since when.
+struct Worker {
+  int64_t version = -1;  // confirmed by the canary
+  size_t syncs = 0;      // orders of all that were sent
+  std::optional<Part> part;
+  bool syncing = false;
+  Clock::time_point since;
+  bool busy() const { return syncing || part.has_value(); }
+};
+
+class RemoteRolloutClient : public RolloutClient {
+ public:
+  RemoteRolloutClient(Communicator* world, RemoteRolloutOptions options)
+      : world_(world), options_(std::move(options)) {
+    if (options_.ranks.empty()) {
+      throw UsageError("no rollout rank was given; expected at least one");
+    }
+    for (const int rank : options_.ranks) workers_[rank];
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~RemoteRolloutClient() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    ordered_.notify_all();
+    thread_.join();
+  }
+
+  void Begin(const RolloutRequest& request) override {
+    std::vector<int64_t> lengths;
+    for (const int32_t task : request.tasks) lengths.push_back(options_.length(task));
+    auto parts = CutRequest(request, lengths, static_cast<int64_t>(options_.ranks.size()));
+    const std::lock_guard lock(mutex_);
+    Step& step = steps_[request.step];
+    step.missing = static_cast<int64_t>(parts.size());
+    step.replies.resize(parts.size());
+    for (RolloutRequest& part : parts) waiting_.push_back({std::move(part)});
+    ordered_.notify_all();
+  }
+
+  std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
+    std::unique_lock lock(mutex_);
+    if (!steps_.contains(request.step)) {
+      lock.unlock();
+      Begin(request);
+      lock.lock();
+    }
+    AwaitLocked(&lock, [&] { return steps_.at(request.step).missing == 0; });
+    std::vector<RolloutReply> replies = std::move(steps_.at(request.step).replies);
+    steps_.erase(request.step);
+    return replies;
+  }
+
+  void Sync(const PolicyVersion& policy) override {
+    WireWriter out;
+    out.Pod(RolloutMessage::kSync);
+    out.Text(PackAdapters(policy.version, policy.adapters));
+    auto order = std::make_shared<SyncOrder>(SyncOrder{policy, out.Take()});
+    order->policy.adapters.clear();
+    std::unique_lock lock(mutex_);
+    syncs_.push_back(std::move(order));
+    unconfirmed_ = options_.ranks.size();
+    ordered_.notify_all();
+    AwaitLocked(&lock, [&] { return options_.overlap || unconfirmed_ == 0; });
+  }
+
+ private:
+  template <class Done>
+  void AwaitLocked(std::unique_lock<std::mutex>* lock, const Done& done) {
+    answered_.wait(*lock, [&] { return error_ != nullptr || done(); });
+    if (error_ != nullptr) std::rethrow_exception(error_);
+  }
+
+  // The thread.
+  void Run() {
+    try {
+      while (true) {
+        {
+          std::unique_lock lock(mutex_);
+          ordered_.wait(lock, [&] { return stopping_ || AnyBusy() || GiveOut(); });
+          if (stopping_) return;
+          GiveOut();
+        }
+        Look();
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      error_ = std::current_exception();
+      answered_.notify_all();
+    }
+  }
+
+  bool AnyBusy() const {
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [](const auto& worker) { return worker.second.busy(); });
+  }
+
+  // Gives every free worker what comes next: a policy that it lacks, else a part. True where
+  // anything was given.
+  bool GiveOut() {
+    bool given = false;
+    for (const int rank : options_.ranks) {
+      Worker& worker = workers_.at(rank);
+      if (worker.busy()) continue;
+      given |= worker.syncs < num_syncs() ? SendSync(rank, &worker) : SendPart(rank, &worker);
+    }
+    return given;
+  }
+  size_t num_syncs() const { return forgotten_ + syncs_.size(); }
+
+  bool SendSync(int rank, Worker* worker) {
+    world_->Send(syncs_[worker->syncs++ - forgotten_]->message, rank, kRolloutRequestTag);
+    worker->syncing = true;
+    worker->since = Clock::now();
+    return true;
+  }
+
+  bool SendPart(int rank, Worker* worker) {
+    const auto next = std::find_if(waiting_.begin(), waiting_.end(),
+                                   [&](const Part& part) { return part.failed_on != rank; });
+    if (next == waiting_.end()) return false;
+    worker->part = std::move(*next);
+    waiting_.erase(next);
+    WireWriter out;
+    out.Pod(RolloutMessage::kRun);
+    Write(worker->part->request, &out);
+    world_->Send(out.Take(), rank, kRolloutRequestTag);
+    worker->since = Clock::now();
+    return true;
+  }
+
+  // Takes a reply if one comes soon.
+  void Look() {
+    Message message;
+    if (world_->TryReceive(Communicator::kAnySource, kRolloutReplyTag, kLook, &message)) {
+      WireReader in(std::move(message.bytes));
+      const std::lock_guard lock(mutex_);
+      Take(message.source, &in);
+      answered_.notify_all();
+    }
+    for (const auto& [rank, worker] : workers_) {
+      if (worker.busy() && Clock::now() - worker.since > options_.timeout) Fail(rank, worker);
+    }
+  }
+
+  [[noreturn]] void Fail(int rank, const Worker& worker) const {
+    WriteFlightRecord();
+    throw MachineError("rollout rank ", rank, " has not answered for ",
+                       static_cast<double>(options_.timeout.count()) / 1000, " s: ",
+                       worker.part ? StrCat("part ", worker.part->request.part, " of step ",
+                                            worker.part->request.step)
+                                   : StrCat("the adapters of a new version"));
+  }
+
+  void Take(int rank, WireReader* in) {
+    Worker& worker = workers_.at(rank);
+    const auto kind = in->Pod<RolloutMessage>();
+    const std::string error = in->Text();
+    if (kind == RolloutMessage::kSync) {
+      if (!error.empty()) throw MachineError("rollout rank ", rank, " failed: ", error);
+      TakeSync(rank, &worker, in);
+      return;
+    }
+    Part part = std::move(*worker.part);
+    worker.part.reset();
+    if (!error.empty()) {
+      TryElsewhere(rank, error, std::move(part));
+      return;
+    }
+    RolloutReply reply = ReadRolloutReply(in);
+    reply.retries = part.retries;
+    Step& step = steps_.at(part.request.step);
+    step.replies[part.request.part] = std::move(reply);
+    --step.missing;
+  }
+
+  void TakeSync(int rank, Worker* worker, WireReader* in) {
+    const PolicyVersion& policy = syncs_[worker->syncs - 1 - forgotten_]->policy;
+    CheckCanary(policy.canary, in->Vector<double>(), policy.dtype, rank, policy.version);
+    worker->syncing = false;
+    worker->version = policy.version;
+    if (worker->syncs == num_syncs()) --unconfirmed_;
+    size_t all = num_syncs();
+    for (const auto& [other, state] : workers_) {
+      all = std::min(all, state.syncs - (state.syncing ? 1 : 0));
+    }
+    for (; forgotten_ < all; ++forgotten_) syncs_.pop_front();
+  }
+
+  void TryElsewhere(int rank, const std::string& error, Part part) {
+    if (options_.ranks.size() == 1 || part.retries > 0) {
+      throw MachineError("rollout rank ", rank, " failed: ", error);
+    }
+    LogWarning("part ", part.request.part, " of step ", part.request.step,
+               " was not sampled by rank ", rank, " (", error, "); asking another rollout rank");
+    ++part.retries;
+    part.failed_on = rank;
+    waiting_.push_front(std::move(part));
+  }
+
+  Communicator* world_;
+  RemoteRolloutOptions options_;
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable ordered_, answered_;
+  std::deque<Part> waiting_;
+  std::map<int64_t, Step> steps_;
+  std::deque<std::shared_ptr<const SyncOrder>> syncs_;  // that some worker has yet to confirm
+  size_t forgotten_ = 0;                                // orders before them
+  size_t unconfirmed_ = 0;                              // workers without the last version
+  std::map<int, Worker> workers_;
+  std::exception_ptr error_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<RolloutClient> MakeRemoteRolloutClient(Communicator* world,
+                                                       RemoteRolloutOptions options) {
+  return std::make_unique<RemoteRolloutClient>(world, std::move(options));
+}
+
+void StopServingRollouts(Communicator* world, const std::vector<int>& rollout_ranks) {
+  WireWriter out;
+  out.Pod(RolloutMessage::kStop);
+  const std::string stop = out.Take();
+  for (const int rank : rollout_ranks) world->Send(stop, rank, kRolloutRequestTag);
+}
+
+}  // namespace flame
