@@ -141,9 +141,10 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job,
              std::function<int64_t(int32_t)> length, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   if (learners->rank() == 0) {
+    // Less than the other learners allow this one, so that the rank at fault is the one named.
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
-                /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 1)});
+                /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9)});
   }
   job.rollouts = rollouts.get();
   const double waited = Train(config, job, learners);
