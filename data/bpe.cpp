@@ -64,10 +64,13 @@ BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::stri
 
 void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) {
   vocab_.reserve(vocab.size());
+  // Gaps are rare; room for a far id would be taken for nothing.
+  const auto most = static_cast<int64_t>(4 * vocab.size() + 65536);
   for (const auto& [token, value] : vocab.items()) {
     const auto id = value.get<int64_t>();
-    if (id < 0 || id > (1 << 30)) {
-      throw DataError(where, ": token '", token, "' has id ", id, "; expected 0 to 2^30");
+    if (id < 0 || id > most) {
+      throw DataError(where, ": token '", token, "' has id ", id, "; expected 0 to ", most,
+                      " in a vocabulary of ", vocab.size());
     }
     vocab_.emplace(token, static_cast<int32_t>(id));
     if (static_cast<size_t>(id) >= tokens_.size()) tokens_.resize(id + 1);

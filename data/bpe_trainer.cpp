@@ -36,7 +36,7 @@ std::vector<Word> CountWords(const std::vector<std::string>& texts) {
   StringMap<int64_t> counts;
   for (const std::string& text : texts) {
     const std::string valid = ReplaceInvalidUtf8(text);
-    pattern.Split(valid, [&](std::string_view word) {
+    pattern.Split(valid, [&](std::string_view word, bool) {
       const auto found = counts.find(word);
       if (found != counts.end()) {
         ++found->second;

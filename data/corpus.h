@@ -36,8 +36,8 @@ class DdiGraph {
 };
 
 struct Corpus {
-  std::string hospital;        // "synth", "mimic3"
-  std::vector<Visit> visits;   // patients in order of SUBJECT_ID, visits in data.visit_order
+  std::string hospital;       // "synth", "mimic3"
+  std::vector<Visit> visits;  // patients in order of SUBJECT_ID, visits in data.visit_order
   Vocabulary diagnoses, procedures, drugs;
   DdiGraph ddi;
   int32_t num_patients = 0;

@@ -17,7 +17,7 @@ enum class Edit : int8_t { kAdd = 0, kRemove = 1 };
 //   Add:    {visit 3, kAdd,    input {5, 7}, target {1, 9}}
 //   Remove: {visit 3, kRemove, input {5, 7}, target {7}}
 struct ListTask {
-  int32_t visit = 0;   // index in Corpus::visits
+  int32_t visit = 0;  // index in Corpus::visits
   Edit edit = Edit::kAdd;
   std::vector<int32_t> input;   // the drug list shown, no repeats
   std::vector<int32_t> target;  // what SFT teaches to write; empty: end-of-text alone
@@ -25,8 +25,8 @@ struct ListTask {
 
 // pi_cls's scores of every drug for some visits.
 struct Scores {
-  std::vector<int32_t> visits;     // indices in Corpus::visits
-  std::vector<float> yes;          // [visits, drugs] row-major: P(Yes) in 0..1
+  std::vector<int32_t> visits;  // indices in Corpus::visits
+  std::vector<float> yes;       // [visits, drugs] row-major: P(Yes) in 0..1
   // Drugs with P(Yes) > P(No) of row `i`, by index.
   std::vector<int32_t> Predicted(int64_t i, int32_t num_drugs) const;
 };
@@ -38,12 +38,12 @@ Scores ReadScores(const std::filesystem::path& path);
 //            (method.md, List tasks).
 //   holdout, crossfit: input lists are the real predictions of `scores`, whose visits the
 //            classifier did not train on, and, for options.per_visit > 2, corrupted true lists too.
-// Where `scores` has the visit, its targets stand in the order of P(Yes): drugs to add surest first,
-// drugs to remove least sure first, so that greedy decoding writes what is likeliest and then ends;
-// elsewhere in the visit's and the input's order. Deterministic in seed.
+// Where `scores` has the visit, its targets stand in the order of P(Yes): drugs to add surest
+// first, drugs to remove least sure first, so that greedy decoding writes what is likeliest and
+// then ends; elsewhere in the visit's and the input's order. Deterministic in seed.
 std::vector<ListTask> BuildListTasks(const Corpus& corpus, const Scores& scores,
-                                     const std::vector<int32_t>& visits,
-                                     const TaskOptions& options, uint64_t seed);
+                                     const std::vector<int32_t>& visits, const TaskOptions& options,
+                                     uint64_t seed);
 
 void WriteListTasks(const std::vector<ListTask>& tasks, const std::filesystem::path& path);
 std::vector<ListTask> ReadListTasks(const std::filesystem::path& path);

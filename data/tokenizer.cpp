@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "data/bpe.h"
 #include "data/tokenizer_added.h"
 #include "data/tokenizer_pair.h"
@@ -33,11 +34,10 @@ std::filesystem::path FileOf(const std::filesystem::path& path) {
   throw DataError(path.string(), ": expected tokenizer.json, or encoder.json and vocab.bpe, in it");
 }
 
-// Parts that cut or pad what encode() returns.
-void RefuseUnlessNull(const json& file, const char* part, const std::string& where) {
-  if (file.contains(part) && !file[part].is_null()) {
-    throw DataError(where, ": ", part, " is not supported; expected null");
-  }
+// What cuts or pads the ids of a batch; transformers does neither unless it is asked to.
+void WarnOf(const json& file, const char* part, const std::string& where) {
+  if (!file.contains(part) || file[part].is_null()) return;
+  LogWarning(where, ": ", part, " is left out: texts are encoded whole");
 }
 
 json MemberOrNull(const json& object, const char* name) {
@@ -105,8 +105,8 @@ Tokenizer::State::State(json file, const std::string& path)
       model(file.at("model"), pre_tokenizer.gives_bytes(), path),
       decoder(MemberOrNull(file, "decoder"), path),
       post_processor(MemberOrNull(file, "post_processor"), path) {
-  RefuseUnlessNull(file, "truncation", path);
-  RefuseUnlessNull(file, "padding", path);
+  WarnOf(file, "truncation", path);
+  WarnOf(file, "padding", path);
   for (const auto& entry : MemberOrNull(file, "added_tokens")) {
     AddedToken token = ReadAddedToken(entry);
     const int32_t known = IdOf(token.content), expected = known >= 0 ? known : NextId();

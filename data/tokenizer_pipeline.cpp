@@ -1,31 +1,18 @@
 #include "data/tokenizer_pipeline.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
 #include "data/tokenizer_regex.h"
+#include "data/tokenizer_step.h"
 #include "data/tokenizer_text.h"
 
 namespace flame {
 namespace {
 
 using nlohmann::json;
-
-[[noreturn]] void Refuse(const std::string& where, const std::string& part, const json& found,
-                         const char* supported) {
-  throw DataError(where, ": ", part, " ", found.dump(),
-                  " is not supported; supported: ", supported);
-}
-
-// The pattern {"String": text} of Replace, in normalizers and decoders.
-std::string StringPattern(const json& step, const std::string& where, const std::string& part) {
-  const json& pattern = step.at("pattern");
-  if (!pattern.contains("String") || pattern["String"] == "") {
-    Refuse(where, part + ".pattern", pattern, "a String that is not empty");
-  }
-  return pattern["String"];
-}
 
 // Metaspace's words: each replacement character begins one.
 void SplitBefore(std::string_view mark, const Piece& piece, const PreTokenizer::Sink& sink) {
@@ -42,15 +29,14 @@ std::string PrependScheme(const json& step, const std::string& where) {
   if (step.contains("prepend_scheme")) {
     const json& scheme = step["prepend_scheme"];
     if (scheme != "always" && scheme != "first" && scheme != "never") {
-      Refuse(where, "Metaspace.prepend_scheme", scheme, "always, first, never");
+      RefuseStep(where, "Metaspace.prepend_scheme", scheme, "always, first, never");
     }
     return scheme;
   }
   return step.value("add_prefix_space", true) ? "always" : "never";
 }
 
-std::function<void(const Piece&, const PreTokenizer::Sink&)> MetaspaceStep(
-    const json& step, const std::string& where) {
+PreTokenizer::Step MetaspaceStep(const json& step, const std::string& where) {
   const std::string mark = step.at("replacement"), scheme = PrependScheme(step, where);
   const bool split = step.value("split", true);
   return [=](const Piece& piece, const PreTokenizer::Sink& sink) {
@@ -64,8 +50,7 @@ std::function<void(const Piece&, const PreTokenizer::Sink&)> MetaspaceStep(
 }
 
 // ByteLevel's words, in bytes.
-std::function<void(const Piece&, const PreTokenizer::Sink&)> ByteLevelStep(
-    const json& step, const std::string& where) {
+PreTokenizer::Step ByteLevelStep(const json& step, const std::string& where) {
   const bool prefix = step.value("add_prefix_space", true);
   std::optional<SplitPattern> pattern;
   if (step.value("use_regex", true)) pattern.emplace(kGpt2Pattern, where);
@@ -73,27 +58,91 @@ std::function<void(const Piece&, const PreTokenizer::Sink&)> ByteLevelStep(
     std::string prefixed;
     std::string_view text = piece.text;
     if (prefix && !text.starts_with(' ')) text = prefixed = " " + std::string(text);
-    const auto give = [&](std::string_view word) {
+    const auto give = [&](std::string_view word, bool) {
       sink({word, piece.at_start && word.data() == text.data()});
     };
-    pattern ? pattern->Split(text, std::ref(give)) : give(text);
+    pattern ? pattern->Split(text, std::ref(give)) : give(text, true);
   };
 }
 
-std::function<void(const Piece&, const PreTokenizer::Sink&)> SplitStep(const json& step,
-                                                                       const std::string& where) {
-  const json& pattern = step.at("pattern");
-  if (!pattern.contains("Regex") || step.at("behavior") != "Isolated") {
-    Refuse(where, "pre_tokenizer", step, "Split with a Regex pattern and behavior Isolated");
+// What becomes of the matches of a Split.
+enum class Behavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
+
+Behavior BehaviorOf(const json& step, const std::string& where) {
+  const json& name = step.at("behavior");
+  if (name == "Isolated") return Behavior::kIsolated;
+  if (name == "Removed") return Behavior::kRemoved;
+  if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
+  if (name == "MergedWithNext") return Behavior::kMergedWithNext;
+  if (name == "Contiguous") return Behavior::kContiguous;
+  RefuseStep(where, "pre_tokenizer Split.behavior", name,
+             "Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous");
+}
+
+struct Part {
+  std::string_view text;
+  bool is_match;
+};
+
+// Neighbours that belong together; parts lie one behind the other in memory.
+std::vector<std::string_view> Merged(const std::vector<Part>& parts, Behavior behavior) {
+  std::vector<std::string_view> words;
+  bool open = false;  // the last word takes the next part
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool match = parts[i].is_match, before = i > 0 && parts[i - 1].is_match;
+    bool joins = open;
+    if (behavior == Behavior::kMergedWithPrevious) joins = i > 0 && match && !before;
+    if (behavior == Behavior::kContiguous) joins = i > 0 && match == before;
+    if (joins) {
+      words.back() = {words.back().data(), words.back().size() + parts[i].text.size()};
+    } else {
+      words.push_back(parts[i].text);
+    }
+    const bool next_matches = i + 1 < parts.size() && parts[i + 1].is_match;
+    open = behavior == Behavior::kMergedWithNext && match && !next_matches;
   }
-  // Inverted, matches and gaps change places, and both are kept.
-  const SplitPattern split(pattern["Regex"].get<std::string>(), where + ": pre_tokenizer Split");
+  return words;
+}
+
+PreTokenizer::Step SplitBy(const SplitPattern& pattern, Behavior behavior, bool invert) {
   return [=](const Piece& piece, const PreTokenizer::Sink& sink) {
     const auto give = [&](std::string_view word) {
       sink({word, piece.at_start && word.data() == piece.text.data()});
     };
-    split.Split(piece.text, std::ref(give));
+    if (behavior == Behavior::kIsolated || behavior == Behavior::kRemoved) {
+      // Inverted, matches and gaps change places.
+      const auto give_part = [&](std::string_view word, bool is_match) {
+        if (behavior == Behavior::kIsolated || is_match == invert) give(word);
+      };
+      pattern.Split(piece.text, std::ref(give_part));
+      return;
+    }
+    std::vector<Part> parts;
+    const auto add = [&](std::string_view word, bool is_match) {
+      parts.push_back({word, is_match != invert});
+    };
+    pattern.Split(piece.text, std::ref(add));
+    for (const std::string_view word : Merged(parts, behavior)) give(word);
   };
+}
+
+PreTokenizer::Step SplitStep(const json& step, const std::string& where) {
+  const json& pattern = step.at("pattern");
+  const bool regex = pattern.contains("Regex");
+  if (!regex && (!pattern.contains("String") || pattern["String"] == "")) {
+    RefuseStep(where, "pre_tokenizer Split.pattern", pattern,
+               "a Regex or String that is not empty");
+  }
+  const std::string text = regex ? pattern["Regex"].get<std::string>()
+                                 : LiteralPattern(pattern["String"].get<std::string>());
+  return SplitBy(SplitPattern(text, where + ": pre_tokenizer Split"), BehaviorOf(step, where),
+                 step.value("invert", false));
+}
+
+// Numbers of any script, each digit or each run of them a word.
+PreTokenizer::Step DigitsStep(const json& step, const std::string& where) {
+  const bool single = step.value("individual_digits", false);
+  return SplitBy(SplitPattern(single ? "\\p{N}" : "\\p{N}+", where), Behavior::kIsolated, false);
 }
 
 bool IsByteToken(const std::string& token) {
@@ -151,32 +200,6 @@ void StripToken(const std::string& content, size_t start, size_t stop, std::stri
 
 }  // namespace
 
-Normalizer::Normalizer(const json& json, const std::string& where) {
-  if (json.is_null()) return;
-  const std::string type = json.at("type");
-  if (type == "Sequence") {
-    for (const auto& step : json.at("normalizers")) {
-      for (auto& inner : Normalizer(step, where).steps_) steps_.push_back(std::move(inner));
-    }
-  } else if (type == "Prepend") {
-    steps_.push_back([prefix = json.at("prepend").get<std::string>()](std::string* text) {
-      if (!text->empty()) text->insert(0, prefix);
-    });
-  } else if (type == "Replace") {
-    steps_.push_back([from = StringPattern(json, where, "normalizer Replace"),
-                      to = json.at("content").get<std::string>()](std::string* text) {
-      ReplaceAll(from, to, text);
-    });
-  } else {
-    Refuse(where, "normalizer", json, "Sequence, Prepend, Replace");
-  }
-}
-
-std::string Normalizer::Apply(std::string text) const {
-  for (const auto& step : steps_) step(&text);
-  return text;
-}
-
 PreTokenizer::PreTokenizer(const json& json, const std::string& where) {
   if (!json.is_null()) Add(json, where);
 }
@@ -197,10 +220,12 @@ void PreTokenizer::Add(const json& json, const std::string& where) {
     steps_.push_back(ByteLevelStep(json, where));
   } else if (type == "Split") {
     steps_.push_back(SplitStep(json, where));
+  } else if (type == "Digits") {
+    steps_.push_back(DigitsStep(json, where));
   } else if (type == "Metaspace") {
     steps_.push_back(MetaspaceStep(json, where));
   } else {
-    Refuse(where, "pre_tokenizer", json, "Sequence, ByteLevel, Split, Metaspace");
+    RefuseStep(where, "pre_tokenizer", json, "Sequence, ByteLevel, Split, Digits, Metaspace");
   }
 }
 
@@ -248,8 +273,8 @@ void TokenDecoder::Add(const json& json, const std::string& where) {
       for (std::string& token : *tokens) StripToken(content, start, stop, &token);
     });
   } else {
-    Refuse(where, "decoder", json,
-           "Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace");
+    RefuseStep(where, "decoder", json,
+               "Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace");
   }
 }
 
@@ -301,7 +326,7 @@ PostProcessor::PostProcessor(const json& json, const std::string& where) {
       }
     }
   } else if (type != "ByteLevel") {
-    Refuse(where, "post_processor", json, "Sequence, TemplateProcessing, ByteLevel");
+    RefuseStep(where, "post_processor", json, "Sequence, TemplateProcessing, ByteLevel");
   }
 }
 

@@ -12,7 +12,7 @@
 
 namespace flame {
 
-// Sequence, Prepend, Replace (of a string).
+// Sequence, Prepend, Replace (of a string), NFC, NFD, NFKC, NFKD.
 class Normalizer {
  public:
   Normalizer(const nlohmann::json& json, const std::string& where);
@@ -29,10 +29,11 @@ struct Piece {
   bool at_start;  // of the whole text
 };
 
-// Sequence, ByteLevel, Split (Regex, Isolated), Metaspace.
+// Sequence, ByteLevel, Split, Digits, Metaspace.
 class PreTokenizer {
  public:
   using Sink = std::function<void(const Piece&)>;
+  using Step = std::function<void(const Piece&, const Sink&)>;
   PreTokenizer(const nlohmann::json& json, const std::string& where);
   // Gives `sink` the words of a piece, one after the other; none is empty. A word's text is there
   // during the call only.
@@ -41,7 +42,6 @@ class PreTokenizer {
   bool gives_bytes() const { return gives_bytes_; }
 
  private:
-  using Step = std::function<void(const Piece&, const Sink&)>;
   void Add(const nlohmann::json& json, const std::string& where);
   void ApplyFrom(size_t step, const Piece& piece, const Sink& sink) const;
   std::vector<Step> steps_;

@@ -104,6 +104,15 @@ struct MatchData {
 
 }  // namespace
 
+std::string LiteralPattern(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (ispunct(static_cast<unsigned char>(c))) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   const std::string text = PatternTranslator(pattern, where).Run();
   int error = 0;
@@ -126,8 +135,7 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
 }
 
-void SplitPattern::Split(std::string_view text,
-                         const std::function<void(std::string_view)>& sink) const {
+void SplitPattern::Split(std::string_view text, const Sink& sink) const {
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const MatchData match(code);
@@ -141,13 +149,18 @@ void SplitPattern::Split(std::string_view text,
       rc = pcre2_match(code, subject, text.size(), end, options, match.data, nullptr);
     }
     if (rc == PCRE2_ERROR_NOMATCH) break;
+    if (rc == PCRE2_ERROR_MATCHLIMIT) {
+      throw DataError("the tokenizer's split pattern needs too many steps for a text of ",
+                      text.size(), " bytes, at byte ", end,
+                      "; expected a pattern that does not try every way to divide a text");
+    }
     if (rc < 0) throw MachineError("PCRE2 failed with ", rc, " at byte ", end, " of ", text.size());
     const size_t begin = bounds[0];
-    if (begin > end) sink(text.substr(end, begin - end));
+    if (begin > end) sink(text.substr(end, begin - end), false);
     end = bounds[1];
-    sink(text.substr(begin, end - begin));
+    sink(text.substr(begin, end - begin), true);
   }
-  if (end < text.size()) sink(text.substr(end));
+  if (end < text.size()) sink(text.substr(end), false);
 }
 
 }  // namespace flame

@@ -25,6 +25,9 @@ inline constexpr std::string_view kNewerLetters =
     R"(\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D}\x{1E4D0}-\x{1E4EB})"
     R"(\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
 
+// The pattern that matches `text` alone.
+std::string LiteralPattern(std::string_view text);
+
 class SplitPattern {
  public:
   // Throws DataError, which begins with `where`, on a pattern that PCRE2 does not compile, that
@@ -32,8 +35,10 @@ class SplitPattern {
   SplitPattern(std::string_view pattern, const std::string& where);
 
   // Gives `sink` every match and every gap between matches, in order; together they are `text`,
-  // which must be valid UTF-8. The views point into `text`.
-  void Split(std::string_view text, const std::function<void(std::string_view)>& sink) const;
+  // which must be valid UTF-8. The views point into `text`. Throws DataError where a match takes
+  // more steps than PCRE2 allows.
+  using Sink = std::function<void(std::string_view part, bool is_match)>;
+  void Split(std::string_view text, const Sink& sink) const;
 
  private:
   std::shared_ptr<const void> code_;  // pcre2_code

@@ -72,7 +72,7 @@ Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
   if (!config.model.path.empty()) return LoadOnHost(config, config.model.path);
   PolicyConfig preset = PolicyPreset(config.model.preset, tokenizer.size());
   preset.bos_id = tokenizer.bos_id();
-  preset.eos_id = tokenizer.eos_id();
+  if (tokenizer.eos_id() >= 0) preset.end_ids = {tokenizer.eos_id()};
   return Policy::Random(preset, DtypeOf(config.model.dtype), config.run.seed);
 }
 
@@ -108,6 +108,13 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
   const AtomicPath scratch(folder.string() + ".tokenizer", AtomicPath::Kind::kFolder);
   Tokenizer tokenizer = StartingTokenizer(config, corpus, scratch.temporary());
   Policy policy = StartingPolicy(config, tokenizer);
+  if (tokenizer.size() > policy.config().vocab_size) {
+    throw DataError((config.model.path / "tokenizer.json").string(), " has ", tokenizer.size(),
+                    " tokens, the table of ", config.model.path.string(), " ",
+                    policy.config().vocab_size, " rows; expected at most as many tokens as rows");
+  }
+  // Lists are trained to end in it.
+  policy.EndWith(tokenizer.eos_id());
   AddSlots(config, corpus, &tokenizer, &policy);
   SaveModel(policy, tokenizer, folder);
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -107,8 +108,10 @@ template <class Body>
 auto ForLine(int64_t number, const Body& body) {
   try {
     return body();
-  } catch (const json::exception& error) {
-    throw DataError("line ", number, " of stdin: ", error.what());
+  } catch (const json::parse_error& error) {
+    throw DataError("line ", number, " of stdin: not JSON, at byte ", error.byte);
+  } catch (const json::exception&) {
+    throw DataError("line ", number, " of stdin: a member is of another type than expected");
   } catch (const Error& error) {
     throw Error(error.status(), StrCat("line ", number, " of stdin: ", error.what()));
   }
@@ -151,23 +154,58 @@ std::string DecodeBase64(const std::string& text) {
   return bytes;
 }
 
+const std::string& StringMember(const json& question, const char* name) {
+  const json& value = Member(question, name);
+  if (!value.is_string()) {
+    throw DataError("'", name, "' is ", value.dump(), "; expected a string");
+  }
+  return value.get_ref<const std::string&>();
+}
+
+// At most one of the members that say the same.
+void CheckOneOf(const json& question, std::initializer_list<const char*> names) {
+  std::string found;
+  for (const char* name : names) {
+    if (!question.contains(name)) continue;
+    if (!found.empty()) {
+      throw DataError("'", found, "' and '", name, "' are both there; expected one of them");
+    }
+    found = name;
+  }
+}
+
 std::string TextOf(const json& question) {
-  if (question.contains("bytes_base64")) return DecodeBase64(question["bytes_base64"]);
-  return Member(question, "text");
+  CheckOneOf(question, {"ids", "text", "bytes_base64"});
+  if (question.contains("bytes_base64"))
+    return DecodeBase64(StringMember(question, "bytes_base64"));
+  return StringMember(question, "text");
+}
+
+// Token ids, from 0 to below `end`. `what` they are, for messages.
+std::vector<int32_t> IdsBelow(const json& ids, int64_t end, const std::string& what) {
+  if (!ids.is_array()) {
+    throw DataError(what, " is ", ids.dump(), "; expected a list of token ids");
+  }
+  std::vector<int32_t> values;
+  for (const json& id : ids) {
+    if (!id.is_number_integer() || id < 0 || id >= end) {
+      throw DataError("token id ", id.dump(), " in ", what, "; expected a whole number, 0 to ",
+                      end - 1);
+    }
+    values.push_back(id.get<int32_t>());
+  }
+  return values;
 }
 
 // Token ids that `policy` knows, slots included; at least one.
-std::vector<int32_t> IdsOf(const json& ids, const Policy& policy) {
+std::vector<int32_t> IdsOf(const json& ids, const Policy& policy, const std::string& what) {
   int64_t end = policy.config().vocab_size;
   for (const EntitySlots& slots : policy.entities()) {
     end = std::max(end, slots.first_token + slots.collab.size(0));
   }
-  const auto values = ids.get<std::vector<int64_t>>();
-  if (values.empty()) throw DataError("expected at least one token id, found none");
-  for (const int64_t id : values) {
-    if (id < 0 || id >= end) throw DataError("token id ", id, "; expected 0 to ", end - 1);
-  }
-  return {values.begin(), values.end()};
+  const std::vector<int32_t> values = IdsBelow(ids, end, what);
+  if (values.empty()) throw DataError(what, " is empty; expected at least one token id");
+  return values;
 }
 
 Policy LoadPolicy(const po::variables_map& values) {
@@ -223,10 +261,17 @@ std::optional<po::variables_map> ParseGenerate(const std::vector<std::string>& a
   };
   check(generate->max_tokens >= 1, "--max-tokens", generate->max_tokens, "at least 1");
   check(generate->members >= 1, "--samples", generate->members, "at least 1");
-  check(rule.temperature >= 0, "--temperature", rule.temperature, "at least 0");
+  check(rule.temperature == 0 || (rule.temperature >= 1e-6 && std::isfinite(rule.temperature)),
+        "--temperature", rule.temperature, "0 (greedy) or a number of at least 1e-6");
   check(rule.top_k >= 0, "--top-k", rule.top_k, "at least 0");
   check(rule.top_p > 0 && rule.top_p <= 1, "--top-p", rule.top_p, "more than 0 and at most 1");
-  if (values->count("greedy") != 0) rule.temperature = 0;
+  if (values->count("greedy") != 0) {
+    for (const char* name : {"temperature", "top-k", "top-p"}) {
+      if ((*values)[name].defaulted()) continue;
+      throw UsageError("--greedy and --", name, " are both given; expected one of them");
+    }
+    rule.temperature = 0;
+  }
   return values;
 }
 
@@ -265,13 +310,14 @@ class Generator {
 
  private:
   std::vector<int32_t> PromptOf(const json& question) const {
+    CheckOneOf(question, {"ids", "text", "bytes_base64"});
     if (!question.contains("ids") && !tokenizer_) {
       throw DataError("expected 'ids', as there is no ", tokenizer_file_.string());
     }
     const std::vector<int32_t> ids =
         IdsOf(question.contains("ids") ? question["ids"]
                                        : json(tokenizer_->Encode(TextOf(question), true)),
-              policy_);
+              policy_, question.contains("ids") ? "'ids'" : "the text");
     const auto size = static_cast<int64_t>(ids.size());
     if (size + options_.max_tokens > policy_.config().max_positions) {
       throw UsageError("a prompt of ", size, " tokens and ", options_.max_tokens,
@@ -296,9 +342,14 @@ class Generator {
 
 json ScoreFamily(const Policy& policy, const json& question) {
   Family family;
-  family.trunk = IdsOf(Member(question, "trunk"), policy);
-  for (const json& branch : Member(question, "branches")) {
-    family.branches.push_back({IdsOf(branch, policy), /*loss_from=*/0});
+  family.trunk = IdsOf(Member(question, "trunk"), policy, "'trunk'");
+  const json& branches = Member(question, "branches");
+  if (!branches.is_array()) {
+    throw DataError("'branches' is ", branches.dump(), "; expected a list of lists of token ids");
+  }
+  for (const json& branch : branches) {
+    const std::string what = StrCat("branch ", family.branches.size());
+    family.branches.push_back({IdsOf(branch, policy, what), /*loss_from=*/0});
     const size_t length = family.trunk.size() + family.branches.back().tokens.size();
     if (length > static_cast<size_t>(policy.config().max_positions)) {
       throw DataError("trunk and branch ", family.branches.size() - 1, " have ", length,
@@ -314,6 +365,9 @@ json ScoreFamily(const Policy& policy, const json& question) {
   json rows = json::array();
   for (size_t k = 0; k < family.branches.size(); ++k) {
     const int64_t begin = batch.target_offsets[k], end = batch.target_offsets[k + 1];
+    if (!std::all_of(values + begin, values + end, [](float x) { return std::isfinite(x); })) {
+      throw MachineError("the policy gives log-probabilities that are not finite for branch ", k);
+    }
     rows.push_back(std::vector<float>(values + begin, values + end));
   }
   return {{"logprobs", rows}};
@@ -321,15 +375,10 @@ json ScoreFamily(const Policy& policy, const json& question) {
 
 // The text of token ids, and what each of them completed of it.
 json DecodeIds(const Tokenizer& tokenizer, const json& values) {
-  const auto ids = values.get<std::vector<int32_t>>();
+  const std::vector<int32_t> ids = IdsBelow(values, tokenizer.size(), "'ids'");
   DecodeStream stream(tokenizer);
   json pieces = json::array();
-  for (const int32_t id : ids) {
-    if (id < 0 || id >= tokenizer.size()) {
-      throw DataError("token id ", id, "; expected 0 to ", tokenizer.size() - 1);
-    }
-    pieces.push_back(stream.Add(id));
-  }
+  for (const int32_t id : ids) pieces.push_back(stream.Add(id));
   pieces.push_back(stream.Finish());
   return {{"text", tokenizer.Decode(ids)}, {"pieces", pieces}};
 }
@@ -354,6 +403,7 @@ int RunTokenize(const std::vector<std::string>& arguments) {
   const Tokenizer tokenizer = Tokenizer::Load((*values)["tokenizer"].as<std::string>());
   const bool special = values->count("no-special-tokens") == 0;
   AnswerLines([&](const json& question) {
+    CheckOneOf(question, {"ids", "text", "bytes_base64"});
     if (question.contains("ids")) return DecodeIds(tokenizer, question["ids"]);
     return json{{"ids", tokenizer.Encode(TextOf(question), special)}};
   });
@@ -366,7 +416,7 @@ int RunGenerate(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   const at::NoGradGuard no_grad;
   const Policy policy = LoadPolicy(*values);
-  options.end_id = policy.config().eos_id;
+  options.end_ids = policy.config().end_ids;
   const std::filesystem::path folder = (*values)["model"].as<std::string>();
   Generator(policy, folder / "tokenizer.json", options).Run();
   return 0;

@@ -11,6 +11,7 @@
 #include "data/tokenizer.h"
 #include "launch/calibrate.h"
 #include "model/policy.h"
+#include "model/policy_config.h"
 
 namespace flame {
 namespace {
@@ -34,7 +35,7 @@ std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
 json GenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots) {
   json generation = {{"do_sample", false}};
   if (config.bos_id >= 0) generation["bos_token_id"] = config.bos_id;
-  if (config.eos_id >= 0) generation["eos_token_id"] = config.eos_id;
+  if (!config.end_ids.empty()) generation["eos_token_id"] = EndIdsJson(config);
   if (!slots.empty()) generation["suppress_tokens"] = slots;
   return generation;
 }
@@ -48,6 +49,7 @@ void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
   const at::NoGradGuard no_grad;
   const Tokenizer tokenizer = Tokenizer::Load(model_dir / "tokenizer.json");
   Policy policy = Policy::Load(model_dir, at::kFloat);
+  policy.EndWith(tokenizer.eos_id());
   if (policy.has_adapters()) policy.MergeAdapters();
   if (!policy.entities().empty()) policy = policy.MaterializeEntities();
   if (tokenizer.size() > policy.config().vocab_size) {

@@ -344,7 +344,12 @@ void GrpoStage(const Config& config, Communicator* world) {
     const auto materials = LoadMaterials(config);
     const auto load = [&] {
       Policy policy = LoadModel(config, paths.list());
+      const size_t quantized = policy.quantized().size();
       policy.MergeAdapters();
+      if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && IsFirst(world)) {
+        LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters, which are now ",
+                "part of them: these are kept in ", config.model.dtype);
+      }
       policy = policy.MaterializeEntities();
       policy.AddAdapters(config.grpo.lora, config.run.seed);
       return policy;

@@ -42,7 +42,8 @@ struct PolicyConfig {
   RopeScaling rope_scaling;
   bool tie_embeddings = true;
   int64_t max_positions = 2048;
-  int32_t bos_id = -1, eos_id = -1;
+  int32_t bos_id = -1;           // -1: none
+  std::vector<int32_t> end_ids;  // any of them ends a text; the first is what training writes
 };
 
 }  // namespace flame

@@ -151,6 +151,7 @@ at::ScalarType Policy::TrainableDtype() const { return at::toOpMathType(dtype())
 
 void Policy::QuantizeMaps(Quantization quantization) {
   if (quantization == Quantization::kNone) return;
+  was_quantized_ = true;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     for (const char* map : kMapNames) {
       const std::string name = LayerPrefix(layer) + map + ".weight";

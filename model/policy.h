@@ -72,6 +72,8 @@ class Policy {
   // lora_A Kaiming-uniform(a = sqrt 5) as peft, lora_B 0: the policy is unchanged at first. Throws
   // UsageError on an unknown target or if there are adapters.
   void AddAdapters(const LoraOptions& options, uint64_t seed);
+  // `id` (-1: nothing) becomes the first of config().end_ids.
+  void EndWith(int32_t id);
   bool has_adapters() const { return lora_scale_ != 0; }
   // Adapters of a folder in peft's format, ours or another's. Throws DataError on one that does not
   // fit this policy, or that uses what is not known here (DoRA, rsLoRA, a rank for each map).
@@ -148,6 +150,7 @@ class Policy {
   PolicyConfig config_;
   std::map<std::string, at::Tensor> parameters_;
   std::map<std::string, QuantizedMatrix> quantized_;
+  bool was_quantized_ = false;  // at its start, whatever was merged since
   std::vector<EntitySlots> entities_;
   LoraOptions lora_;
   double lora_scale_ = 0;  // 0: no adapters

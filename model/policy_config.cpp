@@ -1,6 +1,8 @@
 #include "model/policy_config.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -27,11 +29,23 @@ class ConfigReader {
   T Get(const char* key, T fallback) const {
     return Has(key) ? Convert<T>(key, object_[key]) : fallback;
   }
-  // The first of a list, or the number itself; -1 where absent.
-  int32_t GetTokenId(const char* key) const {
-    if (!Has(key)) return -1;
+  // A number, or a list of them; none where absent.
+  std::vector<int32_t> GetTokenIds(const char* key) const {
+    if (!Has(key)) return {};
     const json& value = object_[key];
-    return Convert<int32_t>(key, value.is_array() && !value.empty() ? value[0] : value);
+    std::vector<int32_t> ids;
+    for (const json& id : value.is_array() ? value : json::array({value})) {
+      ids.push_back(Convert<int32_t>(key, id));
+    }
+    return ids;
+  }
+  double GetPositive(const char* key, double fallback) const {
+    const double value = Get<double>(key, fallback);
+    if (!(value > 0) || !std::isfinite(value)) {
+      throw DataError(path_.string(), ": ", key, " is ", object_[key].dump(),
+                      "; expected a number above 0");
+    }
+    return value;
   }
   void Require(const char* key, const json& expected) const {
     if (Has(key) && object_[key] != expected) {
@@ -43,11 +57,14 @@ class ConfigReader {
  private:
   template <class T>
   T Convert(const char* key, const json& value) const {
-    try {
-      return value.get<T>();
-    } catch (const json::exception&) {
+    const bool right = std::is_same_v<T, bool>          ? value.is_boolean()
+                       : std::is_same_v<T, std::string> ? value.is_string()
+                       : std::is_integral_v<T>          ? value.is_number_integer()
+                                                        : value.is_number();
+    if (!right) {
       throw DataError(path_.string(), ": ", key, " is ", value.dump(), ", of the wrong type");
     }
+    return value.get<T>();
   }
   const std::filesystem::path& path_;
   const json& object_;
@@ -111,16 +128,29 @@ RopeScaling ReadScaling(const std::filesystem::path& path, const char* key, cons
 // Older files have rope_theta and rope_scaling, newer ones rope_parameters with both.
 void ReadRotation(const std::filesystem::path& path, const json& object, PolicyConfig* config) {
   const ConfigReader reader(path, object);
-  config->rope_theta = reader.Get<double>("rope_theta", 10000.0);
+  config->rope_theta = reader.GetPositive("rope_theta", 10000.0);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!reader.Has(key)) continue;
     const json& rope = object[key];
+    if (!rope.is_object()) {
+      throw DataError(path.string(), ": ", key, " is ", rope.dump(), "; expected an object");
+    }
     config->rope_scaling = ReadScaling(path, key, rope);
-    config->rope_theta = ConfigReader(path, rope).Get<double>("rope_theta", config->rope_theta);
+    config->rope_theta = ConfigReader(path, rope).GetPositive("rope_theta", config->rope_theta);
   }
 }
 
 void CheckSizes(const std::filesystem::path& path, const PolicyConfig& c) {
+  constexpr int64_t kMost = int64_t{1} << 31, kMostLayers = 10000;
+  for (const int64_t size :
+       {c.vocab_size, c.d_model, c.num_heads, c.num_kv_heads, c.head_dim, c.d_ff}) {
+    if (size <= kMost) continue;
+    throw DataError(path.string(), ": a size is ", size, "; expected at most ", kMost);
+  }
+  if (c.num_layers > kMostLayers) {
+    throw DataError(path.string(), ": num_hidden_layers is ", c.num_layers, "; expected at most ",
+                    kMostLayers);
+  }
   const bool positive = c.vocab_size > 0 && c.d_model > 0 && c.num_layers > 0 && c.num_heads > 0 &&
                         c.num_kv_heads > 0 && c.head_dim > 0 && c.d_ff > 0 && c.max_positions > 0;
   if (!positive || c.num_heads % c.num_kv_heads != 0 || c.head_dim % 2 != 0) {
@@ -130,6 +160,17 @@ void CheckSizes(const std::filesystem::path& path, const PolicyConfig& c) {
                     ", intermediate_size ", c.d_ff, ", vocab_size ", c.vocab_size,
                     "; expected positive ones, heads a multiple of key heads, an even head_dim");
   }
+}
+
+// generation_config.json is what transformers ends a text by, where it is there.
+std::vector<int32_t> ReadEndIds(const std::filesystem::path& path, const ConfigReader& config) {
+  const std::filesystem::path generation = path.parent_path() / "generation_config.json";
+  if (std::filesystem::exists(generation)) {
+    const json object = ReadJson(generation);
+    const auto ids = ConfigReader(generation, object).GetTokenIds("eos_token_id");
+    if (!ids.empty()) return ids;
+  }
+  return config.GetTokenIds("eos_token_id");
 }
 
 }  // namespace
@@ -172,11 +213,12 @@ PolicyConfig ReadPolicyConfig(const std::filesystem::path& path) {
   config.head_dim = reader.Get<int64_t>(
       "head_dim", architecture.default_head_dim > 0 ? architecture.default_head_dim : even);
   config.d_ff = reader.Get<int64_t>("intermediate_size");
-  config.rms_eps = reader.Get<double>("rms_norm_eps", 1e-6);
+  config.rms_eps = reader.GetPositive("rms_norm_eps", 1e-6);
   config.tie_embeddings = reader.Get<bool>("tie_word_embeddings", false);
   config.max_positions = reader.Get<int64_t>("max_position_embeddings", 2048);
-  config.bos_id = reader.GetTokenId("bos_token_id");
-  config.eos_id = reader.GetTokenId("eos_token_id");
+  const std::vector<int32_t> bos = reader.GetTokenIds("bos_token_id");
+  config.bos_id = bos.empty() ? -1 : bos[0];
+  config.end_ids = ReadEndIds(path, reader);
   ReadRotation(path, object, &config);
   CheckSizes(path, config);
   return config;
@@ -210,6 +252,11 @@ const Architecture& ArchitectureOf(const PolicyConfig& config) {
 
 }  // namespace
 
+nlohmann::json EndIdsJson(const PolicyConfig& config) {
+  if (config.end_ids.empty()) return nullptr;
+  return config.end_ids.size() == 1 ? json(config.end_ids[0]) : json(config.end_ids);
+}
+
 nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& dtype) {
   const auto token = [](int32_t id) { return id < 0 ? json() : json(id); };
   const Architecture& architecture = ArchitectureOf(config);
@@ -231,7 +278,7 @@ nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& d
           {"tie_word_embeddings", config.tie_embeddings},
           {"max_position_embeddings", config.max_positions},
           {"bos_token_id", token(config.bos_id)},
-          {"eos_token_id", token(config.eos_id)},
+          {"eos_token_id", EndIdsJson(config)},
           {"torch_dtype", dtype},
           {"use_cache", true}};
 }

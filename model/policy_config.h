@@ -17,6 +17,9 @@ nlohmann::json ReadJson(const std::filesystem::path& path);
 // feed-forward maps, another activation than silu, weights quantised already.
 PolicyConfig ReadPolicyConfig(const std::filesystem::path& path);
 
+// eos_token_id as transformers writes it: a number, a list, or null.
+nlohmann::json EndIdsJson(const PolicyConfig& config);
+
 // What transformers needs to load the policy. `dtype` as DtypeName gives it.
 nlohmann::json PolicyConfigJson(const PolicyConfig& config, const std::string& dtype);
 

@@ -1,10 +1,12 @@
 // Policies in Hugging Face and peft folders.
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "model/block.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
 #include "model/shapes.h"
@@ -65,7 +67,14 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
     refuse("peft_type", "\"LORA\"");
   }
   for (const char* key : {"use_dora", "use_rslora", "fan_in_fan_out"}) {
-    if (object.value(key, json(false)) == true) refuse(key, "false");
+    if (object.contains(key) && object[key] != false && !object[key].is_null()) {
+      refuse(key, "false");
+    }
+  }
+  // Others change the base model's weights too (PiSSA, OLoRA, EVA, LoftQ, CorDA).
+  const json start = object.value("init_lora_weights", json(true));
+  if (!start.is_boolean() && !start.is_null() && start != "gaussian") {
+    refuse("init_lora_weights", "true, false or \"gaussian\"");
   }
   for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save"}) {
     if (!object.value(key, json()).empty()) refuse(key, "none");
@@ -75,15 +84,28 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
   if (!object.contains("r") || !object["r"].is_number_integer() || object["r"] < 1) {
     refuse("r", "a positive number");
   }
-  if (!object.contains("lora_alpha") || !object["lora_alpha"].is_number()) {
+  if (!object.contains("lora_alpha") || !object["lora_alpha"].is_number() ||
+      !(std::abs(object["lora_alpha"].get<double>()) < 1e30)) {
     refuse("lora_alpha", "a number");
   }
-  if (!object.contains("target_modules") || !object["target_modules"].is_array()) {
-    refuse("target_modules", "a list of names");
+  const json dropout = object.value("lora_dropout", json(0.0));
+  if (!dropout.is_number() || dropout < 0.0 || dropout >= 1.0) {
+    refuse("lora_dropout", "a number of at least 0 and below 1");
+  }
+  const json targets = object.value("target_modules", json());
+  const auto is_target = [](const json& name) {
+    return name.is_string() &&
+           std::any_of(kMapNames.begin(), kMapNames.end(), [&](const char* map) {
+             return std::string(map).ends_with("." + name.get<std::string>());
+           });
+  };
+  if (!targets.is_array() || !std::all_of(targets.begin(), targets.end(), is_target)) {
+    refuse("target_modules",
+           "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
   }
   options.rank = object["r"];
   options.alpha = object["lora_alpha"];
-  options.dropout = object.value("lora_dropout", 0.0);
+  options.dropout = dropout;
   options.targets = object["target_modules"].get<std::vector<std::string>>();
   std::sort(options.targets.begin(), options.targets.end());
   return options;
@@ -106,6 +128,12 @@ json AdapterConfigJson(const LoraOptions& lora) {
 
 }  // namespace
 
+void Policy::EndWith(int32_t id) {
+  if (id < 0) return;
+  std::erase(config_.end_ids, id);
+  config_.end_ids.insert(config_.end_ids.begin(), id);
+}
+
 Policy Policy::Load(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
   DtypeName(dtype);  // throws on one that no policy has
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
@@ -125,6 +153,7 @@ void Policy::LoadBase(const fs::path& folder, at::ScalarType dtype, Quantization
   shapes.emplace(table, table_node.mapped());
   reader.Check(shapes, {kHeadName});
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
+  was_quantized_ = quantization != Quantization::kNone;
   // Everything that stays is allocated first: between the temporaries of quantising it would leave
   // the heap full of holes.
   for (const auto& [name, shape] : shapes) {
@@ -163,7 +192,7 @@ void Policy::SaveBase(const fs::path& folder) const {
   for (const auto& [name, shape] : shapes) {
     if (IsMapWeight(name) && !quantized_.contains(name)) plain.push_back(name);
   }
-  if (quantized_.empty() || plain.empty()) return;
+  if (!was_quantized_ || plain.empty()) return;
   WriteFileAtomically(folder / kPlainMapsFile, json{{"plain", plain}}.dump(1) + "\n");
 }
 

@@ -58,10 +58,37 @@ std::string Fault(const TensorView& view, const std::vector<int64_t>& shape) {
   return "";
 }
 
+// True where no number's exponent is all ones; a loop without branches.
+template <class Bits>
+bool NoneHas(Bits exponent, const at::Tensor& block) {
+  const auto* bits = static_cast<const Bits*>(block.const_data_ptr());
+  Bits any = 0;
+  for (int64_t i = 0; i < block.numel(); ++i) any |= (bits[i] & exponent) == exponent ? 1 : 0;
+  return any == 0;
+}
+
+bool AllFinite(const at::Tensor& block) {
+  switch (block.scalar_type()) {
+    case at::kDouble:
+      return NoneHas<uint64_t>(0x7FF0000000000000u, block);
+    case at::kFloat:
+      return NoneHas<uint32_t>(0x7F800000u, block);
+    case at::kBFloat16:
+      return NoneHas<uint16_t>(0x7F80u, block);
+    default:
+      return NoneHas<uint16_t>(0x7C00u, block);
+  }
+}
+
 // The index's map from a tensor to its file.
 std::map<std::string, std::string> ReadIndex(const fs::path& index) {
   std::map<std::string, std::string> file_of;
-  const json map = ReadJson(index).value("weight_map", json::object());
+  const json object = ReadJson(index);
+  const json map = object.is_object() ? object.value("weight_map", json()) : json();
+  if (!map.is_object()) {
+    throw DataError(index.string(), ": expected an object with 'weight_map', an object of tensor ",
+                    "names and files");
+  }
   for (const auto& [name, file] : map.items()) {
     if (!file.is_string()) {
       throw DataError(index.string(), ": weight_map.", name, " is no file name");
@@ -153,19 +180,32 @@ void WeightReader::ForEachBlock(const Place& place, const RowUse& use) const {
   }
 }
 
+// Once per block, while it is in the cache.
+void WeightReader::CheckFinite(const at::Tensor& block, const std::string& name,
+                               const Place& place) const {
+  if (AllFinite(block)) return;
+  throw DataError(paths_[place.file].string(), ": ", name, " holds numbers that are not finite as ",
+                  c10::toString(block.scalar_type()), "; found in the file as ", place.view.dtype);
+}
+
 at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype) const {
   const Place& place = places_.at(name);
   at::Tensor tensor = at::empty(place.view.shape, dtype);
   ForEachBlock(place, [&](int64_t first, const at::Tensor& rows) {
-    tensor.narrow(0, first, rows.size(0)).copy_(rows);
+    const at::Tensor block = tensor.narrow(0, first, rows.size(0));
+    block.copy_(rows);
+    CheckFinite(block, name, place);
   });
   return tensor;
 }
 
 void WeightReader::ReadRows(const std::string& name, at::ScalarType dtype,
                             const RowUse& use) const {
-  ForEachBlock(places_.at(name), [&](int64_t first, const at::Tensor& rows) {
-    use(first, rows.to(dtype, /*non_blocking=*/false, /*copy=*/true));
+  const Place& place = places_.at(name);
+  ForEachBlock(place, [&](int64_t first, const at::Tensor& rows) {
+    const at::Tensor block = rows.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+    CheckFinite(block, name, place);
+    use(first, block);
   });
 }
 

@@ -47,6 +47,7 @@ class WeightReader {
     TensorView view;
   };
   void ForEachBlock(const Place& place, const RowUse& use) const;
+  void CheckFinite(const at::Tensor& block, const std::string& name, const Place& place) const;
 
   std::vector<std::filesystem::path> paths_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;

@@ -150,7 +150,8 @@ class Completer {
       }
       completion.tokens.push_back(token);
       completion.logprobs.push_back(choices[r].logprob);
-      const bool ended = token == options_.end_id;
+      const bool ended = std::find(options_.end_ids.begin(), options_.end_ids.end(), token) !=
+                         options_.end_ids.end();
       if (!ended && static_cast<int64_t>(completion.tokens.size()) < options_.max_tokens) {
         if (options_.lines != nullptr) row.node = options_.lines->Next(row.node, token);
         unfinished.push_back(row);

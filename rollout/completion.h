@@ -16,7 +16,7 @@ namespace flame {
 inline constexpr int64_t kPrefillTokens = 4096;
 
 struct Completion {
-  std::vector<int32_t> tokens;  // ends with end_id unless cut at max_tokens
+  std::vector<int32_t> tokens;  // ends with one of end_ids unless cut at max_tokens
   std::vector<float> logprobs;  // of each token, as ChooseToken; with `lines` as ChooseAmong
 };
 
@@ -30,7 +30,7 @@ struct CompletionOptions {
   int64_t max_tokens = 512;
   SamplingRule rule;
   uint64_t seed = 0;
-  int32_t end_id = -1;  // -1: nothing ends but max_tokens
+  std::vector<int32_t> end_ids;  // any ends a completion, as max_tokens does
   // Every line must be one of these, but the last one where max_tokens cuts it; null: any text.
   const LineTrie* lines = nullptr;
 };

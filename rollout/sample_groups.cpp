@@ -30,7 +30,7 @@ CompletionOptions OptionsOf(const RolloutContext& context) {
   options.max_tokens = context.sampling.max_tokens;
   options.rule = context.sampling.Rule();
   options.seed = context.seed;
-  options.end_id = context.prompts->end_id();
+  options.end_ids = {context.prompts->end_id()};
   options.lines = context.lines;
   return options;
 }

@@ -195,7 +195,7 @@ TEST_F(PolicyFolder, NewerRopeParameters_AreUnderstood) {
   WriteFileAtomically(folder_ / "config.json", config.dump());
   const Policy loaded = Policy::Load(folder_, at::kFloat);
   EXPECT_EQ(loaded.config().rope_theta, 500000.0);
-  EXPECT_EQ(loaded.config().eos_id, 7);
+  EXPECT_EQ(loaded.config().end_ids, (std::vector<int32_t>{7, 8}));
 }
 
 TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {

@@ -2,6 +2,7 @@
 those of transformers and peft."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -152,3 +153,24 @@ def test_bfloat16_is_as_near_to_float32_as_that_of_transformers(folder):
     theirs = branch_logprobs(load_peer(folder, torch.bfloat16), family) - exact
     ours = score(folder, family, "--dtype", "bfloat16") - exact
     assert ours.square().mean() < 1.5 * theirs.square().mean()
+
+
+@pytest.mark.parametrize("place", ["config.json", "generation_config.json"])
+def test_any_of_several_end_tokens_ends_a_text(folder, tmp_path, place):
+    """Llama 3.1's instruct models list three."""
+    model = load_peer(folder)
+    prompt = [3, 5, 7, 11]
+    free = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=12,
+                          eos_token_id=None)[0, 4:].tolist()
+    last = next(i for i in range(1, 12) if free[i] not in free[:i])
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "generation_config.json").unlink(missing_ok=True)
+    unused = next(token for token in range(model.config.vocab_size) if token not in free)
+    ends = {"eos_token_id": [unused, free[last]]}
+    if place == "config.json":
+        ends = {**json.loads((copy / place).read_text()), **ends}
+    (copy / place).write_text(json.dumps(ends))
+    row = answers("generate", "--model", copy, "--greedy", "--max-tokens", 12,
+                  lines=[{"ids": prompt}])[0]
+    assert row["ids"] == free[:last + 1]

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import unicodedata
 
 import pytest
 import tokenizers
@@ -261,3 +262,72 @@ def test_saved_folder_loads_in_transformers(tmp_path):
     assert [row["ids"] for row in rows] == [peer(text).input_ids for text in texts]
     assert peer.convert_tokens_to_ids("<DrugEmb-3>") in rows[0]["ids"]
     assert (peer.bos_token, peer.eos_token) == ("<|begin_of_text|>", "<|end_of_text|>")
+
+
+# Qwen 2's split pattern (Qwen2TokenizerFast): digits one by one.
+QWEN_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+                r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def trained(normalizer, pre_tokenizer, texts):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=1500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"], show_progress=False))
+    return tokenizer
+
+
+def composed_texts(count, seed):
+    """Letters with marks behind them, Hangul letter by letter, ligatures, wide and narrow forms."""
+    rng = random.Random(seed)
+    ranges = [(0x41, 0x7b), (0xc0, 0x180), (0x300, 0x370), (0x1100, 0x1200), (0xac00, 0xd7a4),
+              (0x1e00, 0x2000), (0xfb00, 0xfb50), (0xff00, 0xffef), (0x2100, 0x2200),
+              (0x30, 0x3a), (0x660, 0x66a), (0x2460, 0x2474), (0x600, 0x660), (0x900, 0x980)]
+    return ["".join(chr(rng.randrange(*rng.choice(ranges))) for _ in range(rng.randrange(1, 24)))
+            for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_normal_forms_give_equal_ids(tmp_path, name):
+    """NFC as in every Qwen's file. Every library has the tables of its Unicode: left out are
+    characters that Python's does not know, and texts with marks that the package does not know."""
+    everything = ["".join(c for c in text if unicodedata.category(c) != "Cn")
+                  for text in varied_texts(3000, seed=30) + composed_texts(3000, seed=31)]
+    random.Random(32).shuffle(everything)
+    own = getattr(normalizers, name)()
+    texts = [text for text in everything
+             if own.normalize_str(text) == unicodedata.normalize(name, text)]
+    assert len(texts) > 0.9 * len(everything)
+    assert sum(own.normalize_str(text) != text for text in texts) > 1000
+    peer = trained(own, pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(QWEN_PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]), texts)
+    peer.save(str(tmp_path / "tokenizer.json"))
+    assert_equal_ids(tmp_path / "tokenizer.json", texts)
+
+
+@pytest.mark.parametrize("step", [
+    pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Digits(individual_digits=False),
+    *[pre_tokenizers.Split(pattern, behavior, invert=invert)
+      for pattern in (" ", "a.", Regex(r"\p{N}+|[,.]"))
+      for behavior in ("isolated", "removed", "merged_with_previous", "merged_with_next",
+                       "contiguous")
+      for invert in (False, True)]], ids=lambda step: "")
+def test_splits_give_equal_ids(tmp_path, step):
+    texts = varied_texts(500, seed=33) + ["a.a.b a.  , 12.5,,7 a.", "..a.", "  ", "1 2  3", "a. 7"]
+    peer = trained(None, pre_tokenizers.Sequence([
+        step, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]), texts)
+    peer.save(str(tmp_path / "tokenizer.json"))
+    assert_equal_ids(tmp_path / "tokenizer.json", texts)
+
+
+def test_truncation_of_a_file_is_left_out(tmp_path):
+    texts = varied_texts(200, seed=34)
+    peer = trained(None, pre_tokenizers.ByteLevel(), texts)
+    peer.enable_truncation(max_length=3)
+    peer.save(str(tmp_path / "tokenizer.json"))
+    peer.no_truncation()
+    assert_equal_ids(tmp_path / "tokenizer.json", texts, peer=peer)

@@ -97,7 +97,7 @@ class RolloutFixture : public ::testing::Test {
     config.head_dim = 8;
     config.d_ff = 64;
     config.max_positions = 1024;
-    config.eos_id = prompts_->end_id();
+    config.end_ids = {prompts_->end_id()};
     Policy policy = Policy::Random(config, dtype, /*seed=*/3);
     at::Tensor collab = at::empty({4, 6}, dtype);
     collab.fill_(0);
