@@ -159,6 +159,40 @@ TEST_F(PolicyFolder, TensorFaults_AreAllInOneMessage) {
             HasSubstr("model.layers.3.mlp.up_proj.weight: unexpected")));
 }
 
+TEST_F(PolicyFolder, NumbersThatAreNotFinite_AreRefusedWithTheTensor) {
+  const Policy policy = TestPolicy(at::kFloat);
+  const char* name = "model.layers.1.mlp.up_proj.weight";
+  const auto error_with = [&](double number, at::ScalarType dtype, Quantization quantization) {
+    policy.Save(folder_);
+    auto tensors = policy.parameters();
+    tensors[name] = tensors[name].clone();
+    tensors[name].view({-1})[77] = number;
+    WriteWeights(folder_ / "model.safetensors", tensors);
+    try {
+      Policy::Load(folder_, dtype, quantization);
+    } catch (const DataError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    EXPECT_THAT(error_with(NAN, dtype, Quantization::kNone), HasSubstr(name));
+    EXPECT_THAT(error_with(-INFINITY, dtype, Quantization::kInt8), HasSubstr(name));
+  }
+  // Beyond bfloat16's largest number, not beyond float32's.
+  EXPECT_EQ(error_with(3.4e38, at::kFloat, Quantization::kNone), "no error");
+  EXPECT_THAT(error_with(3.4e38, at::kBFloat16, Quantization::kNone), HasSubstr(name));
+}
+
+TEST_F(PolicyFolder, BrokenIndex_IsNamed) {
+  TestPolicy(at::kFloat).Save(folder_);
+  fs::remove(folder_ / "model.safetensors");
+  for (const char* text : {"[1]", "{\"weight_map\": 3}", "{}"}) {
+    WriteFileAtomically(folder_ / "model.safetensors.index.json", text);
+    EXPECT_THAT(LoadError(), HasSubstr("model.safetensors.index.json: expected an object"));
+  }
+}
+
 TEST_F(PolicyFolder, MissingFiles_AreNamed) {
   EXPECT_THAT(LoadError(), HasSubstr("no such folder"));
   TestPolicy(at::kFloat).Save(folder_);
@@ -183,7 +217,26 @@ TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
   EXPECT_THAT(error_with("hidden_act", "gelu"), HasSubstr("hidden_act"));
   EXPECT_THAT(error_with("num_attention_heads", 3), HasSubstr("sizes do not fit"));
   EXPECT_THAT(error_with("hidden_size", "32"), HasSubstr("wrong type"));
+  EXPECT_THAT(error_with("hidden_size", 32.5), HasSubstr("wrong type"));
+  EXPECT_THAT(error_with("eos_token_id", 2.5), HasSubstr("wrong type"));
+  EXPECT_THAT(error_with("num_hidden_layers", int64_t{1000000000000}), HasSubstr("at most 10000"));
+  EXPECT_THAT(error_with("vocab_size", int64_t{1} << 40), HasSubstr("at most"));
+  EXPECT_THAT(error_with("rms_norm_eps", -1), HasSubstr("above 0"));
+  EXPECT_THAT(error_with("rope_theta", 0), HasSubstr("above 0"));
+  EXPECT_THAT(error_with("rope_parameters", "x"), HasSubstr("expected an object"));
   EXPECT_THAT(error_with("vocab_size", json()), HasSubstr("no key 'vocab_size'"));
+}
+
+TEST_F(PolicyFolder, EndIds_AreKeptAndTheTrainedOneIsFirst) {
+  Policy policy = TestPolicy(at::kFloat);
+  policy.Save(folder_);
+  Edit("config.json", "eos_token_id", {7, 8});
+  policy = Policy::Load(folder_, at::kFloat);
+  policy.EndWith(9);
+  policy.EndWith(8);
+  fs::remove_all(folder_);
+  policy.Save(folder_);
+  EXPECT_EQ(Policy::Load(folder_, at::kFloat).config().end_ids, (std::vector<int32_t>{8, 9, 7}));
 }
 
 TEST_F(PolicyFolder, NewerRopeParameters_AreUnderstood) {
@@ -207,6 +260,13 @@ TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   EXPECT_THAT(error_with("use_dora", true), HasSubstr("use_dora"));
   EXPECT_THAT(error_with("rank_pattern", {{"q_proj", 2}}), HasSubstr("rank_pattern"));
   EXPECT_THAT(error_with("target_modules", "all-linear"), HasSubstr("target_modules"));
+  EXPECT_THAT(error_with("target_modules", {1}), HasSubstr("target_modules"));
+  EXPECT_THAT(error_with("target_modules", {"lm_head"}), HasSubstr("target_modules"));
+  EXPECT_THAT(error_with("init_lora_weights", "pissa"), HasSubstr("init_lora_weights"));
+  EXPECT_THAT(error_with("use_rslora", "yes"), HasSubstr("use_rslora"));
+  EXPECT_THAT(error_with("lora_dropout", "x"), HasSubstr("lora_dropout"));
+  EXPECT_THAT(error_with("lora_dropout", 2), HasSubstr("lora_dropout"));
+  EXPECT_THAT(error_with("lora_alpha", 1e308), HasSubstr("lora_alpha"));
   EXPECT_THAT(error_with("r", 8), HasSubstr("shape [4, 32], expected [8, 32]"));
 }
 

@@ -210,19 +210,24 @@ TEST_P(QuantizedFolder, SavedAndLoaded_IsTheSame) {
 }
 
 TEST_P(QuantizedFolder, MergedMaps_StayPlain) {
-  Policy policy = TestPolicy(at::kFloat);
-  LoraOptions options;
-  options.targets = {"q_proj"};
-  policy.AddAdapters(options, 1);
-  policy.parameters().at("model.layers.1.self_attn.q_proj.lora_B.weight").fill_(0.01);
-  policy.QuantizeMaps(GetParam());
-  const FamilyBatch batch = PackFamilies(VariedFamilies(37, 42));
-  const at::Tensor before = policy.Hidden(batch, {});
-  policy.MergeAdapters();
-  EXPECT_EQ(policy.quantized().size(), 3u * 6);
-  EXPECT_LT(Difference(policy.Hidden(batch, {}), before), 1e-5);
-  policy.Save(folder_);
-  ExpectSameMatrices(policy, Policy::Load(folder_, at::kFloat, GetParam()));
+  const std::vector<std::string> all = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                        "gate_proj", "up_proj", "down_proj"};
+  for (const size_t adapted : {size_t{1}, all.size()}) {
+    Policy policy = TestPolicy(at::kFloat);
+    LoraOptions options;
+    options.targets = {all.begin(), all.begin() + static_cast<int64_t>(adapted)};
+    policy.AddAdapters(options, 1);
+    policy.parameters().at("model.layers.1.self_attn.q_proj.lora_B.weight").fill_(0.01);
+    policy.QuantizeMaps(GetParam());
+    const FamilyBatch batch = PackFamilies(VariedFamilies(37, 42));
+    const at::Tensor before = policy.Hidden(batch, {});
+    policy.MergeAdapters();
+    EXPECT_EQ(policy.quantized().size(), 3u * (7 - adapted));
+    EXPECT_LT(Difference(policy.Hidden(batch, {}), before), 1e-5);
+    policy.Save(folder_);
+    ExpectSameMatrices(policy, Policy::Load(folder_, at::kFloat, GetParam()));
+    fs::remove_all(folder_);
+  }
 }
 
 TEST_P(EachKind, FullTraining_IsRefused) {

@@ -137,6 +137,48 @@ def test_model_of_wrong_shape_is_named(tiny_run, tmp_path):
     refused(3, "score", "--model", model, words=["gate_proj", str(config["intermediate_size"])])
 
 
+@pytest.mark.parametrize("command, line, words", [
+    ("score", "{", ["line 1 of stdin", "not JSON"]),
+    ("score", "[1]", ["line 1 of stdin", "JSON object"]),
+    ("score", '{"trunk": 3, "branches": [[1]]}', ["'trunk' is 3", "list of token ids"]),
+    ("score", '{"trunk": [5.5], "branches": [[1]]}', ["5.5", "'trunk'", "whole number"]),
+    ("score", '{"trunk": [1], "branches": 7}', ["'branches' is 7"]),
+    ("score", '{"trunk": [1], "branches": [[2], []]}', ["branch 1 is empty"]),
+    ("score", '{"trunk": [1], "branches": [[2], ["a"]]}', ["branch 1", '"a"']),
+    ("generate", '{"ids": [1], "text": "a"}', ["'ids' and 'text' are both there"]),
+    ("generate", '{"text": 5}', ["'text' is 5", "string"]),
+    ("tokenize", '{"ids": [1.5]}', ["1.5", "whole number"]),
+    ("tokenize", '{"bytes_base64": 3}', ["'bytes_base64' is 3"]),
+])
+def test_json_lines_of_wrong_types_are_told_in_words(tiny_run, command, line, words):
+    model = tiny_run / "list" / "model"
+    where = ["--tokenizer", model / "tokenizer.json"] if command == "tokenize" else ["--model", model]
+    result = subprocess.run([str(FLAME), command, *map(str, where)], input=line + "\n", text=True,
+                            capture_output=True, timeout=60, check=False)
+    assert result.returncode == 3, result.stderr
+    assert "json.exception" not in result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("options, words", [
+    (("--greedy", "--temperature", "0.5"), ["--greedy and --temperature"]),
+    (("--temperature", "1e-45"), ["--temperature", "1e-6"]),
+    (("--temperature", "inf"), ["--temperature"]),
+])
+def test_sampling_that_means_nothing_is_refused(tiny_run, options, words):
+    refused(2, "generate", "--model", tiny_run / "list" / "model", *options, words=words)
+
+
+def test_tokenizer_larger_than_the_table_is_refused_by_prepare(tiny_run, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_run / "base", model)
+    for path in model.glob("entities.*"):
+        path.unlink()
+    refused(3, "prepare", "--config", TINY, f"run.dir={tmp_path / 'run'}", f"model.path={model}",
+            "encoders.drug=none", words=["tokenizer.json", "rows"])
+
+
 def test_shard_flipped_byte_is_found(tiny_run, tmp_path):
     shard = tmp_path / "shard.h5"
     shutil.copy(next((tiny_run / "grpo" / "rollouts").glob("*.h5")), shard)
