@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/checksum.h"
@@ -60,6 +61,19 @@ Keys Joined(Keys keys, const Keys& more) {
   return keys;
 }
 
+// The lines but for those of when a training is saved and what is kept, which no result depends on.
+std::string WithoutSaving(const std::string& lines) {
+  std::istringstream stream(lines);
+  std::string rest;
+  for (std::string line; std::getline(stream, line);) {
+    const std::string key = line.substr(0, line.find('='));
+    const bool saving = key.ends_with(".checkpoint_every") || key.ends_with(".keep_last") ||
+                        key.ends_with(".keep_best");
+    if (!saving) rest += line + "\n";
+  }
+  return rest;
+}
+
 // The config lines that a stage's own result depends on. Where it was computed is none of them: a
 // model that a GPU trained can be evaluated on a CPU.
 std::string SettingsOf(const Config& config, const std::string& stage) {
@@ -75,7 +89,7 @@ std::string SettingsOf(const Config& config, const std::string& stage) {
       {"list", Joined({"list", "run.seed"}, model)},
       {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
       {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
-  return config.Canonical(keys.at(stage)) +
+  return WithoutSaving(config.Canonical(keys.at(stage))) +
          (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
 }
 

@@ -59,28 +59,34 @@ void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
   }
 }
 
-std::set<std::string> Lines(const std::string& text) {
-  std::istringstream stream(text);
-  std::set<std::string> lines;
-  for (std::string line; std::getline(stream, line);) lines.insert(line);
-  return lines;
+// The lines "key=value" of a stage's settings.
+std::map<std::string, std::string> ValuesOf(const std::string& settings) {
+  std::istringstream stream(settings);
+  std::map<std::string, std::string> values;
+  for (std::string line; std::getline(stream, line);) {
+    const size_t end = std::min(line.find('='), line.size());
+    values[line.substr(0, end)] = line.substr(std::min(end + 1, line.size()));
+  }
+  return values;
 }
 
-// "grpo.kl: 0.02 (here 0.05), ..." of the lines that differ.
+// "grpo.kl was 0.02, is 0.05; ..." of the keys that differ.
 std::string ChangedKeys(const std::string& before, const std::string& now) {
-  const auto key_of = [](const std::string& line) { return line.substr(0, line.find(':')); };
-  std::map<std::string, std::pair<std::string, std::string>> changed;
-  for (const std::string& line : Lines(before)) {
-    if (!Lines(now).contains(line)) changed[key_of(line)].first = line;
+  const auto then = ValuesOf(before), present = ValuesOf(now);
+  std::set<std::string> keys;
+  for (const auto* values : {&then, &present}) {
+    for (const auto& [key, value] : *values) keys.insert(key);
   }
-  for (const std::string& line : Lines(now)) {
-    if (!Lines(before).contains(line)) changed[key_of(line)].second = line;
-  }
+  const auto value_of = [](const std::map<std::string, std::string>& values,
+                           const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? std::string("not there") : found->second;
+  };
   std::string text;
-  for (const auto& [key, lines] : changed) {
-    text +=
-        StrCat(text.empty() ? "" : "; ", lines.first.empty() ? key + " was not set" : lines.first,
-               ", here ", lines.second.empty() ? "it is not set" : lines.second);
+  for (const std::string& key : keys) {
+    const std::string old = value_of(then, key), current = value_of(present, key);
+    if (old == current) continue;
+    text += StrCat(text.empty() ? "" : "; ", key, " was ", old, ", is ", current);
   }
   return text.empty() ? "files that the stage reads" : text;
 }
@@ -92,6 +98,28 @@ void CheckSameConfig(const fs::path& folder, const CheckpointInfo& info,
                   ": made with other settings: ", ChangedKeys(info.settings, settings),
                   ". Set them back, use another run.dir, or remove this stage's folder to train it "
                   "anew");
+}
+
+// What `body` gives; the message of what it throws tells of the other checkpoints that are there.
+template <class Body>
+auto WithOthersNamed(const fs::path& latest, const Body& body) {
+  try {
+    return body();
+  } catch (const DataError& error) {
+    std::string other;
+    const std::string name = ReadWholeFile(latest);
+    const fs::path folder = latest.parent_path();
+    for (const std::string& step : StepFolders(folder)) {
+      if (!name.starts_with(step) && fs::exists(folder / step / kManifestName)) {
+        other = std::max(other, step);
+      }
+    }
+    if (other.empty()) throw;
+    throw DataError(error.what(), ". `flame inspect ", folder.parent_path().string(),
+                    "` tells which checkpoints are whole; to go on from ", other, ": cd ",
+                    folder.string(), " && echo ", other, " $(sha256sum < ", other, "/",
+                    kManifestName, " | cut -c-64) > LATEST");
+  }
 }
 
 // A piece of a logical tensor in a file.
@@ -270,15 +298,10 @@ std::optional<CheckpointInfo> LoadLatestCheckpoint(const fs::path& folder,
                                                    const std::vector<CheckpointSlice>& slices) {
   const fs::path latest = folder / "checkpoints" / "LATEST";
   if (!fs::exists(latest)) return std::nullopt;
-  const OpenedCheckpoint opened = OpenLatest(latest);
+  const OpenedCheckpoint opened = WithOthersNamed(latest, [&] { return OpenLatest(latest); });
   CheckpointInfo info = InfoOf(opened.manifest);
-  if (info.config_sha256 != config_sha256) {
-    throw DataError(opened.folder.string(),
-                    ": made with other settings: ", ChangedKeys(info.settings, settings),
-                    ". Set them back, use another run.dir, or remove this stage's folder to train "
-                    "it anew");
-  }
-  const StoredTensors stored(opened);
+  CheckSameConfig(opened.folder, info, config_sha256, settings);
+  const StoredTensors stored = WithOthersNamed(latest, [&] { return StoredTensors(opened); });
   stored.Check(slices);
   const c10::NoGradGuard no_grad;
   for (const CheckpointSlice& slice : slices) stored.Fill(slice);

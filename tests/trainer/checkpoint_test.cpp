@@ -59,7 +59,7 @@ void Save(const fs::path& folder, const CheckpointInfo& info, CheckpointRetentio
 
 std::optional<CheckpointInfo> Load(const fs::path& folder, const std::string& config,
                                    const NamedTensors& into) {
-  return LoadLatestCheckpoint(folder, config, "a: 1\nb: 3\n", Slices(into));
+  return LoadLatestCheckpoint(folder, config, "a=1\nb=3\n", Slices(into));
 }
 
 NamedTensors Blank() {
@@ -70,7 +70,7 @@ NamedTensors Blank() {
 
 fs::path SavedRun(int64_t step = 7) {
   const fs::path folder = FreshFolder();
-  Save(folder, {step, kConfig, "a: 1\nb: 2\n", 1, 0.5, {{"optimizer_updates", 14}}});
+  Save(folder, {step, kConfig, "a=1\nb=2\n", 1, 0.5, {{"optimizer_updates", 14}}});
   return folder;
 }
 
@@ -141,7 +141,7 @@ TEST(Checkpoint, DamagedLatest_IsNotSkipped) {
 
 TEST(Checkpoint, OtherConfig_IsRefusedNamingTheKeys) {
   const std::string failure = FailureOf(SavedRun(), Sha256("other config"), Blank());
-  EXPECT_THAT(failure, HasSubstr("made with other settings: b: 2, here b: 3."));
+  EXPECT_THAT(failure, HasSubstr("made with other settings: b was 2, is 3."));
 }
 
 TEST(Checkpoint, CutsOfManyRanks_AreCutAnew) {
