@@ -43,6 +43,7 @@ GrpoJob MakeJob(const Config& config, const std::vector<ListTask>& tasks, Policy
   job.num_tasks = static_cast<int64_t>(tasks.size());
   job.options = config.grpo;
   job.credit = config.credit;
+  job.reward = config.reward;
   job.recompute = config.model.recompute;
   job.seed = config.run.seed;
   job.folder = RunPaths(config.run.dir).stage("grpo");
@@ -180,10 +181,14 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   const int rank = alone ? 0 : world->rank();
   const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
   const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
-  const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
-                      config.reward);
+  // An external program is started where something is scored.
+  std::optional<Scorer> scorer;
+  if (mesh.role == Role::kReward || mesh.role == Role::kAll) {
+    scorer.emplace(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
+                   config.reward);
+  }
   if (mesh.role == Role::kReward) {
-    ReportIdle(mesh, ServeRewards(world, scorer, Timeouts(config, 2)), start, world);
+    ReportIdle(mesh, ServeRewards(world, *scorer, Timeouts(config, 2)), start, world);
     return std::nullopt;
   }
   std::optional<Policy> policy = load();
@@ -207,7 +212,7 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   } else if (mesh.role == Role::kLearner) {
     ReportIdle(mesh, Learn(config, mesh, job, length, own.get(), world), start, world);
   } else {
-    const auto rewards = MakeLocalRewardClient(scorer);
+    const auto rewards = MakeLocalRewardClient(*scorer);
     RolloutWorker worker(context, rewards.get(), versions);
     const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
                                 : MakeColocatedRolloutClient(&worker, own.get(), length);

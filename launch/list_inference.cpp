@@ -37,7 +37,10 @@ std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& mate
                                                            const RolloutContext& context,
                                                            const std::string& label) {
   const std::vector<ListTask>& tasks = *context.tasks;
-  const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), reward);
+  // The lists that were written are all that is asked for.
+  RewardOptions options = reward;
+  options.external.clear();
+  const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), options);
   Progress progress(label, static_cast<int64_t>(tasks.size()), "list");
   std::vector<std::vector<std::vector<int32_t>>> edited(tasks.size());
   for (int64_t begin = 0; begin < static_cast<int64_t>(tasks.size()); begin += kTasksABatch) {

@@ -16,6 +16,9 @@ struct RewardOptions {
   std::string refusal = "lines";
   // drug (one step a line), token, chunk:K (K lines a step), list (one step).
   std::string segmentation = "drug";  // key credit.segmentation
+  // A command whose answers are phi, in place of the formula (reward/external.h); "": none.
+  std::string external;
+  double external_timeout = 60;  // seconds that the answers to one group may take
   void Bind(ConfigSchema* schema);
 };
 

@@ -1,4 +1,9 @@
+#include <nlohmann/json.hpp>
+#include <utility>
+
 #include "base/error.h"
+#include "data/tokenizer_text.h"
+#include "reward/external.h"
 #include "reward/matcher.h"
 #include "reward/potential.h"
 #include "reward/segmentation.h"
@@ -18,11 +23,17 @@ struct Scorer::State {
   // Every drug of the vocabulary can be recommended, hence `list` refusal stays 0: exact matching
   // never writes a drug from outside.
   DrugSet candidates;
+  std::unique_ptr<ExternalProgram> external;
+  int64_t restarts_taken = 0;
 
   int32_t num_drugs() const { return corpus.drugs.size(); }
   void Check(const ScoreRequest& request) const;
+  // `questions`: where given, one for each state of phi is added, for the external program.
   Verdict Judge(const ScoreRequest& request, const DrugSet& truth,
-                const std::vector<int32_t>& completion) const;
+                const std::vector<int32_t>& completion, std::vector<std::string>* questions) const;
+  std::string Question(const ScoreRequest& request, const DrugSet& truth,
+                       const Potential& potential, int32_t step, size_t id) const;
+  std::vector<std::string> CodesOf(const std::vector<int32_t>& drugs) const;
 };
 
 namespace {
@@ -68,7 +79,20 @@ Scorer::Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
       State{corpus, tokenizer, end_id, options.alpha, options.beta,
             options.refusal == "list" ? RefusalRule::kList : RefusalRule::kLines,
             ParseSegmentation(options.segmentation), DrugMatcher(corpus.drugs.titles),
-            HarmfulPartners(corpus.ddi), AllDrugs(corpus.drugs.size())});
+            HarmfulPartners(corpus.ddi), AllDrugs(corpus.drugs.size()), nullptr});
+  if (options.external.empty()) return;
+  state_->external = std::make_unique<ExternalProgram>(
+      options.external,
+      std::chrono::milliseconds(static_cast<int64_t>(options.external_timeout * 1000)));
+  const DrugSet none(corpus.drugs.size());
+  const Potential empty(state_->partners, none, state_->candidates, state_->refusal, {});
+  state_->external->Ask({state_->Question({-1, -1, Edit::kAdd, {}, {}}, none, empty, 0, 0)});
+}
+
+int64_t Scorer::TakeRestarts() const {
+  if (state_->external == nullptr) return 0;
+  const int64_t all = state_->external->restarts();
+  return all - std::exchange(state_->restarts_taken, all);
 }
 
 Scorer::~Scorer() = default;
@@ -77,10 +101,44 @@ std::vector<Verdict> Scorer::Score(const ScoreRequest& request) const {
   state_->Check(request);
   const DrugSet truth(state_->num_drugs(), state_->corpus.visits[request.visit].drugs);
   std::vector<Verdict> verdicts;
+  std::vector<std::string> questions;
   for (const auto& completion : request.completions) {
-    verdicts.push_back(state_->Judge(request, truth, completion));
+    verdicts.push_back(
+        state_->Judge(request, truth, completion, state_->external ? &questions : nullptr));
+  }
+  if (questions.empty()) return verdicts;
+  const std::vector<double> phi = state_->external->Ask(questions);
+  auto next = phi.begin();
+  for (Verdict& verdict : verdicts) {
+    for (float& value : verdict.phi) value = static_cast<float>(*next++);
+    verdict.reward = verdict.phi.back() - verdict.phi.front();
   }
   return verdicts;
+}
+
+std::vector<std::string> Scorer::State::CodesOf(const std::vector<int32_t>& drugs) const {
+  std::vector<std::string> codes;
+  for (const int32_t drug : drugs) codes.push_back(corpus.drugs.codes[drug]);
+  return codes;
+}
+
+std::string Scorer::State::Question(const ScoreRequest& request, const DrugSet& truth,
+                                    const Potential& potential, int32_t step, size_t id) const {
+  const PhiTerms terms = potential.Terms();
+  return nlohmann::json{{"id", id},
+                        {"task_id", request.task_id},
+                        {"visit", request.visit},
+                        {"edit", request.edit == Edit::kAdd ? "add" : "remove"},
+                        {"input", CodesOf(request.input)},
+                        {"list", CodesOf(potential.list())},
+                        {"truth", CodesOf(truth.Drugs())},
+                        {"step", step},
+                        {"lines", potential.num_lines()},
+                        {"refused", potential.num_refused()},
+                        {"jaccard", terms.jaccard},
+                        {"ddi", terms.ddi},
+                        {"refusal", terms.refusal}}
+      .dump();
 }
 
 void Scorer::State::Check(const ScoreRequest& request) const {
@@ -108,7 +166,8 @@ void Scorer::State::Check(const ScoreRequest& request) const {
 }
 
 Verdict Scorer::State::Judge(const ScoreRequest& request, const DrugSet& truth,
-                             const std::vector<int32_t>& completion) const {
+                             const std::vector<int32_t>& completion,
+                             std::vector<std::string>* questions) const {
   const Lines lines = SplitLines(PiecesBeforeEnd(tokenizer, end_id, completion));
   Steps steps = AssignSteps(lines, segmentation);
   Potential potential(partners, truth, candidates, refusal, request.input);
@@ -116,7 +175,15 @@ Verdict Scorer::State::Judge(const ScoreRequest& request, const DrugSet& truth,
   size_t line = 0;
   for (int32_t step = 0; step <= steps.num_steps; ++step) {
     for (; line < lines.lines.size() && steps.step_of_line[line] <= step; ++line) {
-      potential.Apply(request.edit, matcher.Match(lines.lines[line].text));
+      const std::string& text = lines.lines[line].text;
+      const int32_t drug = matcher.Match(text);
+      potential.Apply(request.edit, drug);
+      if (drug < 0 && verdict.unmatched.size() < kMaxUnmatched) {
+        verdict.unmatched.push_back(ReplaceInvalidUtf8(text.substr(0, kMaxUnmatchedBytes)));
+      }
+    }
+    if (questions != nullptr) {
+      questions->push_back(Question(request, truth, potential, step, questions->size()));
     }
     const PhiTerms terms = potential.Terms();
     verdict.phi.push_back(

@@ -20,16 +20,18 @@ struct Answer {
   std::vector<Verdict> verdicts;
   ExitStatus status = ExitStatus::kDone;
   std::string error;
+  int64_t restarts = 0;  // of an external program
   bool ok() const { return status == ExitStatus::kDone; }
 };
 
 Answer AnswerTo(const Scorer& scorer, const ScoreRequest& request) {
   try {
-    return {scorer.Score(request), ExitStatus::kDone, ""};
+    std::vector<Verdict> verdicts = scorer.Score(request);
+    return {std::move(verdicts), ExitStatus::kDone, "", scorer.TakeRestarts()};
   } catch (const Error& error) {
-    return {{}, error.status(), error.what()};
+    return {{}, error.status(), error.what(), 0};
   } catch (const std::exception& error) {
-    return {{}, ExitStatus::kMachine, error.what()};
+    return {{}, ExitStatus::kMachine, error.what(), 0};
   }
 }
 
@@ -69,6 +71,8 @@ void Write(const Verdict& verdict, WireWriter* out) {
   out->Vector(verdict.final_list);
   out->Pod(verdict.num_lines);
   out->Pod(verdict.num_refused);
+  out->Pod<uint64_t>(verdict.unmatched.size());
+  for (const std::string& text : verdict.unmatched) out->Text(text);
 }
 
 Verdict ReadVerdict(WireReader* in) {
@@ -82,12 +86,15 @@ Verdict ReadVerdict(WireReader* in) {
   verdict.final_list = in->Vector<int32_t>();
   verdict.num_lines = in->Pod<int32_t>();
   verdict.num_refused = in->Pod<int32_t>();
+  const auto unmatched = in->Pod<uint64_t>();
+  for (uint64_t i = 0; i < unmatched; ++i) verdict.unmatched.push_back(in->Text());
   return verdict;
 }
 
 void Write(const Answer& answer, WireWriter* out) {
   out->Pod(answer.status);
   out->Text(answer.error);
+  out->Pod(answer.restarts);
   out->Pod<uint64_t>(answer.verdicts.size());
   for (const Verdict& verdict : answer.verdicts) Write(verdict, out);
 }
@@ -96,6 +103,7 @@ Answer ReadAnswer(WireReader* in) {
   Answer answer;
   answer.status = in->Pod<ExitStatus>();
   answer.error = in->Text();
+  answer.restarts = in->Pod<int64_t>();
   const auto num_verdicts = in->Pod<uint64_t>();
   for (uint64_t i = 0; i < num_verdicts; ++i) answer.verdicts.push_back(ReadVerdict(in));
   return answer;
@@ -109,13 +117,16 @@ class LocalRewardClient : public RewardClient {
     for (const ScoreRequest& request : requests) {
       Answer answer = AnswerTo(scorer_, request);
       if (!answer.ok()) Throw(request, answer);
+      retries_ += answer.restarts;
       verdicts.push_back(std::move(answer.verdicts));
     }
     return verdicts;
   }
+  int64_t TakeRetries() override { return std::exchange(retries_, 0); }
 
  private:
   const Scorer& scorer_;
+  int64_t retries_ = 0;
 };
 
 // Requests travel in one message a reward rank. Every batch is numbered, and an answer to another
@@ -138,6 +149,7 @@ class RemoteRewardClient : public RewardClient {
     Ask(requests, wanted, place, &answers);
     if (ranks_.size() > 1) {
       std::erase_if(wanted, [&](size_t i) { return answers[i].ok(); });
+      retries_ += static_cast<int64_t>(wanted.size());
       for (size_t i : wanted) {
         LogWarning("task ", requests[i].task_id, " was not scored by rank ", ranks_[place[i]], " (",
                    answers[i].error, "); asking another reward rank");
@@ -148,12 +160,16 @@ class RemoteRewardClient : public RewardClient {
     std::vector<std::vector<Verdict>> verdicts;
     for (size_t i = 0; i < requests.size(); ++i) {
       if (!answers[i].ok()) Throw(requests[i], answers[i]);
+      retries_ += answers[i].restarts;
       verdicts.push_back(std::move(answers[i].verdicts));
     }
     return verdicts;
   }
+  int64_t TakeRetries() override { return std::exchange(retries_, 0); }
 
  private:
+  int64_t retries_ = 0;
+
   // Fills answers[i] for each i of `wanted`.
   void Ask(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& wanted,
            const std::vector<size_t>& place, std::vector<Answer>* answers) {
@@ -169,7 +185,7 @@ class RemoteRewardClient : public RewardClient {
         TakeReply(requests, batches[p], ranks_[p], answers);
       } catch (const Error& error) {
         // A rank that is silent past the deadline, or answers nonsense.
-        for (size_t i : batches[p]) (*answers)[i] = {{}, ExitStatus::kMachine, error.what()};
+        for (size_t i : batches[p]) (*answers)[i] = {{}, ExitStatus::kMachine, error.what(), 0};
       }
     }
   }

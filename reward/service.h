@@ -26,12 +26,17 @@ struct ScoreRequest {
 
 class Scorer {
  public:
-  // `end_id`: the end-of-text token, which belongs to no line. Keeps references.
+  // `end_id`: the end-of-text token, which belongs to no line. Keeps references. Starts
+  // options.external and asks it once: MachineError where it does not answer.
   Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
          const RewardOptions& options);
   ~Scorer();
   // One verdict a completion. Throws DataError naming the task on a visit or drug out of range.
+  // With options.external, phi is what that program answers (MachineError where it does not), and
+  // one thread at a time may call.
   std::vector<Verdict> Score(const ScoreRequest& request) const;
+  // How often the program was started anew since the last call.
+  int64_t TakeRestarts() const;
 
  private:
   struct State;
@@ -44,6 +49,8 @@ class RewardClient {
   // Verdicts of each request, in order. A failure is retried once on another reward rank if there
   // is one, then thrown, naming the task; it is never a reward of 0.
   virtual std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) = 0;
+  // Retries on other ranks and restarts of external programs since the last call.
+  virtual int64_t TakeRetries() = 0;
 };
 
 std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer);

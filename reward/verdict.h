@@ -3,9 +3,12 @@
 #define FLAME_REWARD_VERDICT_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace flame {
+
+inline constexpr size_t kMaxUnmatched = 8, kMaxUnmatchedBytes = 80;
 
 // N steps; index 0 is the input list, index n the list after step n.
 //   phi[n] = phi_jaccard[n] - alpha * phi_ddi[n] - beta * phi_refusal[n]       (eq. 8)
@@ -20,6 +23,9 @@ struct Verdict {
   // The edited list after the whole completion, ascending drug ids.
   std::vector<int32_t> final_list;
   int32_t num_lines = 0, num_refused = 0;
+  // The first lines that named no known drug, at most kMaxUnmatched of kMaxUnmatchedBytes each,
+  // valid UTF-8. Not in shards.
+  std::vector<std::string> unmatched;
 };
 
 }  // namespace flame

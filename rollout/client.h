@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -26,9 +28,11 @@ struct RolloutReply {
   int rank = 0;  // that sampled it
   int64_t tokens_sampled = 0;
   double seconds_rollout = 0, seconds_reward = 0;
-  double seconds_idle = 0;  // of the rank, since its last reply
-  int64_t retries = 0;      // ranks that failed at it before
-  bool reused = false;      // the shard was there already, whole, from before the run was stopped
+  double seconds_idle = 0;     // of the rank, since its last reply
+  int64_t retries = 0;         // ranks that failed at it before
+  int64_t reward_retries = 0;  // scorings tried again, and external programs started anew
+  std::map<std::string, int64_t> unmatched;  // commonest lines that name no known drug
+  bool reused = false;  // the shard was there already, whole, from before the run was stopped
 };
 
 class RolloutClient {

@@ -28,6 +28,12 @@ void Write(const RolloutReply& reply, WireWriter* out) {
   out->Pod(reply.seconds_reward);
   out->Pod(reply.seconds_idle);
   out->Pod(reply.reused);
+  out->Pod(reply.reward_retries);
+  out->Pod<uint64_t>(reply.unmatched.size());
+  for (const auto& [text, count] : reply.unmatched) {
+    out->Text(text);
+    out->Pod(count);
+  }
 }
 
 RolloutReply ReadRolloutReply(WireReader* in) {
@@ -39,6 +45,12 @@ RolloutReply ReadRolloutReply(WireReader* in) {
   reply.seconds_reward = in->Pod<double>();
   reply.seconds_idle = in->Pod<double>();
   reply.reused = in->Pod<bool>();
+  reply.reward_retries = in->Pod<int64_t>();
+  const auto unmatched = in->Pod<uint64_t>();
+  for (uint64_t i = 0; i < unmatched; ++i) {
+    const std::string text = in->Text();
+    reply.unmatched[text] = in->Pod<int64_t>();
+  }
   return reply;
 }
 

@@ -1,5 +1,6 @@
 #include "rollout/worker.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <utility>
@@ -23,6 +24,21 @@ int64_t TokensOf(const std::vector<Group>& groups) {
     }
   }
   return tokens;
+}
+
+// At most 20 of them.
+std::map<std::string, int64_t> CommonestUnmatched(const std::vector<Group>& groups) {
+  std::map<std::string, int64_t> counts;
+  for (const Group& group : groups) {
+    for (const Trajectory& member : group.members) {
+      for (const std::string& text : member.verdict.unmatched) ++counts[text];
+    }
+  }
+  std::vector<std::pair<std::string, int64_t>> sorted(counts.begin(), counts.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  sorted.resize(std::min<size_t>(sorted.size(), 20));
+  return {sorted.begin(), sorted.end()};
 }
 
 class LocalRolloutClient : public RolloutClient {
@@ -108,7 +124,9 @@ RolloutReply RolloutWorker::Run(const RolloutRequest& request) {
   const auto sampled = std::chrono::steady_clock::now();
   Score(&groups);
   reply.seconds_reward = SecondsSince(sampled);
+  reply.reward_retries = rewards_->TakeRetries();
   reply.tokens_sampled = TokensOf(groups);
+  reply.unmatched = CommonestUnmatched(groups);
   WriteShard(
       groups,
       {static_cast<int64_t>(context_.seed), request.step, context_.rank, context_.config_sha256},

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/progress.h"
 #include "base/trace.h"
@@ -23,6 +24,9 @@ namespace flame {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Steps between warnings about the rewards.
+constexpr int64_t kWarnEvery = 20;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -94,10 +98,12 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   for (const RolloutReply& reply : replies) {
     report->tokens_sampled += reply.tokens_sampled;
     report->parts_retried += reply.retries;
+    report->reward_retries += reply.reward_retries;
     report->parts_reused += reply.reused ? 1 : 0;
     rollout[reply.rank] += reply.seconds_rollout;
     reward[reply.rank] += reply.seconds_reward;
     idle[reply.rank] += reply.seconds_idle;
+    for (const auto& [text, count] : reply.unmatched) report->unmatched[text] += count;
   }
   report->parts = static_cast<int64_t>(replies.size());
   for (const auto& [rank, seconds] : rollout) {
@@ -153,6 +159,7 @@ void Learn(const GrpoJob& job, const std::vector<std::filesystem::path>& shards,
   GrpoBatch batch = ReadGrpoBatch(shards, request, job.credit);
   batch.totals.max_tokens = job.options.sampling.max_tokens;
   ReportRewards(batch, report);
+  report->rewards = ReportOf(batch.groups, job.reward);
   GrpoUpdate update(job, batch, run);
   for (int64_t pass = 0; pass < job.options.iterations; ++pass) {
     run->BeginUpdate();
@@ -249,6 +256,10 @@ double TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recen
   while (!run->done()) {
     const StepReport report = TrainStep(job, &schedule, run, recent);
     if (metrics) {
+      const std::string warning = WarningOf(report.rewards, job.options.tasks);
+      if (!warning.empty() && (report.step == 1 || report.step % kWarnEvery == 0)) {
+        LogWarning("grpo: step ", report.step, ": ", warning);
+      }
       metrics->Write(ToJson(report));
       progress->Add(1, RewardNote(report));
     }

@@ -9,6 +9,7 @@
 
 #include "comm/communicator.h"
 #include "model/policy.h"
+#include "reward/options.h"
 #include "rollout/client.h"
 #include "rollout/line_trie.h"
 #include "trainer/credit.h"
@@ -23,6 +24,7 @@ struct GrpoJob {
   int64_t num_tasks = 0;     // size of the task list
   GrpoOptions options;
   CreditOptions credit;
+  RewardOptions reward;  // alpha and beta, for the report
   ShardingOptions sharding;
   bool recompute = false;  // ForwardOptions::recompute
   uint64_t seed = 0;

@@ -72,8 +72,9 @@ GrpoOptions::GrpoOptions() {
 }
 
 void GrpoOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("grpo.preset", &preset, {"none", "trl"},
-                 "trl: keys of grpo and credit that are not given are TRL's GRPOConfig's defaults");
+  schema->Choice("grpo.preset", &preset, {"none", "standard", "trl"},
+                 "keys of grpo and credit that are not given are, standard: credit.lambda 0, the "
+                 "outcome alone; trl: TRL's GRPOConfig's defaults");
   optimizer.Bind("grpo", schema);
   lora.Bind("grpo.lora", schema);
   sampling.Bind(schema);

@@ -6,8 +6,12 @@ namespace flame {
 
 void ApplyPreset(GrpoOptions* grpo, CreditOptions* credit) {
   if (grpo->preset == "none") return;
+  if (grpo->preset == "standard") {
+    credit->lambda = 0;
+    return;
+  }
   if (grpo->preset != "trl") {
-    throw UsageError("grpo.preset is '", grpo->preset, "'; expected none or trl");
+    throw UsageError("grpo.preset is '", grpo->preset, "'; expected none, standard or trl");
   }
   grpo->optimizer = {.learning_rate = 1e-6,
                      .schedule = "linear",

@@ -3,7 +3,11 @@
 #define FLAME_TRAINER_STEP_REPORT_H_
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "trainer/reward_report.h"
 
 namespace flame {
 
@@ -24,11 +28,14 @@ struct StepReport {
   // the share that was truncated; 1 and 0 on-policy.
   double importance_mean = 1, importance_truncated = 0;
   int64_t parts = 0, parts_retried = 0, parts_reused = 0;  // shards of the step
+  int64_t reward_retries = 0;                              // as RolloutReply
   int64_t tokens_trained = 0, tokens_sampled = 0;
   double seconds = 0, seconds_rollout = 0, seconds_reward = 0, seconds_learn = 0, seconds_sync = 0;
   double seconds_wait = 0;          // that learner 0 waited for the step's rollouts
   double seconds_rollout_idle = 0;  // that rollout ranks had nothing to do, their mean
   int64_t sync_bytes = 0;           // handed to every rollout rank
+  RewardReport rewards;
+  std::map<std::string, int64_t> unmatched;  // lines that name no known drug, and how often
 };
 
 nlohmann::json ToJson(const StepReport& report);  // adds tokens_per_second: trained / seconds

@@ -37,6 +37,7 @@ class FailingRewards : public RewardClient {
     if (failures_-- > 0) throw MachineError("no scorer today");
     return inner_->Score(requests);
   }
+  int64_t TakeRetries() override { return 0; }
 
  private:
   RewardClient* inner_;

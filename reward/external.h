@@ -1,0 +1,47 @@
+// A user's program that gives phi.
+#ifndef FLAME_REWARD_EXTERNAL_H_
+#define FLAME_REWARD_EXTERNAL_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+// Runs a command by /bin/sh in a process group of its own. A line of its stdin is a question, a
+// line of its stdout the answer to the oldest one without; both are docs/rewards.md's JSON objects.
+// It is ended with this object, and reads the end of its stdin where this process dies.
+class ExternalProgram {
+ public:
+  // `deadline`: what the answers to one Ask may take.
+  ExternalProgram(std::string command, std::chrono::milliseconds deadline);
+  ~ExternalProgram();
+  ExternalProgram(const ExternalProgram&) = delete;
+  ExternalProgram& operator=(const ExternalProgram&) = delete;
+
+  // Question i is a JSON object without line breaks whose "id" is i; gives the "phi" of each. Where
+  // the program ends, is late or answers anything else it is started anew and asked again, twice;
+  // then MachineError tells the command and the last fault.
+  std::vector<double> Ask(const std::vector<std::string>& questions);
+
+  int64_t restarts() const { return restarts_; }
+
+ private:
+  void Start();
+  void Stop();
+  std::vector<std::string> Exchange(const std::string& text, size_t count);
+  std::string ExitText();
+
+  std::string command_;
+  std::chrono::milliseconds deadline_;
+  pid_t pid_ = -1;
+  int to_ = -1, from_ = -1;
+  int64_t restarts_ = 0;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_REWARD_EXTERNAL_H_
