@@ -34,6 +34,7 @@ struct ConfigArguments {
 ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::string& usage,
                                      const std::string& takes_word = "", bool takes_out = false);
 
+int RunReplay(const Arguments& arguments);
 int RunInspect(const Arguments& arguments);
 int RunPlan(const Arguments& arguments);
 

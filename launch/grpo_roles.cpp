@@ -36,22 +36,6 @@ RolloutContext MakeContext(const Config& config, const Materials& materials,
   return context;
 }
 
-GrpoJob MakeJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
-                const std::string& inputs_sha256) {
-  GrpoJob job;
-  job.policy = policy;
-  job.num_tasks = static_cast<int64_t>(tasks.size());
-  job.options = config.grpo;
-  job.credit = config.credit;
-  job.reward = config.reward;
-  job.recompute = config.model.recompute;
-  job.seed = config.run.seed;
-  job.folder = RunPaths(config.run.dir).stage("grpo");
-  job.sharding = config.cluster.sharding;
-  job.config_sha256 = inputs_sha256;
-  return job;
-}
-
 int64_t PromptTokens(const PromptBuilder& prompts, const ListTask& task) {
   return static_cast<int64_t>(prompts.ListTrunk(task.visit).size() +
                               prompts.ListQuestion(task.input, task.edit).size());
@@ -171,6 +155,28 @@ void CheckRoles(const Config& config, Communicator* world) {
                    ", or leave them at 0");
 }
 
+GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
+                    const std::string& inputs_sha256, const std::string& settings) {
+  GrpoJob job;
+  job.policy = policy;
+  job.num_tasks = static_cast<int64_t>(tasks.size());
+  job.options = config.grpo;
+  job.credit = config.credit;
+  job.reward = config.reward;
+  job.recompute = config.model.recompute;
+  job.seed = config.run.seed;
+  job.folder = RunPaths(config.run.dir).stage("grpo");
+  job.sharding = config.cluster.sharding;
+  job.config_sha256 = inputs_sha256;
+  job.settings = settings;
+  return job;
+}
+
+std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials) {
+  if (config.grpo.sampling.constrain != "drugs") return std::nullopt;
+  return DrugLines(*materials.prompts, materials.corpus.drugs.size());
+}
+
 std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materials,
                                    const std::vector<ListTask>& tasks,
                                    const std::function<Policy()>& load,
@@ -192,12 +198,8 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
     return std::nullopt;
   }
   std::optional<Policy> policy = load();
-  std::optional<LineTrie> lines;
-  if (config.grpo.sampling.constrain == "drugs") {
-    lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
-  }
-  GrpoJob job = MakeJob(config, tasks, &*policy, inputs_sha256);
-  job.settings = settings;
+  const std::optional<LineTrie> lines = LinesOf(config, materials);
+  GrpoJob job = MakeGrpoJob(config, tasks, &*policy, inputs_sha256, settings);
   job.lines = lines ? &*lines : nullptr;
   RolloutContext context = MakeContext(config, materials, tasks, &*policy, inputs_sha256, rank);
   context.lines = job.lines;

@@ -12,11 +12,19 @@
 #include "launch/config.h"
 #include "launch/materials.h"
 #include "model/policy.h"
+#include "rollout/line_trie.h"
+#include "trainer/grpo.h"
 
 namespace flame {
 
 // Throws UsageError where config.cluster does not fit the ranks that there are.
 void CheckRoles(const Config& config, Communicator* world);
+
+// What RunGrpo needs but for its communicators and rollouts.
+GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
+                    const std::string& inputs_sha256, const std::string& settings);
+// Of grpo.constrain; none where it is none.
+std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials);
 
 // Trains the adapters of the policy that `load` gives. `world` null or of one rank: every role in
 // this process; else each rank serves the role that config.cluster gives it until learner 0 is

@@ -350,26 +350,39 @@ void ListStage(const Config& config, Communicator* world) {
   RunStageOf(config, std::move(stage), world);
 }
 
+Policy LoadGrpoPolicy(const Config& config, bool tell) {
+  Policy policy = LoadModel(config, RunPaths(config.run.dir).list());
+  const size_t quantized = policy.quantized().size();
+  policy.MergeAdapters();
+  if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && tell) {
+    LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters, which are now ",
+            "part of them: these are kept in ", config.model.dtype);
+  }
+  policy = policy.MaterializeEntities();
+  policy.AddAdapters(config.grpo.lora, config.run.seed);
+  return policy;
+}
+
+namespace {
+
+Stage MakeGrpoStage(const Config& config) {
+  return StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
+}
+
+}  // namespace
+
+std::string GrpoInputs(const Config& config) { return Sha256(MakeGrpoStage(config).inputs); }
+std::string GrpoSettings(const Config& config) { return SettingsOf(config, "grpo"); }
+
 void GrpoStage(const Config& config, Communicator* world) {
   CheckRoles(config, world);
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
+  Stage stage = MakeGrpoStage(config);
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
-    const auto load = [&] {
-      Policy policy = LoadModel(config, paths.list());
-      const size_t quantized = policy.quantized().size();
-      policy.MergeAdapters();
-      if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && IsFirst(world)) {
-        LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters, which are now ",
-                "part of them: these are kept in ", config.model.dtype);
-      }
-      policy = policy.MaterializeEntities();
-      policy.AddAdapters(config.grpo.lora, config.run.seed);
-      return policy;
-    };
+    const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
     const auto policy = RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, inputs,
-                                     SettingsOf(config, "grpo"), world);
+                                     GrpoSettings(config), world);
     if (IsFirst(world)) SaveModel(*policy, materials->tokenizer, paths.grpo());
   };
   RunStageOf(config, std::move(stage), world);

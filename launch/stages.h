@@ -8,6 +8,7 @@
 
 #include "comm/communicator.h"
 #include "launch/config.h"
+#include "model/policy.h"
 
 namespace flame {
 
@@ -22,6 +23,12 @@ void TasksStage(const Config& config);
 void ListStage(const Config& config, Communicator* world);
 // pi_list by step-wise GRPO: grpo/model. Roles of `world` by config.cluster.
 void GrpoStage(const Config& config, Communicator* world);
+// What GrpoStage trains: pi_list's adapters merged, entities made rows, new adapters.
+Policy LoadGrpoPolicy(const Config& config, bool tell);
+// SHA-256 of what GrpoStage depends on, as its shards and checkpoints say it; and its settings.
+// Throws DataError where an earlier stage is not done.
+std::string GrpoInputs(const Config& config);
+std::string GrpoSettings(const Config& config);
 // evaluation.json.
 void EvaluateStage(const Config& config);
 

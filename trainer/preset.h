@@ -9,6 +9,7 @@ namespace flame {
 
 // Sets the defaults of grpo->preset:
 //   none  leaves all as it is
+//   standard  credit.lambda 0: GRPO of the outcome alone
 //   trl   what TRL 1.16's GRPOConfig sets: its loss (DAPO's, token; `grpo.normalizer` sequence,
 //         token or constant is its loss_type grpo, dapo or dr_grpo; bnpo is token where a step is
 //         one micro-batch), no KL term unless asked for and then weighted by the ratio, advantages

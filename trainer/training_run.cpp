@@ -29,6 +29,12 @@ TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, Training
   AddSharded("exp_avg.", optimizer_.exp_avg());
   AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
   AddState("history", history_);
+  const int64_t updates = options_.steps * options_.updates_per_step;
+  if (rank() == 0 && options_.optimizer.warmup > updates) {
+    LogWarning(options_.label, ": ", options_.optimizer.warmup, " updates of warm-up outlast the ",
+               updates, " of the run, whose learning rate stays below ",
+               options_.optimizer.learning_rate, "; lower ", options_.label, ".warmup");
+  }
 }
 
 void TrainingRun::AddSharded(const std::string& prefix, const NamedTensors& flat) {

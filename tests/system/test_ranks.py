@@ -184,6 +184,53 @@ def test_two_hundred_steps_under_random_delays_end_as_without(run_copy):
     assert results[0] == results[1]
 
 
+def popen(folder, *keys):
+    return subprocess.Popen(mpirun(4, "grpo", "--config", TINY, f"run.dir={folder}", *keys),
+                            stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(run_copy, rank):
+    whole, killed = run_copy("grpo", name="whole"), run_copy("grpo", name="killed")
+    keys = ["grpo.steps=40", "grpo.checkpoint_every=10", "cluster.learners=1",
+            "cluster.rollouts=2", "cluster.rewards=1"]
+    for folder, kill in ((whole, False), (killed, True)):
+        process = popen(folder, *keys)
+        if kill:
+            wait_for_shard(folder, process)
+            os.kill(ranks_below(process.pid)[rank], signal.SIGKILL)
+        _, errors = process.communicate(timeout=120)
+        assert (process.returncode != 0) == kill, errors
+    kept = {path: path.stat().st_mtime_ns for path in (killed / "grpo" / "rollouts").iterdir()}
+    process = popen(killed, *keys)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert weights(whole) == weights(killed)
+    # What was sampled and whole is there still: it is read again, not made again.
+    whole_before = [path for path, time in kept.items()
+                    if path.suffix == ".h5" and path.exists() and path.stat().st_mtime_ns == time]
+    assert len(whole_before) >= len(kept) - 2
+
+
+def test_reward_rank_that_stalls_is_replaced_and_counted(run_copy):
+    quiet, stalled = run_copy("grpo", name="quiet"), run_copy("grpo", name="stalled")
+    keys = ["grpo.steps=60", "cluster.timeout=6", "cluster.learners=1", "cluster.rollouts=1",
+            "cluster.rewards=2"]
+    for folder, stall in ((quiet, False), (stalled, True)):
+        process = popen(folder, *keys)
+        if stall:
+            wait_for_shard(folder, process)
+            pid = ranks_below(process.pid)[3]
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(2.5)
+            os.kill(pid, signal.SIGCONT)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert weights(quiet) == weights(stalled)
+    assert sum(row["reward_retries"] for row in metrics(stalled / "grpo")) > 0
+    assert sum(row["reward_retries"] for row in metrics(quiet / "grpo")) == 0
+
+
 def ranks_below(launcher):
     """{rank: pid} of the program's processes under mpirun."""
     found = {}
