@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +11,7 @@
 #include "base/seal.h"
 #include "data/corpus.h"
 #include "launch/command.h"
+#include "launch/inspect_shard.h"
 #include "rollout/trajectory.h"
 #include "trainer/checkpoint.h"
 
@@ -116,9 +120,12 @@ void PrintSummary(const ordered_json& summary, bool as_json) {
 
 int RunInspect(const Arguments& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")  //
-      ("json", "as JSON")                       //
-      ("visits", "JSON lines, one a visit")     //
+  options.add_options()("help,h", "this text")                                               //
+      ("json", "as JSON")                                                                    //
+      ("visits", "JSON lines, one a visit")                                                  //
+      ("limit", po::value<int64_t>()->default_value(2), "groups of a shard that are shown")  //
+      ("task-id", po::value<int64_t>(), "the group of a shard that is shown")                //
+      ("full", "whole prompts of a shard's groups, not their ends")                          //
       ("file", po::value<std::string>());
   po::positional_options_description positional;
   positional.add("file", 1);
@@ -130,12 +137,12 @@ int RunInspect(const Arguments& arguments) {
     throw UsageError(error.what(), "; see flame inspect --help");
   }
   if (values.count("help") != 0) {
-    std::cout
-        << "flame inspect runs/quickstart/corpus.h5 --json\n"
-           "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5\n"
-           "flame inspect runs/quickstart/grpo\n\n"
-           "What a corpus or a shard holds; of a stage's folder, its checkpoints, verified.\n\n"
-        << options;
+    std::cout << "flame inspect runs/quickstart/corpus.h5 --json\n"
+                 "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5\n"
+                 "flame inspect runs/quickstart/grpo\n\n"
+                 "What a corpus holds; of a shard its groups, lists and advantages, coloured on a\n"
+                 "terminal; of a stage's folder, its checkpoints, verified.\n\n"
+              << options;
     return 0;
   }
   if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
@@ -146,7 +153,17 @@ int RunInspect(const Arguments& arguments) {
   }
   CheckSeal(file);
   if (Hdf5File::OpenForReading(file).Has("trajectories")) {
-    PrintSummary(ShardSummary(file), values.count("json") != 0);
+    const bool as_json = values.count("json") != 0;
+    PrintSummary(ShardSummary(file), as_json);
+    if (as_json) return 0;
+    ShowGroups show;
+    show.limit = values["limit"].as<int64_t>();
+    if (show.limit < 0) throw UsageError("--limit is ", show.limit, "; expected at least 0");
+    if (values.count("task-id") != 0) show.task_id = values["task-id"].as<int64_t>();
+    show.full = values.count("full") != 0;
+    show.color = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+    std::cout << "\n";
+    PrintGroups(file, show, std::cout);
     return 0;
   }
   const Corpus corpus = ReadCorpus(file);

@@ -3,7 +3,7 @@ import re
 import pytest
 from conftest import run
 
-COMMANDS = """pipeline synth prepare sft tasks grpo evaluate export plan inspect tokenize generate
+COMMANDS = """pipeline synth prepare sft tasks grpo evaluate export plan replay inspect tokenize generate
     score""".split()
 
 

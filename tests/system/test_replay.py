@@ -62,3 +62,20 @@ def test_out_is_another_folder(tiny_run, arguments, words):
     result = subprocess.run([str(FLAME), "replay", "--config", str(TINY), f"run.dir={tiny_run}",
                              *arguments], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2 and words in result.stderr
+
+
+def test_inspect_shows_groups_as_a_person_reads_them(tiny_run, tmp_path):
+    shard = tiny_run / "grpo" / "rollouts" / "step-000002-part-000.h5"
+    text = run("inspect", shard, "--limit", 1).stdout
+    assert text.count("task id ") == 1 and "7 more groups" in text
+    assert text.count("  member ") == 4
+    for word in ("prescribed: ", "Dx: ", "start   phi ", "step 1  phi ", "advantages  ["):
+        assert word in text
+    assert "\x1b" not in text
+    one = run("inspect", shard, "--task-id", 2 * 8 + 5, "--full").stdout
+    assert "task id 21 (" in one
+    missing = run("inspect", shard, "--task-id", 7, check=False)
+    assert missing.returncode == 3 and "no task id 7" in missing.stderr
+    alone = tmp_path / "alone.h5"
+    alone.write_bytes(shard.read_bytes())
+    assert "lies in no run's grpo/rollouts" in run("inspect", alone).stdout
