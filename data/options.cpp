@@ -38,6 +38,8 @@ void TaskOptions::Bind(ConfigSchema* schema) {
                  "share of the training patients that tasks.errors: holdout keeps out");
   schema->Int("tasks.per_visit", &per_visit, {.low = 2},
               "list tasks a visit; half ask to add, half to remove");
+  schema->Path("tasks.feedback", &feedback,
+               "physicians' decisions on visits, JSON lines: truth of the tasks and of GRPO's phi");
 }
 
 }  // namespace flame

@@ -37,7 +37,8 @@ struct TaskOptions {
   // training visit, by two classifiers that each saw half of the patients.
   std::string errors = "train";
   double holdout = 0.3;
-  int64_t per_visit = 4;  // list tasks a visit: half Add, half Remove; at least 2
+  int64_t per_visit = 4;           // list tasks a visit: half Add, half Remove; at least 2
+  std::filesystem::path feedback;  // physicians' decisions (data/feedback.h); "": none
   void Bind(ConfigSchema* schema);
 };
 

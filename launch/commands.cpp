@@ -113,9 +113,22 @@ int RunSftCommand(const Arguments& arguments) {
 }
 
 int RunTasks(const Arguments& arguments) {
-  return RunConfigured(arguments,
-                       "flame tasks --config configs/quickstart.yaml\n\n"
-                       "The classifier's errors, and add/remove tasks built from them.\n",
+  // --feedback FILE is tasks.feedback=FILE.
+  Arguments words;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "--feedback" && i + 1 < arguments.size()) {
+      words.push_back("tasks.feedback=" + arguments[++i]);
+    } else {
+      words.push_back(word.starts_with("--feedback=") ? "tasks." + word.substr(2) : word);
+    }
+  }
+  return RunConfigured(words,
+                       "flame tasks --config configs/quickstart.yaml\n"
+                       "flame tasks --config configs/quickstart.yaml --feedback "
+                       "decisions.jsonl\n\n"
+                       "The classifier's errors, and add/remove tasks built from them.\n\n"
+                       "  --feedback FILE   as tasks.feedback=FILE (docs/rewards.md)\n",
                        [](const Config& config, RankSession& session) {
                          session.RequireOneProcess("tasks");
                          TasksStage(config);

@@ -188,10 +188,10 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
   const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
   // An external program is started where something is scored.
+  const Corpus truths = TruthsOf(config, materials.corpus);
   std::optional<Scorer> scorer;
   if (mesh.role == Role::kReward || mesh.role == Role::kAll) {
-    scorer.emplace(materials.corpus, materials.tokenizer, materials.prompts->end_id(),
-                   config.reward);
+    scorer.emplace(truths, materials.tokenizer, materials.prompts->end_id(), config.reward);
   }
   if (mesh.role == Role::kReward) {
     ReportIdle(mesh, ServeRewards(world, *scorer, Timeouts(config, 2)), start, world);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "data/feedback.h"
 #include "launch/run_paths.h"
 
 namespace flame {
@@ -48,6 +49,12 @@ std::unique_ptr<Materials> LoadMaterials(const Config& config) {
   materials->prompts = std::make_unique<PromptBuilder>(PromptFile(config), materials->corpus,
                                                        materials->tokenizer, materials->entities);
   return materials;
+}
+
+Corpus TruthsOf(const Config& config, const Corpus& corpus) {
+  const auto file = RunPaths(config.run.dir).feedback();
+  if (!std::filesystem::exists(file)) return corpus;
+  return WithFeedback(corpus, ReadFeedback(file, corpus));
 }
 
 TrainingVisits SplitTraining(const Config& config, const Corpus& corpus) {

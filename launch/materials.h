@@ -24,6 +24,10 @@ std::filesystem::path PromptFile(const Config& config);
 // Reads run.dir's corpus.h5 and base/tokenizer.json.
 std::unique_ptr<Materials> LoadMaterials(const Config& config);
 
+// The corpus with the truths that the run's tasks were made with: tasks/feedback.jsonl's where it
+// is there.
+Corpus TruthsOf(const Config& config, const Corpus& corpus);
+
 // Indices of the training visits that the classifier trains on, and of those kept out of it
 // (tasks.errors: holdout), whole patients at a time.
 struct TrainingVisits {

@@ -18,6 +18,7 @@ struct RunPaths {
   std::filesystem::path classifier() const { return dir / "classifier" / "model"; }
   std::filesystem::path scores() const { return dir / "tasks" / "scores.h5"; }
   std::filesystem::path tasks() const { return dir / "tasks" / "tasks.h5"; }
+  std::filesystem::path feedback() const { return dir / "tasks" / "feedback.jsonl"; }
   std::filesystem::path list() const { return dir / "list" / "model"; }
   std::filesystem::path grpo() const { return dir / "grpo" / "model"; }
   std::filesystem::path evaluation() const { return dir / "evaluation.json"; }

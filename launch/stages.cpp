@@ -12,6 +12,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "data/feedback.h"
 #include "data/prepare.h"
 #include "data/synth.h"
 #include "launch/base_model.h"
@@ -68,7 +69,7 @@ std::string WithoutSaving(const std::string& lines) {
   for (std::string line; std::getline(stream, line);) {
     const std::string key = line.substr(0, line.find('='));
     const bool saving = key.ends_with(".checkpoint_every") || key.ends_with(".keep_last") ||
-                        key.ends_with(".keep_best");
+                        key.ends_with(".keep_best") || key.ends_with(".keep_shards");
     if (!saving) rest += line + "\n";
   }
   return rest;
@@ -247,6 +248,16 @@ std::vector<Family> ListValidation(const Config& config, const Materials& materi
   return families;
 }
 
+// The file with the decisions goes with the tasks, so that what comes later has the same truths.
+void KeepFeedback(const Config& config, const Corpus& corpus, const std::vector<int32_t>& visits) {
+  const auto feedback = ReadFeedback(config.tasks.feedback, corpus);
+  const auto used = std::count_if(visits.begin(), visits.end(),
+                                  [&](int32_t visit) { return feedback.contains(visit); });
+  LogInfo("tasks: decisions on ", feedback.size(), " visits, ", used,
+          " of which tasks are made of; evaluation has the recorded drugs as ever");
+  WriteFileAtomically(RunPaths(config.run.dir).feedback(), ReadWholeFile(config.tasks.feedback));
+}
+
 }  // namespace
 
 void PrepareStage(const Config& config) {
@@ -305,6 +316,15 @@ void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage =
       StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"}, {"prepare", "classifier"});
+  const bool feedback = !config.tasks.feedback.empty();
+  if (feedback) {
+    if (!fs::is_regular_file(config.tasks.feedback)) {
+      throw DataError("tasks.feedback: there is no file ", config.tasks.feedback.string());
+    }
+    stage.outputs.push_back("tasks/feedback.jsonl");
+    stage.inputs += Sha256OfFile(config.tasks.feedback);
+    stage.check = [&] { ReadFeedback(config.tasks.feedback, ReadCorpus(paths.corpus())); };
+  }
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const TrainingVisits visits = SplitTraining(config, materials->corpus);
@@ -317,8 +337,9 @@ void TasksStage(const Config& config) {
                              scored, ReadThreshold(paths.classifier()),
                              config.classifier.token_budget, "scores");
     WriteScores(scores, num_drugs, paths.scores());
-    const auto tasks =
-        BuildListTasks(materials->corpus, scores, scored, config.tasks, config.run.seed);
+    if (feedback) KeepFeedback(config, materials->corpus, scored);
+    const Corpus truths = TruthsOf(config, materials->corpus);
+    const auto tasks = BuildListTasks(truths, scores, scored, config.tasks, config.run.seed);
     WriteListTasks(tasks, paths.tasks());
     LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
   };

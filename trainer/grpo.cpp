@@ -18,6 +18,7 @@
 #include "trainer/grpo_batch.h"
 #include "trainer/grpo_update.h"
 #include "trainer/recent_versions.h"
+#include "trainer/shard_retention.h"
 #include "trainer/training_run.h"
 
 namespace flame {
@@ -76,23 +77,6 @@ RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
   return request;
 }
 
-// Shards of the step that an earlier attempt, cut for other ranks, has left.
-void RemoveOtherParts(const std::filesystem::path& folder, int64_t step,
-                      const std::vector<RolloutReply>& replies) {
-  char prefix[32];
-  std::snprintf(prefix, sizeof(prefix), "step-%06lld-part-", static_cast<long long>(step));
-  std::vector<std::filesystem::path> others;
-  if (!std::filesystem::is_directory(folder)) return;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const bool own = std::any_of(replies.begin(), replies.end(), [&](const RolloutReply& reply) {
-      return reply.shard.filename() == entry.path().filename();
-    });
-    if (!own && entry.path().filename().string().starts_with(prefix))
-      others.push_back(entry.path());
-  }
-  for (const auto& path : others) std::filesystem::remove(path);
-}
-
 void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   std::map<int, double> rollout, reward, idle;  // by rank; ranks work side by side
   for (const RolloutReply& reply : replies) {
@@ -124,6 +108,7 @@ std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequ
     for (const RolloutReply& reply : replies) paths.push_back(reply.shard.string());
     if (job.learners == nullptr || job.learners->rank() == 0) {
       RemoveOtherParts(job.folder / "rollouts", request.step, replies);
+      RemoveOldShards(job.folder / "rollouts", request.step, job.options.keep_shards);
     }
   }
   const auto shared = nlohmann::json::parse(BroadcastText(job.learners, paths.dump()));

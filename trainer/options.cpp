@@ -98,6 +98,8 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
   schema->Int("grpo.checkpoint_every", &checkpoint_every, kAtLeastOne,
               "steps between checkpoints; the last step is always saved");
   BindRetention("grpo", &keep_last, &keep_best, schema);
+  schema->Int("grpo.keep_shards", &keep_shards, kNotNegative,
+              "last steps whose shards are kept, for flame replay and inspect; 0: all");
 }
 
 void ClusterOptions::Bind(ConfigSchema* schema) {

@@ -71,6 +71,7 @@ struct GrpoOptions {
   int64_t token_budget = 16384;
   int64_t checkpoint_every = 50;
   int64_t keep_last = 2, keep_best = 0;
+  int64_t keep_shards = 0;          // steps whose shards are kept; 0: all
   GrpoOptions();                    // the authors' settings where they differ from SFT's
   void Bind(ConfigSchema* schema);  // grpo.*
 };

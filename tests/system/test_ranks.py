@@ -142,6 +142,15 @@ def test_shards_behind_a_checkpoint_are_used_again(run_copy):
     assert metrics(killed / "grpo")[-1]["parts_reused"] == 0
 
 
+def test_shards_of_older_steps_go_where_few_are_kept(run_copy):
+    folder, all_kept = run_copy("grpo", name="few"), run_copy("grpo", name="all")
+    run("grpo", "--config", TINY, f"run.dir={all_kept}")
+    run("grpo", "--config", TINY, f"run.dir={folder}", "grpo.keep_shards=2")
+    kept = sorted(path.name for path in (folder / "grpo" / "rollouts").iterdir())
+    assert kept == ["step-000004-part-000.h5", "step-000005-part-000.h5"]
+    assert weights(folder) == weights(all_kept)
+
+
 def test_colocated_refuses_ranks_of_roles_and_split_weights(run_copy):
     folder = run_copy("grpo")
     for key, words in [("cluster.rollouts=1", "each of the 2 ranks does everything"),
