@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "comm/watchdog.h"
 #include "launch/command.h"
-#include "launch/tensor_memory.h"
 
 namespace flame {
 namespace {
@@ -65,7 +64,6 @@ int Run(const Arguments& words) {
 
 int main(int argc, char** argv) {
   flame::LimitSpinning(argv);
-  flame::KeepLargeBlocksApart();
   flame::InitLogging(flame::LogLevel::kInfo, -1);
   try {
     return flame::Run({argv + 1, argv + argc});

@@ -21,6 +21,7 @@
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "launch/device.h"
+#include "launch/tensor_memory.h"
 #include "trainer/learner_group.h"
 
 namespace flame {
@@ -79,6 +80,7 @@ class RankSession::RunLock {
 
 RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
   InstallStopSignals();
+  KeepLargeBlocksApart();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Else every empty tensor, caches that are never used whole among them, is filled with NaN.
