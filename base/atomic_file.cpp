@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -51,6 +49,15 @@ void WriteAll(const Descriptor& file, const fs::path& path, std::string_view byt
     if (n < 0) Fail(path, "write", errno);
     bytes.remove_prefix(static_cast<size_t>(n));
   }
+}
+
+// read(), but for interruptions; errno is 0 unless it failed.
+ssize_t ReadSome(int file, char* to, size_t size) {
+  do {
+    errno = 0;
+    const ssize_t n = read(file, to, size);
+    if (n >= 0 || errno != EINTR) return n;
+  } while (true);
 }
 
 // Not every file system can sync a folder; those that cannot say EINVAL.
@@ -130,10 +137,29 @@ void WriteFileAtomically(const fs::path& path, std::string_view bytes) {
 std::string ReadWholeFile(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) throw DataError(path.string(), ": is a folder, not a file");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw DataError(path.string(), ": cannot read: ", std::strerror(errno));
-  std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) throw DataError(path.string(), ": cannot read to the end");
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw DataError(path.string(), ": cannot read: ", std::strerror(errno));
+  // The size is a first guess: pipes and /proc have none.
+  const auto guess = fs::file_size(path, error);
+  std::string bytes(error ? 0 : guess, '\0');
+  size_t filled = 0;
+  while (true) {
+    if (filled == bytes.size()) {
+      char more[4096];
+      const ssize_t n = ReadSome(file, more, sizeof more);
+      if (n <= 0) break;
+      bytes.append(more, static_cast<size_t>(n));
+      filled = bytes.size();
+      continue;
+    }
+    const ssize_t n = ReadSome(file, bytes.data() + filled, bytes.size() - filled);
+    if (n <= 0) break;
+    filled += static_cast<size_t>(n);
+  }
+  const int cause = errno;
+  close(file);
+  if (cause != 0) throw DataError(path.string(), ": cannot read to the end: ", std::strerror(cause));
+  bytes.resize(filled);
   return bytes;
 }
 

@@ -1,7 +1,9 @@
 #include "base/checksum.h"
 
 #include <openssl/evp.h>
+#include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -10,6 +12,19 @@
 #include "base/error.h"
 
 namespace flame {
+namespace {
+
+std::string Hex(const unsigned char* bytes, size_t size) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < size; ++i) {
+    text += kHex[bytes[i] >> 4];
+    text += kHex[bytes[i] & 15];
+  }
+  return text;
+}
+
+}  // namespace
 
 struct Sha256Stream::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -35,13 +50,7 @@ std::string Sha256Stream::Finish() {
   if (EVP_DigestFinal_ex(state_->context, digest, nullptr) != 1) {
     throw MachineError("OpenSSL failed to finish a SHA-256 digest");
   }
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : digest) {
-    text += kHex[byte >> 4];
-    text += kHex[byte & 15];
-  }
-  return text;
+  return Hex(digest, sizeof digest);
 }
 
 std::string Sha256(std::string_view bytes) {
@@ -50,18 +59,45 @@ std::string Sha256(std::string_view bytes) {
   return stream.Finish();
 }
 
-std::string Sha256OfFile(const std::filesystem::path& path) {
+std::string Sha256OfFile(const std::filesystem::path& path, uint64_t size) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw DataError(path.string(), ": cannot read: ", std::strerror(errno));
   Sha256Stream stream;
   std::vector<char> buffer(1 << 20);
   do {
-    file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    const uint64_t wanted = std::min<uint64_t>(size, buffer.size());
+    file.read(buffer.data(), static_cast<std::streamsize>(wanted));
     stream.Update(buffer.data(), static_cast<size_t>(file.gcount()));
-  } while (file);
+    size -= static_cast<uint64_t>(file.gcount());
+  } while (file && size > 0);
   // Reading a folder opens, then fails at once.
-  if (!file.eof()) throw DataError(path.string(), ": cannot read: ", std::strerror(errno));
+  if (!file && !file.eof()) throw DataError(path.string(), ": cannot read: ", std::strerror(errno));
   return stream.Finish();
+}
+
+struct Xxh3Stream::State {
+  XXH3_state_t* state = XXH3_createState();
+  ~State() { XXH3_freeState(state); }
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>()) {
+  if (!state_->state || XXH3_128bits_reset(state_->state) != XXH_OK) {
+    throw MachineError("xxhash cannot start a digest");
+  }
+}
+
+Xxh3Stream::~Xxh3Stream() = default;
+
+void Xxh3Stream::Update(const void* data, size_t size) {
+  if (XXH3_128bits_update(state_->state, data, size) != XXH_OK) {
+    throw MachineError("xxhash failed to digest ", size, " bytes");
+  }
+}
+
+std::string Xxh3Stream::Finish() const {
+  XXH128_canonical_t digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(state_->state));
+  return Hex(digest.digest, sizeof digest.digest);
 }
 
 }  // namespace flame

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <atomic>
 #include <type_traits>
 #include <utility>
 
@@ -216,6 +217,21 @@ void WriteAttribute(hid_t file, const std::string& place, const std::string& nam
   }
 }
 
+// HDF5 takes two open files in memory of one name for one, and refuses the name of a file that is
+// on the disk.
+std::string MemoryName(const std::string& name) {
+  static std::atomic<int64_t> count{0};
+  return StrCat("memory:", count++, ":", name);
+}
+
+// Of a file in memory that nothing is written back from.
+Handle MemoryAccess() {
+  constexpr size_t kGrowBytes = 8 << 20;
+  Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fapl_core(access.id(), kGrowBytes, /*backing_store=*/0);
+  return access;
+}
+
 // Reads one element of class `wanted` into `value`.
 void ReadAttribute(hid_t file, const std::string& place, const std::string& name,
                    H5T_class_t wanted, hid_t memory_type, void* value) {
@@ -251,6 +267,33 @@ Hdf5File Hdf5File::Create(const std::filesystem::path& path) {
   const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   if (id < 0) throw MachineError(path.string(), ": cannot create: ", Cause());
   return Hdf5File(id, path);
+}
+
+Hdf5File Hdf5File::OpenBytes(std::string_view bytes, const std::string& name) {
+  SilenceErrorStack();
+  const Handle access = MemoryAccess();
+  // HDF5 copies them and changes nothing.
+  H5Pset_file_image(access.id(), const_cast<char*>(bytes.data()), bytes.size());
+  const hid_t id = H5Fopen(MemoryName(name).c_str(), H5F_ACC_RDONLY, access.id());
+  if (id < 0) throw DataError(name, ": cannot open as HDF5: ", Cause());
+  return Hdf5File(id, name);
+}
+
+Hdf5File Hdf5File::CreateInMemory(const std::string& name) {
+  SilenceErrorStack();
+  const Handle access = MemoryAccess();
+  const hid_t id = H5Fcreate(MemoryName(name).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id());
+  if (id < 0) throw MachineError(name, ": cannot create in memory: ", Cause());
+  return Hdf5File(id, name);
+}
+
+std::string Hdf5File::Bytes() const {
+  SilenceErrorStack();
+  ssize_t size = H5Fflush(id_, H5F_SCOPE_LOCAL) < 0 ? -1 : H5Fget_file_image(id_, nullptr, 0);
+  std::string bytes(static_cast<size_t>(std::max<ssize_t>(size, 0)), '\0');
+  if (size >= 0) size = H5Fget_file_image(id_, bytes.data(), bytes.size());
+  if (size < 0) throw MachineError(path_.string(), ": cannot copy from memory: ", Cause());
+  return bytes;
 }
 
 Hdf5File::~Hdf5File() {

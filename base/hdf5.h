@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace flame {
@@ -20,6 +21,10 @@ class Hdf5File {
   static Hdf5File OpenForReading(const std::filesystem::path& path);
   // Creates, truncating. Callers write to AtomicPath::temporary().
   static Hdf5File Create(const std::filesystem::path& path);
+  // Files that are never on a disk; `name` stands for the path in messages. Opening takes the bytes
+  // of a file, which may be followed by others.
+  static Hdf5File OpenBytes(std::string_view bytes, const std::string& name);
+  static Hdf5File CreateInMemory(const std::string& name);
   ~Hdf5File();
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) noexcept;
@@ -41,6 +46,9 @@ class Hdf5File {
   void SetAttribute(const std::string& name, int64_t value);
   std::string StringAttribute(const std::string& name) const;
   int64_t IntAttribute(const std::string& name) const;
+
+  // The file as it would lie on a disk; for those of CreateInMemory.
+  std::string Bytes() const;
 
   // Flushes and closes; errors of a full disk surface here at the latest. The destructor closes
   // without throwing.

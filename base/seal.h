@@ -5,15 +5,20 @@
 #define FLAME_BASE_SEAL_H_
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 namespace flame {
 
-// Appends "\nsha256 HEX\n", 73 bytes, HEX the SHA-256 of the bytes before. Throws MachineError
-// where the file cannot be written.
+// "\nsha256 HEX\n", 73 bytes, HEX the SHA-256 of `bytes`.
+std::string SealOf(std::string_view bytes);
+// Appends the seal. Throws MachineError where the file cannot be written.
 void SealFile(const std::filesystem::path& path);
 
 // Throws DataError naming the file where the seal is missing or not that of the bytes before it.
 void CheckSeal(const std::filesystem::path& path);
+// Of a file's bytes; `name` stands for it in messages.
+void CheckSeal(std::string_view bytes, const std::string& name);
 
 }  // namespace flame
 

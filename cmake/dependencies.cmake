@@ -11,6 +11,7 @@ find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 # find_package(Torch) of the CUDA wheel runs nvcc; the program links the CPU half only.
 set(torch_dir ${FLAME_WHEELS}/torch)

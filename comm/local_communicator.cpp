@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -23,6 +24,11 @@ struct Parcel {
 struct Inbox {
   std::list<Parcel> parcels[2];  // by channel, in order of arrival
   uint64_t num_arrived = 0;
+  // Receives that were posted and that are done, by (channel, source, tag): they take in turn.
+  struct Turns {
+    uint64_t posted = 0, taken = 0;
+  };
+  std::map<std::tuple<int, int, int>, Turns> turns;
   std::condition_variable arrived;
 };
 
@@ -69,11 +75,23 @@ class ReceivingTransfer : public Transfer {
         source_(source),
         tag_(tag),
         data_(data),
-        capacity_(capacity) {}
+        capacity_(capacity) {
+    std::lock_guard lock(world_->mutex);
+    turn_ = Turns().posted++;
+  }
 
   bool Done() override {
     Parcel parcel;
+    {
+      std::lock_guard lock(world_->mutex);
+      if (Turns().taken != turn_) return false;
+    }
     if (!TakeParcel(world_.get(), rank_, channel_, source_, tag_, &parcel)) return false;
+    {
+      std::lock_guard lock(world_->mutex);
+      Inbox::Turns& turns = Turns();
+      if (++turns.taken == turns.posted) world_->inboxes[rank_].turns.erase(Key());
+    }
     if (parcel.bytes.size() > capacity_) {
       throw MachineError("rank ", rank_, " expected at most ", capacity_, " bytes from rank ",
                          source_, ", found ", parcel.bytes.size());
@@ -83,12 +101,16 @@ class ReceivingTransfer : public Transfer {
   }
 
  private:
+  std::tuple<int, int, int> Key() const { return {channel_, source_, tag_}; }
+  Inbox::Turns& Turns() { return world_->inboxes[rank_].turns[Key()]; }
+
   std::shared_ptr<LocalWorld> world_;
   int rank_;
   Transport::Channel channel_;
   int source_, tag_;
   void* data_;
   size_t capacity_;
+  uint64_t turn_ = 0;
 };
 
 class LocalTransport : public Transport {

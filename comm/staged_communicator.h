@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "comm/communicator.h"
 
@@ -29,6 +30,12 @@ class StagedCommunicator : public Communicator {
   Message Receive(int source, int tag) override { return host_->Receive(source, tag); }
   bool TryReceive(int source, int tag, Milliseconds wait, Message* message) override {
     return host_->TryReceive(source, tag, wait, message);
+  }
+  std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) override {
+    return host_->SendTensor(std::move(tensor), destination, tag);
+  }
+  std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) override {
+    return host_->ReceiveTensor(std::move(tensor), source, tag);
   }
   std::unique_ptr<Communicator> Split(int color) override;
 

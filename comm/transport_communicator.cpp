@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -50,6 +51,77 @@ class CollectiveWork : public Work {
   std::shared_ptr<const CommContext> context_;
   std::shared_ptr<Collective> collective_;
   uint64_t key_;
+};
+
+// A tensor on its way out or in; keeps its memory.
+class TensorTransfer : public Operation {
+ public:
+  using Start = std::function<std::unique_ptr<Transfer>()>;
+  TensorTransfer(Start start, at::Tensor tensor)
+      : start_(std::move(start)), tensor_(std::move(tensor)) {}
+  // Leaks what is still under way: the backend may yet use it.
+  ~TensorTransfer() override {
+    if (transfer_ == nullptr) return;
+    static_cast<void>(transfer_.release());
+    new at::Tensor(std::move(tensor_));
+  }
+
+  bool Moving() const override { return transfer_ != nullptr; }
+  bool Advance() override {
+    if (finished_) return true;
+    try {
+      if (start_) transfer_ = std::exchange(start_, nullptr)();
+      if (!transfer_->Done()) return false;
+    } catch (const std::exception& error) {
+      error_ = error.what();
+    }
+    transfer_.reset();
+    return finished_ = true;
+  }
+
+  // With the engine's lock.
+  bool finished() const { return finished_; }
+  const std::string& error() const { return error_; }  // empty: none
+
+ private:
+  Start start_;
+  at::Tensor tensor_;
+  std::unique_ptr<Transfer> transfer_;
+  bool finished_ = false;
+  std::string error_;
+};
+
+class TransferWork : public Work {
+ public:
+  TransferWork(std::shared_ptr<const CommContext> context, std::shared_ptr<TensorTransfer> transfer,
+               uint64_t key, int peer, std::string what)
+      : context_(std::move(context)),
+        transfer_(std::move(transfer)),
+        key_(key),
+        peer_(peer),
+        what_(std::move(what)) {}
+
+  void Wait() override {
+    const bool done = context_->Await(
+        key_, context_->timeout, [this] { return transfer_->finished(); },
+        [this] { return std::vector<int>{context_->transport->WorldRank(peer_)}; });
+    if (!done) context_->FailAtDeadline(key_, what_);
+    if (!transfer_->error().empty()) throw MachineError(what_, ": ", transfer_->error());
+    context_->recorder->Finish(key_);
+  }
+
+  bool Done() override {
+    std::lock_guard lock(context_->engine->mutex());
+    context_->engine->Progress();
+    return transfer_->finished();
+  }
+
+ private:
+  std::shared_ptr<const CommContext> context_;
+  std::shared_ptr<TensorTransfer> transfer_;
+  uint64_t key_;
+  int peer_;
+  std::string what_;
 };
 
 // A message on its way out; owns the bytes.
@@ -296,6 +368,39 @@ bool TransportCommunicator::TryReceive(int source, int tag, Milliseconds wait, M
   if (source != kAnySource) CheckRank(source, "the source of a message");
   CheckTag(tag);
   return Take(FlightRecorder::kNoKey, source, tag, wait, message);
+}
+
+std::unique_ptr<Work> TransportCommunicator::SendTensor(at::Tensor tensor, int destination,
+                                                        int tag) {
+  return Move(/*send=*/true, std::move(tensor), destination, tag);
+}
+
+std::unique_ptr<Work> TransportCommunicator::ReceiveTensor(at::Tensor tensor, int source, int tag) {
+  return Move(/*send=*/false, std::move(tensor), source, tag);
+}
+
+std::unique_ptr<Work> TransportCommunicator::Move(bool send, at::Tensor tensor, int peer, int tag) {
+  const char* verb = send ? "send" : "receive";
+  CheckRank(peer, "the peer of a transfer");
+  CheckTag(tag);
+  if (!tensor.defined() || !tensor.is_cpu() || !tensor.is_contiguous() || tensor.nbytes() == 0) {
+    throw MachineError("a transfer takes a contiguous CPU tensor of at least one byte, found ",
+                       tensor.defined() ? tensor.toString() : "an undefined one");
+  }
+  const std::string what = StrCat(verb, " of a tensor with tag ", tag, ", ", tensor.nbytes(),
+                                  " bytes, ", send ? "to " : "from ", peer);
+  const uint64_t key = context_->recorder->Start(what, ++num_messages_, tensor.nbytes());
+  const auto start = [transport = context_->transport, send, peer, tag, tensor] {
+    // As the rest of a message: never looked for by TryTake.
+    const int on_wire = (tag + kMaxTag) * 2 + 1;
+    return send ? transport->Send(Transport::kMessages, peer, on_wire, tensor.const_data_ptr(),
+                                  tensor.nbytes())
+                : transport->Receive(Transport::kMessages, peer, on_wire, tensor.mutable_data_ptr(),
+                                     tensor.nbytes());
+  };
+  auto transfer = std::make_shared<TensorTransfer>(start, std::move(tensor));
+  context_->engine->Start(transfer);
+  return std::make_unique<TransferWork>(context_, std::move(transfer), key, peer, what);
 }
 
 std::unique_ptr<Communicator> TransportCommunicator::Split(int color) {

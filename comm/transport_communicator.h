@@ -49,6 +49,8 @@ class TransportCommunicator : public Communicator {
   void Send(const std::string& bytes, int destination, int tag) override;
   Message Receive(int source, int tag) override;
   bool TryReceive(int source, int tag, Milliseconds wait, Message* message) override;
+  std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) override;
+  std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) override;
   std::unique_ptr<Communicator> Split(int color) override;
 
  private:
@@ -56,6 +58,7 @@ class TransportCommunicator : public Communicator {
   std::unique_ptr<Work> Start(const FrameHeader& header, std::vector<Phase> phases,
                               std::vector<at::Tensor> keep);
   bool Take(uint64_t key, int source, int tag, Milliseconds wait, Message* message);
+  std::unique_ptr<Work> Move(bool send, at::Tensor tensor, int peer, int tag);
   void CheckRank(int rank, const char* what) const;
 
   std::shared_ptr<const CommContext> context_;

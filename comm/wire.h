@@ -36,6 +36,8 @@ class WireWriter {
     Pod<uint64_t>(text.size());
     Append(text.data(), text.size());
   }
+  // As they are, without a count.
+  void Bytes(const std::string& bytes) { Append(bytes.data(), bytes.size()); }
   // The bytes so far; the writer is empty afterwards.
   std::string Take() { return std::exchange(bytes_, {}); }
 

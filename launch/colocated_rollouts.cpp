@@ -4,36 +4,53 @@
 #include <optional>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "rollout/protocol.h"
+#include "rollout/shard_folder.h"
 #include "trainer/learner_group.h"
 
 namespace flame {
 namespace {
 
+constexpr int kShardTag = 404;
+
 class ColocatedRolloutClient : public RolloutClient {
  public:
   ColocatedRolloutClient(RolloutWorker* worker, Communicator* learners,
-                         std::function<int64_t(int32_t)> length)
-      : worker_(worker), learners_(learners), length_(std::move(length)) {}
+                         std::function<int64_t(int32_t)> length, const ShardFolder* shards)
+      : worker_(worker), learners_(learners), length_(std::move(length)), shards_(shards) {}
 
   void Begin(const RolloutRequest& request) override {
     std::vector<int64_t> lengths;
     for (const int32_t task : request.tasks) lengths.push_back(length_(task));
-    const RolloutRequest own = DealRequest(request, lengths, learners_->size())[learners_->rank()];
+    const auto parts = DealRequest(request, lengths, learners_->size());
+    std::vector<RolloutReply> found = FindShards(parts);
+    const size_t rank = static_cast<size_t>(learners_->rank());
     auto& reply = begun_[request.step];
-    if (!own.tasks.empty()) reply = worker_->Run(own);
+    if (found[rank].reused) {
+      reply = std::move(found[rank]);
+    } else if (!parts[rank].tasks.empty()) {
+      reply = worker_->Run(parts[rank]);
+    }
   }
 
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
     if (!begun_.contains(request.step)) Begin(request);
-    const std::optional<RolloutReply> own = begun_.extract(request.step).mapped();
+    std::optional<RolloutReply> own = begun_.extract(request.step).mapped();
+    const std::string bytes = own ? std::exchange(own->bytes, {}) : "";
     WireWriter out;
-    if (own) Write(*own, &out);
+    if (own) {
+      out.Pod(!bytes.empty());
+      Write(*own, &out);
+    }
     std::vector<RolloutReply> replies;
-    for (const std::string& text : GatherTexts(learners_, out.Take())) {
-      if (text.empty()) continue;
-      WireReader in(text);
+    const std::vector<std::string> texts = GatherTexts(learners_, out.Take());
+    for (int rank = 0; rank < learners_->size(); ++rank) {
+      if (texts[rank].empty()) continue;
+      WireReader in(texts[rank]);
+      const bool carried = in.Pod<bool>();
       replies.push_back(ReadRolloutReply(&in));
+      if (carried) Carry(rank, bytes, &replies.back());
     }
     return replies;
   }
@@ -44,17 +61,45 @@ class ColocatedRolloutClient : public RolloutClient {
   }
 
  private:
+  // Of each part, what learner 0 can use again.
+  std::vector<RolloutReply> FindShards(const std::vector<RolloutRequest>& parts) const {
+    std::vector<RolloutReply> replies(parts.size());
+    if (shards_ == nullptr) return replies;
+    WireWriter out;
+    for (size_t p = 0; p < parts.size() && learners_->rank() == 0; ++p) {
+      replies[p].rank = static_cast<int>(p);
+      if (!parts[p].tasks.empty()) shards_->Find(parts[p], &replies[p]);
+      Write(replies[p], &out);
+    }
+    WireReader in(BroadcastText(learners_, out.Take()));
+    for (RolloutReply& reply : replies) reply = ReadRolloutReply(&in);
+    return replies;
+  }
+
+  // Brings the shard that `rank` sampled to learner 0's disk.
+  void Carry(int rank, const std::string& own, RolloutReply* reply) const {
+    if (learners_->rank() == 0) {
+      const std::string bytes = rank == 0 ? own : learners_->Receive(rank, kShardTag).bytes;
+      reply->shard = shards_->folder / reply->shard.filename();
+      WriteFileAtomically(reply->shard, bytes);
+    } else if (learners_->rank() == rank) {
+      learners_->Send(own, 0, kShardTag);
+    }
+  }
+
   RolloutWorker* worker_;
   Communicator* learners_;
   std::function<int64_t(int32_t)> length_;
+  const ShardFolder* shards_;
   std::map<int64_t, std::optional<RolloutReply>> begun_;  // nothing: no task fell to this rank
 };
 
 }  // namespace
 
 std::unique_ptr<RolloutClient> MakeColocatedRolloutClient(
-    RolloutWorker* worker, Communicator* learners, std::function<int64_t(int32_t task)> length) {
-  return std::make_unique<ColocatedRolloutClient>(worker, learners, std::move(length));
+    RolloutWorker* worker, Communicator* learners, std::function<int64_t(int32_t task)> length,
+    const ShardFolder* shards) {
+  return std::make_unique<ColocatedRolloutClient>(worker, learners, std::move(length), shards);
 }
 
 }  // namespace flame

@@ -21,16 +21,20 @@
 namespace flame {
 namespace {
 
+std::filesystem::path ShardsOf(const Config& config) {
+  return RunPaths(config.run.dir).stage("grpo") / "rollouts";
+}
+
 RolloutContext MakeContext(const Config& config, const Materials& materials,
                            const std::vector<ListTask>& tasks, Policy* policy,
-                           const std::string& inputs_sha256, int rank) {
+                           const std::string& inputs_sha256, bool carried, int rank) {
   RolloutContext context;
   context.policy = policy;
   context.prompts = materials.prompts.get();
   context.tasks = &tasks;
   context.sampling = config.grpo.sampling;
   context.seed = config.run.seed;
-  context.folder = RunPaths(config.run.dir).stage("grpo") / "rollouts";
+  if (!carried) context.folder = ShardsOf(config);
   context.rank = rank;
   context.config_sha256 = inputs_sha256;
   return context;
@@ -122,14 +126,15 @@ double Train(const Config& config, GrpoJob job, Communicator* learners) {
   return report.seconds_wait;
 }
 
-double Learn(const Config& config, const RankMesh& mesh, GrpoJob job,
+double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const ShardFolder& shards,
              std::function<int64_t(int32_t)> length, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   if (learners->rank() == 0) {
     // Less than the other learners allow this one, so that the rank at fault is the one named.
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
-                /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9)});
+                /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9),
+                job.carry_shards ? &shards : nullptr});
   }
   job.rollouts = rollouts.get();
   const double waited = Train(config, job, learners);
@@ -201,10 +206,13 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   const std::optional<LineTrie> lines = LinesOf(config, materials);
   GrpoJob job = MakeGrpoJob(config, tasks, &*policy, inputs_sha256, settings);
   job.lines = lines ? &*lines : nullptr;
-  RolloutContext context = MakeContext(config, materials, tasks, &*policy, inputs_sha256, rank);
+  job.carry_shards = !alone && config.cluster.carrier == "mpi";
+  RolloutContext context =
+      MakeContext(config, materials, tasks, &*policy, inputs_sha256, job.carry_shards, rank);
   context.lines = job.lines;
   const auto length = [&](int32_t task) { return PromptTokens(*materials.prompts, tasks[task]); };
   const int64_t versions = config.grpo.staleness + 1;
+  const ShardFolder shards{ShardsOf(config), config.run.seed, inputs_sha256};
   if (mesh.role == Role::kRollout) {
     // Two answers in turn fit into what the learner allows a rollout rank.
     const auto rewards =
@@ -212,12 +220,14 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
     RolloutWorker worker(context, rewards.get(), versions);
     ReportIdle(mesh, ServeRollouts(world, &worker, Timeouts(config, 2)), start, world);
   } else if (mesh.role == Role::kLearner) {
-    ReportIdle(mesh, Learn(config, mesh, job, length, own.get(), world), start, world);
+    ReportIdle(mesh, Learn(config, mesh, job, shards, length, own.get(), world), start, world);
   } else {
     const auto rewards = MakeLocalRewardClient(*scorer);
     RolloutWorker worker(context, rewards.get(), versions);
     const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
-                                : MakeColocatedRolloutClient(&worker, own.get(), length);
+                                : MakeColocatedRolloutClient(
+                                      &worker, own.get(), length,
+                                      job.carry_shards ? &shards : nullptr);
     job.rollouts = rollouts.get();
     Train(config, job, own.get());
   }

@@ -25,6 +25,7 @@ struct RolloutRequest {
 // Of one part.
 struct RolloutReply {
   std::filesystem::path shard;
+  std::string bytes;  // the shard's, where it has yet to be written there
   int rank = 0;  // that sampled it
   int64_t tokens_sampled = 0;
   double seconds_rollout = 0, seconds_reward = 0;
@@ -61,11 +62,15 @@ std::vector<RolloutRequest> CutRequest(const RolloutRequest& request,
 std::vector<RolloutRequest> DealRequest(const RolloutRequest& request,
                                         const std::vector<int64_t>& lengths, int64_t ranks);
 
+struct ShardFolder;
+
 struct RemoteRolloutOptions {
   std::vector<int> ranks;                       // of `world` that run ServeRollouts
   std::function<int64_t(int32_t task)> length;  // tokens of its prompt
   bool overlap = false;                         // Sync does not wait for the workers
   Communicator::Milliseconds timeout;           // what one part may take
+  // Writes the shards that workers send, and looks for those to use again; null: workers do.
+  const ShardFolder* shards = nullptr;
 };
 // A part goes to the next rank that is free, from a thread of its own, which from now on is the
 // only one that may use `world`'s messages. One that a rank fails at is tried on another, once.

@@ -22,6 +22,7 @@ RolloutRequest ReadRolloutRequest(WireReader* in) {
 
 void Write(const RolloutReply& reply, WireWriter* out) {
   out->Text(reply.shard.string());
+  out->Text(reply.bytes);
   out->Pod(reply.rank);
   out->Pod(reply.tokens_sampled);
   out->Pod(reply.seconds_rollout);
@@ -39,6 +40,7 @@ void Write(const RolloutReply& reply, WireWriter* out) {
 RolloutReply ReadRolloutReply(WireReader* in) {
   RolloutReply reply;
   reply.shard = in->Text();
+  reply.bytes = in->Text();
   reply.rank = in->Pod<int>();
   reply.tokens_sampled = in->Pod<int64_t>();
   reply.seconds_rollout = in->Pod<double>();

@@ -3,16 +3,19 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
 #include "rollout/protocol.h"
+#include "rollout/shard_folder.h"
 
 namespace flame {
 namespace {
@@ -34,8 +37,8 @@ struct Step {
 };
 
 struct SyncOrder {
-  PolicyVersion policy;
-  std::string message;
+  PolicyVersion policy;  // without the adapters
+  PackedAdapters adapters;
 };
 
 // What a rank does, and since when.
@@ -44,6 +47,7 @@ struct Worker {
   size_t syncs = 0;      // orders of all that were sent
   std::optional<Part> part;
   bool syncing = false;
+  std::vector<std::unique_ptr<Work>> transfers;  // of the adapters
   Clock::time_point since;
   bool busy() const { return syncing || part.has_value(); }
 };
@@ -71,11 +75,16 @@ class RemoteRolloutClient : public RolloutClient {
     std::vector<int64_t> lengths;
     for (const int32_t task : request.tasks) lengths.push_back(options_.length(task));
     auto parts = CutRequest(request, lengths, static_cast<int64_t>(options_.ranks.size()));
+    std::vector<RolloutReply> replies(parts.size());
+    std::deque<Part> missing;
+    for (RolloutRequest& part : parts) {
+      const bool there = options_.shards != nullptr &&
+                         options_.shards->Find(part, &replies[static_cast<size_t>(part.part)]);
+      if (!there) missing.push_back({std::move(part)});
+    }
     const std::lock_guard lock(mutex_);
-    Step& step = steps_[request.step];
-    step.missing = static_cast<int64_t>(parts.size());
-    step.replies.resize(parts.size());
-    for (RolloutRequest& part : parts) waiting_.push_back({std::move(part)});
+    steps_[request.step] = {std::move(replies), static_cast<int64_t>(missing.size())};
+    std::move(missing.begin(), missing.end(), std::back_inserter(waiting_));
     ordered_.notify_all();
   }
 
@@ -93,10 +102,8 @@ class RemoteRolloutClient : public RolloutClient {
   }
 
   void Sync(const PolicyVersion& policy) override {
-    WireWriter out;
-    out.Pod(RolloutMessage::kSync);
-    out.Text(PackAdapters(policy.version, policy.adapters));
-    auto order = std::make_shared<SyncOrder>(SyncOrder{policy, out.Take()});
+    auto order = std::make_shared<SyncOrder>(
+        SyncOrder{policy, PackAdapters(policy.version, policy.adapters)});
     order->policy.adapters.clear();
     std::unique_lock lock(mutex_);
     syncs_.push_back(std::move(order));
@@ -150,7 +157,12 @@ class RemoteRolloutClient : public RolloutClient {
   size_t num_syncs() const { return forgotten_ + syncs_.size(); }
 
   bool SendSync(int rank, Worker* worker) {
-    world_->Send(syncs_[worker->syncs++ - forgotten_]->message, rank, kRolloutRequestTag);
+    const PackedAdapters& adapters = syncs_[worker->syncs++ - forgotten_]->adapters;
+    WireWriter out;
+    out.Pod(RolloutMessage::kSync);
+    WriteHeader(adapters, &out);
+    world_->Send(out.Take(), rank, kRolloutRequestTag);
+    worker->transfers = SendBytes(adapters, rank, world_);
     worker->syncing = true;
     worker->since = Clock::now();
     return true;
@@ -210,14 +222,21 @@ class RemoteRolloutClient : public RolloutClient {
     }
     RolloutReply reply = ReadRolloutReply(in);
     reply.retries = part.retries;
+    if (options_.shards != nullptr) Keep(part.request, &reply);
     Step& step = steps_.at(part.request.step);
     step.replies[part.request.part] = std::move(reply);
     --step.missing;
   }
 
+  void Keep(const RolloutRequest& request, RolloutReply* reply) const {
+    reply->shard = options_.shards->PathOf(request);
+    WriteFileAtomically(reply->shard, std::exchange(reply->bytes, {}));
+  }
+
   void TakeSync(int rank, Worker* worker, WireReader* in) {
     const PolicyVersion& policy = syncs_[worker->syncs - 1 - forgotten_]->policy;
     CheckCanary(policy.canary, in->Vector<double>(), policy.dtype, rank, policy.version);
+    for (const auto& transfer : std::exchange(worker->transfers, {})) transfer->Wait();
     worker->syncing = false;
     worker->version = policy.version;
     if (worker->syncs == num_syncs()) --unconfirmed_;

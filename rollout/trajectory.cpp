@@ -76,8 +76,26 @@ void AddMember(const Trajectory& member, Columns* c) {
   c->num_refused.push_back(verdict.num_refused);
 }
 
+// A large vector that grows moves its bytes several times.
+void Reserve(const std::vector<Group>& groups, Columns* c) {
+  size_t tokens = 0, prompts = 0, steps = 0;
+  for (const Group& group : groups) {
+    prompts += group.prompt.size();
+    for (const Trajectory& member : group.members) {
+      tokens += member.tokens.size();
+      steps += member.verdict.phi.size();
+    }
+  }
+  c->tokens.reserve(tokens);
+  c->logprobs.reserve(tokens);
+  c->step_of_token.reserve(tokens);
+  c->prompt_tokens.reserve(prompts);
+  for (auto* phi : {&c->phi, &c->phi_jaccard, &c->phi_ddi, &c->phi_refusal}) phi->reserve(steps);
+}
+
 Columns ToColumns(const std::vector<Group>& groups) {
   Columns c;
+  Reserve(groups, &c);
   for (size_t g = 0; g < groups.size(); ++g) {
     const Group& group = groups[g];
     AppendList(group.prompt, &c.prompt_tokens, &c.prompt_offsets);
@@ -231,44 +249,63 @@ std::vector<Group> ToGroups(const Columns& c) {
   return groups;
 }
 
-}  // namespace
-
-void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
-                const std::filesystem::path& path) {
+void WriteColumns(const std::vector<Group>& groups, const ShardInfo& info, Hdf5File* file) {
   const Columns columns = ToColumns(groups);
-  AtomicPath target(path, AtomicPath::Kind::kFile);
-  Hdf5File file = Hdf5File::Create(target.temporary());
-  file.SetAttribute("schema", kSchema);
-  file.SetAttribute("config_sha256", info.config_sha256);
-  file.SetAttribute("seed", info.seed);
-  file.SetAttribute("step", info.step);
-  file.SetAttribute("rank", info.rank);
+  file->SetAttribute("schema", kSchema);
+  file->SetAttribute("config_sha256", info.config_sha256);
+  file->SetAttribute("seed", info.seed);
+  file->SetAttribute("step", info.step);
+  file->SetAttribute("rank", info.rank);
   ForEachField(columns, [&](const char* name, const auto& values) {
-    file.Write(StrCat("trajectories/", name), values);
+    file->Write(StrCat("trajectories/", name), values);
   });
-  file.Close();
-  SealFile(target.temporary());
-  target.Commit();
 }
 
-std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info) {
-  const std::string where = path.string();
-  CheckSeal(path);
-  const Hdf5File file = Hdf5File::OpenForReading(path);
-  CheckSchema(file, kSchema, where);
+std::vector<Group> ReadColumns(const Hdf5File& file, const std::string& name, ShardInfo* info) {
+  CheckSchema(file, kSchema, name);
   ShardInfo found;
   found.config_sha256 = file.StringAttribute("config_sha256");
   found.seed = file.IntAttribute("seed");
   found.step = file.IntAttribute("step");
   found.rank = file.IntAttribute("rank");
   Columns columns;
-  ForEachField(columns, [&](const char* name, auto& values) {
+  ForEachField(columns, [&](const char* field, auto& values) {
     using T = typename std::remove_reference_t<decltype(values)>::value_type;
-    values = file.Read<T>(StrCat("trajectories/", name));
+    values = file.Read<T>(StrCat("trajectories/", field));
   });
-  Checker(columns, where).CheckAll();
+  Checker(columns, name).CheckAll();
   if (info != nullptr) *info = found;
   return ToGroups(columns);
+}
+
+}  // namespace
+
+std::string EncodeShard(const std::vector<Group>& groups, const ShardInfo& info) {
+  Hdf5File file = Hdf5File::CreateInMemory("a shard");
+  WriteColumns(groups, info, &file);
+  std::string bytes = file.Bytes();
+  bytes += SealOf(bytes);
+  return bytes;
+}
+
+std::vector<Group> DecodeShard(std::string_view bytes, const std::string& name, ShardInfo* info) {
+  CheckSeal(bytes, name);
+  return ReadColumns(Hdf5File::OpenBytes(bytes, name), name, info);
+}
+
+void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
+                const std::filesystem::path& path) {
+  AtomicPath target(path, AtomicPath::Kind::kFile);
+  Hdf5File file = Hdf5File::Create(target.temporary());
+  WriteColumns(groups, info, &file);
+  file.Close();
+  SealFile(target.temporary());
+  target.Commit();
+}
+
+std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info) {
+  CheckSeal(path);
+  return ReadColumns(Hdf5File::OpenForReading(path), path.string(), info);
 }
 
 }  // namespace flame

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "reward/verdict.h"
@@ -32,9 +33,13 @@ struct ShardInfo {
   std::string config_sha256;
 };
 
-// Schema in docs/formats.md: group `trajectories`. Written atomically; every group has members.
-// Reading checks the file's seal (base/seal.h), schema, every offset and size; throws DataError
-// naming the file and, where the file is whole, the field.
+// Schema in docs/formats.md: group `trajectories`; every group has members. Decoding checks the seal
+// (base/seal.h), schema, every offset and size; throws DataError naming the file, `name`, and, where
+// the file is whole, the field.
+std::string EncodeShard(const std::vector<Group>& groups, const ShardInfo& info);
+std::vector<Group> DecodeShard(std::string_view bytes, const std::string& name,
+                               ShardInfo* info = nullptr);
+// The same bytes in a file, written atomically.
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
                 const std::filesystem::path& path);
 std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info = nullptr);

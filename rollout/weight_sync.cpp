@@ -6,32 +6,41 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/random.h"
-#include "comm/wire.h"
 
 namespace flame {
 namespace {
 
-std::vector<char> BytesOf(const at::Tensor& tensor) {
-  const at::Tensor dense = tensor.detach().cpu().contiguous();
-  const char* data = static_cast<const char*>(dense.const_data_ptr());
-  return {data, data + dense.nbytes()};
+// Transfers of a sync; one tag each way is enough, as a rank takes one sync after the other.
+constexpr int kBytesTag = 403;
+// A part is still in the cache when it is digested.
+constexpr int64_t kPartBytes = 1 << 20;
+constexpr int64_t kAlignment = 64;
+
+int64_t RoundUp(int64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+
+int64_t BytesOf(const PackedAdapters::Entry& entry) {
+  int64_t count = static_cast<int64_t>(c10::elementSize(entry.dtype));
+  for (const int64_t size : entry.shape) count *= size;
+  return count;
 }
 
-at::Tensor ReadTensor(WireReader* in) {
-  const auto dtype = in->Pod<at::ScalarType>();
-  const auto shape = in->Vector<int64_t>();
-  const auto bytes = in->Vector<char>();
-  const at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
-  if (tensor.nbytes() != bytes.size()) {
-    throw MachineError("an adapter of ", tensor.nbytes(), " bytes came with ", bytes.size());
+std::string ChecksumOf(const at::Tensor& bytes) {
+  Xxh3Stream stream;
+  stream.Update(bytes.const_data_ptr(), bytes.nbytes());
+  return stream.Finish();
+}
+
+std::vector<at::Tensor> PartsOf(const at::Tensor& bytes) {
+  std::vector<at::Tensor> parts;
+  for (int64_t at = 0; at < bytes.numel(); at += kPartBytes) {
+    parts.push_back(bytes.narrow(0, at, std::min(kPartBytes, bytes.numel() - at)));
   }
-  if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
-  return tensor;
+  return parts;
 }
 
 // `size` tokens: drawn from the vocabulary, then the first and the last slot of each entity kind.
@@ -71,63 +80,128 @@ NamedTensors AdaptersOf(const Policy& policy) {
   return adapters;
 }
 
-std::string PackAdapters(int64_t version, const NamedTensors& adapters) {
-  WireWriter body;
-  body.Pod(version);
-  body.Pod<uint64_t>(adapters.size());
+std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters) {
+  std::vector<PackedAdapters::Entry> entries;
   for (const auto& [name, tensor] : adapters) {
-    body.Text(name);
-    body.Pod(tensor.scalar_type());
-    body.Vector(tensor.sizes().vec());
-    body.Vector(BytesOf(tensor));
+    entries.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
   }
-  const std::string contents = body.Take();
-  WireWriter out;
-  out.Pod(version);
-  out.Text(Sha256(contents));
-  out.Text(contents);
-  return out.Take();
+  return entries;
 }
 
-SyncedAdapters UnpackAdapters(const std::string& buffer, int rank) {
-  WireReader in(buffer);
-  SyncedAdapters synced;
-  synced.version = in.Pod<int64_t>();
-  const std::string expected = in.Text();
-  const std::string contents = in.Text();
-  const std::string found = Sha256(contents);
-  if (found != expected) {
-    throw MachineError("rank ", rank, " received adapters of version ", synced.version,
-                       " with SHA-256 ", found, "; the sender's is ", expected);
+int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries) {
+  int64_t size = 0;
+  for (const auto& entry : entries) size += RoundUp(BytesOf(entry));
+  return size;
+}
+
+NamedTensors TensorsOf(const PackedAdapters& packed) {
+  NamedTensors tensors;
+  int64_t offset = 0;
+  for (const auto& entry : packed.entries) {
+    const int64_t size = BytesOf(entry);
+    tensors.emplace(entry.name,
+                    packed.bytes.narrow(0, offset, size).view(entry.dtype).view(entry.shape));
+    offset += RoundUp(size);
   }
-  WireReader body(contents);
-  synced.version = body.Pod<int64_t>();
-  const auto count = body.Pod<uint64_t>();
+  return tensors;
+}
+
+PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters) {
+  c10::NoGradGuard no_grad;
+  PackedAdapters packed;
+  packed.version = version;
+  packed.entries = EntriesOf(adapters);
+  packed.bytes = at::empty({PackedSize(packed.entries)}, at::kByte);
+  int64_t end = 0;
+  for (const auto& [name, place] : TensorsOf(packed)) {
+    place.copy_(adapters.at(name).detach());
+    // What pads a tensor is digested too.
+    const int64_t from = end + static_cast<int64_t>(place.nbytes());
+    end = RoundUp(from);
+    packed.bytes.narrow(0, from, end - from).zero_();
+  }
+  packed.checksum = ChecksumOf(packed.bytes);
+  return packed;
+}
+
+void WriteHeader(const PackedAdapters& packed, WireWriter* out) {
+  out->Pod(packed.version);
+  out->Text(packed.checksum);
+  out->Pod<uint64_t>(packed.entries.size());
+  for (const auto& entry : packed.entries) {
+    out->Text(entry.name);
+    out->Pod(entry.dtype);
+    out->Vector(entry.shape);
+  }
+}
+
+PackedAdapters ReadHeader(WireReader* in) {
+  PackedAdapters packed;
+  packed.version = in->Pod<int64_t>();
+  packed.checksum = in->Text();
+  const auto count = in->Pod<uint64_t>();
   for (uint64_t i = 0; i < count; ++i) {
-    const std::string name = body.Text();
-    synced.tensors.emplace(name, ReadTensor(&body));
+    PackedAdapters::Entry entry;
+    entry.name = in->Text();
+    entry.dtype = in->Pod<at::ScalarType>();
+    entry.shape = in->Vector<int64_t>();
+    packed.entries.push_back(std::move(entry));
   }
-  return synced;
+  return packed;
 }
 
-void LoadAdapters(const NamedTensors& adapters, int rank, int64_t version, Policy* policy) {
+std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int rank,
+                                             Communicator* world) {
+  std::vector<std::unique_ptr<Work>> works;
+  for (const at::Tensor& part : PartsOf(packed.bytes)) {
+    works.push_back(world->SendTensor(part, rank, kBytesTag));
+  }
+  return works;
+}
+
+void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed) {
+  Xxh3Stream stream;
+  const std::vector<at::Tensor> parts = PartsOf(packed->bytes);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    world->ReceiveTensor(parts[i], source, kBytesTag)->Wait();
+    stream.Update(parts[i].const_data_ptr(), parts[i].nbytes());
+  }
+  const std::string found = stream.Finish();
+  if (found != packed->checksum) {
+    throw MachineError("rank ", world->rank(), " received adapters of version ", packed->version,
+                       " with checksum ", found, "; the sender's is ", packed->checksum);
+  }
+}
+
+at::Tensor FlattenAdapters(Policy* policy) {
+  const NamedTensors adapters = AdaptersOf(*policy);
+  const PackedAdapters packed = PackAdapters(0, adapters);
+  for (const auto& [name, place] : TensorsOf(packed)) at::Tensor(adapters.at(name)).set_data(place);
+  return packed.bytes;
+}
+
+void CheckAdapters(const std::vector<PackedAdapters::Entry>& adapters, int rank, int64_t version,
+                   const Policy& policy) {
   const auto fail = [&](const std::string& what) {
     throw MachineError("rank ", rank, " refuses the adapters of version ", version, ": ", what);
   };
-  const NamedTensors own = AdaptersOf(*policy);
+  const NamedTensors own = AdaptersOf(policy);
   if (adapters.size() != own.size()) {
     fail(StrCat("expected ", own.size(), " tensors, found ", adapters.size()));
   }
-  for (const auto& [name, tensor] : adapters) {
+  for (const auto& [name, dtype, shape] : adapters) {
     const auto place = own.find(name);
     if (place == own.end()) fail(StrCat("'", name, "' is unknown"));
-    if (tensor.sizes() != place->second.sizes() ||
-        tensor.scalar_type() != place->second.scalar_type()) {
-      fail(StrCat("'", name, "' is ", tensor.scalar_type(), " ", tensor.sizes(), "; expected ",
+    if (place->second.sizes() != shape || place->second.scalar_type() != dtype) {
+      fail(StrCat("'", name, "' is ", dtype, " ", at::IntArrayRef(shape), "; expected ",
                   place->second.scalar_type(), " ", place->second.sizes()));
     }
   }
+}
+
+void LoadAdapters(const NamedTensors& adapters, Policy* policy) {
   c10::NoGradGuard no_grad;
+  const NamedTensors own = AdaptersOf(*policy);
   for (const auto& [name, tensor] : adapters) {
     const at::Tensor& place = own.at(name);
     if (place.const_data_ptr() != tensor.const_data_ptr()) place.copy_(tensor);

@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
+#include "comm/wire.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -17,18 +20,44 @@ namespace flame {
 using NamedTensors = std::map<std::string, at::Tensor>;
 NamedTensors AdaptersOf(const Policy& policy);
 
-// One buffer: version, SHA-256 of what follows, then each tensor by name: dtype, shape, raw bytes.
-std::string PackAdapters(int64_t version, const NamedTensors& adapters);
-struct SyncedAdapters {
+// Adapters in one buffer: by name, each from a multiple of 64 bytes on.
+struct PackedAdapters {
+  struct Entry {
+    std::string name;
+    at::ScalarType dtype = at::kFloat;
+    std::vector<int64_t> shape;
+  };
   int64_t version = 0;
-  NamedTensors tensors;
+  std::vector<Entry> entries;
+  std::string checksum;  // XXH3-128 of `bytes`
+  at::Tensor bytes;      // uint8, on the CPU
 };
-// Throws MachineError naming `rank` and the version where the checksum is not that of the contents.
-SyncedAdapters UnpackAdapters(const std::string& buffer, int rank);
+PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
+std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters);
+int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries);  // bytes
+// Views of packed.bytes.
+NamedTensors TensorsOf(const PackedAdapters& packed);
 
-// Copies `adapters` into the policy's; MachineError naming `rank`, `version` and the tensor unless
-// names, shapes and dtypes are the policy's own.
-void LoadAdapters(const NamedTensors& adapters, int rank, int64_t version, Policy* policy);
+// All but the bytes, for a message that goes before them.
+void WriteHeader(const PackedAdapters& packed, WireWriter* out);
+PackedAdapters ReadHeader(WireReader* in);
+// The bytes, straight from memory to memory. The works end once `rank` has taken them.
+std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int rank,
+                                             Communicator* world);
+// Fills packed->bytes, which is of the header's size; MachineError naming this rank of the world and
+// the version where the checksum is not that of the bytes.
+void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed);
+
+// Moves the policy's adapters, on the CPU, into one buffer laid out as PackAdapters would, and
+// returns it.
+at::Tensor FlattenAdapters(Policy* policy);
+
+// MachineError naming `rank`, `version` and the tensor unless names, shapes and dtypes are those of
+// the policy's adapters.
+void CheckAdapters(const std::vector<PackedAdapters::Entry>& adapters, int rank, int64_t version,
+                   const Policy& policy);
+// Copies `adapters` into the policy's, which they fit.
+void LoadAdapters(const NamedTensors& adapters, Policy* policy);
 
 // Log-probabilities of a fixed family (a trunk and two branches of drawn tokens, each entity kind's
 // slots among them) through the packed forward.

@@ -1,8 +1,9 @@
 #include "rollout/worker.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
 #include "base/error.h"
@@ -14,16 +15,6 @@ namespace {
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-int64_t TokensOf(const std::vector<Group>& groups) {
-  int64_t tokens = 0;
-  for (const Group& group : groups) {
-    for (const Trajectory& member : group.members) {
-      tokens += static_cast<int64_t>(member.tokens.size());
-    }
-  }
-  return tokens;
 }
 
 // At most 20 of them.
@@ -61,63 +52,70 @@ class LocalRolloutClient : public RolloutClient {
   std::map<int64_t, RolloutReply> begun_;
 };
 
-void Serve(RolloutMessage kind, WireReader* in, RolloutWorker* worker, double idle,
-           WireWriter* out) {
-  out->Pod(kind);
+// Where the adapters of syncs are received.
+class SyncRoom {
+ public:
+  explicit SyncRoom(RolloutWorker* worker) : worker_(worker) {
+    const NamedTensors adapters = AdaptersOf(*worker->policy());
+    const bool on_cpu = !adapters.empty() && adapters.begin()->second.is_cpu();
+    // With no older version to keep, they are received where they are used.
+    if (on_cpu && worker->versions() == 1) in_place_ = FlattenAdapters(worker->policy());
+  }
+
+  at::Tensor Next(int64_t size) {
+    if (in_place_.defined()) {
+      worker_->Forget();
+      return in_place_;
+    }
+    // One more than are held, so that the next in turn is free.
+    at::Tensor& next = spare_[turn_++ % (worker_->versions() + 1)];
+    if (!next.defined()) next = at::empty({size}, at::kByte);
+    return next;
+  }
+
+ private:
+  RolloutWorker* worker_;
+  at::Tensor in_place_;
+  std::map<int64_t, at::Tensor> spare_;
+  int64_t turn_ = 0;
+};
+
+std::vector<double> TakeSync(int source, Communicator* world, WireReader* in, SyncRoom* room,
+                             RolloutWorker* worker) {
+  PackedAdapters packed = ReadHeader(in);
+  CheckAdapters(packed.entries, worker->rank(), packed.version, *worker->policy());
+  packed.bytes = room->Next(PackedSize(packed.entries));
+  ReceiveBytes(source, world, &packed);
+  return worker->Sync(packed.version, TensorsOf(packed));
+}
+
+// What follows kind and error in the answer.
+void Serve(RolloutMessage kind, const Message& message, Communicator* world, SyncRoom* room,
+           RolloutWorker* worker, double idle, WireReader* in, WireWriter* out) {
   if (kind == RolloutMessage::kRun) {
     RolloutReply reply = worker->Run(ReadRolloutRequest(in));
     reply.seconds_idle = idle;
-    out->Text("");
     Write(reply, out);
   } else {
-    const SyncedAdapters synced = UnpackAdapters(in->Text(), worker->rank());
-    const std::vector<double> canary = worker->Sync(synced.version, synced.tensors);
-    out->Text("");
-    out->Vector(canary);
+    out->Vector(TakeSync(message.source, world, in, room, worker));
   }
 }
 
 }  // namespace
 
 RolloutWorker::RolloutWorker(RolloutContext context, RewardClient* rewards, int64_t versions)
-    : context_(std::move(context)), rewards_(rewards), versions_(versions) {}
-
-std::filesystem::path RolloutWorker::ShardOf(const RolloutRequest& request) const {
-  char name[64];
-  std::snprintf(name, sizeof(name), "step-%06lld-part-%03lld.h5",
-                static_cast<long long>(request.step), static_cast<long long>(request.part));
-  return context_.folder / name;
-}
-
-// A training that goes on from a checkpoint meets the shards of the steps behind it. They are what
-// would be sampled again.
-bool RolloutWorker::Recorded(const RolloutRequest& request, RolloutReply* reply) const {
-  if (!std::filesystem::exists(reply->shard)) return false;
-  ShardInfo info;
-  std::vector<Group> groups;
-  try {
-    groups = ReadShard(reply->shard, &info);
-  } catch (const DataError& error) {
-    LogWarning(error.what(), "; it is sampled again");
-    return false;
-  }
-  bool same = info.seed == static_cast<int64_t>(context_.seed) && info.step == request.step &&
-              info.config_sha256 == context_.config_sha256 && groups.size() == request.tasks.size();
-  for (size_t g = 0; same && g < groups.size(); ++g) {
-    same = groups[g].task_id == request.task_ids[g] && groups[g].task == request.tasks[g] &&
-           groups[g].policy_version == request.policy_version;
-  }
-  if (same) reply->tokens_sampled = TokensOf(groups);
-  return same;
-}
+    : context_(std::move(context)),
+      shards_{context_.folder, context_.seed, context_.config_sha256},
+      rewards_(rewards),
+      versions_(versions) {}
 
 RolloutReply RolloutWorker::Run(const RolloutRequest& request) {
   Use(request.policy_version);
   RolloutReply reply;
   reply.rank = context_.rank;
-  reply.shard = ShardOf(request);
-  reply.reused = Recorded(request, &reply);
-  if (reply.reused) return reply;
+  const bool carried = context_.folder.empty();
+  if (!carried && shards_.Find(request, &reply)) return reply;
+  reply.shard = shards_.PathOf(request);
   const auto start = std::chrono::steady_clock::now();
   std::vector<Group> groups = SampleGroups(context_, request);
   reply.seconds_rollout = SecondsSince(start);
@@ -127,10 +125,13 @@ RolloutReply RolloutWorker::Run(const RolloutRequest& request) {
   reply.reward_retries = rewards_->TakeRetries();
   reply.tokens_sampled = TokensOf(groups);
   reply.unmatched = CommonestUnmatched(groups);
-  WriteShard(
-      groups,
-      {static_cast<int64_t>(context_.seed), request.step, context_.rank, context_.config_sha256},
-      reply.shard);
+  const ShardInfo info{static_cast<int64_t>(context_.seed), request.step, context_.rank,
+                       context_.config_sha256};
+  if (carried) {
+    reply.bytes = EncodeShard(groups, info);
+  } else {
+    WriteShard(groups, info, reply.shard);
+  }
   return reply;
 }
 
@@ -153,12 +154,16 @@ void RolloutWorker::Score(std::vector<Group>* groups) {
 void RolloutWorker::Use(int64_t version) {
   if (version == used_) return;
   const auto held = held_.find(version);
+  if (held == held_.end() && held_.empty()) {
+    throw MachineError("rank ", context_.rank, " holds no whole policy and was asked to sample ",
+                       "with version ", version);
+  }
   if (held == held_.end()) {
     throw MachineError("rank ", context_.rank, " holds the policy of version ", last_,
                        held_.size() > 1 ? StrCat(" and ", held_.size() - 1, " before it") : "",
                        " and was asked to sample with version ", version);
   }
-  LoadAdapters(held->second, context_.rank, version, context_.policy);
+  LoadAdapters(held->second, context_.policy);
   used_ = version;
 }
 
@@ -167,6 +172,7 @@ std::vector<double> RolloutWorker::Sync(int64_t version, const NamedTensors& ada
     throw MachineError("rank ", context_.rank, " holds version ", last_,
                        " of the adapters and expects ", last_ + 1, " next; it was sent ", version);
   }
+  CheckAdapters(EntriesOf(adapters), context_.rank, version, *context_.policy);
   held_[version] = adapters;
   used_ = -1;
   Use(version);
@@ -175,12 +181,18 @@ std::vector<double> RolloutWorker::Sync(int64_t version, const NamedTensors& ada
   return CanaryLogProbs(*context_.policy);
 }
 
+void RolloutWorker::Forget() {
+  held_.clear();
+  used_ = -1;
+}
+
 std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker) {
   return std::make_unique<LocalRolloutClient>(worker);
 }
 
 double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle) {
   double idle_seconds = 0, since_reply = 0;
+  SyncRoom room(worker);
   while (true) {
     Message message;
     const auto start = std::chrono::steady_clock::now();
@@ -195,12 +207,14 @@ double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::M
     const auto kind = in.Pod<RolloutMessage>();
     if (kind == RolloutMessage::kStop) return idle_seconds;
     WireWriter out;
+    out.Pod(kind);
     try {
-      Serve(kind, &in, worker, since_reply, &out);
+      WireWriter answer;
+      Serve(kind, message, world, &room, worker, since_reply, &in, &answer);
+      out.Text("");
+      out.Bytes(answer.Take());
       if (kind == RolloutMessage::kRun) since_reply = 0;
     } catch (const std::exception& error) {
-      out.Take();
-      out.Pod(kind);
       out.Text(error.what());
     }
     world->Send(out.Take(), message.source, kRolloutReplyTag);

@@ -17,6 +17,7 @@
 #include "rollout/client.h"
 #include "rollout/line_trie.h"
 #include "rollout/options.h"
+#include "rollout/shard_folder.h"
 #include "rollout/trajectory.h"
 #include "rollout/weight_sync.h"
 
@@ -29,7 +30,7 @@ struct RolloutContext {
   const std::vector<ListTask>* tasks;
   SamplingOptions sampling;
   uint64_t seed = 0;             // of the run
-  std::filesystem::path folder;  // shards: folder/step-000012-part-003.h5
+  std::filesystem::path folder;  // of shards; empty: they travel in replies
   int rank = 0;                  // in the world
   std::string config_sha256;
   const LineTrie* lines = nullptr;  // every line of a list is one of these; null: any text
@@ -51,14 +52,17 @@ class RolloutWorker {
   // Takes adapters of `version`, which must be the last one + 1, or any at start (MachineError),
   // and returns its log-probabilities of the canary sequence for the sender.
   std::vector<double> Sync(int64_t version, const NamedTensors& adapters);
+  // Until the next Sync no version is held: its adapters are being written to where they are used.
+  void Forget();
   int rank() const { return context_.rank; }
+  int64_t versions() const { return versions_; }
+  Policy* policy() const { return context_.policy; }
 
  private:
   void Score(std::vector<Group>* groups);
   void Use(int64_t version);
-  std::filesystem::path ShardOf(const RolloutRequest& request) const;
-  bool Recorded(const RolloutRequest& request, RolloutReply* reply) const;
   RolloutContext context_;
+  ShardFolder shards_;
   RewardClient* rewards_;
   int64_t versions_;
   std::map<int64_t, NamedTensors> held_;  // by version

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -97,8 +98,8 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   }
 }
 
-// Has the request rolled out; every learner gets the shards' paths.
-std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequest& request,
+// Has the request rolled out; every learner gets the shards.
+std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& request,
                                            StepReport* report) {
   const auto start = Clock::now();
   nlohmann::json paths = nlohmann::json::array();
@@ -112,9 +113,15 @@ std::vector<std::filesystem::path> Collect(const GrpoJob& job, const RolloutRequ
     }
   }
   const auto shared = nlohmann::json::parse(BroadcastText(job.learners, paths.dump()));
+  std::vector<ShardSource> shards;
+  for (const std::string path : shared) {
+    shards.push_back({path, ""});
+    if (!job.carry_shards || job.learners == nullptr) continue;
+    const bool here = job.learners->rank() == 0;
+    shards.back().bytes = BroadcastText(job.learners, here ? ReadWholeFile(path) : "");
+  }
   report->seconds_wait = SecondsSince(start);
-  const auto names = shared.get<std::vector<std::string>>();
-  return {names.begin(), names.end()};
+  return shards;
 }
 
 // Sums one pass over learners into the report; entropy and mismatch are those of the first pass,
@@ -138,7 +145,7 @@ void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepRepor
   report->sample_mismatch_max = mismatch;
 }
 
-void Learn(const GrpoJob& job, const std::vector<std::filesystem::path>& shards,
+void Learn(const GrpoJob& job, const std::vector<ShardSource>& shards,
            const RolloutRequest& request, TrainingRun* run, StepReport* report) {
   const auto start = Clock::now();
   GrpoBatch batch = ReadGrpoBatch(shards, request, job.credit);
@@ -213,7 +220,7 @@ StepReport TrainStep(const GrpoJob& job, Schedule* schedule, TrainingRun* run,
   StepReport report;
   report.step = request.step + 1;
   report.policy_version = request.policy_version;
-  const std::vector<std::filesystem::path> shards = Collect(job, request, &report);
+  const std::vector<ShardSource> shards = Collect(job, request, &report);
   recent->Push();
   Learn(job, shards, request, run, &report);
   Sync(job, request.step + 1, run, &report);

@@ -32,6 +32,7 @@ struct GrpoJob {
   std::string config_sha256, settings;  // as CheckpointInfo
   const LineTrie* lines = nullptr;      // RolloutContext's
   RolloutClient* rollouts = nullptr;    // on learner 0 only, null elsewhere; or on all (colocated)
+  bool carry_shards = false;            // only learner 0 sees their files: it sends them to the rest
   Communicator* learners = nullptr;     // null: one rank
   Communicator* on_device = nullptr;    // as ShardGroups
 };

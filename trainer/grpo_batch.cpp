@@ -42,6 +42,11 @@ size_t PlaceOf(const Group& group, const RolloutRequest& request,
   return place;
 }
 
+std::vector<Group> GroupsOf(const ShardSource& shard) {
+  if (shard.bytes.empty()) return ReadShard(shard.path);
+  return DecodeShard(shard.bytes, shard.path.string());
+}
+
 Advantages CreditOf(const Group& group, const CreditOptions& credit) {
   std::vector<const Verdict*> verdicts;
   for (const Trajectory& member : group.members) verdicts.push_back(&member.verdict);
@@ -64,16 +69,16 @@ double StandardDeviation(const std::vector<Advantages>& advantages, int64_t toke
 
 }  // namespace
 
-GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
+GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards,
                         const RolloutRequest& request, const CreditOptions& credit) {
   GrpoBatch batch;
   batch.staleness = request.step - request.policy_version;
   batch.groups.resize(request.task_ids.size());
-  for (const std::filesystem::path& shard : shards) {
-    for (Group& group : ReadShard(shard)) {
-      Group& place = batch.groups[PlaceOf(group, request, shard)];
+  for (const ShardSource& shard : shards) {
+    for (Group& group : GroupsOf(shard)) {
+      Group& place = batch.groups[PlaceOf(group, request, shard.path)];
       if (!place.members.empty()) {
-        throw DataError(shard.string(), ": task id ", group.task_id,
+        throw DataError(shard.path.string(), ": task id ", group.task_id,
                         " is there twice; expected it once in the shards of step ", request.step);
       }
       place = std::move(group);

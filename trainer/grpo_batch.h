@@ -3,6 +3,7 @@
 #define FLAME_TRAINER_GRPO_BATCH_H_
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "rollout/client.h"
@@ -20,10 +21,16 @@ struct GrpoBatch {
   int64_t staleness = 0;               // updates since the policy that sampled
 };
 
+// Where the groups of one part are: in a file, or in the bytes of one that this learner cannot see.
+struct ShardSource {
+  std::filesystem::path path;
+  std::string bytes;  // empty: they are read from `path`
+};
+
 // Reads the shards of `request`. Throws DataError naming the shard and the task if its groups are
 // not the ones asked for, each once and of the asked-for policy version, or if a completion has no
 // token or not one log-probability and step a token.
-GrpoBatch ReadGrpoBatch(const std::vector<std::filesystem::path>& shards,
+GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards,
                         const RolloutRequest& request, const CreditOptions& credit);
 
 // Fills the reward, phi and advantage fields and tokens_trained.

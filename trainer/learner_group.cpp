@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -53,7 +54,13 @@ std::vector<std::string> GatherTexts(Communicator* learners, const std::string& 
 }
 
 std::string BroadcastText(Communicator* learners, const std::string& text) {
-  return GatherTexts(learners, learners == nullptr || learners->rank() == 0 ? text : "")[0];
+  if (learners == nullptr) return text;
+  const bool own = learners->rank() == 0;
+  const double size = MaxOverLearners(learners, {own ? static_cast<double>(text.size()) : 0})[0];
+  std::string all = own ? text : std::string(static_cast<size_t>(size), '\0');
+  const at::Tensor bytes = at::from_blob(all.data(), {static_cast<int64_t>(size)}, at::kByte);
+  if (!all.empty()) learners->Broadcast(bytes, 0)->Wait();
+  return all;
 }
 
 }  // namespace flame

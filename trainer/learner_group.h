@@ -13,7 +13,7 @@ namespace flame {
 // Elementwise.
 std::vector<double> SumOverLearners(Communicator* learners, const std::vector<double>& values);
 std::vector<double> MaxOverLearners(Communicator* learners, const std::vector<double>& values);
-// Learner 0's.
+// Learner 0's, of any length.
 std::string BroadcastText(Communicator* learners, const std::string& text);
 // Of every learner, by rank.
 std::vector<std::string> GatherTexts(Communicator* learners, const std::string& text);

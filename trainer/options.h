@@ -82,6 +82,9 @@ struct ClusterOptions {
   ShardingOptions sharding;
   // split: ranks of each role; colocated: every rank trains, samples and scores in turn.
   std::string placement = "split";
+  // How shards reach the learners: files, in a run folder that all ranks see; mpi, in messages to
+  // learner 0, which writes them.
+  std::string carrier = "files";
   double timeout = 600;  // seconds any operation may wait
   void Bind(ConfigSchema* schema);
 };

@@ -146,6 +146,14 @@ bool NcclCommunicator::TryReceive(int source, int tag, Milliseconds wait, Messag
   return state_->control->TryReceive(source, tag, wait, message);
 }
 
+std::unique_ptr<Work> NcclCommunicator::SendTensor(at::Tensor tensor, int destination, int tag) {
+  return state_->control->SendTensor(std::move(tensor), destination, tag);
+}
+
+std::unique_ptr<Work> NcclCommunicator::ReceiveTensor(at::Tensor tensor, int source, int tag) {
+  return state_->control->ReceiveTensor(std::move(tensor), source, tag);
+}
+
 std::unique_ptr<Communicator> NcclCommunicator::Split(int color) {
   return std::make_unique<NcclCommunicator>(state_->control->Split(color), state_->nccl,
                                             state_->queue, state_->timeout);

@@ -1,7 +1,7 @@
 // The NCCL backend: one GPU a rank. Collectives take contiguous tensors on that GPU, also of
 // bfloat16 and float16; they run beside the arithmetic of the current stream, after what was in it
 // when they were started. Reductions are equal on all ranks, in NCCL's order instead of rank order.
-// Messages, Barrier and the colors of Split travel over the communicator that it was made from.
+// Messages, transfers of CPU tensors, Barrier and the colors of Split travel over the communicator that it was made from.
 #ifndef FLAME_COMM_NCCL_NCCL_COMMUNICATOR_H_
 #define FLAME_COMM_NCCL_NCCL_COMMUNICATOR_H_
 
@@ -35,6 +35,8 @@ class NcclCommunicator : public Communicator {
   void Send(const std::string& bytes, int destination, int tag) override;
   Message Receive(int source, int tag) override;
   bool TryReceive(int source, int tag, Milliseconds wait, Message* message) override;
+  std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) override;
+  std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) override;
   std::unique_ptr<Communicator> Split(int color) override;
 
  private:

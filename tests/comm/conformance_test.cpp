@@ -293,6 +293,36 @@ TEST(Messages, TryReceive_WaitsForALateMessage) {
   });
 }
 
+TEST(Transfers, AnyLength_ArriveInOrderBesideMessagesOfTheSameTag) {
+  OnEveryRank([](Communicator& comm) {
+    const int next = (comm.rank() + 1) % comm.size();
+    const int before = (comm.rank() + comm.size() - 1) % comm.size();
+    std::vector<std::unique_ptr<Work>> works;
+    std::vector<at::Tensor> received;
+    for (const int64_t length : {1, 1000, 3000000}) {
+      works.push_back(comm.SendTensor(
+          Fill<float>(length, [&](int64_t i) { return Value(comm.rank(), i); }), next, 7));
+      received.push_back(Make<float>(length));
+      works.push_back(comm.ReceiveTensor(received.back(), before, 7));
+    }
+    comm.Send(std::string(5000, 'x'), next, 7);
+    EXPECT_EQ(comm.Receive(before, 7).bytes, std::string(5000, 'x'));
+    for (const auto& work : works) work->Wait();
+    for (const at::Tensor& tensor : received) {
+      ExpectEach<float>(tensor, [&](int64_t i) { return Value(before, i); });
+    }
+  });
+}
+
+TEST(Transfers, TensorThatIsNotContiguousOrEmpty_IsRefused) {
+  OnEveryRank([](Communicator& comm) {
+    const at::Tensor square = Make<float>(16).view({4, 4});
+    EXPECT_THROW(comm.SendTensor(square.t(), 0, 1), MachineError);
+    EXPECT_THROW(comm.ReceiveTensor(Make<float>(0), 0, 1), MachineError);
+    EXPECT_THROW(comm.SendTensor(square, comm.size(), 1), MachineError);
+  });
+}
+
 TEST(Splits, ByParity_CollectivesAndMessagesStayWithin) {
   OnEveryRank([](Communicator& comm) {
     const int color = comm.rank() % 2 ? -7 : 12;

@@ -50,8 +50,7 @@ TEST_F(OnADevice, SyncedAdapters_ComeToAndFromTheDevice) {
   for (const auto& [name, tensor] : AdaptersOf(to)) tensor.zero_();
   EXPECT_THROW(CheckCanary(CanaryLogProbs(from), CanaryLogProbs(to), at::kFloat, 1, 2),
                MachineError);
-  const SyncedAdapters synced = UnpackAdapters(PackAdapters(2, AdaptersOf(from)), 1);
-  LoadAdapters(synced.tensors, 1, 2, &to);
+  LoadAdapters(TensorsOf(PackAdapters(2, AdaptersOf(from))), &to);
   for (const auto& [name, tensor] : AdaptersOf(from)) {
     EXPECT_TRUE(at::equal(AdaptersOf(to).at(name).cpu(), tensor.cpu())) << name;
   }

@@ -1,11 +1,19 @@
 #include "rollout/weight_sync.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/max.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/error.h"
+#include "comm/local_communicator.h"
 #include "tests/rollout/rollout_fixture.h"
 
 namespace flame {
@@ -33,45 +41,82 @@ TEST_F(WeightSyncTest, Adapters_AreTheLoraParametersOnly) {
   EXPECT_TRUE(adapters.contains("model.layers.0.self_attn.q_proj.lora_A.weight"));
 }
 
-TEST_F(WeightSyncTest, Buffer_RoundTripsBitForBit) {
+// What rank 1 of two has received of `packed`, sent by rank 0.
+PackedAdapters Carried(const PackedAdapters& packed) {
+  auto world = MakeLocalGroup(2, std::chrono::seconds(20));
+  WireWriter header;
+  WriteHeader(packed, &header);
+  WireReader in(header.Take());
+  PackedAdapters received = ReadHeader(&in);
+  received.bytes = at::empty({PackedSize(received.entries)}, at::kByte);
+  const auto works = SendBytes(packed, 1, world[0].get());
+  ReceiveBytes(0, world[1].get(), &received);
+  for (const auto& work : works) work->Wait();
+  return received;
+}
+
+TEST_F(WeightSyncTest, Buffer_ArrivesBitForBit) {
   for (at::ScalarType dtype : {at::kFloat, at::kDouble}) {
     const Policy policy = MakePolicy(dtype);
-    const SyncedAdapters synced = UnpackAdapters(PackAdapters(12, AdaptersOf(policy)), 1);
-    EXPECT_EQ(synced.version, 12);
-    ASSERT_EQ(synced.tensors.size(), AdaptersOf(policy).size());
+    const PackedAdapters received = Carried(PackAdapters(12, AdaptersOf(policy)));
+    EXPECT_EQ(received.version, 12);
+    const NamedTensors tensors = TensorsOf(received);
+    ASSERT_EQ(tensors.size(), AdaptersOf(policy).size());
     for (const auto& [name, tensor] : AdaptersOf(policy)) {
-      EXPECT_EQ(synced.tensors.at(name).scalar_type(), dtype);
-      EXPECT_TRUE(at::equal(synced.tensors.at(name), tensor)) << name;
+      EXPECT_EQ(tensors.at(name).scalar_type(), dtype);
+      EXPECT_TRUE(at::equal(tensors.at(name), tensor)) << name;
     }
   }
 }
 
+TEST_F(WeightSyncTest, BufferOfSeveralParts_ArrivesBitForBit) {
+  at::Tensor large = at::arange(700001, at::kInt).to(at::kFloat);
+  const NamedTensors adapters = {{"a.lora_A", large.narrow(0, 0, 3)},
+                                 {"b.lora_A", large},
+                                 {"c.lora_A", large.narrow(0, 5, 90000).view({300, 300})}};
+  const NamedTensors tensors = TensorsOf(Carried(PackAdapters(1, adapters)));
+  for (const auto& [name, tensor] : adapters) EXPECT_TRUE(at::equal(tensors.at(name), tensor));
+}
+
 TEST_F(WeightSyncTest, FlippedByteOfTheBuffer_IsRefusedByChecksum) {
-  const std::string buffer = PackAdapters(12, AdaptersOf(MakePolicy()));
-  for (size_t at : {buffer.size() - 1, buffer.size() / 2, size_t{200}}) {
-    std::string damaged = buffer;
-    damaged[at] = static_cast<char>(damaged[at] ^ 1);
-    EXPECT_THAT(MachineFault([&] { UnpackAdapters(damaged, 5); }),
-                AllOf(HasSubstr("rank 5"), HasSubstr("version 12"), HasSubstr("SHA-256")));
+  const int64_t size = PackAdapters(12, AdaptersOf(MakePolicy())).bytes.numel();
+  for (const int64_t at : {int64_t{0}, size / 2, size - 1}) {
+    const PackedAdapters damaged = PackAdapters(12, AdaptersOf(MakePolicy()));
+    damaged.bytes.mutable_data_ptr<uint8_t>()[at] ^= 1;
+    EXPECT_THAT(MachineFault([&] { Carried(damaged); }),
+                AllOf(HasSubstr("rank 1"), HasSubstr("version 12"), HasSubstr("checksum")));
   }
 }
 
 TEST_F(WeightSyncTest, AdaptersOfAnotherShape_AreRefusedByName) {
-  Policy policy = MakePolicy();
+  const Policy policy = MakePolicy();
   const std::string name = "model.layers.1.self_attn.v_proj.lora_A.weight";
-  NamedTensors adapters = UnpackAdapters(PackAdapters(1, AdaptersOf(policy)), 0).tensors;
+  NamedTensors adapters = AdaptersOf(policy);
+  const auto fault = [&] {
+    return MachineFault([&] { CheckAdapters(EntriesOf(adapters), 6, 3, policy); });
+  };
+  EXPECT_EQ(fault(), "no MachineError");
   const at::Tensor tensor = adapters.at(name);
   adapters[name] = at::zeros({1, 2});
-  EXPECT_THAT(MachineFault([&] { LoadAdapters(adapters, 6, 3, &policy); }),
-              AllOf(HasSubstr("rank 6"), HasSubstr("version 3"), HasSubstr(name)));
+  EXPECT_THAT(fault(), AllOf(HasSubstr("rank 6"), HasSubstr("version 3"), HasSubstr(name),
+                             HasSubstr("[1, 2]")));
   adapters[name] = tensor.to(at::kDouble);
-  EXPECT_THAT(MachineFault([&] { LoadAdapters(adapters, 6, 3, &policy); }), HasSubstr(name));
+  EXPECT_THAT(fault(), AllOf(HasSubstr(name), HasSubstr("Double")));
   adapters.erase(name);
-  EXPECT_THAT(MachineFault([&] { LoadAdapters(adapters, 6, 3, &policy); }),
-              HasSubstr("expected 8 tensors, found 7"));
+  EXPECT_THAT(fault(), HasSubstr("expected 8 tensors, found 7"));
   adapters["model.layers.9.lora_A.weight"] = tensor;
-  EXPECT_THAT(MachineFault([&] { LoadAdapters(adapters, 6, 3, &policy); }),
-              HasSubstr("model.layers.9.lora_A.weight"));
+  EXPECT_THAT(fault(), HasSubstr("model.layers.9.lora_A.weight"));
+}
+
+TEST_F(WeightSyncTest, FlattenedAdapters_AreTheSameInOneBuffer) {
+  const Policy expected = MakePolicy();
+  Policy policy = MakePolicy();
+  const at::Tensor buffer = FlattenAdapters(&policy);
+  EXPECT_EQ(CanaryLogProbs(policy), CanaryLogProbs(expected));
+  buffer.zero_();
+  for (const auto& [name, tensor] : AdaptersOf(policy)) {
+    EXPECT_EQ(tensor.abs().max().item<float>(), 0) << name;
+  }
 }
 
 TEST_F(WeightSyncTest, Canary_SeesEveryKindOfWeight) {

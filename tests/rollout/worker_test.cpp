@@ -72,12 +72,20 @@ class WorkerTest : public RolloutFixture {
         Policy policy = MakePolicy();
         if (spoil) spoil(rank, &policy);
         FailingRewards rewards(rewards_.get(), failures_.contains(rank) ? failures_[rank] : 0);
-        RolloutWorker worker(MakeContext(&policy, rank), &rewards);
+        RolloutContext context = MakeContext(&policy, rank);
+        if (carried_) context.folder.clear();
+        RolloutWorker worker(context, &rewards, versions_);
         ServeRollouts(world[rank].get(), &worker, std::chrono::minutes(1));
       });
     }
+    const RolloutContext context = MakeContext(policy_.get());
+    const ShardFolder shards{context.folder, context.seed, context.config_sha256};
     auto client = MakeRemoteRolloutClient(
-        world[0].get(), {{1, 2}, [](int32_t task) { return 10 + task; }, false, timeout_});
+        world[0].get(), {{1, 2},
+                         [](int32_t task) { return 10 + task; },
+                         false,
+                         timeout_,
+                         carried_ ? &shards : nullptr});
     try {
       coordinator(client.get());
     } catch (...) {
@@ -94,6 +102,8 @@ class WorkerTest : public RolloutFixture {
   std::unique_ptr<Policy> policy_;
   std::chrono::milliseconds timeout_ = std::chrono::seconds(60);
   std::map<int, int> failures_;  // of scoring, by rank
+  bool carried_ = false;         // shards travel in replies
+  int64_t versions_ = 1;         // that a worker holds
 };
 
 TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
@@ -130,7 +140,7 @@ TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
 
 TEST_F(WorkerTest, StaleVersion_IsRefused) {
   RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get());
-  EXPECT_THAT(MachineFault([&] { worker.Run(AllTasks()); }), HasSubstr("version -1"));
+  EXPECT_THAT(MachineFault([&] { worker.Run(AllTasks()); }), HasSubstr("no whole policy"));
   const auto client = MakeLocalRolloutClient(&worker);
   client->Sync(PolicyVersionOf(7, *policy_));  // any at the start
   EXPECT_THAT(MachineFault([&] { client->Collect(AllTasks()); }),
@@ -269,6 +279,56 @@ TEST_F(WorkerTest, OlderVersion_IsSampledWhileItIsHeld) {
   request.step = 6;
   EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
               AllOf(HasSubstr("version 2 and 1 before it"), HasSubstr("version 0")));
+}
+
+TEST_F(WorkerTest, CarriedShards_AreWrittenByTheCoordinatorAndUsedAgain) {
+  std::set<std::string> files, carried;
+  const auto collect = [&](std::set<std::string>* contents, bool reused) {
+    RunRemote([&](RolloutClient* client) {
+      client->Sync(PolicyVersionOf(0, *policy_));
+      for (const RolloutReply& reply : client->Collect(AllTasks())) {
+        EXPECT_EQ(reply.reused, reused);
+        EXPECT_TRUE(reply.bytes.empty());
+        for (const Group& group : ReadShard(reply.shard)) {
+          for (const Trajectory& member : group.members) {
+            contents->insert(std::string(reinterpret_cast<const char*>(member.tokens.data()),
+                                         member.tokens.size() * sizeof(int32_t)) +
+                             std::to_string(group.task_id));
+          }
+        }
+      }
+    });
+  };
+  collect(&files, false);
+  std::filesystem::remove_all(folder_ / "rollouts");
+  carried_ = true;
+  collect(&carried, false);
+  EXPECT_EQ(files, carried);
+  collect(&carried, true);
+  EXPECT_EQ(files, carried);
+}
+
+TEST_F(WorkerTest, OlderVersion_IsSampledByRemoteWorkersToo) {
+  RolloutRequest request = AllTasks();
+  const std::vector<Group> expected = SampleGroups(MakeContext(policy_.get()), request);
+  Policy changed = MakePolicy();
+  for (const auto& [name, tensor] : AdaptersOf(changed)) Disturb(tensor, 0.3, 99);
+  versions_ = 2;
+  RunRemote([&](RolloutClient* client) {
+    client->Sync(PolicyVersionOf(0, *policy_));
+    client->Sync(PolicyVersionOf(1, changed));
+    for (const RolloutReply& reply : client->Collect(request)) {
+      for (const Group& group : ReadShard(reply.shard)) {
+        const auto task = std::find(request.task_ids.begin(), request.task_ids.end(),
+                                    group.task_id) - request.task_ids.begin();
+        EXPECT_EQ(group.members[0].tokens, expected[task].members[0].tokens);
+      }
+    }
+    client->Sync(PolicyVersionOf(2, changed));
+    request.step = 6;
+    EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
+                AllOf(HasSubstr("version 2 and 1 before it"), HasSubstr("version 0")));
+  });
 }
 
 TEST_F(WorkerTest, WholeShardOfTheSameRequest_IsTakenAsItIs) {

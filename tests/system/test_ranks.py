@@ -88,6 +88,44 @@ def test_sampled_tokens_do_not_depend_on_ranks_and_placement(run_copy, ranks, ke
     assert all(row["sample_mismatch_max"] < 1e-4 for row in metrics(folder / "grpo"))
 
 
+@pytest.mark.parametrize("ranks, keys", [
+    (5, ("cluster.learners=2", "cluster.rollouts=2", "cluster.rewards=1")),
+    (3, ("cluster.placement=colocated",)),
+])
+def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, keys):
+    """Rank 0 and the others each see a run folder of their own."""
+    here, there = run_copy("grpo", name="here/run"), run_copy("grpo", name="there/run")
+    alone = run_copy("grpo", name="alone")
+    settings = ["grpo.steps=60", "grpo.checkpoint_every=50"]
+    run("grpo", "--config", TINY, f"run.dir={alone}", *settings)
+    command = [str(FLAME), "grpo", "--config", str(TINY), "run.dir=run", "cluster.carrier=mpi",
+               *settings, *keys]
+
+    launch = mpirun(1)[:-1]
+    at = launch.index("-np")
+    places = [["-np", "1", "-wdir", str(here.parent)],
+              ["-np", str(ranks - 1), "-wdir", str(there.parent)]]
+    command = (launch[:at] + launch[at + 2:] + places[0] + command + [":"] + places[1] + command)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for_shard(here, process)
+    process.kill()
+    process.wait()
+    time.sleep(1)  # mpirun's ranks end behind it
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert not list((there / "grpo").glob("rollouts/*"))
+    one, other = trajectories(alone, 0), trajectories(here, 0)
+    assert one.keys() == other.keys()
+    for key, tokens in one.items():
+        np.testing.assert_array_equal(tokens, other[key], err_msg=str(key))
+    rows = metrics(here / "grpo")
+    first = metrics(alone / "grpo")[0]
+    assert rows[0]["loss"] == pytest.approx(first["loss"], rel=1e-4, abs=1e-6)
+    # What the killed run had sampled is at rank 0 and is used again.
+    assert rows[0]["parts_reused"] == rows[0]["parts"] > 1
+    assert rows[-1]["parts_reused"] == 0
+
+
 def weights(folder):
     return (folder / "grpo" / "model" / "adapter_model.safetensors").read_bytes()
 
