@@ -56,7 +56,7 @@ class ColocatedRolloutClient : public RolloutClient {
   }
 
   void Sync(const PolicyVersion& policy) override {
-    const std::vector<double> there = worker_->Sync(policy.version, policy.adapters);
+    const auto there = worker_->Sync(policy.version, TensorsOf(policy.adapters));
     CheckCanary(policy.canary, there, policy.dtype, worker_->rank(), policy.version);
   }
 

@@ -36,11 +36,6 @@ struct Step {
   int64_t missing = 0;
 };
 
-struct SyncOrder {
-  PolicyVersion policy;  // without the adapters
-  PackedAdapters adapters;
-};
-
 // What a rank does, and since when.
 struct Worker {
   int64_t version = -1;  // confirmed by the canary
@@ -102,11 +97,8 @@ class RemoteRolloutClient : public RolloutClient {
   }
 
   void Sync(const PolicyVersion& policy) override {
-    auto order = std::make_shared<SyncOrder>(
-        SyncOrder{policy, PackAdapters(policy.version, policy.adapters)});
-    order->policy.adapters.clear();
     std::unique_lock lock(mutex_);
-    syncs_.push_back(std::move(order));
+    syncs_.push_back(policy);
     unconfirmed_ = options_.ranks.size();
     ordered_.notify_all();
     AwaitLocked(&lock, [&] { return options_.overlap || unconfirmed_ == 0; });
@@ -157,7 +149,7 @@ class RemoteRolloutClient : public RolloutClient {
   size_t num_syncs() const { return forgotten_ + syncs_.size(); }
 
   bool SendSync(int rank, Worker* worker) {
-    const PackedAdapters& adapters = syncs_[worker->syncs++ - forgotten_]->adapters;
+    const PackedAdapters& adapters = syncs_[worker->syncs++ - forgotten_].adapters;
     WireWriter out;
     out.Pod(RolloutMessage::kSync);
     WriteHeader(adapters, &out);
@@ -234,7 +226,7 @@ class RemoteRolloutClient : public RolloutClient {
   }
 
   void TakeSync(int rank, Worker* worker, WireReader* in) {
-    const PolicyVersion& policy = syncs_[worker->syncs - 1 - forgotten_]->policy;
+    const PolicyVersion& policy = syncs_[worker->syncs - 1 - forgotten_];
     CheckCanary(policy.canary, in->Vector<double>(), policy.dtype, rank, policy.version);
     for (const auto& transfer : std::exchange(worker->transfers, {})) transfer->Wait();
     worker->syncing = false;
@@ -264,7 +256,7 @@ class RemoteRolloutClient : public RolloutClient {
   std::condition_variable ordered_, answered_;
   std::deque<Part> waiting_;
   std::map<int64_t, Step> steps_;
-  std::deque<std::shared_ptr<const SyncOrder>> syncs_;  // that some worker has yet to confirm
+  std::deque<PolicyVersion> syncs_;  // that some worker has yet to confirm
   size_t forgotten_ = 0;                                // orders before them
   size_t unconfirmed_ = 0;                              // workers without the last version
   std::map<int, Worker> workers_;

@@ -17,8 +17,8 @@ namespace {
 
 // Transfers of a sync; one tag each way is enough, as a rank takes one sync after the other.
 constexpr int kBytesTag = 403;
-// A part is still in the cache when it is digested.
-constexpr int64_t kPartBytes = 1 << 20;
+// One part is digested while the next is on its way; many would only be polled for.
+constexpr int64_t kPartBytes = 1 << 25;
 constexpr int64_t kAlignment = 64;
 
 int64_t RoundUp(int64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
@@ -106,21 +106,31 @@ NamedTensors TensorsOf(const PackedAdapters& packed) {
   return tensors;
 }
 
-PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters) {
-  c10::NoGradGuard no_grad;
+PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes) {
   PackedAdapters packed;
-  packed.version = version;
-  packed.entries = EntriesOf(adapters);
-  packed.bytes = at::empty({PackedSize(packed.entries)}, at::kByte);
+  packed.entries = EntriesOf(like);
+  packed.bytes = std::move(bytes);
+  // What pads a tensor is digested too.
   int64_t end = 0;
-  for (const auto& [name, place] : TensorsOf(packed)) {
-    place.copy_(adapters.at(name).detach());
-    // What pads a tensor is digested too.
-    const int64_t from = end + static_cast<int64_t>(place.nbytes());
+  for (const auto& entry : packed.entries) {
+    const int64_t from = end + BytesOf(entry);
     end = RoundUp(from);
     packed.bytes.narrow(0, from, end - from).zero_();
   }
-  packed.checksum = ChecksumOf(packed.bytes);
+  return packed;
+}
+
+void Seal(int64_t version, PackedAdapters* packed) {
+  packed->version = version;
+  packed->checksum = ChecksumOf(packed->bytes);
+}
+
+PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters) {
+  c10::NoGradGuard no_grad;
+  PackedAdapters packed =
+      PlacesFor(adapters, at::empty({PackedSize(EntriesOf(adapters))}, at::kByte));
+  for (const auto& [name, place] : TensorsOf(packed)) place.copy_(adapters.at(name).detach());
+  Seal(version, &packed);
   return packed;
 }
 
@@ -219,7 +229,8 @@ std::vector<double> CanaryLogProbs(const Policy& policy) {
 }
 
 PolicyVersion PolicyVersionOf(int64_t version, const Policy& policy) {
-  return {version, AdaptersOf(policy), CanaryLogProbs(policy), policy.dtype()};
+  return {version, PackAdapters(version, AdaptersOf(policy)), CanaryLogProbs(policy),
+          policy.dtype()};
 }
 
 void CheckCanary(const std::vector<double>& here, const std::vector<double>& there,

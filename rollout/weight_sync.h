@@ -32,9 +32,13 @@ struct PackedAdapters {
   std::string checksum;  // XXH3-128 of `bytes`
   at::Tensor bytes;      // uint8, on the CPU
 };
-PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
 std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters);
 int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries);  // bytes
+PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
+// The same in steps: places for adapters like `like` in `bytes`, which is of PackedSize; TensorsOf
+// gives them to be filled; Seal digests them.
+PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes);
+void Seal(int64_t version, PackedAdapters* packed);
 // Views of packed.bytes.
 NamedTensors TensorsOf(const PackedAdapters& packed);
 
@@ -65,7 +69,7 @@ std::vector<double> CanaryLogProbs(const Policy& policy);
 // What a sync hands over.
 struct PolicyVersion {
   int64_t version = 0;
-  NamedTensors adapters;
+  PackedAdapters adapters;
   std::vector<double> canary;  // of the sender
   at::ScalarType dtype = at::kFloat;
 };

@@ -43,7 +43,7 @@ class LocalRolloutClient : public RolloutClient {
     return {begun_.extract(request.step).mapped()};
   }
   void Sync(const PolicyVersion& policy) override {
-    const std::vector<double> there = worker_->Sync(policy.version, policy.adapters);
+    const std::vector<double> there = worker_->Sync(policy.version, TensorsOf(policy.adapters));
     CheckCanary(policy.canary, there, policy.dtype, worker_->rank(), policy.version);
   }
 

@@ -1,5 +1,7 @@
 #include "trainer/grpo.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -163,15 +165,37 @@ void Learn(const GrpoJob& job, const std::vector<ShardSource>& shards,
   report->seconds_learn = SecondsSince(start);
 }
 
+// Buffers of the adapters that were handed out; one that nobody reads any more is used again.
+class SyncBuffers {
+ public:
+  at::Tensor Next(int64_t size) {
+    for (const at::Tensor& buffer : buffers_) {
+      if (buffer.storage().use_count() == 1) return buffer;
+    }
+    buffers_.push_back(at::empty({size}, at::kByte));
+    return buffers_.back();
+  }
+
+ private:
+  std::vector<at::Tensor> buffers_;
+};
+
 // Every learner takes part in gathering the adapters and in the canary's forward.
-void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, StepReport* report) {
+void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, SyncBuffers* buffers,
+          StepReport* report) {
   const auto start = Clock::now();
   const TraceScope trace("sync");
-  const PolicyVersion policy{version, run->parameters()->WholeTrainable(),
-                             CanaryLogProbs(*job.policy), job.policy->dtype()};
-  if (job.rollouts != nullptr) job.rollouts->Sync(policy);
-  for (const auto& [name, tensor] : policy.adapters) {
-    report->sync_bytes += static_cast<int64_t>(tensor.nbytes());
+  if (job.rollouts == nullptr) {
+    run->parameters()->CopyTrainable({});
+    CanaryLogProbs(*job.policy);
+  } else {
+    const NamedTensors own = AdaptersOf(*job.policy);
+    PackedAdapters packed = PlacesFor(own, buffers->Next(PackedSize(EntriesOf(own))));
+    run->parameters()->CopyTrainable(TensorsOf(packed));
+    Seal(version, &packed);
+    report->sync_bytes += static_cast<int64_t>(packed.bytes.nbytes());
+    job.rollouts->Sync(
+        {version, std::move(packed), CanaryLogProbs(*job.policy), job.policy->dtype()});
   }
   report->seconds_sync = SecondsSince(start);
 }
@@ -189,11 +213,15 @@ class Schedule {
     StepReport unreported;
     for (int64_t age = std::min(job_.options.staleness, run_->step()); age > 0; --age) {
       recent->Swap(age);
-      Sync(job_, run_->step() - age, run_, &unreported);
+      HandOut(run_->step() - age, &unreported);
       Begin(run_->step() - age);
       recent->Swap(age);
     }
-    Sync(job_, run_->step(), run_, &unreported);
+    HandOut(run_->step(), &unreported);
+  }
+
+  void HandOut(int64_t version, StepReport* report) {
+    Sync(job_, version, run_, &buffers_, report);
   }
 
   // The steps that can be sampled now that `version` was handed out.
@@ -209,6 +237,7 @@ class Schedule {
   const GrpoJob& job_;
   TrainingRun* run_;
   DataOrder order_;
+  SyncBuffers buffers_;
   int64_t next_;  // the first step that is not begun
 };
 
@@ -223,7 +252,7 @@ StepReport TrainStep(const GrpoJob& job, Schedule* schedule, TrainingRun* run,
   const std::vector<ShardSource> shards = Collect(job, request, &report);
   recent->Push();
   Learn(job, shards, request, run, &report);
-  Sync(job, request.step + 1, run, &report);
+  schedule->HandOut(request.step + 1, &report);
   report.seconds = SecondsSince(start);
   return report;
 }

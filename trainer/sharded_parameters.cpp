@@ -278,19 +278,17 @@ void ShardedParameters::AddSlices(const std::string& prefix, const NamedTensors&
   }
 }
 
-NamedTensors ShardedParameters::WholeTrainable() {
+void ShardedParameters::CopyTrainable(const NamedTensors& into) {
   const c10::NoGradGuard no_grad;
-  NamedTensors copies;
   for (const auto& unit : units_) {
     if (!unit->trainable) continue;
     StartGather(unit.get());
     FinishGather(unit.get());
     for (const UnitMember& member : unit->layout.members) {
-      copies[member.name] = member.tensor.detach().clone();
+      if (!into.empty()) into.at(member.name).copy_(member.tensor.detach());
     }
     Free(unit.get());
   }
-  return copies;
 }
 
 void ShardedParameters::MakeWhole() {

@@ -58,8 +58,9 @@ class ShardedParameters : public ParameterUnits {
   // One of the replicas of a shard does.
   bool writes() const { return groups_.replica_rank() == 0; }
 
-  // Copies of the trainable tensors, whole, on every learner; collective.
-  NamedTensors WholeTrainable();
+  // Copies the trainable tensors, whole, into those of `into`, or on this learner nowhere where it
+  // is empty; collective.
+  void CopyTrainable(const NamedTensors& into);
   // Everything whole and in place from now on; collective.
   void MakeWhole();
 

@@ -263,19 +263,14 @@ TEST_F(WorkerTest, OlderVersion_IsSampledWhileItIsHeld) {
   Policy changed = MakePolicy();
   for (const auto& [name, tensor] : AdaptersOf(changed)) Disturb(tensor, 0.3, 99);
   const auto client = MakeLocalRolloutClient(&worker);
-  const auto copy = [](const Policy& policy, int64_t version) {
-    PolicyVersion taken = PolicyVersionOf(version, policy);
-    for (auto& [name, tensor] : taken.adapters) tensor = tensor.detach().clone();
-    return taken;
-  };
-  client->Sync(copy(*policy_, 0));
-  client->Sync(copy(changed, 1));
+  client->Sync(PolicyVersionOf(0, *policy_));
+  client->Sync(PolicyVersionOf(1, changed));
   const std::vector<Group> older = ReadShard(client->Collect(request)[0].shard);
   for (size_t g = 0; g < older.size(); ++g) {
     EXPECT_EQ(older[g].members[0].tokens, expected[g].members[0].tokens);
     EXPECT_EQ(older[g].members[0].logprobs, expected[g].members[0].logprobs);
   }
-  client->Sync(copy(changed, 2));
+  client->Sync(PolicyVersionOf(2, changed));
   request.step = 6;
   EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
               AllOf(HasSubstr("version 2 and 1 before it"), HasSubstr("version 0")));

@@ -96,7 +96,7 @@ def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, k
     """Rank 0 and the others each see a run folder of their own."""
     here, there = run_copy("grpo", name="here/run"), run_copy("grpo", name="there/run")
     alone = run_copy("grpo", name="alone")
-    settings = ["grpo.steps=60", "grpo.checkpoint_every=50"]
+    settings = ["grpo.steps=30", "grpo.checkpoint_every=50"]
     run("grpo", "--config", TINY, f"run.dir={alone}", *settings)
     command = [str(FLAME), "grpo", "--config", str(TINY), "run.dir=run", "cluster.carrier=mpi",
                *settings, *keys]
