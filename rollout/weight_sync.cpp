@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
@@ -106,6 +107,17 @@ NamedTensors TensorsOf(const PackedAdapters& packed) {
   return tensors;
 }
 
+at::Tensor SyncBuffer(int64_t size) {
+  const at::Tensor buffer = at::empty({size}, at::kByte);
+  constexpr uintptr_t kHugePage = 2 << 20;
+  const auto begin = reinterpret_cast<uintptr_t>(buffer.mutable_data_ptr());
+  const uintptr_t from = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const uintptr_t to = (begin + static_cast<uintptr_t>(size)) / kHugePage * kHugePage;
+  // A wish; without it the buffer works as well.
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+  return buffer;
+}
+
 PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes) {
   PackedAdapters packed;
   packed.entries = EntriesOf(like);
@@ -128,7 +140,7 @@ void Seal(int64_t version, PackedAdapters* packed) {
 PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters) {
   c10::NoGradGuard no_grad;
   PackedAdapters packed =
-      PlacesFor(adapters, at::empty({PackedSize(EntriesOf(adapters))}, at::kByte));
+      PlacesFor(adapters, SyncBuffer(PackedSize(EntriesOf(adapters))));
   for (const auto& [name, place] : TensorsOf(packed)) place.copy_(adapters.at(name).detach());
   Seal(version, &packed);
   return packed;

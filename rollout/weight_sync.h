@@ -34,6 +34,9 @@ struct PackedAdapters {
 };
 std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters);
 int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries);  // bytes
+// Memory for `size` bytes in huge pages where the system gives them: ranks of one machine read each
+// other's page by page.
+at::Tensor SyncBuffer(int64_t size);
 PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
 // The same in steps: places for adapters like `like` in `bytes`, which is of PackedSize; TensorsOf
 // gives them to be filled; Seal digests them.

@@ -1,7 +1,5 @@
 #include "rollout/worker.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -69,7 +67,7 @@ class SyncRoom {
     }
     // One more than are held, so that the next in turn is free.
     at::Tensor& next = spare_[turn_++ % (worker_->versions() + 1)];
-    if (!next.defined()) next = at::empty({size}, at::kByte);
+    if (!next.defined()) next = SyncBuffer(size);
     return next;
   }
 

@@ -1,7 +1,5 @@
 #include "trainer/grpo.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -172,7 +170,7 @@ class SyncBuffers {
     for (const at::Tensor& buffer : buffers_) {
       if (buffer.storage().use_count() == 1) return buffer;
     }
-    buffers_.push_back(at::empty({size}, at::kByte));
+    buffers_.push_back(SyncBuffer(size));
     return buffers_.back();
   }
 
