@@ -219,6 +219,7 @@ const std::vector<Command>& Commands() {
       {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
       {"export", "a Hugging Face directory for serving", RunExport},
       {"plan", "memory and time of a training, before it is started", RunPlan},
+      {"doctor", "is this allocation fit for a run, on every rank", RunDoctor},
       {"replay", "GRPO again, from recorded shards alone", RunReplay},
       {"inspect", "what a corpus, a shard or a stage's checkpoints hold", RunInspect},
       {"tokenize", "JSON lines: text to token ids", RunTokenize},
