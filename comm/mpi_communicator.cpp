@@ -140,6 +140,18 @@ class MpiTransport : public Transport {
   int rank_ = 0;
 };
 
+std::vector<std::string> HostsOfRanks(int size) {
+  char own[MPI_MAX_PROCESSOR_NAME] = "";
+  int length = 0;
+  Check(MPI_Get_processor_name(own, &length), "MPI_Get_processor_name");
+  std::vector<char> all(static_cast<size_t>(size) * sizeof own);
+  Check(MPI_Allgather(own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, MPI_COMM_WORLD),
+        "MPI_Allgather");
+  std::vector<std::string> hosts;
+  for (int r = 0; r < size; ++r) hosts.emplace_back(all.data() + r * sizeof own);
+  return hosts;
+}
+
 // Runs `call`, which waits inside MPI, under the watchdog.
 template <class Call>
 void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
@@ -169,6 +181,7 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
   Check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
   SetFlightRank(rank, size);
+  Watched("exchange of host names", timeout, [&] { SetHosts(HostsOfRanks(size)); });
 }
 
 MpiSession::~MpiSession() {
