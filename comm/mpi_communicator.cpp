@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "comm/transport_communicator.h"
 
 namespace flame {
@@ -152,6 +153,16 @@ std::vector<std::string> HostsOfRanks(int size) {
   return hosts;
 }
 
+// "node7 x 4, node8 x 4", in the order of ranks.
+std::string RanksByHost(const std::vector<std::string>& hosts) {
+  std::string text;
+  for (size_t first = 0, end; first < hosts.size(); first = end) {
+    for (end = first; end < hosts.size() && hosts[end] == hosts[first];) ++end;
+    text += StrCat(first > 0 ? ", " : "", hosts[first], " x ", end - first);
+  }
+  return text;
+}
+
 // Runs `call`, which waits inside MPI, under the watchdog.
 template <class Call>
 void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
@@ -181,7 +192,10 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
   Check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
   SetFlightRank(rank, size);
-  Watched("exchange of host names", timeout, [&] { SetHosts(HostsOfRanks(size)); });
+  std::vector<std::string> hosts;
+  Watched("exchange of host names", timeout, [&] { hosts = HostsOfRanks(size); });
+  if (rank == 0 && size > 1) LogInfo(size, " ranks: ", RanksByHost(hosts));
+  SetHosts(std::move(hosts));
 }
 
 MpiSession::~MpiSession() {
