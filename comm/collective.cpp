@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/trace.h"
+#include "comm/watchdog.h"
 
 namespace flame {
 namespace {
@@ -173,9 +174,9 @@ void Collective::StartPayload(ActiveLane* lane) {
   std::memcpy(&theirs, lane->frame_in.data(), sizeof theirs);
   if (!SameCollective(header_, theirs)) {
     throw MachineError("all ranks must call the same collectives in the same order on '",
-                       transport_->name(), "': rank ", transport_->WorldRank(transport_->rank()),
-                       " runs ", Describe(header_), ", rank ",
-                       transport_->WorldRank(lane->lane.peer), " runs ", Describe(theirs));
+                       transport_->name(), "': ", RankName(transport_->WorldRank(transport_->rank())),
+                       " runs ", Describe(header_), ", ",
+                       RankName(transport_->WorldRank(lane->lane.peer)), " runs ", Describe(theirs));
   }
   const size_t num_bytes = lane->lane.receive_bytes;
   if (num_bytes > kInlineBytes) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -21,12 +22,21 @@ struct Registry {
   std::vector<std::weak_ptr<FlightRecorder>> recorders;
   std::filesystem::path folder;
   int rank = 0, world_size = 1;
+  std::vector<std::string> hosts;  // of every rank; empty where they share one, or unknown
 };
 
 // Never destroyed: the watchdog thread may outlive static objects.
 Registry& TheRegistry() {
   static Registry* registry = new Registry;
   return *registry;
+}
+
+// "2" or "2 (node7)".
+std::string RankAndHost(int rank) {
+  const Registry& registry = TheRegistry();
+  std::lock_guard lock(TheRegistry().mutex);
+  const bool known = rank >= 0 && static_cast<size_t>(rank) < registry.hosts.size();
+  return known ? StrCat(rank, " (", registry.hosts[rank], ")") : StrCat(rank);
 }
 
 nlohmann::json ToJson(const FlightEntry& entry) {
@@ -103,8 +113,29 @@ void SetFlightRank(int rank, int world_size) {
 }
 
 std::string FlightRankPrefix() {
+  int rank = 0;
+  {
+    std::lock_guard lock(TheRegistry().mutex);
+    if (TheRegistry().world_size < 2) return "";
+    rank = TheRegistry().rank;
+  }
+  return RankName(rank) + ": ";
+}
+
+void SetHosts(std::vector<std::string> hosts) {
   std::lock_guard lock(TheRegistry().mutex);
-  return TheRegistry().world_size > 1 ? StrCat("rank ", TheRegistry().rank, ": ") : "";
+  const bool several = std::adjacent_find(hosts.begin(), hosts.end(), std::not_equal_to<>()) !=
+                       hosts.end();
+  TheRegistry().hosts = several ? std::move(hosts) : std::vector<std::string>{};
+}
+
+std::string RankName(int rank) { return "rank " + RankAndHost(rank); }
+
+std::string RankList(const std::vector<int>& ranks) {
+  if (ranks.empty()) return "an unknown rank";
+  std::string text;
+  for (const int rank : ranks) text += (text.empty() ? "" : ", ") + RankAndHost(rank);
+  return (ranks.size() == 1 ? "rank " : "ranks ") + text;
 }
 
 void WriteFlightRecord() {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "comm/transport_communicator.h"
 
 namespace flame {
@@ -140,6 +141,28 @@ class MpiTransport : public Transport {
   int rank_ = 0;
 };
 
+std::vector<std::string> HostsOfRanks(int size) {
+  char own[MPI_MAX_PROCESSOR_NAME] = "";
+  int length = 0;
+  Check(MPI_Get_processor_name(own, &length), "MPI_Get_processor_name");
+  std::vector<char> all(static_cast<size_t>(size) * sizeof own);
+  Check(MPI_Allgather(own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, MPI_COMM_WORLD),
+        "MPI_Allgather");
+  std::vector<std::string> hosts;
+  for (int r = 0; r < size; ++r) hosts.emplace_back(all.data() + r * sizeof own);
+  return hosts;
+}
+
+// "node7 x 4, node8 x 4", in the order of ranks.
+std::string RanksByHost(const std::vector<std::string>& hosts) {
+  std::string text;
+  for (size_t first = 0, end; first < hosts.size(); first = end) {
+    for (end = first; end < hosts.size() && hosts[end] == hosts[first];) ++end;
+    text += StrCat(first > 0 ? ", " : "", hosts[first], " x ", end - first);
+  }
+  return text;
+}
+
 // Runs `call`, which waits inside MPI, under the watchdog.
 template <class Call>
 void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
@@ -176,6 +199,10 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
   Check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
   SetFlightRank(rank, size);
+  std::vector<std::string> hosts;
+  Watched("exchange of host names", timeout, [&] { hosts = HostsOfRanks(size); });
+  if (rank == 0 && size > 1) LogInfo(size, " ranks: ", RanksByHost(hosts));
+  SetHosts(std::move(hosts));
 }
 
 MpiSession::~MpiSession() {

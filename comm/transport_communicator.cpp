@@ -148,7 +148,7 @@ class OutgoingMessage : public Operation {
       while (!transfers.empty() && transfers.back()->Done()) transfers.pop_back();
       return transfers.empty();
     } catch (const std::exception& error) {
-      LogError("a message to rank ", transport_->WorldRank(destination_), " with tag ", tag_,
+      LogError("a message to ", RankName(transport_->WorldRank(destination_)), " with tag ", tag_,
                " was lost: ", error.what());
       return true;
     }
@@ -230,7 +230,7 @@ bool CommContext::Await(uint64_t key, Communicator::Milliseconds wait,
 
 void CommContext::FailAtDeadline(uint64_t key, const std::string& operation) const {
   WriteFlightRecord();
-  throw MachineError("rank ", transport->WorldRank(transport->rank()), ": ", operation, " on '",
+  throw MachineError(RankName(transport->WorldRank(transport->rank())), ": ", operation, " on '",
                      transport->name(), "' was not answered within ", timeout.count() / 1000.0,
                      " s by ", RankList(recorder->Entry(key).waits_for));
 }

@@ -114,11 +114,4 @@ void AbortJob(int status, const std::string& why) {
   _exit(status);
 }
 
-std::string RankList(const std::vector<int>& ranks) {
-  if (ranks.empty()) return "an unknown rank";
-  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size(); ++i) text += StrCat(i > 0 ? ", " : "", ranks[i]);
-  return text;
-}
-
 }  // namespace flame

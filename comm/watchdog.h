@@ -51,7 +51,9 @@ class FlightRecorder {
 // Where flight-rank-N.json goes (empty, the default: nowhere) and who this process is.
 void SetFlightFolder(const std::filesystem::path& folder);
 void SetFlightRank(int rank, int world_size);
-std::string FlightRankPrefix();  // "rank 2: ", or "" when there is one rank
+std::string FlightRankPrefix();  // RankName and ": ", or "" when there is one rank
+// The host of every rank of the job, in order, for messages to people.
+void SetHosts(std::vector<std::string> hosts);
 // Writes the record of every live communicator:
 //   {"rank", "world_size", "communicators": [{"name", "operations": [{"sequence", "operation",
 //    "bytes", "started", "finished" (null: not yet), "waits_for": [ranks]}]}]}
@@ -76,7 +78,9 @@ class WatchedWait {
 // Ends this process and, under MPI, the whole job with `status`, after one line on stderr.
 [[noreturn]] void AbortJob(int status, const std::string& why);
 
-// "rank 2" or "ranks 2, 3".
+// "rank 2", or "rank 2 (node7)" where the job runs on several hosts.
+std::string RankName(int rank);
+// "rank 2", "ranks 2, 3" or "ranks 2 (node7), 3 (node8)".
 std::string RankList(const std::vector<int>& ranks);
 
 }  // namespace flame

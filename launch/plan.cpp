@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "launch/command.h"
 #include "launch/plan_estimate.h"
+#include "launch/plan_limits.h"
 #include "model/shapes.h"
 
 namespace flame {
@@ -65,31 +66,12 @@ PlanArguments Separate(const Arguments& arguments) {
   return split;
 }
 
-// A number above 0 with an optional unit: kB, MB, GB, TB, or KiB, MiB, GiB, TiB.
-double NumberOf(const std::string& name, const std::string& text) {
-  size_t end = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &end);
-  } catch (const std::exception&) {
-  }
-  static const std::map<std::string, double> units = {
-      {"", 1},          {"B", 1},         {"kB", 1e3},           {"KB", 1e3},
-      {"MB", 1e6},      {"GB", 1e9},      {"TB", 1e12},          {"KiB", 1 << 10},
-      {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", std::exp2(40)}};
-  const auto unit = units.find(text.substr(end));
-  if (!(value > 0) || !std::isfinite(value) || unit == units.end()) {
-    throw UsageError(name, " is '", text, "'; expected a number above 0, as 80GB");
-  }
-  return value * unit->second;
-}
-
 // A whole number of ranks.
 int64_t CountOf(const std::map<std::string, std::string>& values, const std::string& name,
                 int64_t otherwise) {
   const auto given = values.find(name);
   if (given == values.end()) return otherwise;
-  const double count = NumberOf(name, given->second);
+  const double count = ParseAmount(name, given->second);
   if (count != std::floor(count) || count > 1e6) {
     throw UsageError(name, " is ", count, "; expected a whole number of at most a million");
   }
@@ -114,42 +96,6 @@ double MeasuredBandwidth() {
   const at::Tensor from = at::ones({16 << 20}, at::kFloat);
   at::Tensor to = at::ones({16 << 20}, at::kFloat);
   return static_cast<double>(from.nbytes()) / SecondsOf([&] { to.copy_(from); });
-}
-
-// The key to change where a role is too large.
-std::string Advice(const Config& config, const StagePlan& plan, const RolePlan& role) {
-  size_t largest = 0;
-  for (size_t p = 0; p < kNumParts; ++p) {
-    if (role.parts[p] > role.parts[largest]) largest = p;
-  }
-  const bool many = role.role == "learner" && role.ranks > 1;
-  const bool split = config.cluster.sharding.policy == "full";
-  const bool narrow = config.model.dtype == "bfloat16";
-  switch (static_cast<Part>(largest)) {
-    case Part::kFrozen:
-      if (many && !split) return "cluster.sharding=full";
-      return narrow ? "model.quantize=nf4" : "model.dtype=bfloat16 with model.trainable=lora";
-    case Part::kActivations:
-    case Part::kHead:
-      if (role.role == "rollout") return "grpo.group_size";
-      return config.model.recompute ? StrCat(plan.stage, ".token_budget") : "model.recompute=true";
-    case Part::kCache:
-      return "grpo.max_tokens or grpo.group_size";
-    default:
-      if (many && !split) return "cluster.sharding=full";
-      return plan.stage == "grpo"               ? "grpo.lora.rank"
-             : config.model.trainable == "full" ? "model.trainable=lora"
-                                                : "model.lora.rank";
-  }
-}
-
-std::string Largest(const RolePlan& role) {
-  size_t largest = 0;
-  for (size_t p = 0; p < kNumParts; ++p) {
-    if (role.parts[p] > role.parts[largest]) largest = p;
-  }
-  return StrCat(PartName(static_cast<Part>(largest)), " of ",
-                static_cast<double>(role.parts[largest]) / 1e9, " GB");
 }
 
 ordered_json ToJson(const StagePlan& plan, double memory) {
@@ -213,20 +159,6 @@ void Print(const StagePlan& plan, double memory) {
               plan.seconds_learn, plan.seconds_communicate, plan.seconds_rollout);
 }
 
-std::string TooLarge(const Config& config, const std::vector<StagePlan>& plans, double memory) {
-  std::string faults;
-  for (const StagePlan& plan : plans) {
-    for (const RolePlan& role : plan.roles) {
-      if (memory == 0 || static_cast<double>(role.peak) <= memory) continue;
-      faults += StrCat(faults.empty() ? "" : "\n", plan.stage, ": a ", role.role, " rank needs ",
-                       static_cast<double>(role.peak) / 1e9, " GB, --gpu-memory is ", memory / 1e9,
-                       " GB; the largest part is ", Largest(role), ": change ",
-                       Advice(config, plan, role));
-    }
-  }
-  return faults;
-}
-
 std::vector<std::string> StagesOf(const std::map<std::string, std::string>& values) {
   const std::vector<std::string> all = {"classifier", "list", "grpo"};
   const auto given = values.find("--stage");
@@ -245,7 +177,7 @@ int RunPlan(const Arguments& arguments) {
   if (parsed.help) return 0;
   const auto number = [&](const std::string& name) {
     const auto found = split.values.find(name);
-    return found == split.values.end() ? 0.0 : NumberOf(name, found->second);
+    return found == split.values.end() ? 0.0 : ParseAmount(name, found->second);
   };
   Machines machines;
   machines.ranks = CountOf(split.values, "--gpus", 1);
@@ -283,7 +215,7 @@ int RunPlan(const Arguments& arguments) {
     std::printf("Beside these: the process itself, and on a GPU its context and libraries.\n");
     std::fflush(stdout);
   }
-  const std::string faults = TooLarge(parsed.config, plans, memory);
+  const std::string faults = MemoryFaults(parsed.config, plans, memory);
   if (!faults.empty()) throw UsageError(faults);
   return 0;
 }

@@ -27,19 +27,22 @@
 namespace flame {
 namespace {
 
-// Ranks that the launcher started on this machine; 1 where none did.
-int LocalRanks() {
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"}) {
-    const char* text = std::getenv(name);
-    if (text != nullptr && std::atoi(text) > 0) return std::atoi(text);
-  }
-  return 1;
+// A whole number above 0 that the launcher left in the environment, or 0.
+int FromLauncher(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? 0 : std::max(0, std::atoi(text));
+}
+
+// Slurm tells each task its cores, and binds it to them where it is set up so. mpirun tells the
+// ranks of this machine, which share what it has.
+int CoresOfThisRank() {
+  if (const int given = FromLauncher("SLURM_CPUS_PER_TASK"); given > 0) return given;
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(1, cores / std::max(1, FromLauncher("OMPI_COMM_WORLD_LOCAL_SIZE")));
 }
 
 void SetThreads(int64_t configured) {
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  at::set_num_threads(configured > 0 ? static_cast<int>(configured)
-                                     : std::max(1, cores / LocalRanks()));
+  at::set_num_threads(configured > 0 ? static_cast<int>(configured) : CoresOfThisRank());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "comm/watchdog.h"
 #include "comm/wire.h"
 
 namespace flame {
@@ -155,7 +156,7 @@ class RemoteRewardClient : public RewardClient {
       std::erase_if(wanted, [&](size_t i) { return answers[i].ok(); });
       retries_ += static_cast<int64_t>(wanted.size());
       for (size_t i : wanted) {
-        LogWarning("task ", requests[i].task_id, " was not scored by rank ", ranks_[place[i]], " (",
+        LogWarning("task ", requests[i].task_id, " was not scored by ", RankName(ranks_[place[i]]), " (",
                    answers[i].error, "); asking another reward rank");
         place[i] = (place[i] + 1) % ranks_.size();
       }
@@ -227,7 +228,7 @@ class RemoteRewardClient : public RewardClient {
     while (true) {
       Message message;
       if (!world_->TryReceive(rank, kReplyTag, deadline_, &message)) {
-        throw MachineError("reward rank ", rank, " has not answered for ",
+        throw MachineError("reward ", RankName(rank), " has not answered for ",
                            static_cast<double>(deadline_.count()) / 1000, " s");
       }
       WireReader in(std::move(message.bytes));
@@ -280,7 +281,7 @@ double ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Mil
     Message message;
     const auto start = std::chrono::steady_clock::now();
     if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
-      throw MachineError("reward rank ", world->rank(),
+      throw MachineError("reward ", RankName(world->rank()),
                          ": no rollout rank has asked for a score in ",
                          static_cast<double>(idle.count()) / 1000, " s");
     }

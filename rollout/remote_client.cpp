@@ -190,7 +190,7 @@ class RemoteRolloutClient : public RolloutClient {
 
   [[noreturn]] void Fail(int rank, const Worker& worker) const {
     WriteFlightRecord();
-    throw MachineError("rollout rank ", rank, " has not answered for ",
+    throw MachineError("rollout ", RankName(rank), " has not answered for ",
                        static_cast<double>(options_.timeout.count()) / 1000, " s: ",
                        worker.part ? StrCat("part ", worker.part->request.part, " of step ",
                                             worker.part->request.step)
@@ -202,7 +202,7 @@ class RemoteRolloutClient : public RolloutClient {
     const auto kind = in->Pod<RolloutMessage>();
     const std::string error = in->Text();
     if (kind == RolloutMessage::kSync) {
-      if (!error.empty()) throw MachineError("rollout rank ", rank, " failed: ", error);
+      if (!error.empty()) throw MachineError("rollout ", RankName(rank), " failed: ", error);
       TakeSync(rank, &worker, in);
       return;
     }
@@ -241,10 +241,10 @@ class RemoteRolloutClient : public RolloutClient {
 
   void TryElsewhere(int rank, const std::string& error, Part part) {
     if (options_.ranks.size() == 1 || part.retries > 0) {
-      throw MachineError("rollout rank ", rank, " failed: ", error);
+      throw MachineError("rollout ", RankName(rank), " failed: ", error);
     }
     LogWarning("part ", part.request.part, " of step ", part.request.step,
-               " was not sampled by rank ", rank, " (", error, "); asking another rollout rank");
+               " was not sampled by ", RankName(rank), " (", error, "); asking another rollout rank");
     ++part.retries;
     part.failed_on = rank;
     waiting_.push_front(std::move(part));

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "comm/watchdog.h"
 #include "rollout/protocol.h"
 
 namespace flame {
@@ -195,7 +196,7 @@ double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::M
     Message message;
     const auto start = std::chrono::steady_clock::now();
     if (!world->TryReceive(Communicator::kAnySource, kRolloutRequestTag, idle, &message)) {
-      throw MachineError("rollout rank ", worker->rank(),
+      throw MachineError("rollout ", RankName(worker->rank()),
                          ": learner rank 0 has asked for nothing in ",
                          static_cast<double>(idle.count()) / 1000, " s");
     }

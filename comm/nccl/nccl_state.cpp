@@ -116,7 +116,7 @@ void NcclState::Fail(uint64_t key, const std::string& operation, const std::stri
   const std::string others = control->size() == 1 ? ""
                              : silent.empty()     ? "; every other rank reports a failure too"
                                                   : "; nothing heard of " + RankList(silent);
-  throw MachineError("rank ", control->rank(), ": ", operation, " on '", recorder->communicator(),
+  throw MachineError(RankName(control->rank()), ": ", operation, " on '", recorder->communicator(),
                      "' ", why, others);
 }
 

@@ -127,5 +127,14 @@ TEST(RankLists, OneManyNone_ReadAsText) {
   EXPECT_EQ(RankList({}), "an unknown rank");
 }
 
+TEST(RankLists, RanksOnSeveralHosts_NameTheirHosts) {
+  SetHosts({"node7", "node7", "node8"});
+  EXPECT_EQ(RankName(2), "rank 2 (node8)");
+  EXPECT_EQ(RankList({0, 2}), "ranks 0 (node7), 2 (node8)");
+  EXPECT_EQ(RankName(3), "rank 3");  // not of this job
+  SetHosts({"node7", "node7"});
+  EXPECT_EQ(RankName(1), "rank 1");
+}
+
 }  // namespace
 }  // namespace flame

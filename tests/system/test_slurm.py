@@ -1,0 +1,236 @@
+"""The shipped batch files on a real Slurm of two hosts, each with a network of its own."""
+
+import fcntl
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+from conftest import FLAME, ROOT, TINY, metrics
+
+TESTBED = ROOT / "slurm" / "testbed"
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "ip", "ps", "unshare", "nsenter")
+# Seconds that Slurm may take for what it does, beyond what the job itself takes.
+SLURM = 90
+
+
+def why_not():
+    """Why this machine can have no testbed, or None."""
+    if os.geteuid() != 0:
+        return "only root may make the hosts of slurm/testbed"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"{', '.join(missing)} missing: scripts/setup --peers installs Slurm"
+    if subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True,
+                      check=False).returncode != 0:
+        return "this container may not make network namespaces, which slurm/testbed needs"
+    return None
+
+
+def wait_for(condition, what, seconds=SLURM):
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.05)
+
+
+class Testbed:
+    """Two hosts; `folder` is on the disk that both see (they do not see this machine's /tmp)."""
+
+    __test__ = False
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "build").mkdir()
+        (folder / "build" / "flame").symlink_to(FLAME)
+        (folder / "configs").symlink_to(ROOT / "configs")
+
+    def run(self, *words, timeout=60):
+        result = subprocess.run([str(TESTBED), "run", *map(str, words)], capture_output=True,
+                                text=True, timeout=timeout, cwd=self.folder, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def verb(self, *words):
+        result = subprocess.run([str(TESTBED), *words], capture_output=True, text=True, timeout=120,
+                                check=False)
+        assert result.returncode == 0, result.stderr
+
+    def submit(self, file, name, *arguments, options=()):
+        """A shipped batch file, from a folder with build/flame as its users have it."""
+        output = self.folder / f"{name}.log"
+        job = self.run("sbatch", "--parsable", f"--output={output}", *options,
+                       ROOT / "slurm" / file, *arguments)
+        return Job(self, job.strip(), output)
+
+
+class Job:
+    def __init__(self, testbed, number, output):
+        self.testbed, self.number, self.output = testbed, number, output
+
+    def log(self):
+        return self.output.read_text() if self.output.exists() else ""
+
+    def field(self, name):
+        text = self.testbed.run("scontrol", "show", "job", self.number)
+        return re.search(rf"\b{name}=(\S+)", text)[1]
+
+    def wait(self, *states, seconds=SLURM):
+        """The state it ended in, which must be one of `states`."""
+        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+        def state():
+            now = self.field("JobState")
+            return now if now in ended + states else None
+
+        found = wait_for(state, f"end of job {self.number}", seconds)
+        assert found in states, f"{found}: {self.log()}"
+        return found
+
+
+    def goes_on(self):
+        """It is in the queue again, where Slurm would let it wait for two minutes.
+
+        Ten seconds do: its nodes refuse the job while they clean up after its first start.
+        """
+        wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}")
+        self.testbed.run("scontrol", "update", f"JobId={self.number}", "StartTime=now+10seconds")
+        self.wait("COMPLETED", seconds=300)
+        assert "resumed at step" in self.log()
+
+
+@pytest.fixture(scope="module")
+def testbed():
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with open("/var/tmp/flame-testbed.lock", "w") as lock:
+        wait_for(lambda: locked(lock), "free testbed", 600)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="flame-slurm-", dir="/var/tmp"))
+        testbed = Testbed(folder)
+        testbed.verb("up", "2")
+        try:
+            yield testbed
+        finally:
+            testbed.verb("down")
+            shutil.rmtree(folder)
+
+
+def locked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+
+
+@pytest.fixture
+def before_grpo(testbed, tiny_run):
+    """Makes run folders that both hosts see, where only GRPO is left to do."""
+    return lambda name: copy_before_grpo(testbed, tiny_run, name)
+
+
+def copy_before_grpo(testbed, tiny_run, name):
+    target = testbed.folder / name
+    shutil.copytree(tiny_run, target)
+    shutil.rmtree(target / "grpo")
+    (target / ".stages" / "grpo.json").unlink()
+    return target
+
+
+STEPS = 100
+
+
+def submit_grpo(testbed, folder):
+    """Two learners on node1, a rollout and a reward rank on node2."""
+    return testbed.submit("grpo-nodes.sbatch", folder.name, TINY, f"run.dir={folder}",
+                          f"grpo.steps={STEPS}", "cluster.timeout=10",
+                          options=("--ntasks-per-node=2", "--cpus-per-task=1"))
+
+
+def weights(folder):
+    return {p.name: p.read_bytes() for p in sorted((folder / "grpo" / "model").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(testbed, tiny_run):
+    folder = copy_before_grpo(testbed, tiny_run, "undisturbed")
+    submit_grpo(testbed, folder).wait("COMPLETED", seconds=300)
+    return weights(folder)
+
+
+def wait_until_trained(folder, steps):
+    path = folder / "grpo" / "metrics.jsonl"
+    wait_for(lambda: path.exists() and len(path.read_text().splitlines()) >= steps,
+             f"step {steps} in {path}")
+
+
+def test_batch_files_and_testbed_pass_shellcheck():
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is missing: scripts/setup --peers installs it")
+    files = [TESTBED, *sorted((ROOT / "slurm").glob("*.sbatch"))]
+    assert len(files) == 5
+    result = subprocess.run(["shellcheck", *map(str, files)], capture_output=True, text=True,
+                            check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, tiny_run):
+    folder = testbed.folder / "pipeline"
+    job = testbed.submit("pipeline.sbatch", "pipeline", TINY, f"run.dir={folder}",
+                         options=("--cpus-per-task=1",))
+    job.wait("COMPLETED", seconds=300)
+    assert job.log().count("2 ranks: node1 x 1, node2 x 1") == 3  # both SFTs and GRPO
+    one, two = (json.loads((run / "evaluation.json").read_text()) for run in (tiny_run, folder))
+    assert [row["policy"] for row in one["rows"]] == [row["policy"] for row in two["rows"]]
+    for row, other in zip(one["rows"], two["rows"]):
+        for name in ("jaccard", "jaccard_sampled", "f1", "prauc", "ddi", "drugs"):
+            # One drug more or less in a few of the visits is float's rounding; more is not.
+            assert other[name] == pytest.approx(row[name], abs=0.01), (row["policy"], name)
+    for stage in ("classifier", "list"):
+        first, last = (metrics(run / stage)[-1]["loss"] for run in (tiny_run, folder))
+        assert last == pytest.approx(first, rel=1e-4), stage
+
+
+def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
+        testbed, before_grpo, undisturbed):
+    folder = before_grpo("signalled")
+    job = submit_grpo(testbed, folder)
+    wait_until_trained(folder, 1)
+    time.sleep(random.Random(1).uniform(0, 2))
+    # As Slurm does before the time is up: to the steps, not to the batch file's shell.
+    testbed.run("scancel", "--signal=USR1", job.number)
+    job.goes_on()
+    assert weights(folder) == undisturbed
+
+
+def test_grpo_host_cut_off_ends_names_the_host_and_goes_on_once_healed(
+        testbed, before_grpo, undisturbed):
+    folder = before_grpo("cut")
+    job = submit_grpo(testbed, folder)
+    wait_until_trained(folder, 5)
+    testbed.verb("cut", "node2")
+    try:
+        job.wait("FAILED")
+    finally:
+        testbed.verb("heal", "node2")
+    assert job.field("ExitCode") == "4:0"
+    assert re.search(r"rank \d+ \(node1\): .*\(node2\)", job.log()), job.log()
+    testbed.run("scontrol", "requeue", job.number)
+    job.goes_on()
+    assert weights(folder) == undisturbed
+
+
+def test_testbed_words_that_mean_nothing_are_refused(testbed):
+    for words in (["cut", "node3"], ["heal"], ["up", "0"], ["up"], ["fell"], ["run"]):
+        result = subprocess.run([str(TESTBED), *words], capture_output=True, text=True, check=False)
+        assert result.returncode == 2 and result.stderr.startswith("testbed: "), words
