@@ -37,6 +37,7 @@ ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::stri
 int RunReplay(const Arguments& arguments);
 int RunInspect(const Arguments& arguments);
 int RunPlan(const Arguments& arguments);
+int RunSweep(const Arguments& arguments);
 
 }  // namespace flame
 

@@ -170,6 +170,7 @@ class Worker {
       for (const Running& running : running_) kill(running.child, SIGTERM);
     }
     if (now < *stop_deadline_) return;
+    *stop_deadline_ += kStopDeadline;
     for (const Running& running : running_) {
       LogWarning(jobs_[running.job].name, ": killed, since it did not stop in 10 minutes");
       kill(running.child, SIGKILL);
