@@ -23,7 +23,7 @@ bool ParseNumber(const std::string& text, double* value) {
   return result.ec == std::errc() && result.ptr == end && std::isfinite(*value);
 }
 
-// Sorts the values of a sweep file into its parts and checks each against the base config.
+// Sorts the values of a sweep file into its parts and checks each against the config's keys.
 class Reader {
  public:
   SweepFile Read(const std::filesystem::path& path) {
@@ -32,12 +32,9 @@ class Reader {
     file_.options.Bind(&schema);
     for (std::string& fault : schema.Set(own_)) faults_.push_back(std::move(fault));
     RequireOptions(path);
-    if (!file_.options.base.empty()) {
-      LoadConfig(file_.options.base, {});  // its own faults come first
-      for (const ConfigValue& value : grid_) AddGrid(value);
-      for (const ConfigValue& value : list_) AddListed(value);
-      for (const ConfigValue& value : random_) AddRandom(value);
-    }
+    for (const ConfigValue& value : grid_) AddGrid(value);
+    for (const ConfigValue& value : list_) AddListed(value);
+    for (const ConfigValue& value : random_) AddRandom(value);
     ThrowFaults();
     return std::move(file_);
   }
@@ -69,23 +66,32 @@ class Reader {
     faults_.push_back(value.place + ": " + text);
   }
 
-  // True if the base config takes `text` for `key`.
-  bool Takes(const ConfigValue& value, const std::string& key, const std::string& text) {
+  // True if the config takes this value of `key`; whether values go together is seen in trials.
+  bool Takes(ConfigValue value, const std::string& key) {
     if (key == "run.dir" || key == "run.seed") {
       const char* instead = key == "run.dir" ? "dir" : "seeds";
       Fault(value, StrCat("'", key, "' cannot be varied; it follows from '", instead, "'"));
       return false;
     }
-    try {
-      LoadConfig(file_.options.base, {key + "=" + text});
-      return true;
-    } catch (const UsageError& error) {
-      std::string fault = error.what();
-      const std::string source = "command line: ";
-      if (fault.starts_with(source)) fault.erase(0, source.size());
-      Fault(value, fault);
-      return false;
-    }
+    value.name = key;
+    Config config;
+    ConfigSchema schema;
+    config.Bind(&schema);
+    const Strings faults = schema.Set({value});
+    faults_.insert(faults_.end(), faults.begin(), faults.end());
+    return faults.empty();
+  }
+
+  // The same of each item of a list, taken as a value.
+  bool TakesItems(const ConfigValue& list, const std::string& key) {
+    return std::all_of(list.items.begin(), list.items.end(), [&](const std::string& item) {
+      ConfigValue value;
+      value.place = list.place;
+      value.kind = ConfigValue::Kind::kScalar;
+      value.items = {item};
+      value.shown = item.empty() ? "''" : item;
+      return Takes(std::move(value), key);
+    });
   }
 
   void AddGrid(const ConfigValue& value) {
@@ -93,9 +99,7 @@ class Reader {
       return Fault(value, "grid." + value.name + " is " + value.shown +
                               "; expected a list of values such as [0, 0.5]");
     }
-    for (const std::string& item : value.items) {
-      if (!Takes(value, value.name, item)) return;
-    }
+    if (!TakesItems(value, value.name)) return;
     Strings sorted = value.items;
     std::sort(sorted.begin(), sorted.end());
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
@@ -115,7 +119,7 @@ class Reader {
     std::string text;
     for (const std::string& item : value.items) text += (text.empty() ? "" : ", ") + item;
     if (value.kind == ConfigValue::Kind::kList) text = "[" + text + "]";
-    if (!Takes(value, key, text)) return;
+    if (!Takes(value, key)) return;
     if (file_.list.empty() || file_.list.back().first != trial) file_.list.push_back({trial, {}});
     file_.list.back().second.push_back({key, text});
   }
@@ -143,9 +147,7 @@ class Reader {
                                  axis.kind == RandomAxis::Kind::kLogUniform ? ", low > 0" : "",
                                  axis.kind == RandomAxis::Kind::kInteger ? ", both integers" : ""));
     }
-    for (const std::string& item : value.items) {
-      if (!Takes(value, axis.key, item)) return;
-    }
+    if (!TakesItems(value, axis.key)) return;
     file_.random.push_back(std::move(axis));
   }
 

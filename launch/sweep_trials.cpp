@@ -89,7 +89,8 @@ Trial MakeTrial(const SweepFile& file, const Settings& settings, const int64_t* 
   try {
     trial.config = LoadConfig(file.options.base, overrides);
   } catch (const UsageError& error) {
-    throw UsageError("trial ", SettingsText(settings), ": ", error.what());
+    throw UsageError("trial '", SettingsText(settings), "' of ", file.options.base.string(), ": ",
+                     error.what());
   }
   trial.seed = trial.config.run.seed;
   trial.config.run.dir = "trial";

@@ -19,7 +19,7 @@ using testing::Pair;
 
 class SweepFileTest : public testing::Test {
  protected:
-  SweepFileTest() { WriteFileAtomically(folder_ / "base.yaml", "run:\n  seed: 4\n"); }
+  SweepFileTest() { WriteFileAtomically(folder_ / "base.yaml", "run: {seed: 4}\ndata: {hospital: synth}\n"); }
 
   // A sweep file over the base config, `lines` from line 3 on.
   SweepFile Read(const std::string& lines) {
@@ -84,7 +84,7 @@ TEST_F(SweepFileTest, RandomPoints_InTheirRangesAndTheSameWhenMoreAreDrawn) {
     EXPECT_GE(rate, 1e-5);
     EXPECT_LE(rate, 1e-3);
     below += rate < 1e-4;
-    sizes.insert(many[i].config.grpo.group_size);
+    sizes.insert(many[i].config.grpo.sampling.group_size);
     alphas.insert(many[i].config.reward.alpha);
   }
   // The middle of the logarithms: 30 expected, standard deviation below 4.
