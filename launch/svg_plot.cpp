@@ -10,7 +10,7 @@ namespace flame {
 namespace {
 
 // Of a line plot, in CSS pixels.
-constexpr double kWidth = 560, kHeight = 340, kLeft = 70, kRight = 16, kTop = 34, kBottom = 48;
+constexpr double kLeft = 84, kRight = 16, kTop = 34, kBottom = 48;
 constexpr double kLegendLine = 18;
 
 std::string Format(const char* format, double value) {
@@ -78,20 +78,24 @@ struct Extent {
   }
 };
 
-std::string Frame(const Axis& x, const Axis& y, const std::string& x_title,
+struct Size {
+  double width, height;
+};
+
+std::string Frame(const Size& size, const Axis& x, const Axis& y, const std::string& x_title,
                   const std::string& y_title) {
-  const double bottom = kHeight - kBottom;
+  const double bottom = size.height - kBottom;
   std::string svg;
   for (const double tick : y.Ticks()) {
-    svg += Line(kLeft, y.At(tick), kWidth - kRight, y.At(tick), "class=\"grid\"");
+    svg += Line(kLeft, y.At(tick), size.width - kRight, y.At(tick), "class=\"grid\"");
     svg += Text(kLeft - 8, y.At(tick) + 4, "end", y.Label(tick));
   }
   for (const double tick : x.Ticks()) {
     svg += Line(x.At(tick), bottom, x.At(tick), bottom + 5, "class=\"axis\"");
     svg += Text(x.At(tick), bottom + 19, "middle", x.Label(tick));
   }
-  svg += Line(kLeft, bottom, kWidth - kRight, bottom, "class=\"axis\"");
-  svg += Text((kLeft + kWidth - kRight) / 2, kHeight - 10, "middle", x_title);
+  svg += Line(kLeft, bottom, size.width - kRight, bottom, "class=\"axis\"");
+  svg += Text((kLeft + size.width - kRight) / 2, size.height - 10, "middle", x_title);
   const double middle = (kTop + bottom) / 2;
   return svg + Text(16, middle, "middle", y_title,
                     " transform=\"rotate(-90 16 " + Px(middle) + ")\"");
@@ -151,7 +155,9 @@ std::string HtmlText(const std::string& text) {
 }
 
 std::string LinePlot(const std::string& title, const std::string& x_title,
-                     const std::string& y_title, const std::vector<PlotSeries>& series) {
+                     const std::string& y_title, const std::vector<PlotSeries>& series,
+                     double width) {
+  const Size size = {width, 100 + width * 0.43};
   Extent across, up;
   for (const PlotSeries& one : series) {
     for (const PlotPoint& point : one.points) {
@@ -159,10 +165,10 @@ std::string LinePlot(const std::string& title, const std::string& x_title,
       up.Add(point.y, point.y_half);
     }
   }
-  const Axis x(across.low, across.high, kLeft, kWidth - kRight);
-  const Axis y(up.low, up.high, kHeight - kBottom, kTop);
-  std::string body = Frame(x, y, x_title, y_title);
-  double legend = kHeight + 4;
+  const Axis x(across.low, across.high, kLeft, size.width - kRight);
+  const Axis y(up.low, up.high, size.height - kBottom, kTop);
+  std::string body = Frame(size, x, y, x_title, y_title);
+  double legend = size.height + 4;
   for (size_t i = 0; i < series.size(); ++i) {
     const std::string color = StrCat("var(--s", i % kPlotColors, ")");
     body += Drawn(series[i], color, x, y);
@@ -172,7 +178,7 @@ std::string LinePlot(const std::string& title, const std::string& x_title,
     body += Text(kLeft + 30, legend, "start", series[i].name);
     legend += kLegendLine;
   }
-  return Open(kWidth, legend, title) + body + "</svg>\n";
+  return Open(size.width, legend, title) + body + "</svg>\n";
 }
 
 std::string HeatMap(const std::string& title, const std::string& row_title,

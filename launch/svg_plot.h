@@ -25,9 +25,10 @@ struct PlotSeries {
 };
 
 // At most kPlotColors series with at least one point in all; all numbers finite. A range of no
-// extent is widened.
+// extent is widened. `width` in CSS pixels.
 std::string LinePlot(const std::string& title, const std::string& x_title,
-                     const std::string& y_title, const std::vector<PlotSeries>& series);
+                     const std::string& y_title, const std::vector<PlotSeries>& series,
+                     double width = 560);
 
 // cells[row][column]; an empty cell is shown as a dash.
 std::string HeatMap(const std::string& title, const std::string& row_title,

@@ -11,7 +11,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-constexpr size_t kBins = 40;  // of a learning curve
+constexpr size_t kBins = 30;  // of a learning curve
 
 const char* kHead = R"html(<!DOCTYPE html>
 <html lang="en">
@@ -220,7 +220,7 @@ class Page {
            "<div class=\"plots\">\n" +
            LinePlot(curves ? "Jaccard against DDI rate over reward.alpha"
                            : "Jaccard against DDI rate",
-                    "DDI rate", "Jaccard", series) +
+                    "DDI rate", "Jaccard", series, /*width=*/1000) +
            "</div>\n";
   }
 
@@ -250,7 +250,7 @@ class Page {
     if (plots.empty()) return html + Paragraph("No trial is done yet.");
     return html +
            Paragraph("Means over seeds and over all other settings, of consecutive steps in at most "
-                     "40 bins. The reward's variance is that within groups, which the advantage is "
+                     "30 bins. The reward's variance is that within groups, which the advantage is "
                      "normalised by.",
                      "soft") +
            "<div class=\"plots\">\n" + plots + "</div>\n";
@@ -333,7 +333,7 @@ class Page {
     for (const TrialResult& trial : results_.trials) {
       if (trial.state != JobState::kFailed) continue;
       items += Tag("li", HtmlText(StrCat(trial.id, ": ", SettingsText(trial.settings), ", seed ",
-                                         trial.seed, ", ", trial.attempts, " attempts"))) +
+                                         trial.seed, ", attempts: ", trial.attempts))) +
                "\n";
     }
     return items.empty() ? "" : "<h2>Failed trials</h2>\n<ul>\n" + items + "</ul>\n";
