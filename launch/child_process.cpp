@@ -64,7 +64,8 @@ std::optional<int> ExitStatusOf(pid_t child) {
   int status = 0;
   const pid_t ended = waitpid(child, &status, WNOHANG);
   if (ended == 0) return std::nullopt;
-  if (ended < 0) throw MachineError("process ", child, ": cannot wait for it: ", std::strerror(errno));
+  if (ended < 0)
+    throw MachineError("process ", child, ": cannot wait for it: ", std::strerror(errno));
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

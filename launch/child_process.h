@@ -11,8 +11,8 @@
 
 namespace flame {
 
-// Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the job
-// that this process may be in, and it is killed when this process dies. Throws MachineError.
+// Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the
+// job that this process may be in, and it is killed when this process dies. Throws MachineError.
 pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log);
 
 // The exit status of a child that has ended, 128 + N where signal N killed it; nothing while it

@@ -48,7 +48,10 @@ class Axis {
       high += wider;
     }
     const double rough = (high - low) / 5, power = std::pow(10, std::floor(std::log10(rough)));
-    step_ = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10);
+    step_ = power * (rough < 1.5 * power   ? 1
+                     : rough < 3.5 * power ? 2
+                     : rough < 7.5 * power ? 5
+                                           : 10);
     low_ = std::floor(low / step_) * step_;
     high_ = std::ceil(high / step_) * step_;
   }
@@ -97,8 +100,8 @@ std::string Frame(const Size& size, const Axis& x, const Axis& y, const std::str
   svg += Line(kLeft, bottom, size.width - kRight, bottom, "class=\"axis\"");
   svg += Text((kLeft + size.width - kRight) / 2, size.height - 10, "middle", x_title);
   const double middle = (kTop + bottom) / 2;
-  return svg + Text(16, middle, "middle", y_title,
-                    " transform=\"rotate(-90 16 " + Px(middle) + ")\"");
+  return svg +
+         Text(16, middle, "middle", y_title, " transform=\"rotate(-90 16 " + Px(middle) + ")\"");
 }
 
 std::string Whiskers(const PlotPoint& point, const Axis& x, const Axis& y,
@@ -192,7 +195,8 @@ std::string HeatMap(const std::string& title, const std::string& row_title,
       if (cell) range.Add(*cell, std::nullopt);
     }
   }
-  const double width = std::max(kSide + kCellWidth * static_cast<double>(columns.size()) + 8, 380.0);
+  const double width =
+      std::max(kSide + kCellWidth * static_cast<double>(columns.size()) + 8, 380.0);
   std::string svg = Open(width, kHead + kCellHeight * static_cast<double>(rows.size()) + 8, title) +
                     Text(kSide, 42, "start", column_title + " across, " + row_title + " down");
   for (size_t column = 0; column < columns.size(); ++column) {
@@ -207,12 +211,13 @@ std::string HeatMap(const std::string& title, const std::string& row_title,
       const auto& cell = cells[row][column];
       const bool flat = range.high - range.low < 1e-12;
       const double share = !cell ? 0 : flat ? 0.5 : (*cell - range.low) / (range.high - range.low);
-      const double opacity = cell ? 0.06 + 0.86 * share : 0;
+      // Never so strong that the figure on it would be hard to read.
+      const double opacity = cell ? 0.04 + 0.46 * share : 0;
       svg += "<rect class=\"cell\" x=\"" + Px(left) + "\" y=\"" + Px(top) + "\" width=\"" +
              Px(kCellWidth - 2) + "\" height=\"" + Px(kCellHeight - 2) + "\" fill-opacity=\"" +
              Format("%.3f", opacity) + "\"/>\n";
       svg += Text(left + kCellWidth / 2 - 1, top + kCellHeight / 2 + 4, "middle",
-                  cell ? Format("%.4f", *cell) : "-", opacity > 0.5 ? " class=\"on-heat\"" : "");
+                  cell ? Format("%.4f", *cell) : "-");
     }
   }
   return svg + "</svg>\n";

@@ -1,4 +1,4 @@
-// Plots as SVG elements for a page: colours are CSS variables (--ink, --faint, --heat, --on-heat,
+// Plots as SVG elements for a page: colours are CSS variables (--ink, --soft, --faint, --heat,
 // --s0 to --s7) of the page, so that they follow its light or dark scheme.
 #ifndef FLAME_LAUNCH_SVG_PLOT_H_
 #define FLAME_LAUNCH_SVG_PLOT_H_

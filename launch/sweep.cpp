@@ -51,9 +51,9 @@ void TakeWords(const std::vector<std::string>& words, SweepArguments* parsed) {
 
 SweepArguments Parse(const Arguments& arguments) {
   po::options_description options("Options");
-  options.add_options()("help,h", "this text")                                          //
+  options.add_options()("help,h", "this text")                                                   //
       ("jobs", po::value<int64_t>()->default_value(1), "trials at once; with --slurm: workers")  //
-      ("slurm", "submit the workers as a job array of slurm/sweep.sbatch")              //
+      ("slurm", "submit the workers as a job array of slurm/sweep.sbatch")                       //
       ("json", "the result as JSON");
   po::options_description all = options;
   all.add_options()("words", po::value<std::vector<std::string>>());
@@ -68,8 +68,10 @@ SweepArguments Parse(const Arguments& arguments) {
   SweepArguments parsed;
   parsed.help = values.count("help") != 0;
   if (parsed.help) {
-    std::cout << kUsage << "\n" << options << "\nKeys of a sweep file, besides grid, list and "
-              << "random.keys (docs/sweeps.md):\n" << SweepFileHelp();
+    std::cout << kUsage << "\n"
+              << options << "\nKeys of a sweep file, besides grid, list and "
+              << "random.keys (docs/sweeps.md):\n"
+              << SweepFileHelp();
     return parsed;
   }
   parsed.jobs = values["jobs"].as<int64_t>();
@@ -91,7 +93,8 @@ void Print(const SweepResults& results, bool as_json) {
 // Becomes sbatch; returns only by throwing.
 void Submit(const fs::path& file, int64_t workers) {
   const fs::path batch = fs::path(FLAME_SHARE_DIR) / "slurm" / "sweep.sbatch";
-  if (!fs::exists(batch)) throw MachineError(batch.string(), ": expected the batch file of a worker");
+  if (!fs::exists(batch))
+    throw MachineError(batch.string(), ": expected the batch file of a worker");
   const std::string array = StrCat("--array=0-", workers - 1);
   execlp("sbatch", "sbatch", array.c_str(), batch.c_str(), file.c_str(), nullptr);
   throw MachineError("cannot start sbatch: ", std::strerror(errno),
@@ -111,8 +114,8 @@ void Run(const SweepArguments& arguments) {
 }
 
 void WriteReport(const SweepResults& results) {
-  for (const auto& [name, text] : {std::pair("report.csv", SweepCsv(results)),
-                                   std::pair("report.html", SweepPage(results))}) {
+  for (const auto& [name, text] :
+       {std::pair("report.csv", SweepCsv(results)), std::pair("report.html", SweepPage(results))}) {
     WriteFileAtomically(results.dir / name, text);
     LogInfo("wrote ", (results.dir / name).string());
   }

@@ -26,8 +26,9 @@ std::string ThisProcess() {
 // The number of "12.json"; 0 of any other name, temporary files among them.
 int64_t NumberOf(const fs::path& file) {
   const std::string stem = file.stem().string();
-  const bool digits = !stem.empty() && stem.size() < 10 &&
-                      std::all_of(stem.begin(), stem.end(), [](char c) { return '0' <= c && c <= '9'; });
+  const bool digits =
+      !stem.empty() && stem.size() < 10 &&
+      std::all_of(stem.begin(), stem.end(), [](char c) { return '0' <= c && c <= '9'; });
   return digits && file.extension() == ".json" ? std::stoll(stem) : 0;
 }
 
@@ -45,7 +46,8 @@ Attempt ReadAttempt(const fs::path& file, const std::string& job, int64_t number
     attempt.end = object.at("end");
     attempt.status = object.at("status");
   } catch (const json::exception&) {
-    throw DataError(file.string(), ": expected an attempt with owner, beat, end and status, found '",
+    throw DataError(file.string(),
+                    ": expected an attempt with owner, beat, end and status, found '",
                     text.substr(0, 80), "'; delete the file to have the job tried again");
   }
   return attempt;
@@ -87,8 +89,8 @@ std::optional<Attempt> SweepClaims::Claim(const std::string& job, int64_t number
   const int made = error ? -1 : open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (made < 0 && !error && errno == EEXIST) return std::nullopt;
   if (made < 0) {
-    throw MachineError(file.string(), ": cannot be made: ",
-                       error ? error.message() : std::strerror(errno));
+    throw MachineError(file.string(),
+                       ": cannot be made: ", error ? error.message() : std::strerror(errno));
   }
   close(made);
   Attempt attempt;
@@ -106,12 +108,14 @@ bool SweepClaims::Write(Attempt* attempt) {
                        {"beat", attempt->beat},
                        {"end", attempt->end},
                        {"status", attempt->status}};
-  WriteFileAtomically(Folder(attempt->job) / StrCat(attempt->number, ".json"), object.dump() + "\n");
+  WriteFileAtomically(Folder(attempt->job) / StrCat(attempt->number, ".json"),
+                      object.dump() + "\n");
   return true;
 }
 
 bool SilenceWatch::IsSilent(const Attempt& attempt, Clock::time_point now) {
-  const auto [entry, fresh] = seen_.try_emplace(attempt.job, Seen{attempt.number, attempt.beat, now});
+  const auto [entry, fresh] =
+      seen_.try_emplace(attempt.job, Seen{attempt.number, attempt.beat, now});
   Seen& seen = entry->second;
   if (seen.number != attempt.number || seen.beat != attempt.beat) {
     seen = {attempt.number, attempt.beat, now};

@@ -11,9 +11,10 @@ namespace flame {
 
 // One value a bin of consecutive steps.
 struct Curve {
-  std::vector<double> step;             // the bin's mean
-  std::vector<double> reward_mean;      // of R, over the bin's steps and the trials
-  std::vector<double> reward_variance;  // of R within a group: reward_std squared, averaged likewise
+  std::vector<double> step;         // the bin's mean
+  std::vector<double> reward_mean;  // of R, over the bin's steps and the trials
+  std::vector<double>
+      reward_variance;  // of R within a group: reward_std squared, averaged likewise
 };
 
 // Over the finished ones of `trials` (indices into results.trials), in at most `bins` (> 0) bins;

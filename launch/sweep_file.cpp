@@ -126,10 +126,9 @@ class Reader {
 
   void AddRandom(const ConfigValue& value) {
     const size_t dot = value.name.rfind('.');
-    const auto kind = dot == std::string::npos
-                          ? KindNames().end()
-                          : std::find(KindNames().begin(), KindNames().end(),
-                                      value.name.substr(dot + 1));
+    const auto kind = dot == std::string::npos ? KindNames().end()
+                                               : std::find(KindNames().begin(), KindNames().end(),
+                                                           value.name.substr(dot + 1));
     if (kind == KindNames().end() || value.kind != ConfigValue::Kind::kList) {
       return Fault(value, "random.keys." + value.name + " is " + value.shown +
                               "; expected KEY: {uniform: [low, high]}, or log_uniform, or integer, "

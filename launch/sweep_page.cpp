@@ -2,9 +2,9 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "launch/svg_plot.h"
 #include "launch/sweep_curves.h"
 #include "launch/sweep_report.h"
-#include "launch/svg_plot.h"
 
 namespace flame {
 namespace {
@@ -21,12 +21,12 @@ const char* kHead = R"html(<!DOCTYPE html>
 <title>Sweep</title>
 <style>
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1d232b; --soft: #5b6572;
-  --faint: #dfe3e8; --mark: #fff3cd; --heat: #1f6fb4; --on-heat: #ffffff;
+  --faint: #dfe3e8; --mark: #fff3cd; --heat: #1f6fb4;
   --s0: #1f6fb4; --s1: #c9510c; --s2: #2a8a4a; --s3: #8a4fbf;
   --s4: #b3215b; --s5: #77700a; --s6: #0f7f86; --s7: #5b6572; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #14181d; --ink: #e4e8ed; --soft: #9aa5b1; --faint: #323a44; --mark: #3d3514;
-    --heat: #6db3f2; --on-heat: #10151a; --s0: #6db3f2; --s1: #f59e5b; --s2: #6fd08c;
+    --heat: #6db3f2; --s0: #6db3f2; --s1: #f59e5b; --s2: #6fd08c;
     --s3: #c39bf0; --s4: #f27ea9; --s5: #d6d05c; --s6: #5cc9d0; --s7: #9aa5b1; } }
 body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
   max-width: 1200px; margin: 0 auto; padding: 24px; }
@@ -42,7 +42,7 @@ svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var
 svg .title { font-size: 14px; font-weight: 600; }
 svg .grid { stroke: var(--faint); } svg .axis { stroke: var(--soft); }
 svg .series { fill: none; stroke-width: 2; } svg .whisker { stroke-width: 1.2; opacity: 0.6; }
-svg .note { font-size: 11px; } svg .cell { fill: var(--heat); } svg .on-heat { fill: var(--on-heat); }
+svg .note { font-size: 11px; } svg .cell { fill: var(--heat); }
 </style>
 </head>
 <body>
@@ -113,13 +113,14 @@ class Page {
     for (const auto& [state, count] : counts) {
       states += StrCat(states.empty() ? "" : ", ", count, " ", NameOf(state));
     }
-    std::string html = Tag("h1", HtmlText("Sweep " + results_.dir.filename().string())) + "\n" +
-                       Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", Split()),
-                                 "soft") +
-                       Paragraph("Research software: these models and their recommendations must "
-                                 "not be used to treat patients.",
-                                 "warning") +
-                       "<h2>Best</h2>\n";
+    std::string html =
+        Tag("h1", HtmlText("Sweep " + results_.dir.filename().string())) + "\n" +
+        Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", Split()), "soft") +
+        Paragraph(
+            "Research software: these models and their recommendations must "
+            "not be used to treat patients.",
+            "warning") +
+        "<h2>Best</h2>\n";
     const std::string criterion = CriterionText(results_.criterion);
     if (!best_) {
       return html + Paragraph("No point meets the criterion yet: " + criterion +
@@ -129,10 +130,12 @@ class Page {
     return html +
            Paragraph(NameOfPoint(point) + ": " + criterion + ", " +
                      Fixed(*ScoreOf(point, results_.criterion)) + " as the mean of " +
-                     std::to_string(point.trials.size()) + (point.trials.size() == 1 ? " seed." : " seeds.")) +
-           Paragraph("The best of many is partly luck: what it reaches here is more than it would on "
-                     "other patients. Judge it on a split that the choice has not seen.",
-                     "soft");
+                     std::to_string(point.trials.size()) +
+                     (point.trials.size() == 1 ? " seed." : " seeds.")) +
+           Paragraph(
+               "The best of many is partly luck: what it reaches here is more than it would on "
+               "other patients. Judge it on a split that the choice has not seen.",
+               "soft");
   }
 
   std::string Split() const {
@@ -218,9 +221,9 @@ class Page {
                               : "A dot for each point; bars are 95 % intervals over seeds.";
     return html + Paragraph(std::string("Up and to the left is better. ") + what, "soft") +
            "<div class=\"plots\">\n" +
-           LinePlot(curves ? "Jaccard against DDI rate over reward.alpha"
-                           : "Jaccard against DDI rate",
-                    "DDI rate", "Jaccard", series, /*width=*/1000) +
+           LinePlot(
+               curves ? "Jaccard against DDI rate over reward.alpha" : "Jaccard against DDI rate",
+               "DDI rate", "Jaccard", series, /*width=*/1000) +
            "</div>\n";
   }
 
@@ -241,23 +244,24 @@ class Page {
         Has(keys_, alpha) && key != alpha ? ValuesOf(results_, alpha) : Strings{""};
     std::string html = "<h2>Learning curves</h2>\n";
     if (lines.size() > kPlotColors || panels.size() > 12) {
-      return html + Paragraph(StrCat("Left out: ", key, " has ", lines.size(), " values and ", alpha,
-                                     " ", panels.size(), "; expected at most ", kPlotColors,
+      return html + Paragraph(StrCat("Left out: ", key, " has ", lines.size(), " values and ",
+                                     alpha, " ", panels.size(), "; expected at most ", kPlotColors,
                                      " and 12 for lines that can be told apart."));
     }
     std::string plots;
     for (const std::string& panel : panels) plots += Panel(alpha, panel, key, lines);
     if (plots.empty()) return html + Paragraph("No trial is done yet.");
     return html +
-           Paragraph("Means over seeds and over all other settings, of consecutive steps in at most "
-                     "30 bins. The reward's variance is that within groups, which the advantage is "
-                     "normalised by.",
-                     "soft") +
+           Paragraph(
+               "Means over seeds and over all other settings, of consecutive steps in at most "
+               "30 bins. The reward's variance is that within groups, the square of "
+               "reward_std.",
+               "soft") +
            "<div class=\"plots\">\n" + plots + "</div>\n";
   }
 
-  std::string Panel(const std::string& panel_key, const std::string& panel,
-                    const std::string& key, const Strings& lines) const {
+  std::string Panel(const std::string& panel_key, const std::string& panel, const std::string& key,
+                    const Strings& lines) const {
     std::vector<PlotSeries> means, variances;
     for (const std::string& value : lines) {
       std::vector<size_t> trials;
@@ -296,8 +300,8 @@ class Page {
     if (two.size() < 2) return "";
     const Strings rows = ValuesOf(results_, two[0]), columns = ValuesOf(results_, two[1]);
     if (rows.size() > 12 || columns.size() > 12) return "";  // drawn at random: no table
-    std::string html = "<h2>" + HtmlText(two[0] + " and " + two[1]) +
-                       "</h2>\n<div class=\"plots\">\n";
+    std::string html =
+        "<h2>" + HtmlText(two[0] + " and " + two[1]) + "</h2>\n<div class=\"plots\">\n";
     for (const char* column : {"jaccard", "ddi"}) {
       html += HeatMap(std::string(column) == "ddi" ? "DDI rate" : "Jaccard", two[0], rows, two[1],
                       columns, CellsOf(column, two, rows, columns));

@@ -23,8 +23,9 @@ fs::path DirOf(const fs::path& place) {
 json ReadRecord(const fs::path& dir) {
   const fs::path file = dir / "sweep.json";
   if (!fs::exists(file)) {
-    throw DataError(dir.string(), ": expected a sweep's folder, found no sweep.json; `flame sweep "
-                                  "FILE` makes it");
+    throw DataError(dir.string(),
+                    ": expected a sweep's folder, found no sweep.json; `flame sweep "
+                    "FILE` makes it");
   }
   json record = json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
   if (!record.is_object()) throw DataError(file.string(), ": expected a JSON object");
@@ -121,8 +122,8 @@ SweepResults ReadSweepResults(const fs::path& place) {
   try {
     return FromRecord(dir, ReadRecord(dir));
   } catch (const json::exception& error) {
-    throw DataError(dir.string(), ": sweep.json or an evaluation.json below it lacks something: ",
-                    error.what());
+    throw DataError(dir.string(),
+                    ": sweep.json or an evaluation.json below it lacks something: ", error.what());
   }
 }
 
@@ -161,7 +162,8 @@ std::vector<SweepPoint> PointsOf(const SweepResults& results) {
     const Settings& settings = results.trials[i].settings;
     auto point = std::find_if(points.begin(), points.end(),
                               [&](const SweepPoint& known) { return known.settings == settings; });
-    if (point == points.end()) point = points.insert(points.end(), SweepPoint{settings, {}, true, {}});
+    if (point == points.end())
+      point = points.insert(points.end(), SweepPoint{settings, {}, true, {}});
     point->trials.push_back(i);
   }
   for (SweepPoint& point : points) {

@@ -26,9 +26,9 @@ struct TrialResult {
   int64_t seed = 0;
   JobState state = JobState::kWaiting;
   int64_t attempts = 0;
-  std::string owner;                 // of the latest attempt, "" before the first
-  nlohmann::json evaluation;         // evaluation.json, null unless done
-  nlohmann::json row;                // its row of the criterion's policy, null unless done
+  std::string owner;          // of the latest attempt, "" before the first
+  nlohmann::json evaluation;  // evaluation.json, null unless done
+  nlohmann::json row;         // its row of the criterion's policy, null unless done
 };
 
 struct SharedStage {

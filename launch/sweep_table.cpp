@@ -12,8 +12,8 @@ using Row = std::vector<std::string>;
 
 // The numbers of a trial that table and CSV show.
 const std::vector<std::string>& Columns() {
-  static const std::vector<std::string> columns = {"jaccard", "jaccard_sampled", "f1",
-                                                   "prauc",   "ddi",             "drugs"};
+  static const std::vector<std::string> columns = {
+      "jaccard", "jaccard_sampled", "f1", "prauc", "ddi", "drugs"};
   return columns;
 }
 
@@ -97,8 +97,8 @@ std::vector<std::string> VariedKeys(const SweepResults& results) {
 }
 
 std::string SweepTable(const SweepResults& results) {
-  std::vector<Row> rows = {{"trial", "settings", "seed", "state", "attempts", "jaccard", "ddi",
-                            "worker"}};
+  std::vector<Row> rows = {
+      {"trial", "settings", "seed", "state", "attempts", "jaccard", "ddi", "worker"}};
   for (const SharedStage& stage : results.stages) {
     rows.push_back({stage.name, "", "", NameOf(stage.state), std::to_string(stage.attempts), "", "",
                     stage.state == JobState::kRunning ? stage.owner : ""});

@@ -146,8 +146,12 @@ std::vector<SweepJob> PlanJobs(const fs::path& dir, const std::vector<Trial>& tr
       parent = add({name, "stage " + stage, dir / "stages" / name, parent, command, trial.config});
     }
     const std::string what = SettingsText(trial.settings);
-    add({trial.id, StrCat(what, what.empty() ? "" : " ", "run.seed=", trial.seed),
-         dir / "trials" / trial.id, parent, {"pipeline"}, trial.config});
+    add({trial.id,
+         StrCat(what, what.empty() ? "" : " ", "run.seed=", trial.seed),
+         dir / "trials" / trial.id,
+         parent,
+         {"pipeline"},
+         trial.config});
   }
   return jobs;
 }

@@ -33,7 +33,8 @@ struct SweepJob {
   Config config;                     // run.dir is `folder`
 };
 
-// `trials` each after the jobs of their shared stages, in folders dir/stages/NAME and dir/trials/ID.
+// `trials` each after the jobs of their shared stages, in folders dir/stages/NAME and
+// dir/trials/ID.
 std::vector<SweepJob> PlanJobs(const std::filesystem::path& dir, const std::vector<Trial>& trials);
 
 }  // namespace flame

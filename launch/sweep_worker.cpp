@@ -40,7 +40,8 @@ class Worker {
       Beat();
       if (StopRequested()) {
         PassStopOn();
-        if (running_.empty()) throw Stopped("stopped on a signal; the same command goes on from here");
+        if (running_.empty())
+          throw Stopped("stopped on a signal; the same command goes on from here");
       } else if (Clock::now() >= next_look_) {
         Look();
         if (running_.empty() && AllEnded()) break;
@@ -128,8 +129,8 @@ class Worker {
 
   // A process that a signal killed while the sweep stops had nothing to save yet, or no time.
   void End(size_t i, Attempt attempt, int status) {
-    const bool stopped = status == static_cast<int>(ExitStatus::kResumable) ||
-                         (status > 128 && StopRequested());
+    const bool stopped =
+        status == static_cast<int>(ExitStatus::kResumable) || (status > 128 && StopRequested());
     attempt.end = status == 0 ? "done" : stopped ? "stopped" : "failed";
     attempt.status = stopped ? 0 : status;
     if (!claims_.Write(&attempt)) return Lost(i);

@@ -19,13 +19,15 @@ using testing::Pair;
 
 class SweepFileTest : public testing::Test {
  protected:
-  SweepFileTest() { WriteFileAtomically(folder_ / "base.yaml", "run: {seed: 4}\ndata: {hospital: synth}\n"); }
+  SweepFileTest() {
+    WriteFileAtomically(folder_ / "base.yaml", "run: {seed: 4}\ndata: {hospital: synth}\n");
+  }
 
   // A sweep file over the base config, `lines` from line 3 on.
   SweepFile Read(const std::string& lines) {
     const auto file = folder_ / "sweep.yaml";
-    WriteFileAtomically(file, "base: " + (folder_ / "base.yaml").string() + "\ndir: " +
-                                  (folder_ / "out").string() + "\n" + lines);
+    WriteFileAtomically(file, "base: " + (folder_ / "base.yaml").string() +
+                                  "\ndir: " + (folder_ / "out").string() + "\n" + lines);
     return ReadSweepFile(file);
   }
 
@@ -42,11 +44,13 @@ class SweepFileTest : public testing::Test {
 };
 
 TEST_F(SweepFileTest, Grid_EveryCombinationTheLastKeyFastest) {
-  const auto trials = ExpandSweep(Read(
-      "grid: {reward.alpha: [0, 5], credit: {lambda: [0.25, 1]}}\nseeds: [1, 2]\n"));
+  const auto trials = ExpandSweep(
+      Read("grid: {reward.alpha: [0, 5], credit: {lambda: [0.25, 1]}}\nseeds: [1, 2]\n"));
   ASSERT_EQ(trials.size(), 8u);
-  EXPECT_THAT(trials[0].settings, ElementsAre(Pair("reward.alpha", "0"), Pair("credit.lambda", "0.25")));
-  EXPECT_THAT(trials[3].settings, ElementsAre(Pair("reward.alpha", "0"), Pair("credit.lambda", "1")));
+  EXPECT_THAT(trials[0].settings,
+              ElementsAre(Pair("reward.alpha", "0"), Pair("credit.lambda", "0.25")));
+  EXPECT_THAT(trials[3].settings,
+              ElementsAre(Pair("reward.alpha", "0"), Pair("credit.lambda", "1")));
   EXPECT_EQ(trials[3].seed, 2);
   EXPECT_EQ(trials[3].config.run.seed, 2);
   EXPECT_EQ(trials[4].config.reward.alpha, 5);
@@ -60,9 +64,9 @@ TEST_F(SweepFileTest, NoSeeds_TheBaseConfigs) {
 }
 
 TEST_F(SweepFileTest, ListedPoints_ThoseAlreadyInTheGridAreNotRepeated) {
-  const auto trials = ExpandSweep(
-      Read("grid: {reward.alpha: [0, 5]}\nlist:\n  same: {reward.alpha: 5}\n"
-           "  split: {data.split: [8, 1, 1], reward.alpha: 5}\n"));
+  const auto trials =
+      ExpandSweep(Read("grid: {reward.alpha: [0, 5]}\nlist:\n  same: {reward.alpha: 5}\n"
+                       "  split: {data.split: [8, 1, 1], reward.alpha: 5}\n"));
   ASSERT_EQ(trials.size(), 3u);
   EXPECT_THAT(trials[2].config.data.split, ElementsAre(8, 1, 1));
 }
@@ -94,8 +98,10 @@ TEST_F(SweepFileTest, RandomPoints_InTheirRangesAndTheSameWhenMoreAreDrawn) {
 }
 
 TEST_F(SweepFileTest, Faults_AllNamedWithLineAndNearestKey) {
-  const std::string fault = FaultOf("grid:\n  reward.alfa: [0]\n  credit.lambda: [0, -1]\nretrys: 2\n");
-  EXPECT_THAT(fault, HasSubstr("sweep.yaml:4: unknown key 'reward.alfa'; nearest is 'reward.alpha'"));
+  const std::string fault =
+      FaultOf("grid:\n  reward.alfa: [0]\n  credit.lambda: [0, -1]\nretrys: 2\n");
+  EXPECT_THAT(fault,
+              HasSubstr("sweep.yaml:4: unknown key 'reward.alfa'; nearest is 'reward.alpha'"));
   EXPECT_THAT(fault, HasSubstr("sweep.yaml:5: credit.lambda is -1"));
   EXPECT_THAT(fault, HasSubstr("sweep.yaml:6: unknown key 'retrys'; nearest is 'retries'"));
 }

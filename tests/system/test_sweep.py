@@ -198,6 +198,21 @@ def test_fault_in_the_file_nothing_is_run(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+SBATCH = ROOT / "slurm" / "sweep.sbatch"
+
+
+@pytest.mark.skipif(not SBATCH.exists(), reason=f"there is no {SBATCH.relative_to(ROOT)}")
+def test_slurm_submits_an_array_of_workers(tmp_path):
+    stub = tmp_path / "sbatch"
+    stub.write_text('#!/bin/sh\necho "$@"\n')
+    stub.chmod(0o755)
+    file = write_sweep(tmp_path)
+    result = run("sweep", file, "--jobs", 3, "--slurm", cwd=ROOT,
+                 env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file)]
+    assert not (tmp_path / "out").exists()
+
+
 def made_up_sweep(folder):
     """A finished sweep with figures of chance, five seeds a point; returns them by alpha."""
     draw, figures, trials = random.Random(5), {}, []
