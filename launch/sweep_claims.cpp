@@ -37,6 +37,9 @@ Attempt ReadAttempt(const fs::path& file, const std::string& job, int64_t number
   Attempt attempt;
   attempt.job = job;
   attempt.number = number;
+  attempt.silence =
+      std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(file))
+          .count();
   const std::string text = ReadWholeFile(file);
   if (text.empty()) return attempt;
   try {

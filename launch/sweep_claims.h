@@ -25,6 +25,8 @@ struct Attempt {
   int64_t beat = 0;
   std::string end;  // "" while it runs; "done", "stopped" (to be resumed) or "failed"
   int status = 0;   // exit status of one that failed; 128 + N of signal N
+  // Seconds since its file was written, by this host's clock and the disk's: for people only.
+  double silence = 0;
 };
 
 enum class JobState {

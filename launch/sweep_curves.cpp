@@ -41,7 +41,7 @@ Curve MeanCurve(const SweepResults& results, const std::vector<size_t>& trials, 
   std::map<int64_t, Sums> by_step;
   for (const size_t i : trials) {
     const TrialResult& trial = results.trials[i];
-    if (trial.state != JobState::kDone) continue;
+    if (trial.status.state != JobState::kDone) continue;
     const RunPaths paths(results.dir / "trials" / trial.id);
     AddMetrics(paths.stage("grpo") / "metrics.jsonl", &by_step);
   }

@@ -108,7 +108,7 @@ class Page {
  private:
   std::string Opening() const {
     std::map<JobState, int> counts;
-    for (const TrialResult& trial : results_.trials) ++counts[trial.state];
+    for (const TrialResult& trial : results_.trials) ++counts[trial.status.state];
     std::string states;
     for (const auto& [state, count] : counts) {
       states += StrCat(states.empty() ? "" : ", ", count, " ", NameOf(state));
@@ -335,9 +335,9 @@ class Page {
   std::string Failures() const {
     std::string items;
     for (const TrialResult& trial : results_.trials) {
-      if (trial.state != JobState::kFailed) continue;
+      if (trial.status.state != JobState::kFailed) continue;
       items += Tag("li", HtmlText(StrCat(trial.id, ": ", SettingsText(trial.settings), ", seed ",
-                                         trial.seed, ", attempts: ", trial.attempts))) +
+                                         trial.seed, ", attempts: ", trial.status.attempts))) +
                "\n";
     }
     return items.empty() ? "" : "<h2>Failed trials</h2>\n<ul>\n" + items + "</ul>\n";

@@ -39,14 +39,18 @@ json RowOf(const json& evaluation, const std::string& policy, const fs::path& fi
   throw DataError(file.string(), ": expected a row of the policy ", policy);
 }
 
-// The state of a job by its attempts; where the job that it starts from failed, so has it.
-template <class Job>
-void FillState(const SweepClaims& claims, const std::string& name, int64_t retries,
-               bool parent_failed, Job* job) {
+// Where the job that it starts from failed, so has it.
+JobStatus StatusOf(const SweepClaims& claims, const std::string& name, int64_t retries,
+                   bool parent_failed) {
   const std::vector<Attempt> attempts = claims.AttemptsAt(name);
-  job->state = parent_failed ? JobState::kFailed : StateOf(attempts, retries);
-  job->attempts = static_cast<int64_t>(attempts.size());
-  if (!attempts.empty()) job->owner = attempts.back().owner;
+  JobStatus status;
+  status.state = parent_failed ? JobState::kFailed : StateOf(attempts, retries);
+  status.attempts = static_cast<int64_t>(attempts.size());
+  if (!attempts.empty()) {
+    status.owner = attempts.back().owner;
+    status.silence = attempts.back().silence;
+  }
+  return status;
 }
 
 void ReadEvaluation(const fs::path& dir, const std::string& policy, TrialResult* trial) {
@@ -61,14 +65,16 @@ SweepResults FromRecord(const fs::path& dir, const json& record) {
   const json& criterion = record.at("criterion");
   results.criterion = {criterion.at("policy"), criterion.at("maximize"),
                        criterion.at("ddi_at_most"), criterion.at("ddi_weight")};
+  results.heartbeat_deadline = record.at("heartbeat_deadline");
   const int64_t retries = record.at("retries");
   const SweepClaims claims(dir);
   std::map<std::string, bool> failed;
   for (const json& entry : record.at("stages")) {
     SharedStage stage;
     stage.name = entry.at("name");
-    FillState(claims, stage.name, retries, failed[entry.at("parent").get<std::string>()], &stage);
-    failed[stage.name] = stage.state == JobState::kFailed;
+    stage.status =
+        StatusOf(claims, stage.name, retries, failed[entry.at("parent").get<std::string>()]);
+    failed[stage.name] = stage.status.state == JobState::kFailed;
     results.stages.push_back(std::move(stage));
   }
   for (const json& entry : record.at("trials")) {
@@ -78,8 +84,10 @@ SweepResults FromRecord(const fs::path& dir, const json& record) {
     for (const json& setting : entry.at("settings")) {
       trial.settings.push_back({setting.at(0), setting.at(1)});
     }
-    FillState(claims, trial.id, retries, failed[entry.at("parent").get<std::string>()], &trial);
-    if (trial.state == JobState::kDone) ReadEvaluation(dir, results.criterion.policy, &trial);
+    trial.status =
+        StatusOf(claims, trial.id, retries, failed[entry.at("parent").get<std::string>()]);
+    if (trial.status.state == JobState::kDone)
+      ReadEvaluation(dir, results.criterion.policy, &trial);
     results.trials.push_back(std::move(trial));
   }
   return results;
@@ -96,6 +104,7 @@ void WriteSweepRecord(const SweepFile& file, const std::vector<Trial>& trials,
                    {"ddi_at_most", criterion.ddi_at_most},
                    {"ddi_weight", criterion.ddi_weight}}},
                  {"retries", file.options.retries},
+                 {"heartbeat_deadline", file.options.heartbeat_deadline},
                  {"stages", json::array()},
                  {"trials", json::array()}};
   std::map<std::string, const Trial*> by_id;
@@ -170,7 +179,7 @@ std::vector<SweepPoint> PointsOf(const SweepResults& results) {
     std::map<std::string, std::vector<double>> values;
     for (const size_t i : point.trials) {
       const TrialResult& trial = results.trials[i];
-      point.complete = point.complete && trial.state == JobState::kDone;
+      point.complete = point.complete && trial.status.state == JobState::kDone;
       for (const auto& [column, value] : trial.row.items()) {
         if (value.is_number()) values[column].push_back(value);
       }

@@ -20,27 +20,32 @@ namespace flame {
 void WriteSweepRecord(const SweepFile& file, const std::vector<Trial>& trials,
                       const std::vector<SweepJob>& jobs);
 
+// What the attempts at a job tell.
+struct JobStatus {
+  JobState state = JobState::kWaiting;
+  int64_t attempts = 0;
+  std::string owner;   // of the latest attempt, "" before the first
+  double silence = 0;  // seconds since the owner was heard of, by this host's clock
+};
+
 struct TrialResult {
   std::string id;
   Settings settings;  // run.seed aside
   int64_t seed = 0;
-  JobState state = JobState::kWaiting;
-  int64_t attempts = 0;
-  std::string owner;          // of the latest attempt, "" before the first
+  JobStatus status;
   nlohmann::json evaluation;  // evaluation.json, null unless done
   nlohmann::json row;         // its row of the criterion's policy, null unless done
 };
 
 struct SharedStage {
   std::string name;
-  JobState state = JobState::kWaiting;
-  int64_t attempts = 0;
-  std::string owner;
+  JobStatus status;
 };
 
 struct SweepResults {
   std::filesystem::path dir;
   SweepCriterion criterion;
+  double heartbeat_deadline = 0;  // seconds
   std::vector<SharedStage> stages;
   std::vector<TrialResult> trials;
 };

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "launch/sweep_report.h"
 
 namespace flame {
@@ -47,6 +48,13 @@ std::string Quoted(const std::string& field) {
   std::string text = "\"";
   for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
   return text + "\"";
+}
+
+// Who works on it, and whether there is doubt that it lives.
+std::string WorkerText(const JobStatus& status, double deadline) {
+  if (status.state != JobState::kRunning) return "";
+  if (status.silence <= deadline) return status.owner;
+  return StrCat(status.owner, ", silent for ", HumanDuration(status.silence));
 }
 
 json SettingsJson(const Settings& settings) {
@@ -100,16 +108,17 @@ std::string SweepTable(const SweepResults& results) {
   std::vector<Row> rows = {
       {"trial", "settings", "seed", "state", "attempts", "jaccard", "ddi", "worker"}};
   for (const SharedStage& stage : results.stages) {
-    rows.push_back({stage.name, "", "", NameOf(stage.state), std::to_string(stage.attempts), "", "",
-                    stage.state == JobState::kRunning ? stage.owner : ""});
+    rows.push_back({stage.name, "", "", NameOf(stage.status.state),
+                    std::to_string(stage.status.attempts), "", "",
+                    WorkerText(stage.status, results.heartbeat_deadline)});
   }
   std::map<JobState, int> counts;
   for (const TrialResult& trial : results.trials) {
-    ++counts[trial.state];
+    ++counts[trial.status.state];
     rows.push_back({trial.id, SettingsText(trial.settings), std::to_string(trial.seed),
-                    NameOf(trial.state), std::to_string(trial.attempts),
+                    NameOf(trial.status.state), std::to_string(trial.status.attempts),
                     Number(trial.row, "jaccard", "%.4f"), Number(trial.row, "ddi", "%.4f"),
-                    trial.state == JobState::kRunning ? trial.owner : ""});
+                    WorkerText(trial.status, results.heartbeat_deadline)});
   }
   std::string text = Aligned(rows) + StrCat(results.trials.size(), " trials:");
   for (const auto& [state, count] : counts) text += StrCat(" ", count, " ", NameOf(state));
@@ -120,17 +129,19 @@ json SweepJson(const SweepResults& results) {
   json stages = json::array(), trials = json::array(), list = json::array();
   for (const SharedStage& stage : results.stages) {
     stages.push_back({{"name", stage.name},
-                      {"state", NameOf(stage.state)},
-                      {"attempts", stage.attempts},
-                      {"owner", stage.owner}});
+                      {"state", NameOf(stage.status.state)},
+                      {"attempts", stage.status.attempts},
+                      {"owner", stage.status.owner},
+                      {"silence", stage.status.silence}});
   }
   for (const TrialResult& trial : results.trials) {
     trials.push_back({{"id", trial.id},
                       {"settings", SettingsJson(trial.settings)},
                       {"seed", trial.seed},
-                      {"state", NameOf(trial.state)},
-                      {"attempts", trial.attempts},
-                      {"owner", trial.owner},
+                      {"state", NameOf(trial.status.state)},
+                      {"attempts", trial.status.attempts},
+                      {"owner", trial.status.owner},
+                      {"silence", trial.status.silence},
                       {"row", trial.row}});
   }
   const std::vector<SweepPoint> points = PointsOf(results);
@@ -160,7 +171,7 @@ std::string SweepCsv(const SweepResults& results) {
   for (const TrialResult& trial : results.trials) {
     text += StrCat(trial.id, ",", trial.seed);
     for (const std::string& key : keys) text += "," + Quoted(ValueOf(trial.settings, key));
-    text += StrCat(",", NameOf(trial.state));
+    text += StrCat(",", NameOf(trial.status.state));
     for (const std::string& column : Columns()) text += "," + Number(trial.row, column, "%.17g");
     text += "\n";
   }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "launch/child_process.h"
+#include "launch/session.h"
 #include "launch/stage.h"
 #include "launch/sweep_claims.h"
 
@@ -42,7 +43,7 @@ class Worker {
         PassStopOn();
         if (running_.empty())
           throw Stopped("stopped on a signal; the same command goes on from here");
-      } else if (Clock::now() >= next_look_) {
+      } else if (!IsFull() && Clock::now() >= next_look_) {
         Look();
         if (running_.empty() && AllEnded()) break;
       }
@@ -78,7 +79,8 @@ class Worker {
     if (Ended(i)) return;
     if (states_[i] == JobState::kRunning) {
       if (!watch_.IsSilent(attempts.back(), Clock::now())) return;
-      if (IsFull()) return;
+      // A worker that hangs while its process goes on: nothing is done twice.
+      if (IsFull() || IsRunInUse(job.folder)) return;
       LogWarning(job.name, ": its worker ", attempts.back().owner, " was silent for ",
                  options_.heartbeat_deadline, " s and is taken for dead");
     }

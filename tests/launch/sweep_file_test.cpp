@@ -83,7 +83,9 @@ TEST_F(SweepFileTest, RandomPoints_InTheirRangesAndTheSameWhenMoreAreDrawn) {
   std::set<double> alphas;
   int below = 0;
   for (size_t i = 0; i < many.size(); ++i) {
-    if (i < few.size()) EXPECT_EQ(few[i].id, many[i].id);
+    if (i < few.size()) {
+      EXPECT_EQ(few[i].id, many[i].id);
+    }
     const double rate = many[i].config.grpo.optimizer.learning_rate;
     EXPECT_GE(rate, 1e-5);
     EXPECT_LE(rate, 1e-3);

@@ -71,7 +71,7 @@ TEST(PointsOf, TrialsThatDifferInTheirSeed_OnePoint) {
       trial.settings = {{"reward.alpha", alpha}};
       trial.seed = seed;
       const bool done = seed == 1 || trial.settings[0].second == "0";
-      trial.state = done ? JobState::kDone : JobState::kRunning;
+      trial.status.state = done ? JobState::kDone : JobState::kRunning;
       if (done) trial.row = {{"policy", "list-grpo"}, {"jaccard", 0.1 * seed}, {"ddi", 0.2}};
       results.trials.push_back(trial);
     }

@@ -171,6 +171,24 @@ def test_stop_signal_reaches_the_trial_and_the_sweep_goes_on(copied):
     assert [a["end"] for a in attempts(out, trial)] == ["stopped", "done"]
 
 
+def test_worker_that_hangs_its_trial_is_not_run_twice(copied):
+    file, out, trial = copied()
+    hanging = start(file)
+    wait_for(lambda: training_of(out, hanging), hanging)
+    hanging.send_signal(signal.SIGSTOP)  # its trial goes on
+    heir = start(file)
+    _, errors = heir.communicate(timeout=DEADLINE)
+    assert heir.returncode == 0, errors
+    assert [a["end"] for a in attempts(out, trial)] == ["", "done"]
+    log = (out / "trials" / trial / "log.txt").read_text()
+    assert log.count("stage grpo: started") == 1
+    assert "in use" not in log
+    hanging.send_signal(signal.SIGCONT)
+    _, errors = hanging.communicate(timeout=DEADLINE)
+    assert hanging.returncode == 0, errors
+    assert "another worker took it over" in errors
+
+
 def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied):
     file, out, trial = copied("list:\n  broken: {tasks.feedback: /nonexistent/decisions.jsonl}\n")
     worker = start(file)
@@ -236,7 +254,7 @@ def made_up_sweep(folder):
     (folder / "sweep.json").write_text(json.dumps({
         "criterion": {"policy": "list-grpo", "maximize": "jaccard", "ddi_at_most": 1,
                       "ddi_weight": 0.5},
-        "retries": 1, "stages": [], "trials": trials}))
+        "retries": 1, "heartbeat_deadline": 60, "stages": [], "trials": trials}))
     return figures
 
 
