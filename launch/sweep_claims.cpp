@@ -32,6 +32,18 @@ int64_t NumberOf(const fs::path& file) {
   return digits && file.extension() == ".json" ? std::stoll(stem) : 0;
 }
 
+// Over NFS a file can be replaced under its reader, who then has to open it again.
+std::string ReadReplaced(const fs::path& file) {
+  constexpr int kTries = 5;
+  for (int i = 1;; ++i) {
+    try {
+      return ReadWholeFile(file);
+    } catch (const DataError&) {
+      if (i == kTries) throw;
+    }
+  }
+}
+
 // A file that is empty still is a claim: its owner was killed, or is about to write it.
 Attempt ReadAttempt(const fs::path& file, const std::string& job, int64_t number) {
   Attempt attempt;
@@ -40,7 +52,7 @@ Attempt ReadAttempt(const fs::path& file, const std::string& job, int64_t number
   attempt.silence =
       std::chrono::duration<double>(fs::file_time_type::clock::now() - fs::last_write_time(file))
           .count();
-  const std::string text = ReadWholeFile(file);
+  const std::string text = ReadReplaced(file);
   if (text.empty()) return attempt;
   try {
     const json object = json::parse(text);

@@ -41,14 +41,14 @@ class Worker {
       Beat();
       if (StopRequested()) {
         PassStopOn();
-        if (running_.empty())
-          throw Stopped("stopped on a signal; the same command goes on from here");
+        if (running_.empty()) break;
       } else if (!IsFull() && Clock::now() >= next_look_) {
         Look();
         if (running_.empty() && AllEnded()) break;
       }
       std::this_thread::sleep_for(kNap);
     }
+    if (!AllEnded()) StopIfRequested();
     ThrowFailures();
   }
 
