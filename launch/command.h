@@ -38,6 +38,7 @@ int RunReplay(const Arguments& arguments);
 int RunInspect(const Arguments& arguments);
 int RunPlan(const Arguments& arguments);
 int RunDoctor(const Arguments& arguments);
+int RunSweep(const Arguments& arguments);
 
 }  // namespace flame
 

@@ -217,6 +217,7 @@ const std::vector<Command>& Commands() {
       {"tasks", "list tasks from the classifier's errors", RunTasks},
       {"grpo", "step-wise GRPO of the list policy", RunGrpoCommand},
       {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
+      {"sweep", "many trials of a config, shared by workers, and their report", RunSweep},
       {"export", "a Hugging Face directory for serving", RunExport},
       {"plan", "memory and time of a training, before it is started", RunPlan},
       {"doctor", "is this allocation fit for a run, on every rank", RunDoctor},
