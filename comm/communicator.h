@@ -37,6 +37,8 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  // The number in the whole job of this communicator's rank `rank`, for messages.
+  virtual int WorldRank(int rank) const = 0;
   virtual std::string name() const = 0;  // "mpi world", "local"
 
   virtual std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) = 0;  // in place

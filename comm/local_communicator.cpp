@@ -92,9 +92,10 @@ class ReceivingTransfer : public Transfer {
       Inbox::Turns& turns = Turns();
       if (++turns.taken == turns.posted) world_->inboxes[rank_].turns.erase(Key());
     }
-    if (parcel.bytes.size() > capacity_) {
-      throw MachineError("rank ", rank_, " expected at most ", capacity_, " bytes from rank ",
-                         source_, ", found ", parcel.bytes.size());
+    const bool any_shorter = channel_ == Transport::kCollectives;
+    if (parcel.bytes.size() > capacity_ || (parcel.bytes.size() < capacity_ && !any_shorter)) {
+      throw MachineError("rank ", rank_, " expected ", any_shorter ? "at most " : "", capacity_,
+                         " bytes from rank ", source_, ", received ", parcel.bytes.size());
     }
     if (!parcel.bytes.empty()) std::memcpy(data_, parcel.bytes.data(), parcel.bytes.size());
     return true;

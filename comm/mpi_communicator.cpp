@@ -29,9 +29,10 @@ void Check(int status, const char* call) {
 
 class MpiTransfer : public Transfer {
  public:
-  // `start(offset, count, request)` starts one part.
+  // `start(offset, count, request)` starts one part. `expected`: the bytes to receive, 0 where fewer
+  // than `num_bytes` or none are fine.
   template <class StartPart>
-  MpiTransfer(size_t num_bytes, StartPart start) {
+  MpiTransfer(size_t num_bytes, size_t expected, StartPart start) : expected_(expected) {
     size_t offset = 0;
     do {
       const size_t count = std::min(num_bytes - offset, kMaxBytesARequest);
@@ -43,14 +44,31 @@ class MpiTransfer : public Transfer {
 
   bool Done() override {
     int done = 0;
+    statuses_.resize(requests_.size());
     Check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done,
-                      MPI_STATUSES_IGNORE),
+                      statuses_.data()),
           "a transfer by MPI (MPI_Testall)");
+    if (done != 0 && std::exchange(checked_, true) == false) CheckReceived();
     return done != 0;
   }
 
  private:
+  void CheckReceived() const {
+    if (expected_ == 0) return;
+    size_t received = 0;
+    for (const MPI_Status& status : statuses_) {
+      int count = 0;
+      Check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+      received += static_cast<size_t>(count);
+    }
+    if (received == expected_) return;
+    throw MachineError("a transfer by MPI: expected ", expected_, " bytes, received ", received);
+  }
+
+  size_t expected_ = 0;
+  bool checked_ = false;
   std::vector<MPI_Request> requests_;
+  std::vector<MPI_Status> statuses_;
 };
 
 class MpiTransport : public Transport {
@@ -82,7 +100,7 @@ class MpiTransport : public Transport {
   std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag, const void* data,
                                  size_t num_bytes) override {
     return std::make_unique<MpiTransfer>(
-        num_bytes, [&](size_t offset, int count, MPI_Request* request) {
+        num_bytes, /*expected=*/0, [&](size_t offset, int count, MPI_Request* request) {
           Check(MPI_Isend(static_cast<const char*>(data) + offset, count, MPI_BYTE, destination,
                           tag, comms_[channel], request),
                 "MPI_Isend");
@@ -92,7 +110,8 @@ class MpiTransport : public Transport {
   std::unique_ptr<Transfer> Receive(Channel channel, int source, int tag, void* data,
                                     size_t capacity) override {
     return std::make_unique<MpiTransfer>(
-        capacity, [&](size_t offset, int count, MPI_Request* request) {
+        capacity, channel == kMessages ? capacity : 0,
+        [&](size_t offset, int count, MPI_Request* request) {
           Check(MPI_Irecv(static_cast<char*>(data) + offset, count, MPI_BYTE, source, tag,
                           comms_[channel], request),
                 "MPI_Irecv");

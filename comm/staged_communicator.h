@@ -18,6 +18,7 @@ class StagedCommunicator : public Communicator {
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
+  int WorldRank(int rank) const override { return host_->WorldRank(rank); }
   std::string name() const override { return "staged over " + host_->name(); }
   std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) override;
   std::unique_ptr<Work> Broadcast(at::Tensor tensor, int root) override;

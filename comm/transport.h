@@ -34,7 +34,8 @@ class Transport {
   // Transfers of one (channel, source, destination, tag) arrive in order. 0 <= tag < 2^30.
   virtual std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag,
                                          const void* data, size_t num_bytes) = 0;
-  // `capacity` bytes of room; on kCollectives a shorter transfer is accepted.
+  // `capacity` bytes of room; on kCollectives a shorter transfer is accepted, on kMessages it is a
+  // MachineError.
   virtual std::unique_ptr<Transfer> Receive(Channel channel, int source, int tag, void* data,
                                             size_t capacity) = 0;
   // Takes a whole transfer of kMessages if one has arrived; source -1 is any.

@@ -40,6 +40,7 @@ class TransportCommunicator : public Communicator {
 
   int rank() const override { return context_->transport->rank(); }
   int size() const override { return context_->transport->size(); }
+  int WorldRank(int rank) const override { return context_->transport->WorldRank(rank); }
   std::string name() const override { return context_->transport->name(); }
   std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) override;
   std::unique_ptr<Work> Broadcast(at::Tensor tensor, int root) override;

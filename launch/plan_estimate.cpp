@@ -72,8 +72,7 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
   }
   // The copy that is written may still be there while the next steps run.
   const int64_t every = stage == "grpo" ? config.grpo.checkpoint_every : sft.checkpoint_every;
-  // It lies in the host's memory.
-  shape.checkpoint = config.model.device == "cpu" && (work.steps == 0 || work.steps > every);
+  shape.checkpoint = work.steps == 0 || work.steps > every;
   return shape;
 }
 
@@ -276,6 +275,11 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
   // On the CPU the host's memory is what is planned.
   if (config.model.device == "cpu") sharding.offload = "none";
   const Counts counts = CountsOf(config, stage, machines.ranks);
+  const int64_t group = given.cluster.sharding.group;
+  if (sharding.policy == "hybrid" && group > 0 && counts.learners % group != 0) {
+    throw UsageError("cluster.shard_group is ", group, "; expected a divisor of the ",
+                     counts.learners, " learners of ", stage);
+  }
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;
   plan.stage = stage;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "base/atomic_file.h"
@@ -43,6 +44,31 @@ int CoresOfThisRank() {
 
 void SetThreads(int64_t configured) {
   at::set_num_threads(configured > 0 ? static_cast<int>(configured) : CoresOfThisRank());
+}
+
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// Ranks of one job may differ in their folder and their threads alone. Collective.
+void CheckSameOnAllRanks(const Config& config, Communicator* world) {
+  Config same = config;
+  same.run.dir.clear();
+  same.run.threads = 0;
+  const std::vector<std::string> configs = GatherTexts(world, same.ResolvedYaml());
+  const std::vector<std::string> expected = LinesOf(configs[0]);
+  for (size_t r = 1; r < configs.size(); ++r) {
+    if (configs[r] == configs[0]) continue;
+    const std::vector<std::string> found = LinesOf(configs[r]);
+    size_t i = 0;
+    while (i < found.size() && i < expected.size() && found[i] == expected[i]) ++i;
+    throw UsageError("ranks of one job need one config: rank 0 has '",
+                     i < expected.size() ? expected[i] : "", "', rank ", r, " has '",
+                     i < found.size() ? found[i] : "", "'");
+  }
 }
 
 }  // namespace
@@ -94,6 +120,7 @@ RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
         Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000)));
     world_ = mpi_->session.World();
     InitLogging(first() ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
+    CheckSameOnAllRanks(config, world_.get());
   }
   OpenDevice(config.model.device);
   if (!first()) return;

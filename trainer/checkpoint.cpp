@@ -328,7 +328,15 @@ std::optional<CheckpointInfo> LoadLatestCheckpoint(const fs::path& folder,
                                                    const std::string& settings,
                                                    const std::vector<CheckpointSlice>& slices) {
   const fs::path latest = folder / "checkpoints" / "LATEST";
-  if (!fs::exists(latest)) return std::nullopt;
+  if (!fs::exists(latest)) {
+    // A first save that was cut short, or a copy of a run that lacks the file.
+    const std::vector<std::string> steps = StepFolders(latest.parent_path());
+    if (!steps.empty()) {
+      LogWarning(latest.string(), " is missing beside ", steps.front(),
+                 ": training starts at step 0, and its checkpoints replace those there");
+    }
+    return std::nullopt;
+  }
   const OpenedCheckpoint opened = WithOthersNamed(latest, [&] { return OpenLatest(latest); });
   CheckpointInfo info = InfoOf(opened.manifest);
   CheckSameConfig(opened.folder, info, config_sha256, settings);

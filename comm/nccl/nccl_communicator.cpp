@@ -59,6 +59,7 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<Communicator> control, const 
     : state_(std::make_shared<NcclState>(std::move(control), nccl, std::move(queue), timeout)) {}
 
 int NcclCommunicator::rank() const { return state_->control->rank(); }
+int NcclCommunicator::WorldRank(int rank) const { return state_->control->WorldRank(rank); }
 int NcclCommunicator::size() const { return state_->control->size(); }
 std::string NcclCommunicator::name() const { return state_->recorder->communicator(); }
 

@@ -26,6 +26,7 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override;
   int size() const override;
+  int WorldRank(int rank) const override;
   std::string name() const override;  // "nccl over mpi world"
   std::unique_ptr<Work> AllReduce(at::Tensor tensor, ReduceOp op) override;
   std::unique_ptr<Work> Broadcast(at::Tensor tensor, int root) override;

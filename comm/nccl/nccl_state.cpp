@@ -110,13 +110,14 @@ bool NcclState::InProgress(uint64_t key, const std::string& operation) {
 void NcclState::Fail(uint64_t key, const std::string& operation, const std::string& why) {
   // Kernels that wait for a peer would keep the GPU, and this process, for ever.
   if (handle) nccl->CommAbort(std::exchange(handle, nullptr));
-  const std::vector<int> silent = SilentRanks();
+  std::vector<int> silent = SilentRanks();
+  for (int& rank : silent) rank = control->WorldRank(rank);
   recorder->SetWaitsFor(key, silent);
   WriteFlightRecord();
   const std::string others = control->size() == 1 ? ""
                              : silent.empty()     ? "; every other rank reports a failure too"
                                                   : "; nothing heard of " + RankList(silent);
-  throw MachineError(RankName(control->rank()), ": ", operation, " on '", recorder->communicator(),
+  throw MachineError(RankName(control->WorldRank(control->rank())), ": ", operation, " on '", recorder->communicator(),
                      "' ", why, others);
 }
 

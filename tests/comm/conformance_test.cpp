@@ -323,6 +323,25 @@ TEST(Transfers, TensorThatIsNotContiguousOrEmpty_IsRefused) {
   });
 }
 
+TEST(Transfers, TensorShorterThanItsPlace_IsNotTakenForWhole) {
+  OnEveryRank([](Communicator& comm) {
+    const int next = (comm.rank() + 1) % comm.size();
+    const int before = (comm.rank() + comm.size() - 1) % comm.size();
+    const auto sent = comm.SendTensor(Make<float>(4), next, 3);
+    const at::Tensor place = Make<float>(8);
+    const auto received = comm.ReceiveTensor(place, before, 3);
+    EXPECT_THROW(received->Wait(), MachineError);
+    sent->Wait();
+  });
+}
+
+TEST(Splits, RanksOfTheJob_AreTold) {
+  OnEveryRank([](Communicator& comm) {
+    const auto part = comm.Split(comm.rank() % 2);
+    for (int r = 0; r < part->size(); ++r) EXPECT_EQ(part->WorldRank(r), 2 * r + comm.rank() % 2);
+  });
+}
+
 TEST(Splits, ByParity_CollectivesAndMessagesStayWithin) {
   OnEveryRank([](Communicator& comm) {
     const int color = comm.rank() % 2 ? -7 : 12;

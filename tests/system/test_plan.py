@@ -17,7 +17,8 @@ SPEED = ("--flops", "4e14", "--bandwidth", "50GB")
 
 def plan(*arguments, check=True):
     result = run("plan", "--json", *SPEED, *arguments, check=check)
-    return {stage["stage"]: stage for stage in json.loads(result.stdout)["stages"]}, result
+    stages = json.loads(result.stdout)["stages"] if result.stdout else []
+    return {stage["stage"]: stage for stage in stages}, result
 
 
 def learner(stage):
@@ -121,6 +122,14 @@ def test_8b_is_planned_without_weights_and_refused_where_it_does_not_fit(tmp_pat
     assert refused.returncode == 2
     assert "frozen weights" in refused.stderr and "model.quantize=nf4" in refused.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_group_that_does_not_divide_the_learners_is_refused(tmp_path):
+    config = ("--config", TINY, f"run.dir={tmp_path / 'run'}")
+    run("prepare", *config)
+    _, result = plan("--gpus", 4, "--stage", "classifier", *config, "cluster.sharding=hybrid",
+                     "cluster.shard_group=3", check=False)
+    assert result.returncode == 2 and "divisor of the 4 learners" in result.stderr
 
 
 def test_moments_in_the_host_s_memory_take_none_of_the_gpu_s(tmp_path):

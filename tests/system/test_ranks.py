@@ -16,6 +16,14 @@ from conftest import FLAME, TINY, metrics, mpirun, run
 ROLES = ["cluster.learners=2", "cluster.rollouts=1", "cluster.rewards=1"]
 
 
+def in_folders(command, *places):
+    """mpirun of the command on `count` ranks in each of the folders, which only they see."""
+    launch = mpirun(1)[:-1]
+    at = launch.index("-np")
+    parts = [["-np", str(count), "-wdir", str(folder), *command] for count, folder in places]
+    return launch[:at] + launch[at + 2:] + parts[0] + [":"] + parts[1]
+
+
 def trajectories(folder, step):
     """{(task_id, member): tokens} over the shards of one step."""
     found = {}
@@ -102,11 +110,7 @@ def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, k
     command = [str(FLAME), "grpo", "--config", str(TINY), "run.dir=run", "cluster.carrier=mpi",
                *settings, *keys]
 
-    launch = mpirun(1)[:-1]
-    at = launch.index("-np")
-    places = [["-np", "1", "-wdir", str(here.parent)],
-              ["-np", str(ranks - 1), "-wdir", str(there.parent)]]
-    command = (launch[:at] + launch[at + 2:] + places[0] + command + [":"] + places[1] + command)
+    command = in_folders(command, (1, here.parent), (ranks - 1, there.parent))
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for_shard(here, process)
     process.kill()
@@ -125,6 +129,48 @@ def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, k
     # What the killed run had sampled is at rank 0 and is used again.
     assert rows[0]["parts_reused"] == rows[0]["parts"] > 1
     assert rows[-1]["parts_reused"] == 0
+
+
+def test_ranks_with_different_configs_are_refused(run_copy):
+    folder = run_copy("grpo")
+    command = [str(FLAME), "sft", "list", "--config", str(TINY), f"run.dir={folder}"]
+    launch = in_folders(command, (1, folder), (1, folder))
+    result = subprocess.run([*launch, "list.learning_rate=3e-4"], capture_output=True, text=True,
+                            timeout=60, check=False)
+    assert result.returncode == 2, result.stderr
+    assert "rank 1 has" in result.stderr and "learning_rate" in result.stderr
+
+
+@pytest.mark.parametrize("stage, keys", [
+    ("list", ["list.epochs=3", "list.checkpoint_every=3"]),
+    ("grpo", ["grpo.steps=40", "grpo.checkpoint_every=3", "cluster.carrier=mpi",
+              "cluster.learners=2", "cluster.rollouts=1", "cluster.rewards=1"]),
+])
+def test_learners_without_a_common_disk_go_on_from_the_first_one_s_checkpoint(run_copy, stage, keys):
+    ranks = 2 if stage == "list" else 4
+    command = [str(FLAME), *(["sft"] if stage == "list" else []), stage, "--config", str(TINY),
+               "run.dir=run", *keys]
+    ends = []
+    for name, kill in (("whole", False), ("killed", True)):
+        here = run_copy(stage, "grpo", name=f"{name}/here/run")
+        there = run_copy(stage, "grpo", name=f"{name}/there/run")
+        launch = in_folders(command, (1, here.parent), (ranks - 1, there.parent))
+        if kill:
+            process = subprocess.Popen(launch, stderr=subprocess.DEVNULL)
+            until = time.monotonic() + 60
+            while not (here / stage / "checkpoints" / "LATEST").exists():
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.02)
+            process.kill()
+            process.wait()
+            time.sleep(1)  # mpirun's ranks end behind it
+        result = subprocess.run(launch, capture_output=True, text=True, timeout=300, check=False)
+        assert result.returncode == 0, result.stderr
+        assert ("resumed at step" in result.stderr) == kill
+        assert not (there / stage / "checkpoints").exists()
+        ends.append({path.name: path.read_bytes()
+                     for path in (here / stage / "model").glob("*.safetensors")})
+    assert ends[0] and ends[0] == ends[1]
 
 
 def weights(folder):

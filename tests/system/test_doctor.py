@@ -1,0 +1,111 @@
+"""flame doctor finds what is planted, and says nothing where nothing is wrong."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+
+from conftest import FLAME, TINY, mpirun, run
+
+
+def doctor(*launch, check=True):
+    result = subprocess.run(list(map(str, launch)), capture_output=True, text=True, timeout=120,
+                            check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def failures(result):
+    assert result.returncode == 4, result.stderr
+    return {check["name"]: check for check in json.loads(result.stdout)["checks"]
+            if not check["passed"]}
+
+
+def command(folder, program=FLAME):
+    return [str(program), "doctor", "--json", "--config", str(TINY), f"run.dir={folder}"]
+
+
+def two(first, second):
+    """mpirun of two commands, a rank each, each with arguments of mpirun before it."""
+    launch = mpirun(1)[:-1]
+    at = launch.index("-np")
+    return [*launch[:at], *launch[at + 2:], "-np", "1", *first, ":", "-np", "1", *second]
+
+
+def test_sound_allocation_passes_and_nothing_is_left(tmp_path):
+    folder = tmp_path / "run"
+    table = doctor(*mpirun(4, "doctor", "--config", TINY, f"run.dir={folder}")).stdout
+    assert "4 of 4 ranks answer" in table and "FAIL" not in table
+    assert list(folder.iterdir()) == []
+    report = json.loads(doctor(*mpirun(4, *command(folder)[1:])).stdout)
+    assert report["passed"] and len(report["ranks"]) == 4
+    link = report["links"][0]
+    assert 0 < link["latency_seconds"] < 0.1 and link["bytes_per_second"] > 1e7
+    assert json.loads(run(*command(folder)[1:]).stdout)["passed"]
+
+
+def test_folder_that_cannot_be_written_is_found(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    found = failures(doctor(*command(tmp_path / "file" / "run"), check=False))
+    assert list(found) == ["run folder is writable"]
+    assert "rank 0" in found["run folder is writable"]["found"]
+
+
+def test_folder_that_is_not_shared_is_found(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    result = doctor(*two(["-wdir", tmp_path / "here", *command("run")],
+                         ["-wdir", tmp_path / "there", *command("run")]), check=False)
+    found = failures(result)
+    assert list(found) == ["run folder is shared"]
+    assert "cluster.carrier=mpi" in found["run folder is shared"]["mend"]
+
+
+def test_other_build_of_the_program_is_found(tmp_path):
+    other = tmp_path / "flame"
+    shutil.copy(FLAME, other)
+    with open(other, "ab") as file:
+        file.write(b"another build")
+    result = doctor(*two(command(tmp_path / "run"), command(tmp_path / "run", other)), check=False)
+    found = failures(result)
+    assert list(found) == ["same flame"]
+    assert "rank 1" in found["same flame"]["found"]
+
+
+def test_library_of_another_version_is_found(tmp_path):
+    source, library = tmp_path / "other.c", tmp_path / "libother.so"
+    source.write_text("int H5get_libversion(unsigned *a, unsigned *b, unsigned *c)"
+                      "{ *a = 1; *b = 14; *c = 3; return 0; }")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    result = doctor(*two(command(tmp_path / "run"),
+                         ["-x", f"LD_PRELOAD={library}", *command(tmp_path / "run")]), check=False)
+    found = failures(result)
+    assert list(found) == ["same hdf5"]
+    assert "1.14.3: rank 1" in found["same hdf5"]["found"]
+
+
+def test_low_limit_of_open_files_is_found(tmp_path):
+    result = subprocess.run(
+        command(tmp_path / "run"), capture_output=True, text=True, timeout=60, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)))
+    found = failures(result)
+    assert list(found) == ["open files"]
+    assert "ulimit -n" in found["open files"]["mend"]
+
+
+def test_rank_that_does_not_answer_is_named(tmp_path):
+    # Stopped once it has joined: a rank that never joins is the launcher's to report.
+    script = tmp_path / "stop.sh"
+    script.write_text('#!/bin/sh\n"$@" & child=$!\n'
+                      f'while [ ! -e {tmp_path}/run ]; do sleep 0.02; done\n'
+                      'kill -STOP $child; sleep 60; kill -KILL $child\n')
+    script.chmod(0o755)
+    result = doctor(*two([*command(tmp_path / "run"), "cluster.timeout=3"],
+                         [script, *command(tmp_path / "run"), "cluster.timeout=3"]), check=False)
+    assert result.returncode != 0
+    report = json.loads(result.stdout)
+    assert not report["passed"]
+    failed = {check["name"]: check["found"] for check in report["checks"] if not check["passed"]}
+    assert any("rank 1" in text for text in failed.values())
