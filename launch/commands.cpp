@@ -218,6 +218,7 @@ const std::vector<Command>& Commands() {
       {"grpo", "step-wise GRPO of the list policy", RunGrpoCommand},
       {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
       {"export", "a Hugging Face directory for serving", RunExport},
+      {"launch", "a Slurm job for a config: written, submitted, watched", RunLaunch},
       {"plan", "memory and time of a training, before it is started", RunPlan},
       {"replay", "GRPO again, from recorded shards alone", RunReplay},
       {"inspect", "what a corpus, a shard or a stage's checkpoints hold", RunInspect},
