@@ -18,12 +18,6 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-// The shortest text that reads back as the same number.
-std::string NumberText(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
 std::string RangeText(const Range& range) {
   const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
   if (low && high) {
@@ -284,6 +278,15 @@ std::string ConfigSchema::Apply(const ConfigValue& value) {
   return value.name + " is " + value.shown + "; expected " + expected;
 }
 
+Strings ConfigSchema::Set(const std::vector<ConfigValue>& values) {
+  Strings faults;
+  for (const ConfigValue& value : values) {
+    const std::string fault = Apply(value);
+    if (!fault.empty()) faults.push_back(value.place + ": " + fault);
+  }
+  return faults;
+}
+
 void ConfigSchema::Load(const std::filesystem::path& file, const Strings& overrides) {
   Strings faults;
   std::vector<ConfigValue> values;
@@ -291,10 +294,7 @@ void ConfigSchema::Load(const std::filesystem::path& file, const Strings& overri
   for (ConfigValue& value : ReadConfigOverrides(overrides, &faults)) {
     values.push_back(std::move(value));
   }
-  for (const ConfigValue& value : values) {
-    const std::string fault = Apply(value);
-    if (!fault.empty()) faults.push_back(value.place + ": " + fault);
-  }
+  for (std::string& fault : Set(values)) faults.push_back(std::move(fault));
   if (faults.empty()) return;
   std::string message;
   for (const std::string& fault : faults) message += (message.empty() ? "" : "\n") + fault;
@@ -345,6 +345,11 @@ std::string ConfigSchema::Help(const std::string& prefix) const {
     text += row[3] + "\n";
   }
   return text;
+}
+
+std::string NumberText(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 std::string NearestWord(const std::string& word, const Strings& candidates) {

@@ -42,6 +42,8 @@ class ConfigSchema {
   // Reads `file` (empty: none), then `overrides` of the form "a.b=value" (source shown as
   // "command line"). Throws one UsageError with every fault. Relative paths stay as written.
   void Load(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+  // Sets values that were read already; returns the faults, each with its place.
+  std::vector<std::string> Set(const std::vector<ConfigValue>& values);
 
   // Every key with its present value, as YAML with the help as comments; loads back to the same.
   std::string ResolvedYaml() const;
@@ -63,6 +65,9 @@ class ConfigSchema {
   std::string Apply(const ConfigValue& value);
   std::map<std::string, Key> keys_;
 };
+
+// The shortest text that reads back as the same number.
+std::string NumberText(double value);
 
 // The candidate nearest to `word` by edit distance, "" if none is near.
 std::string NearestWord(const std::string& word, const std::vector<std::string>& candidates);

@@ -58,6 +58,7 @@ enum RandomUse : uint32_t {
   kStepOrder = 10,
   kBalance = 11,
   kValidation = 12,
+  kSweep = 13,
 };
 
 }  // namespace flame

@@ -173,6 +173,13 @@ void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
 
 }  // namespace
 
+std::string MpiLibraryVersion() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int size = 0;
+  Check(MPI_Get_library_version(text, &size), "MPI_Get_library_version");
+  return {text, static_cast<size_t>(size)};
+}
+
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
 
 MpiSession::MpiSession(Communicator::Milliseconds timeout)

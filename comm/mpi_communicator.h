@@ -3,6 +3,7 @@
 #define FLAME_COMM_MPI_COMMUNICATOR_H_
 
 #include <memory>
+#include <string>
 
 #include "comm/communicator.h"
 
@@ -12,6 +13,9 @@ class Engine;
 
 // True under mpirun or srun, so that a program started by hand never initialises MPI.
 bool LaunchedByMpi();
+
+// In one line, such as "Open MPI v4.1.4, package: ...".
+std::string MpiLibraryVersion();
 
 // MPI from construction to destruction; one a process. Communicators must die before it. Left by an
 // exception it does not finalise, which would wait for the other ranks: AbortJob() ends them.

@@ -48,6 +48,8 @@ int RunLaunch(const Arguments& arguments);
 int RunReplay(const Arguments& arguments);
 int RunInspect(const Arguments& arguments);
 int RunPlan(const Arguments& arguments);
+int RunDoctor(const Arguments& arguments);
+int RunSweep(const Arguments& arguments);
 
 }  // namespace flame
 

@@ -89,6 +89,9 @@ void ShowCheckpoints(const std::filesystem::path& folder, bool as_json) {
                     "stage that trains");
   }
   std::string damaged;
+  if (report.at("latest_fault").is_string()) {
+    damaged = StrCat("LATEST: ", report.at("latest_fault").get<std::string>());
+  }
   for (const ordered_json& entry : report.at("checkpoints")) {
     const bool whole = entry.at("fault").is_null();
     if (!whole)

@@ -72,7 +72,8 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
   }
   // The copy that is written may still be there while the next steps run.
   const int64_t every = stage == "grpo" ? config.grpo.checkpoint_every : sft.checkpoint_every;
-  shape.checkpoint = work.steps == 0 || work.steps > every;
+  // It lies in the host's memory.
+  shape.checkpoint = config.model.device == "cpu" && (work.steps == 0 || work.steps > every);
   return shape;
 }
 
@@ -154,7 +155,8 @@ Counts CountsOf(const Config& config, const std::string& stage, int64_t ranks) {
 
 void PlanRoles(const Config& config, const PlannedModel& model, const Counts& counts,
                StagePlan* plan) {
-  const PlannedLearners learners{config.cluster.sharding, counts.learners};
+  PlannedLearners learners{config.cluster.sharding, counts.learners};
+  if (plan->stage == "grpo") learners.kept_versions = config.grpo.staleness;
   Ledger ledger;
   WalkUpdate(model, learners, ShapeFor(config, plan->stage, plan->work), &ledger);
   const bool grpo = plan->stage == "grpo";
@@ -163,7 +165,7 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
     auto frozen = ledger.Take(Part::kFrozen, all.frozen);
     auto trainable = ledger.Take(Part::kTrainable, all.trainable);
     auto gradients = ledger.Take(Part::kGradients, all.gradients);
-    auto optimizer = ledger.Take(Part::kOptimizer, all.optimizer);
+    auto optimizer = ledger.Take(Part::kOptimizer, all.optimizer + all.versions);
     plan->decode_bytes = DecodeBytes(config, model, plan->work, all);
     WalkRollout(config, model, plan->work, &ledger);
   }
@@ -174,6 +176,7 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   plan->decode_bytes = DecodeBytes(config, model, plan->work, whole);
   {
     auto weights = rollout.Take(Part::kFrozen, whole.frozen + whole.trainable);
+    auto versions = rollout.Take(Part::kTrainable, learners.kept_versions * whole.trainable);
     WalkRollout(config, model, plan->work, &rollout);
   }
   plan->roles.push_back(Finish("rollout", counts.rollouts, rollout));
@@ -270,6 +273,8 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
   Config config = given;
   ShardingOptions& sharding = config.cluster.sharding;
   if (sharding.policy == "hybrid" && sharding.group == 0) sharding.group = machines.ranks_a_node;
+  // On the CPU the host's memory is what is planned.
+  if (config.model.device == "cpu") sharding.offload = "none";
   const Counts counts = CountsOf(config, stage, machines.ranks);
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;

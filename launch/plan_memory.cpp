@@ -47,23 +47,24 @@ class UpdateWalk {
 
   void Run() {
     const Resident resident = ResidentOf(model_, learners_);
-    const int64_t moments = resident.optimizer;
     auto frozen = ledger_->Take(Part::kFrozen, resident.frozen);
     auto trainable = ledger_->Take(Part::kTrainable, resident.trainable);
     auto gradients = ledger_->Take(Part::kGradients, resident.gradients);
-    // Two moments of what this rank updates; validation keeps the best weights beside them.
-    auto optimizer =
-        ledger_->Take(Part::kOptimizer, moments + (shape_.best_weights ? moments / 2 : 0));
-    // Parameters, moments and best weights are copied and written while steps go on.
-    auto checkpoint = ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? CheckpointBytes() : 0);
+    // Two moments of what this rank updates; validation keeps the best weights beside them, rollouts
+    // that run ahead the versions that they sample under.
+    auto optimizer = ledger_->Take(
+        Part::kOptimizer, resident.optimizer + resident.versions + BestBytes(resident));
+    // Parameters, moments, best weights and versions are copied and written while steps go on.
+    const int64_t written = 3 * resident.shards + resident.versions + BestBytes(resident);
+    auto checkpoint = ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? written : 0);
     std::vector<Ledger::Held> pools = GradientPools();
     Pass();
     Update();
   }
 
  private:
-  int64_t CheckpointBytes() const {
-    return ResidentOf(model_, learners_).optimizer / 2 * (shape_.best_weights ? 4 : 3);
+  int64_t BestBytes(const Resident& resident) const {
+    return shape_.best_weights ? resident.shards : 0;
   }
   bool Split() const { return learners_.splits() && learners_.shard_size() > 1; }
 
@@ -299,12 +300,14 @@ Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners) 
     const int64_t trainable = Padded(unit.trainable, n) * wide;
     total.trainable += split ? trainable / n : trainable;
     total.gradients += split ? trainable / n : trainable;
-    total.optimizer += 2 * trainable / n;
+    total.shards += trainable / n;
     const bool reshard = split && learners.sharding.reshard == "always";
     total.frozen += unit.quantized_bytes;
     total.frozen += reshard ? Padded(unit.frozen, n) * model.item_bytes / n
                             : Elements(unit.frozen) * model.item_bytes;
   }
+  total.optimizer = learners.sharding.offload == "optimizer" ? 0 : 2 * total.shards;
+  total.versions = learners.kept_versions * total.shards;
   return total;
 }
 

@@ -48,6 +48,7 @@ int64_t Elements(const std::vector<int64_t>& tensors);
 struct PlannedLearners {
   ShardingOptions sharding;
   int64_t count = 1;
+  int64_t kept_versions = 0;   // older ones, for rollouts that run ahead (grpo.staleness)
   int64_t shard_size() const;  // ranks whose shards make up a whole
   bool splits() const;         // parameters and gradients are split
 };
@@ -68,7 +69,10 @@ struct TrainingShape {
 
 // Bytes that stay for the whole stage.
 struct Resident {
-  int64_t frozen = 0, trainable = 0, gradients = 0, optimizer = 0;
+  int64_t frozen = 0, trainable = 0, gradients = 0;
+  int64_t optimizer = 0;  // moments: 0 where they lie in the host's memory
+  int64_t shards = 0;     // the trainable elements that this rank updates, in the parameters' type
+  int64_t versions = 0;   // copies of those
 };
 Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners);
 

@@ -127,6 +127,20 @@ void RankSession::RequireOneProcess(const char* command) const {
                    "several ranks share");
 }
 
+bool IsRunInUse(const std::filesystem::path& run_dir) {
+  const std::filesystem::path path = run_dir / ".lock";
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) return false;
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  const bool asked = file >= 0 && fcntl(file, F_GETLK, &lock) == 0;
+  const int cause = errno;
+  if (file >= 0) close(file);
+  if (!asked)
+    throw MachineError(path.string(), ": cannot ask for its lock: ", std::strerror(cause));
+  return lock.l_type != F_UNLCK;
+}
+
 void StopIfRequested() {
   if (StopRequested()) throw Stopped("stopped on a signal; the same command goes on from here");
 }

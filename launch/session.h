@@ -35,6 +35,9 @@ class RankSession {
   std::unique_ptr<RunLock> lock_;
 };
 
+// True while a session of some process, on any host that shares the disk, holds run_dir's lock.
+bool IsRunInUse(const std::filesystem::path& run_dir);
+
 // Throws Stopped (75) if a stop signal has arrived: for work that has nothing to save.
 void StopIfRequested();
 

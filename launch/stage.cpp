@@ -120,6 +120,18 @@ std::string PeakText(const std::vector<int64_t>& peaks) {
   return StrCat(", at most ", static_cast<double>(most / 100000) / 10, " MB of tensors on a rank");
 }
 
+// Puts `from`'s file in the place of `to`.
+void LinkFile(const fs::path& from, const fs::path& to) {
+  fs::create_directories(to.parent_path());
+  fs::remove(to);
+  std::error_code error;
+  fs::create_hard_link(from, to, error);
+  if (!error) return;
+  AtomicPath copy(to, AtomicPath::Kind::kFile);
+  fs::copy_file(from, copy.temporary());
+  copy.Commit();
+}
+
 bool IsCurrent(const Stage& stage) {
   const json record = ReadRecord(stage.run_dir, stage.name);
   return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
@@ -177,6 +189,24 @@ void CheckSettings(const fs::path& run_dir, const std::string& stage, const std:
                   " was made with other settings than these; expected those in ",
                   (run_dir / "config.yaml").string(),
                   ". `flame pipeline` makes again what these settings change");
+}
+
+void ShareStages(const fs::path& from, const fs::path& to) {
+  for (const auto& entry : fs::directory_iterator(from / ".stages")) {
+    if (entry.path().extension() != ".json") continue;
+    const std::string stage = entry.path().stem().string();
+    const json record = ReadRecord(from, stage);
+    if (ReadRecord(to, stage) == record) continue;
+    const std::string fault = FaultOfOutputs(from, record);
+    if (!fault.empty()) throw DataError("stage ", stage, " cannot be shared: ", fault);
+    for (const auto& [name, output] : record.at("outputs").items()) {
+      LinkFile(from / name, to / name);
+    }
+    const fs::path begun = fs::path(".stages") / (stage + ".begun");
+    WriteFileAtomically(to / begun, ReadWholeFile(from / begun));
+    // Last: from here on the stage is done in `to`.
+    WriteFileAtomically(RecordPath(to, stage), record.dump(2) + "\n");
+  }
 }
 
 std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {

@@ -48,6 +48,11 @@ void CheckSettings(const std::filesystem::path& run_dir, const std::string& stag
 // are not those recorded.
 std::string OutputDigest(const std::filesystem::path& run_dir, const std::string& stage);
 
+// Gives the run folder `to` every stage that is done in `from`, so that a pipeline there skips it:
+// hard links of the outputs (no output is ever changed in place), copies where the file system has
+// no links. Stages that `to` has from there already are left alone.
+void ShareStages(const std::filesystem::path& from, const std::filesystem::path& to);
+
 }  // namespace flame
 
 #endif  // FLAME_LAUNCH_STAGE_H_

@@ -75,9 +75,9 @@ std::string WithoutSaving(const std::string& lines) {
   return rest;
 }
 
-// The config lines that a stage's own result depends on. Where it was computed is none of them: a
-// model that a GPU trained can be evaluated on a CPU.
-std::string SettingsOf(const Config& config, const std::string& stage) {
+}  // namespace
+
+std::string StageSettings(const Config& config, const std::string& stage) {
   static const Keys model = {"model.path",       "model.preset",    "model.dtype",
                              "model.quantize",   "model.trainable", "model.recompute",
                              "model.vocab_size", "model.lora"};
@@ -94,10 +94,12 @@ std::string SettingsOf(const Config& config, const std::string& stage) {
          (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
 }
 
+namespace {
+
 // The outputs of earlier stages, all of which must have been made with this config.
 std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
   for (const std::string& stage : stages) {
-    CheckSettings(config.run.dir, stage, SettingsOf(config, stage));
+    CheckSettings(config.run.dir, stage, StageSettings(config, stage));
   }
   // In the given order, so that the first stage that is missing is the one named.
   std::string digests;
@@ -111,7 +113,7 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
   Stage stage;
   stage.name = name;
   stage.run_dir = config.run.dir;
-  stage.settings = SettingsOf(config, name);
+  stage.settings = StageSettings(config, name);
   stage.inputs = stage.settings + OutputDigests(config, earlier);
   stage.outputs = std::move(outputs);
   return stage;
@@ -164,7 +166,7 @@ SftJob MakeSftJob(const Config& config, const std::string& stage, const std::str
   job.folder = folder;
   job.sharding = config.cluster.sharding;
   job.config_sha256 = inputs;
-  job.settings = SettingsOf(config, stage);
+  job.settings = StageSettings(config, stage);
   job.learners = world != nullptr && world->size() > 1 ? world : nullptr;
   return job;
 }
@@ -393,7 +395,6 @@ Stage MakeGrpoStage(const Config& config) {
 }  // namespace
 
 std::string GrpoInputs(const Config& config) { return Sha256(MakeGrpoStage(config).inputs); }
-std::string GrpoSettings(const Config& config) { return SettingsOf(config, "grpo"); }
 
 void GrpoStage(const Config& config, Communicator* world) {
   CheckRoles(config, world);
@@ -403,7 +404,7 @@ void GrpoStage(const Config& config, Communicator* world) {
     const auto materials = LoadMaterials(config);
     const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
     const auto policy = RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, inputs,
-                                     GrpoSettings(config), world);
+                                     StageSettings(config, "grpo"), world);
     if (IsFirst(world)) SaveModel(*policy, materials->tokenizer, paths.grpo());
   };
   RunStageOf(config, std::move(stage), world);

@@ -25,7 +25,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kAttempts = 3;
-constexpr size_t kMostShown = 200;  // bytes of an answer in a message
+constexpr std::chrono::milliseconds kMomentToEnd(200);  // behind the end of its stdin or stdout
+constexpr size_t kMostShown = 200;         // bytes of an answer in a message
+constexpr size_t kMostOfAnswer = 1 << 16;  // bytes of a line that is still waited for
+constexpr size_t kMostOfStderr = 1 << 10;  // bytes kept of what the program says
+// Differences of phi and their squares must stay far from float32's end.
+constexpr double kLargestPhi = 1e15;
 
 // Why an attempt failed.
 struct Fault {
@@ -37,15 +42,47 @@ void OpenPipe(int ends[2]) {
   if (pipe2(ends, O_CLOEXEC) != 0) throw MachineError("pipe: ", std::strerror(errno));
 }
 
+void Close(int* end) {
+  if (*end >= 0) close(*end);
+  *end = -1;
+}
+
+// A shell in a group of its own that ends group `program` when the writing end of its stdin, which
+// only this process holds, closes: by Stop, or by the death of this process, however sudden. A
+// program that does not read its stdin would outlive it.
+pid_t StartWatcher(pid_t program, int* end) {
+  int in[2];
+  OpenPipe(in);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const std::string script = StrCat("read end; kill -9 -", program);
+  const char* arguments[] = {"sh", "-c", script.c_str(), nullptr};
+  pid_t watcher = -1;
+  const int error = posix_spawn(&watcher, "/bin/sh", &files, &attributes,
+                                const_cast<char* const*>(arguments), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  close(in[0]);
+  *end = in[1];
+  if (error != 0) throw MachineError("reward.external: cannot start /bin/sh: ", std::strerror(error));
+  return watcher;
+}
+
 // The "phi" of an answer to question `id`.
 double PhiOf(const std::string& line, size_t id) {
   const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   const bool right = answer.is_object() && answer.contains("id") && answer["id"] == id &&
                      answer.contains("phi") && answer["phi"].is_number() &&
-                     std::isfinite(answer["phi"].get<double>());
+                     std::abs(answer["phi"].get<double>()) <= kLargestPhi;
   if (!right) {
     throw Fault{StrCat("it answered '", line.substr(0, kMostShown), "'; expected {\"id\": ", id,
-                       ", \"phi\": a finite number}")};
+                       ", \"phi\": a number of at most ", kLargestPhi, " in size}")};
   }
   return answer["phi"].get<double>();
 }
@@ -61,13 +98,15 @@ ExternalProgram::ExternalProgram(std::string command, std::chrono::milliseconds 
 ExternalProgram::~ExternalProgram() { Stop(); }
 
 void ExternalProgram::Start() {
-  int in[2], out[2];
+  int in[2], out[2], err[2];
   OpenPipe(in);
   OpenPipe(out);
+  OpenPipe(err);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, in[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&files, err[1], STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
@@ -80,8 +119,9 @@ void ExternalProgram::Start() {
                                 const_cast<char* const*>(arguments), environ);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
-  close(in[0]), close(out[1]);
-  to_ = in[1], from_ = out[0];
+  close(in[0]), close(out[1]), close(err[1]);
+  to_ = in[1], from_ = out[0], err_ = err[0];
+  said_.clear();
   if (error != 0) {
     pid_ = -1;
     Stop();
@@ -89,46 +129,65 @@ void ExternalProgram::Start() {
   }
   fcntl(to_, F_SETFL, O_NONBLOCK);
   fcntl(from_, F_SETFL, O_NONBLOCK);
+  fcntl(err_, F_SETFL, O_NONBLOCK);
+  watcher_ = StartWatcher(pid_, &watched_);
 }
 
 void ExternalProgram::Stop() {
-  if (to_ >= 0) close(to_);
-  if (from_ >= 0) close(from_);
-  to_ = from_ = -1;
-  if (pid_ < 0) return;
-  // A moment to end by itself, behind the end of its input.
-  for (int i = 0; i < 20; ++i) {
-    if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
-      kill(-pid_, SIGKILL);  // what it may have started
-      pid_ = -1;
-      return;
+  Close(&to_), Close(&from_), Close(&err_);
+  if (pid_ >= 0) {
+    int status;
+    if (!Ended(kMomentToEnd, &status)) {
+      kill(-pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    pid_ = -1;
   }
-  kill(-pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
-  pid_ = -1;
+  // Behind the program: its group's number may be another's from here on.
+  if (watcher_ >= 0) {
+    kill(watcher_, SIGKILL);
+    waitpid(watcher_, nullptr, 0);
+    watcher_ = -1;
+  }
+  Close(&watched_);
+}
+
+// Whether the program ended within `moment`; what it may have started is ended with it.
+bool ExternalProgram::Ended(std::chrono::milliseconds moment, int* status) {
+  for (const auto end = Clock::now() + moment;;) {
+    if (waitpid(pid_, status, WNOHANG) == pid_) {
+      kill(-pid_, SIGKILL);
+      return true;
+    }
+    if (Clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
 }
 
 // How the program ended, where it did.
 std::string ExternalProgram::ExitText() {
   int status = 0;
-  for (int i = 0; i < 100; ++i) {
-    if (waitpid(pid_, &status, WNOHANG) == pid_) {
-      kill(-pid_, SIGKILL);
-      pid_ = -1;
-      if (WIFSIGNALED(status)) return StrCat("it was ended by signal ", WTERMSIG(status));
-      return StrCat("it ended with status ", WEXITSTATUS(status));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  if (!Ended(kMomentToEnd, &status)) return "it closed its output";
+  pid_ = -1;
+  if (WIFSIGNALED(status)) return StrCat("it was ended by signal ", WTERMSIG(status));
+  return StrCat("it ended with status ", WEXITSTATUS(status));
+}
+
+// Passes on what the program wrote to stderr, and keeps its end for messages.
+void ExternalProgram::TakeStderr() {
+  char bytes[4096];
+  for (ssize_t size; (size = read(err_, bytes, sizeof bytes)) > 0;) {
+    (void)!write(STDERR_FILENO, bytes, static_cast<size_t>(size));
+    said_.append(bytes, static_cast<size_t>(size));
+    if (said_.size() > kMostOfStderr) said_.erase(0, said_.size() - kMostOfStderr);
   }
-  return "it closed its output";
 }
 
 // Writes and reads side by side, so that neither pipe fills up for good.
 std::vector<std::string> ExternalProgram::Exchange(const std::string& text, size_t count) {
   const auto end = Clock::now() + deadline_;
   size_t written = 0;
+  bool stderr_closed = false;
   std::string buffer;
   std::vector<std::string> lines;
   while (lines.size() < count) {
@@ -138,9 +197,13 @@ std::vector<std::string> ExternalProgram::Exchange(const std::string& text, size
       throw Fault{StrCat("it gave ", lines.size(), " of ", count, " answers in ",
                          static_cast<double>(deadline_.count()) / 1000, " s")};
     }
-    pollfd polled[2] = {{from_, POLLIN, 0}, {to_, POLLOUT, 0}};
-    poll(polled, written < text.size() ? 2 : 1, static_cast<int>(std::min<int64_t>(left, 1000)));
-    if (written < text.size() && (polled[1].revents & (POLLOUT | POLLERR)) != 0) {
+    pollfd polled[3] = {{from_, POLLIN, 0}, {err_, POLLIN, 0}, {to_, POLLOUT, 0}};
+    // A closed stderr would end every wait at once.
+    if (stderr_closed) polled[1].fd = -1;
+    poll(polled, written < text.size() ? 3 : 2, static_cast<int>(std::min<int64_t>(left, 1000)));
+    TakeStderr();
+    stderr_closed = stderr_closed || (polled[1].revents & POLLHUP) != 0;
+    if (written < text.size() && (polled[2].revents & (POLLOUT | POLLERR)) != 0) {
       const ssize_t size = write(to_, text.data() + written, text.size() - written);
       if (size < 0 && errno != EAGAIN && errno != EINTR) throw Fault{ExitText()};
       written += static_cast<size_t>(std::max<ssize_t>(size, 0));
@@ -156,6 +219,10 @@ std::vector<std::string> ExternalProgram::Exchange(const std::string& text, size
       lines.push_back(buffer.substr(begin, stop - begin));
     }
     buffer.erase(0, begin);
+    if (buffer.size() > kMostOfAnswer) {
+      throw Fault{StrCat("it answered a line of over ", kMostOfAnswer, " bytes, '",
+                         buffer.substr(0, kMostShown), "...'")};
+    }
   }
   if (lines.size() > count || !buffer.empty()) {
     throw Fault{StrCat("it gave more than ", count, " answers")};
@@ -175,10 +242,12 @@ std::vector<double> ExternalProgram::Ask(const std::vector<std::string>& questio
       }
       return phi;
     } catch (const Fault& fault) {
+      TakeStderr();
       Stop();
       if (attempt == kAttempts) {
         throw MachineError("reward.external '", command_, "' failed ", kAttempts,
-                           " times in a row: ", fault.text);
+                           " times in a row: ", fault.text,
+                           said_.empty() ? "" : "; the end of its stderr: ", said_);
       }
       LogWarning("reward.external '", command_, "': ", fault.text, "; it is started anew");
       ++restarts_;

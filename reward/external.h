@@ -13,7 +13,8 @@ namespace flame {
 
 // Runs a command by /bin/sh in a process group of its own. A line of its stdin is a question, a
 // line of its stdout the answer to the oldest one without; both are docs/rewards.md's JSON objects.
-// It is ended with this object, and reads the end of its stdin where this process dies.
+// What it writes to stderr goes to this process's. It is ended, with all of its group, when this
+// object or this process ends, a sudden death of this process included.
 class ExternalProgram {
  public:
   // `deadline`: what the answers to one Ask may take.
@@ -23,8 +24,9 @@ class ExternalProgram {
   ExternalProgram& operator=(const ExternalProgram&) = delete;
 
   // Question i is a JSON object without line breaks whose "id" is i; gives the "phi" of each. Where
-  // the program ends, is late or answers anything else it is started anew and asked again, twice;
-  // then MachineError tells the command and the last fault.
+  // the program ends, is late or answers anything else (a phi of over 1e15 in size or a line of over
+  // 64 KiB too) it is started anew and asked again, twice; then MachineError tells the command, the
+  // last fault and the end of the program's stderr.
   std::vector<double> Ask(const std::vector<std::string>& questions);
 
   int64_t restarts() const { return restarts_; }
@@ -33,12 +35,16 @@ class ExternalProgram {
   void Start();
   void Stop();
   std::vector<std::string> Exchange(const std::string& text, size_t count);
+  bool Ended(std::chrono::milliseconds moment, int* status);
   std::string ExitText();
+  void TakeStderr();
 
   std::string command_;
   std::chrono::milliseconds deadline_;
-  pid_t pid_ = -1;
-  int to_ = -1, from_ = -1;
+  pid_t pid_ = -1, watcher_ = -1;
+  int to_ = -1, from_ = -1, err_ = -1;  // ends of the program's stdin, stdout and stderr
+  int watched_ = -1;                    // the watcher's stdin
+  std::string said_;                    // the end of its stderr
   int64_t restarts_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace flame {
 namespace {
 
 constexpr int kRequestTag = 301, kReplyTag = 302;
+constexpr size_t kBatch = 64;           // requests
+constexpr size_t kBatchesInFlight = 2;  // one is scored while the next is on its way
 enum class Kind : int8_t { kStop = 0, kScore = 1 };
 
 // The verdicts of one request, or why there are none.
@@ -130,8 +133,9 @@ class LocalRewardClient : public RewardClient {
   int64_t retries_ = 0;
 };
 
-// Requests travel in one message a reward rank. Every batch is numbered, and an answer to another
-// batch (one that was given up on) is dropped.
+// Requests travel in batches, a few at a time to each reward rank, so that what waits at one is
+// bounded by the ranks that ask. Every batch is numbered, and an answer to another one (that was
+// given up on) is dropped.
 class RemoteRewardClient : public RewardClient {
  public:
   RemoteRewardClient(Communicator* world, std::vector<int> ranks,
@@ -171,38 +175,56 @@ class RemoteRewardClient : public RewardClient {
  private:
   int64_t retries_ = 0;
 
+  // What one reward rank still has to be asked, and what it was asked and has not answered.
+  struct Queue {
+    std::vector<size_t> requests;  // positions; those before `sent` were asked
+    size_t sent = 0, answered = 0;
+    std::deque<uint64_t> batches;  // asked and not answered, oldest first
+    bool done() const { return answered == requests.size(); }
+  };
+
   // Fills answers[i] for each i of `wanted`.
   void Ask(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& wanted,
            const std::vector<size_t>& place, std::vector<Answer>* answers) {
-    std::vector<std::vector<size_t>> batches(ranks_.size());
-    for (size_t i : wanted) batches[place[i]].push_back(i);
-    ++batch_;
-    for (size_t p = 0; p < ranks_.size(); ++p) {
-      if (!batches[p].empty()) SendBatch(requests, batches[p], ranks_[p]);
-    }
-    for (size_t p = 0; p < ranks_.size(); ++p) {
-      if (batches[p].empty()) continue;
-      try {
-        TakeReply(requests, batches[p], ranks_[p], answers);
-      } catch (const Error& error) {
-        // A rank that is silent past the deadline, or answers nonsense.
-        for (size_t i : batches[p]) (*answers)[i] = {{}, ExitStatus::kMachine, error.what(), 0};
+    std::vector<Queue> queues(ranks_.size());
+    for (size_t i : wanted) queues[place[i]].requests.push_back(i);
+    const auto done = [](const Queue& queue) { return queue.done(); };
+    while (!std::all_of(queues.begin(), queues.end(), done)) {
+      for (size_t p = 0; p < ranks_.size(); ++p) SendWhatFits(requests, ranks_[p], &queues[p]);
+      for (size_t p = 0; p < ranks_.size(); ++p) {
+        if (queues[p].done()) continue;
+        try {
+          TakeReply(requests, ranks_[p], &queues[p], answers);
+        } catch (const Error& error) {
+          // A rank that is silent past the deadline, or answers nonsense: it is asked no more.
+          for (; !queues[p].done(); ++queues[p].answered) {
+            const size_t i = queues[p].requests[queues[p].answered];
+            (*answers)[i] = {{}, ExitStatus::kMachine, error.what(), 0};
+          }
+          queues[p].sent = queues[p].answered;
+        }
       }
     }
   }
 
-  void SendBatch(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& batch,
-                 int rank) {
-    WireWriter out;
-    out.Pod(Kind::kScore);
-    out.Pod(batch_);
-    out.Pod<uint64_t>(batch.size());
-    for (size_t i : batch) Write(requests[i], &out);
-    world_->Send(out.Take(), rank, kRequestTag);
+  void SendWhatFits(const std::vector<ScoreRequest>& requests, int rank, Queue* queue) {
+    while (queue->batches.size() < kBatchesInFlight && queue->sent < queue->requests.size()) {
+      const size_t end = std::min(queue->sent + kBatch, queue->requests.size());
+      queue->batches.push_back(++batch_);
+      WireWriter out;
+      out.Pod(Kind::kScore);
+      out.Pod(batch_);
+      out.Pod<uint64_t>(end - queue->sent);
+      for (; queue->sent < end; ++queue->sent) {
+        Write(requests[queue->requests[queue->sent]], &out);
+      }
+      world_->Send(out.Take(), rank, kRequestTag);
+    }
   }
 
-  void TakeReply(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& batch,
-                 int rank, std::vector<Answer>* answers) {
+  // The answers to the oldest batch.
+  void TakeReply(const std::vector<ScoreRequest>& requests, int rank, Queue* queue,
+                 std::vector<Answer>* answers) {
     while (true) {
       Message message;
       if (!world_->TryReceive(rank, kReplyTag, deadline_, &message)) {
@@ -210,8 +232,11 @@ class RemoteRewardClient : public RewardClient {
                            static_cast<double>(deadline_.count()) / 1000, " s");
       }
       WireReader in(std::move(message.bytes));
-      if (in.Pod<uint64_t>() != batch_) continue;
-      for (size_t i : batch) {
+      if (in.Pod<uint64_t>() != queue->batches.front()) continue;
+      queue->batches.pop_front();
+      const size_t end = std::min(queue->answered + kBatch, queue->requests.size());
+      for (; queue->answered < end; ++queue->answered) {
+        const size_t i = queue->requests[queue->answered];
         Answer answer = ReadAnswer(&in);
         if (answer.ok() && answer.verdicts.size() != requests[i].completions.size()) {
           throw MachineError("rank ", rank, " answered ", answer.verdicts.size(), " verdicts for ",

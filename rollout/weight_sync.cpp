@@ -18,8 +18,9 @@ namespace {
 
 // Transfers of a sync; one tag each way is enough, as a rank takes one sync after the other.
 constexpr int kBytesTag = 403;
-// One part is digested while the next is on its way; many would only be polled for.
-constexpr int64_t kPartBytes = 1 << 25;
+// Small enough to be digested out of the cache that it was copied through; many more would only be
+// polled for.
+constexpr int64_t kPartBytes = 1 << 22;
 constexpr int64_t kAlignment = 64;
 
 int64_t RoundUp(int64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }

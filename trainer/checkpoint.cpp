@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/safetensors.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/learner_group.h"
@@ -34,6 +35,34 @@ std::vector<std::string> StepFolders(const fs::path& checkpoints) {
   return names;
 }
 
+// Renamed first: a step is there whole or not at all, whenever this process ends.
+void RemoveStep(const fs::path& checkpoints, const std::string& name) {
+  const fs::path hidden = checkpoints / ("." + name + ".removed");
+  fs::remove_all(hidden);
+  fs::rename(checkpoints / name, hidden);
+  fs::remove_all(hidden);
+}
+
+// Steps that ended processes were writing or removing. The run folder is this process's alone.
+void RemoveUnfinishedSteps(const fs::path& checkpoints) {
+  if (!fs::exists(checkpoints)) return;
+  std::vector<fs::path> unfinished;
+  for (const auto& entry : fs::directory_iterator(checkpoints)) {
+    if (entry.path().filename().string().starts_with(".step-")) unfinished.push_back(entry.path());
+  }
+  for (const fs::path& path : unfinished) fs::remove_all(path);
+}
+
+// A step whose manifest cannot be read is never among the best.
+std::optional<double> ValueOf(const fs::path& step) {
+  try {
+    return InfoOf(ReadManifest(step / kManifestName)).value;
+  } catch (const DataError& error) {
+    LogWarning(error.what(), "; the checkpoint is not kept as one of the best");
+    return std::nullopt;
+  }
+}
+
 // A step that another run of the same folder wrote beyond the newest is left to be overwritten.
 void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
                     const CheckpointRetention& retention) {
@@ -46,8 +75,8 @@ void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
   if (retention.best > 0) {
     std::vector<std::pair<double, std::string>> by_value;
     for (const std::string& name : names) {
-      const double value = ReadManifest(checkpoints / name / kManifestName).at("value");
-      by_value.emplace_back(retention.highest ? -value : value, name);
+      const std::optional<double> value = ValueOf(checkpoints / name);
+      if (value) by_value.emplace_back(retention.highest ? -*value : *value, name);
     }
     std::sort(by_value.begin(), by_value.end());
     for (size_t i = 0; i < by_value.size() && static_cast<int64_t>(i) < retention.best; ++i) {
@@ -55,7 +84,7 @@ void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
     }
   }
   for (const std::string& name : names) {
-    if (!kept.contains(name)) fs::remove_all(checkpoints / name);
+    if (!kept.contains(name)) RemoveStep(checkpoints, name);
   }
 }
 
@@ -214,7 +243,9 @@ struct CheckpointWriter::Pending {
 
 CheckpointWriter::CheckpointWriter(fs::path folder, CheckpointRetention retention,
                                    Communicator* learners)
-    : checkpoints_(std::move(folder) / "checkpoints"), retention_(retention), learners_(learners) {}
+    : checkpoints_(std::move(folder) / "checkpoints"), retention_(retention), learners_(learners) {
+  if (learners_ == nullptr || learners_->rank() == 0) RemoveUnfinishedSteps(checkpoints_);
+}
 
 CheckpointWriter::~CheckpointWriter() {
   if (pending_ != nullptr) pending_->file.wait();
@@ -345,9 +376,15 @@ nlohmann::ordered_json DescribeCheckpoints(const fs::path& folder) {
     }
     list.push_back(entry);
   }
-  nlohmann::ordered_json report = {{"latest", nullptr}, {"checkpoints", list}};
+  nlohmann::ordered_json report = {
+      {"latest", nullptr}, {"latest_fault", nullptr}, {"checkpoints", list}};
   const fs::path latest = checkpoints / "LATEST";
-  if (fs::exists(latest)) report["latest"] = OpenLatest(latest).folder.filename().string();
+  if (!fs::exists(latest)) return report;
+  try {
+    report["latest"] = OpenLatest(latest).folder.filename().string();
+  } catch (const DataError& error) {
+    report["latest_fault"] = error.what();
+  }
   return report;
 }
 

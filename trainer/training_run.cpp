@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/trace.h"
+#include "comm/wire.h"
 #include "trainer/clip.h"
 #include "trainer/schedule.h"
 
@@ -51,13 +53,50 @@ void TrainingRun::Resume() {
   slices.insert(slices.end(), whole_slices_.begin(), whole_slices_.end());
   const auto info =
       LoadLatestCheckpoint(options_.folder, options_.config_sha256, options_.settings, slices);
-  if (!info) return;
+  Resumed resumed;
+  if (info) resumed = {info->step, info->numbers.at("optimizer_updates"), info->value};
+  resumed = AgreeOnResumed(resumed, slices);
+  if (resumed.step < 0) return;
   parameters_.Publish();
-  step_ = info->step;
-  optimizer_.set_updates(info->numbers.at("optimizer_updates"));
+  step_ = resumed.step;
+  optimizer_.set_updates(resumed.updates);
   if (!done() && rank() == 0) {
     LogInfo(options_.label, ": resumed at step ", step_, " of ", options_.steps);
   }
+}
+
+TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
+                                                const std::vector<CheckpointSlice>& slices) {
+  const auto text = [](const Resumed& resumed) {
+    WireWriter out;
+    out.Pod(resumed);
+    return out.Take();
+  };
+  const std::vector<std::string> all = GatherTexts(options_.learners, text(own));
+  const Resumed first = WireReader(all[0]).Pod<Resumed>();
+  bool others_alike = true;
+  for (size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    others_alike = false;
+    const Resumed other = WireReader(all[r]).Pod<Resumed>();
+    // Where there is no common folder learner 0 alone has checkpoints, of weights that all hold.
+    const bool can_follow = options_.sharding.policy == "none" && other.step < 0;
+    if (can_follow) continue;
+    const auto words = [](const Resumed& resumed) {
+      return resumed.step < 0 ? std::string("no checkpoint") : StrCat("one of step ", resumed.step);
+    };
+    throw MachineError(options_.label, ": learner 0 finds ", words(first), " in ",
+                       (options_.folder / "checkpoints").string(), ", learner ", r, " ",
+                       words(other), "; expected the same, in a folder that all learners share");
+  }
+  if (others_alike) return own;
+  const c10::NoGradGuard no_grad;
+  for (const CheckpointSlice& slice : slices) {
+    const at::Tensor host = slice.data.cpu().contiguous();
+    options_.learners->Broadcast(host, 0)->Wait();
+    slice.data.copy_(host);
+  }
+  return first;
 }
 
 int64_t TrainingRun::CountPasses(int64_t own) const {

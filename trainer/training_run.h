@@ -45,7 +45,9 @@ class TrainingRun {
   // parameters()->shards(), and a contiguous tensor that is the same on all learners.
   void AddSharded(const std::string& prefix, const NamedTensors& flat);
   void AddState(const std::string& name, const at::Tensor& tensor);
-  // From the folder's latest checkpoint if there is one. Throws as LoadLatestCheckpoint.
+  // From the folder's latest checkpoint if there is one. Throws as LoadLatestCheckpoint, and
+  // MachineError where learners find different ones; but with sharding none, learners that find
+  // none take learner 0's, so that a run without a common folder goes on.
   void Resume();
 
   int64_t step() const { return step_; }  // steps done
@@ -83,6 +85,12 @@ class TrainingRun {
   uint64_t DropoutSeed(int64_t micro_batch) const;
 
  private:
+  // What a checkpoint says beside its tensors; step -1: there is none.
+  struct Resumed {
+    int64_t step = -1, updates = 0;
+    double value = 0;
+  };
+  Resumed AgreeOnResumed(const Resumed& own, const std::vector<CheckpointSlice>& slices);
   void BeginSave();
   double MeanOf(int64_t begin, int64_t count) const;
   int64_t WindowSize(double share) const;

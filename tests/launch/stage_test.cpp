@@ -43,6 +43,23 @@ TEST_F(StageTest, SameInputs_MadeOnce) {
   EXPECT_EQ(times_made_, 1);
 }
 
+TEST_F(StageTest, SharedWithAnotherRun_SkippedThereAndLinked) {
+  Stage stage = Make("eggs", "omelette");
+  RunStage(stage);
+  stage.run_dir = dir_ / "other";
+  ShareStages(dir_, stage.run_dir);
+  RunStage(stage);
+  EXPECT_EQ(times_made_, 1);
+  EXPECT_TRUE(fs::equivalent(dir_ / "cook" / "dish", dir_ / "other" / "cook" / "dish"));
+  EXPECT_EQ(OutputDigest(stage.run_dir, "cook"), OutputDigest(dir_, "cook"));
+}
+
+TEST_F(StageTest, OutputGone_NotShared) {
+  RunStage(Make("eggs", "omelette"));
+  fs::remove(dir_ / "menu");
+  EXPECT_THROW(ShareStages(dir_, dir_ / "other"), DataError);
+}
+
 TEST_F(StageTest, OtherInputs_MadeAgainAndTheOldKeptAside) {
   RunStage(Make("eggs", "omelette"));
   const std::string digest = OutputDigest(dir_, "cook");

@@ -136,6 +136,36 @@ TEST_F(ServiceTest, SilentRank_IsReplacedByAnother) {
   late.join();
 }
 
+TEST_F(ServiceTest, ManyRequests_AreAnsweredInOrder) {
+  std::vector<ScoreRequest> requests;
+  for (int32_t i = 0; i < 1000; ++i) requests.push_back(Request(i, i % 3));
+  const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
+  const auto expected = MakeLocalRewardClient(scorer)->Score(requests);
+  Run({whole_, whole_}, [&](Communicator* world, std::vector<int> ranks) {
+    const auto verdicts = MakeRemoteRewardClient(world, ranks, kDeadline)->Score(requests);
+    ASSERT_EQ(verdicts.size(), requests.size());
+    for (size_t i = 0; i < verdicts.size(); ++i) ExpectEqual(verdicts[i][0], expected[i][0]);
+  });
+}
+
+TEST_F(ServiceTest, BusyRank_IsSentTwoBatchesAtMost) {
+  constexpr int kRequestTag = 301;
+  auto world = MakeLocalGroup(3, std::chrono::seconds(20));
+  const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
+  std::thread prompt([&] { ServeRewards(world[2].get(), scorer, kDeadline); });
+  const std::vector<ScoreRequest> requests(1000, Request(1, 1));
+  auto client = MakeRemoteRewardClient(world[0].get(), {1, 2}, std::chrono::milliseconds(500));
+  EXPECT_EQ(client->Score(requests).size(), requests.size());
+  int waiting = 0;
+  for (Message message;
+       world[1]->TryReceive(0, kRequestTag, std::chrono::milliseconds(10), &message);) {
+    ++waiting;
+  }
+  EXPECT_EQ(waiting, 2);
+  StopServingRewards(world[0].get(), {2});
+  prompt.join();
+}
+
 TEST_F(ServiceTest, NoRewardRank_IsAUsageError) {
   auto world = MakeLocalGroup(1);
   EXPECT_THROW(MakeRemoteRewardClient(world[0].get(), {}, kDeadline), UsageError);

@@ -45,6 +45,9 @@ def train(ranks, *arguments):
     (1, "classifier", ("model.dtype=bfloat16", "model.trainable=lora")),
     (1, "classifier", ("model.quantize=int8", "model.trainable=lora", "model.recompute=true")),
     (1, "grpo", ("model.quantize=nf4", "model.trainable=lora")),
+    (1, "grpo", ("grpo.staleness=8", "grpo.lora.rank=64", "grpo.checkpoint_every=2")),
+    (4, "grpo", ("grpo.staleness=4", "grpo.lora.rank=64", "cluster.learners=2",
+                 "cluster.rollouts=1", "cluster.rewards=1")),
     (2, "classifier", ("cluster.sharding=full",)),
     (2, "classifier", ("cluster.sharding=full", "cluster.reshard=never", "model.trainable=lora")),
     (2, "list", ("cluster.sharding=optimizer",)),
@@ -118,6 +121,18 @@ def test_8b_is_planned_without_weights_and_refused_where_it_does_not_fit(tmp_pat
     assert refused.returncode == 2
     assert "frozen weights" in refused.stderr and "model.quantize=nf4" in refused.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_moments_in_the_host_s_memory_take_none_of_the_gpu_s(tmp_path):
+    config = ("--config", TINY, f"run.dir={tmp_path / 'run'}", "--gpus", 2, "model.device=cuda")
+    run("prepare", "--config", TINY, f"run.dir={tmp_path / 'run'}")
+    on_gpu, _ = plan("--stage", "classifier", *config)
+    on_host, _ = plan("--stage", "classifier", *config, "cluster.offload=optimizer")
+    on_gpu, on_host = (learner(p["classifier"])["bytes"] for p in (on_gpu, on_host))
+    trainable = on_gpu["trainable weights"]
+    assert on_gpu["optimizer state"] == pytest.approx(2 * trainable, rel=1e-3)
+    assert on_host["optimizer state"] < on_gpu["optimizer state"] / 2
+    assert on_host["trainable weights"] == trainable
 
 
 def test_flops_are_4_a_frozen_weight_and_6_a_trained_one(tmp_path):

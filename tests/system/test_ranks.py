@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -257,6 +258,56 @@ def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(ru
     whole_before = [path for path, time in kept.items()
                     if path.suffix == ".h5" and path.exists() and path.stat().st_mtime_ns == time]
     assert len(whole_before) >= len(kept) - 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Puts a folder's content on a disk of its own with room for `spare` KiB more."""
+    mounted = []
+
+    def move(folder, spare):
+        copy = tmp_path / "content"
+        shutil.copytree(folder, copy)
+        used = sum((path.stat().st_size + 4095) // 4096 * 4 for path in copy.iterdir())
+        result = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={used + spare}k", "tmpfs", str(folder)],
+            check=False, capture_output=True)
+        if result.returncode != 0:
+            pytest.skip("mounting a small tmpfs needs root")
+        mounted.append(folder)
+        shutil.copytree(copy, folder, dirs_exist_ok=True)
+
+    yield move
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_disk_that_fills_up_under_a_shard_ends_the_job_which_goes_on_bit_for_bit(
+        run_copy, small_disk):
+    whole, full = run_copy("grpo", name="whole"), run_copy("grpo", name="full")
+    keys = ["grpo.steps=40", "grpo.checkpoint_every=2", "cluster.learners=1",
+            "cluster.rollouts=2", "cluster.rewards=1"]
+    _, errors = popen(whole, *keys).communicate(timeout=120)
+    process = popen(full, *keys)
+    wait_for_shard(full, process)
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    rollouts = full / "grpo" / "rollouts"
+    small_disk(rollouts, spare=64)
+    process = popen(full, *keys)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 4, errors
+    assert "rollouts/.step-" in errors and "No space left" in errors, errors
+    recorded = {path: path.read_bytes() for path in rollouts.glob("*.h5")}
+    for path in recorded:
+        run("inspect", path)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(rollouts)], check=True)
+    process = popen(full, *keys)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert weights(full) == weights(whole)
+    assert all(path.read_bytes() == content for path, content in recorded.items())
 
 
 def test_reward_rank_that_stalls_is_replaced_and_counted(run_copy):

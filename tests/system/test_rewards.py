@@ -1,9 +1,12 @@
 """Programs that give phi, and what becomes of those that fail."""
 
+import os
+import pathlib
 import subprocess
+import time
 
 import pytest
-from conftest import ROOT, TINY, metrics, mpirun, run
+from conftest import FLAME, ROOT, TINY, metrics, mpirun, run
 
 EXAMPLE = f"python3 {ROOT / 'examples' / 'external_reward.py'}"
 SPLIT = ["cluster.learners=1", "cluster.rollouts=1", "cluster.rewards=2"]
@@ -57,9 +60,11 @@ def test_example_runs_alone_and_on_reward_ranks_alike(run_copy):
 @pytest.mark.parametrize("fault", [
     "sys.exit(7)", "os.kill(os.getpid(), 9)", "print('phi is 3', flush=True); continue",
     "print(json.dumps({'id': state['id'], 'phi': float('nan')}), flush=True); continue",
+    "print(json.dumps({'id': state['id'], 'phi': 1e300}), flush=True); continue",
     "print(json.dumps({'id': 99999, 'phi': 0}), flush=True); continue",
+    "print('x' * 1000000, end='', flush=True)",
     "time.sleep(60)",
-], ids=["exits", "killed", "garbage", "nan", "wrong id", "never answers"])
+], ids=["exits", "killed", "garbage", "nan", "huge", "wrong id", "endless line", "never answers"])
 def test_program_that_fails_once_is_started_anew_and_nothing_changes(run_copy, tmp_path, fault):
     whole, failing = run_copy("grpo", name="whole"), run_copy("grpo", name="failing")
     grpo(whole)
@@ -70,7 +75,7 @@ def test_program_that_fails_once_is_started_anew_and_nothing_changes(run_copy, t
 
 
 @pytest.mark.parametrize("fault, words", [
-    ("sys.exit(7)", "ended with status 7"),
+    ("sys.exit('the drug table is empty')", "the end of its stderr: the drug table is empty"),
     ("print('phi is 3', flush=True); continue", "phi is 3"),
     ("time.sleep(60)", "answers in 1 s"),
 ])
@@ -101,6 +106,27 @@ def test_command_that_does_not_answer_is_refused_before_work_starts(run_copy, co
     assert result.returncode == 4
     assert words in result.stderr and command in result.stderr
     assert not (folder / "grpo" / "rollouts").exists()
+
+
+def test_program_that_reads_nothing_dies_with_a_killed_run(run_copy, tmp_path):
+    mark = tmp_path / "pid"
+    stuck = f"if os.fork() == 0: open({str(mark)!r}, 'w').write(str(os.getpid()))\n        time.sleep(600)"
+    command = faulty(tmp_path, stuck, at=20, always=True)
+    process = subprocess.Popen(
+        [str(FLAME), "grpo", "--config", str(TINY), f"run.dir={run_copy('grpo')}",
+         f"reward.external={command}", "reward.external_timeout=600"], stderr=subprocess.DEVNULL)
+    deadline = time.time() + 60
+    while time.time() < deadline and not (mark.exists() and mark.read_text()):
+        time.sleep(0.05)
+    child = int(mark.read_text())
+    process.kill()
+    process.wait(timeout=10)
+    deadline = time.time() + 10
+    while time.time() < deadline and os.path.exists(f"/proc/{child}/cmdline") \
+            and pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{child}") or \
+        not pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
 
 
 def test_metrics_tell_how_phi_moves_and_what_was_not_matched(run_copy):

@@ -1,0 +1,72 @@
+#include "launch/child_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+// The environment without what tells a process that it is a rank.
+std::vector<std::string> EnvironmentOfOneProcess() {
+  std::vector<std::string> rest;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!text.starts_with("OMPI_") && !text.starts_with("PMIX_")) rest.push_back(text);
+  }
+  return rest;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : *texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log) {
+  std::vector<std::string> arguments = {"flame"};
+  arguments.insert(arguments.end(), words.begin(), words.end());
+  std::vector<std::string> environment = EnvironmentOfOneProcess();
+  const std::vector<char*> argv = Pointers(&arguments), envp = Pointers(&environment);
+  const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const pid_t parent = getpid();
+  const pid_t child = output < 0 || input < 0 ? -1 : fork();
+  const int cause = errno;
+  if (child == 0) {
+    // A parent that died before prctl would not be noticed by it.
+    const bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
+                       dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+                       dup2(output, STDERR_FILENO) >= 0;
+    if (ready) execve("/proc/self/exe", argv.data(), envp.data());
+    _exit(static_cast<int>(ExitStatus::kMachine));
+  }
+  if (output >= 0) close(output);
+  if (input >= 0) close(input);
+  if (child < 0) {
+    throw MachineError("cannot start flame ", words.front(), " with its output in ", log.string(),
+                       ": ", std::strerror(cause));
+  }
+  return child;
+}
+
+std::optional<int> ExitStatusOf(pid_t child) {
+  int status = 0;
+  const pid_t ended = waitpid(child, &status, WNOHANG);
+  if (ended == 0) return std::nullopt;
+  if (ended < 0)
+    throw MachineError("process ", child, ": cannot wait for it: ", std::strerror(errno));
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace flame

@@ -1,0 +1,24 @@
+// This program again, as a child.
+#ifndef FLAME_LAUNCH_CHILD_PROCESS_H_
+#define FLAME_LAUNCH_CHILD_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace flame {
+
+// Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the
+// job that this process may be in, and it is killed when this process dies. Throws MachineError.
+pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log);
+
+// The exit status of a child that has ended, 128 + N where signal N killed it; nothing while it
+// runs. Throws MachineError where it is no child of this process.
+std::optional<int> ExitStatusOf(pid_t child);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_CHILD_PROCESS_H_

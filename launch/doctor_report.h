@@ -1,0 +1,29 @@
+// From findings to a table of checks.
+#ifndef FLAME_LAUNCH_DOCTOR_REPORT_H_
+#define FLAME_LAUNCH_DOCTOR_REPORT_H_
+
+#include <string>
+#include <vector>
+
+#include "launch/doctor_probe.h"
+
+namespace flame {
+
+struct CheckResult {
+  std::string name;
+  bool passed = true;
+  std::string found;  // in words, with the ranks and hosts that differ
+  std::string mend;   // empty where it passed
+};
+
+// `expects_gpus`: model.device is cuda.
+std::vector<CheckResult> JudgeFindings(const Findings& findings, bool expects_gpus);
+
+// "pass  clocks  ..." a line, the mend below; and {"passed", "checks": [{name, passed, found, mend}],
+// "ranks": [...], "links": [{from, to, latency_seconds, bytes_per_second}], "clock_ahead": [...]}.
+std::string DoctorTable(const std::vector<CheckResult>& checks);
+nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResult>& checks);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_DOCTOR_REPORT_H_

@@ -1,0 +1,136 @@
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "launch/command.h"
+#include "launch/sweep_report.h"
+#include "launch/sweep_worker.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+const char* kUsage =
+    "flame sweep configs/sweep-alpha-lambda.yaml --jobs 2\n"
+    "flame sweep configs/sweep-alpha-lambda.yaml --jobs 8 --slurm\n"
+    "flame sweep status runs/sweep-alpha-lambda\n"
+    "flame sweep report runs/sweep-alpha-lambda\n\n"
+    "Runs the trials of a sweep file. The same command, called again or on other hosts that share\n"
+    "the folder, joins in: what is done stays done, what is under way is left to its worker, and\n"
+    "what a dead worker left is resumed. `report` writes report.csv and report.html.\n"
+    "Research software: not for treating patients.\n";
+
+struct SweepArguments {
+  std::string action = "run";  // or status, report
+  fs::path place;              // a sweep file; of status and report its folder too
+  int64_t jobs = 1;
+  bool slurm = false, json = false, help = false;
+};
+
+void TakeWords(const std::vector<std::string>& words, SweepArguments* parsed) {
+  size_t next = 0;
+  if (!words.empty() && (words[0] == "status" || words[0] == "report")) {
+    parsed->action = words[next++];
+  }
+  if (words.size() != next + 1) {
+    throw UsageError("expected one ",
+                     parsed->action == "run" ? "sweep file" : "sweep file or folder", ", found ",
+                     words.size() - next, "; see flame sweep --help");
+  }
+  parsed->place = words[next];
+}
+
+SweepArguments Parse(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("help,h", "this text")                                                   //
+      ("jobs", po::value<int64_t>()->default_value(1), "trials at once; with --slurm: workers")  //
+      ("slurm", "submit the workers as a job array of slurm/sweep.sbatch")                       //
+      ("json", "the result as JSON");
+  po::options_description all = options;
+  all.add_options()("words", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("words", -1);
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
+  } catch (const po::error& error) {
+    throw UsageError(error.what(), "; see flame sweep --help");
+  }
+  SweepArguments parsed;
+  parsed.help = values.count("help") != 0;
+  if (parsed.help) {
+    std::cout << kUsage << "\n"
+              << options << "\nKeys of a sweep file, besides grid, list and "
+              << "random.keys (docs/sweeps.md):\n"
+              << SweepFileHelp();
+    return parsed;
+  }
+  parsed.jobs = values["jobs"].as<int64_t>();
+  if (parsed.jobs < 1 || parsed.jobs > 1000) {
+    throw UsageError("--jobs is ", parsed.jobs, "; expected 1 to 1000");
+  }
+  parsed.slurm = values.count("slurm") != 0;
+  parsed.json = values.count("json") != 0;
+  TakeWords(values.count("words") != 0 ? values["words"].as<std::vector<std::string>>()
+                                       : std::vector<std::string>(),
+            &parsed);
+  return parsed;
+}
+
+void Print(const SweepResults& results, bool as_json) {
+  std::cout << (as_json ? SweepJson(results).dump() + "\n" : SweepTable(results));
+}
+
+// Becomes sbatch; returns only by throwing.
+void Submit(const fs::path& file, int64_t workers) {
+  const fs::path batch = fs::path(FLAME_SHARE_DIR) / "slurm" / "sweep.sbatch";
+  if (!fs::exists(batch))
+    throw MachineError(batch.string(), ": expected the batch file of a worker");
+  const std::string array = StrCat("--array=0-", workers - 1);
+  execlp("sbatch", "sbatch", array.c_str(), batch.c_str(), file.c_str(), nullptr);
+  throw MachineError("cannot start sbatch: ", std::strerror(errno),
+                     "; --slurm needs a host that submits to Slurm");
+}
+
+void Run(const SweepArguments& arguments) {
+  const SweepFile file = ReadSweepFile(arguments.place);
+  const std::vector<Trial> trials = ExpandSweep(file);
+  const std::vector<SweepJob> jobs = PlanJobs(file.options.dir, trials);
+  LogInfo(arguments.place.string(), ": ", trials.size(), " trials on ", jobs.size() - trials.size(),
+          " shared stages in ", file.options.dir.string());
+  if (arguments.slurm) Submit(arguments.place, arguments.jobs);
+  WriteSweepRecord(file, trials, jobs);
+  WorkOff(jobs, {file.options.dir, arguments.jobs, file.options.retries,
+                 file.options.heartbeat_deadline});
+}
+
+void WriteReport(const SweepResults& results) {
+  for (const auto& [name, text] :
+       {std::pair("report.csv", SweepCsv(results)), std::pair("report.html", SweepPage(results))}) {
+    WriteFileAtomically(results.dir / name, text);
+    LogInfo("wrote ", (results.dir / name).string());
+  }
+}
+
+}  // namespace
+
+int RunSweep(const Arguments& arguments) {
+  const SweepArguments parsed = Parse(arguments);
+  if (parsed.help) return 0;
+  if (parsed.action == "run") Run(parsed);
+  const SweepResults results = ReadSweepResults(parsed.place);
+  if (parsed.action == "report") WriteReport(results);
+  Print(results, parsed.json);
+  return 0;
+}
+
+}  // namespace flame

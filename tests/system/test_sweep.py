@@ -1,0 +1,276 @@
+"""Sweeps: workers share a folder, die and stop in it; the report's figures against scipy."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy
+import pytest
+import scipy.stats
+from conftest import FLAME, ROOT, TINY, run
+
+TRIALS = 4
+DEADLINE = 120  # seconds, for anything that is waited for
+
+
+def write_sweep(folder, more=""):
+    """A sweep file for folder/out over a config of trainings that take seconds."""
+    base = folder / "base.yaml"
+    text = TINY.read_text().replace("  steps: 6\n", "  steps: 30\n")
+    assert "steps: 30" in text
+    base.write_text(text.replace("bootstrap: 200", "bootstrap: 100"))
+    file = folder / "sweep.yaml"
+    file.write_text(f"base: {base}\ndir: {folder / 'out'}\nseeds: [3]\nheartbeat_deadline: 2\n"
+                    "grid:\n  reward.alpha: [0, 5]\n  credit.lambda: [0, 0.5]\n" + more)
+    return file
+
+
+def start(file, *more):
+    return subprocess.Popen(
+        [str(FLAME), "sweep", str(file), *more], cwd=ROOT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(what, process):
+    """The first true value of what(), while the process runs."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        found = what()
+        if found:
+            return found
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError("waited too long")
+
+
+def attempts(out, job):
+    files = (out / "attempts" / job).glob("*.json")
+    return [json.loads(f.read_text()) for f in sorted(files, key=lambda f: int(f.stem))]
+
+
+def training_of(out, process):
+    """The trial that the process trains and has saved, or None."""
+    for latest in (out / "trials").glob("*/grpo/checkpoints/LATEST"):
+        trial = latest.parents[2].name
+        last = attempts(out, trial)[-1]
+        if last["end"] == "" and last["owner"].endswith(f":{process.pid}"):
+            return trial
+    return None
+
+
+def status(out):
+    return json.loads(run("sweep", "status", out, "--json", cwd=ROOT).stdout)
+
+
+def contents(out):
+    return {str(p.relative_to(out)): p.stat().st_mtime_ns
+            for p in out.rglob("*") if p.is_file() and p.name != "sweep.json"}
+
+
+@pytest.fixture(scope="module")
+def killed_sweep(tmp_path_factory):
+    """A sweep of two workers, one of which was killed in a trial: its file, folder, that trial."""
+    folder = tmp_path_factory.mktemp("sweep")
+    file, out = write_sweep(folder), folder / "out"
+    victim, heir = start(file), start(file)
+    trial = wait_for(lambda: training_of(out, victim), victim)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    _, errors = heir.communicate(timeout=DEADLINE)
+    assert heir.returncode == 0, errors
+    return file, out, trial
+
+
+def test_worker_killed_in_a_trial_another_resumes_it(killed_sweep):
+    _, out, killed = killed_sweep
+    trials = sorted(p.name for p in (out / "trials").iterdir())
+    assert len(trials) == TRIALS
+    for trial in trials:
+        ends = [attempt["end"] for attempt in attempts(out, trial)]
+        assert ends == (["", "done"] if trial == killed else ["done"])
+        log = (out / "trials" / trial / "log.txt").read_text()
+        assert log.count("stage grpo: done") == log.count("stage evaluate: done") == 1
+        assert log.count("stage grpo: started") == len(ends)
+    steps = [json.loads(line)["step"] for line in
+             (out / "trials" / killed / "grpo" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 31))
+
+
+def test_shared_stages_made_once_and_linked(killed_sweep):
+    _, out, _ = killed_sweep
+    stages = sorted(p.name for p in (out / "stages").iterdir())
+    assert [name.split("-")[0] for name in stages] == ["classifier", "list", "prepare", "tasks"]
+    for stage in stages:
+        assert [attempt["end"] for attempt in attempts(out, stage)] == ["done"]
+        log = (out / "stages" / stage / "log.txt").read_text()
+        assert log.count(f"stage {stage.split('-')[0]}: done") == 1
+    for log in (out / "trials").glob("*/log.txt"):
+        assert "stage list: started" not in log.read_text()
+    models = list(out.glob("*/*/list/model/model.safetensors"))
+    assert len(models) == TRIALS + 1
+    assert len({m.stat().st_ino for m in models}) == 1
+
+
+def test_second_call_does_nothing(killed_sweep):
+    file, out, _ = killed_sweep
+    before = contents(out)
+    result = run("sweep", file, cwd=ROOT)
+    assert "4 trials: 4 done" in result.stdout
+    assert "started" not in result.stderr
+    assert contents(out) == before
+
+
+def test_report_shows_every_trial(killed_sweep, tmp_path):
+    _, out, _ = killed_sweep
+    run("sweep", "report", out, cwd=ROOT)
+    rows = list(csv.DictReader((out / "report.csv").open()))
+    for row in rows:
+        evaluation = json.loads((out / "trials" / row["id"] / "evaluation.json").read_text())
+        expected = next(r for r in evaluation["rows"] if r["policy"] == "list-grpo")
+        assert float(row["jaccard_sampled"]) == expected["jaccard_sampled"]
+        assert float(row["ddi"]) == expected["ddi"]
+    points = {(row["reward.alpha"], row["credit.lambda"]) for row in rows}
+    assert points == {("0", "0"), ("0", "0.5"), ("5", "0"), ("5", "0.5")}
+    page = (out / "report.html").read_text()
+    assert "Research software" in page and "http" not in page and "src=" not in page
+    # Trade-off, reward and variance of each alpha, two heat maps.
+    assert page.count("<svg") == page.count("</svg>") == 1 + 2 * 2 + 2
+
+
+@pytest.fixture
+def copied(killed_sweep, tmp_path):
+    """The finished sweep in a folder of its own; `reopen` has one of its trials made again."""
+    _, out, killed = killed_sweep
+
+    def reopen(more=""):
+        file = write_sweep(tmp_path, more)
+        shutil.copytree(out, tmp_path / "out")
+        shutil.rmtree(tmp_path / "out" / "attempts" / killed)
+        shutil.rmtree(tmp_path / "out" / "trials" / killed)
+        return file, tmp_path / "out", killed
+
+    return reopen
+
+
+def test_stop_signal_reaches_the_trial_and_the_sweep_goes_on(copied):
+    file, out, trial = copied()
+    worker = start(file)
+    wait_for(lambda: training_of(out, worker), worker)
+    worker.send_signal(signal.SIGUSR1)
+    _, errors = worker.communicate(timeout=DEADLINE)
+    assert worker.returncode == 75, errors
+    assert [a["end"] for a in attempts(out, trial)] == ["stopped"]
+    assert status(out)["trials"] and any(t["state"] == "waiting" for t in status(out)["trials"])
+    run("sweep", file, cwd=ROOT)
+    assert [a["end"] for a in attempts(out, trial)] == ["stopped", "done"]
+
+
+def test_worker_that_hangs_its_trial_is_not_run_twice(copied):
+    file, out, trial = copied()
+    hanging = start(file)
+    wait_for(lambda: training_of(out, hanging), hanging)
+    hanging.send_signal(signal.SIGSTOP)  # its trial goes on
+    heir = start(file)
+    _, errors = heir.communicate(timeout=DEADLINE)
+    assert heir.returncode == 0, errors
+    assert [a["end"] for a in attempts(out, trial)] == ["", "done"]
+    log = (out / "trials" / trial / "log.txt").read_text()
+    assert log.count("stage grpo: started") == 1
+    assert "in use" not in log
+    hanging.send_signal(signal.SIGCONT)
+    _, errors = hanging.communicate(timeout=DEADLINE)
+    assert hanging.returncode == 0, errors
+    assert "another worker took it over" in errors
+
+
+def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied):
+    file, out, trial = copied("list:\n  broken: {tasks.feedback: /nonexistent/decisions.jsonl}\n")
+    worker = start(file)
+    wait_for(lambda: training_of(out, worker), worker)
+    children = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True,
+                              check=True).stdout.split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, errors = worker.communicate(timeout=DEADLINE)
+    assert worker.returncode == 4
+    assert [(a["end"], a["status"]) for a in attempts(out, trial)] == [("failed", 137), ("done", 0)]
+    # The stage that lacks its file, tried once, and what would have started from it.
+    assert "3 of 11 jobs failed" in errors
+    result = status(out)
+    assert sorted(t["state"] for t in result["trials"]) == ["done"] * TRIALS + ["failed"]
+    broken = [s for s in result["stages"] if s["state"] == "failed" and s["attempts"] == 1]
+    assert [s["name"].split("-")[0] for s in broken] == ["tasks"]
+
+
+def test_fault_in_the_file_nothing_is_run(tmp_path):
+    file = write_sweep(tmp_path, "  reward.betta: [0, 1]\n")
+    result = run("sweep", file, check=False, cwd=ROOT)
+    assert result.returncode == 2
+    assert f"{file}:8: unknown key 'reward.betta'; nearest is 'reward.beta'" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+SBATCH = ROOT / "slurm" / "sweep.sbatch"
+
+
+@pytest.mark.skipif(not SBATCH.exists(), reason=f"there is no {SBATCH.relative_to(ROOT)}")
+def test_slurm_submits_an_array_of_workers(tmp_path):
+    stub = tmp_path / "sbatch"
+    stub.write_text('#!/bin/sh\necho "$@"\n')
+    stub.chmod(0o755)
+    file = write_sweep(tmp_path)
+    result = run("sweep", file, "--jobs", 3, "--slurm", cwd=ROOT,
+                 env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file)]
+    assert not (tmp_path / "out").exists()
+
+
+def made_up_sweep(folder):
+    """A finished sweep with figures of chance, five seeds a point; returns them by alpha."""
+    draw, figures, trials = random.Random(5), {}, []
+    for alpha in ("0", "5", "20"):
+        for seed in range(5):
+            row = {"policy": "list-grpo", "jaccard": draw.gauss(0.4, 0.02),
+                   "ddi": draw.gauss(0.12, 0.01)}
+            figures.setdefault(alpha, []).append(row)
+            name = f"{alpha}-{seed}"
+            trials.append({"id": name, "settings": [["reward.alpha", alpha]], "seed": seed,
+                           "parent": ""})
+            for file, content in [
+                    (f"attempts/{name}/1.json",
+                     {"owner": "host:1", "beat": 2, "end": "done", "status": 0}),
+                    (f"trials/{name}/evaluation.json",
+                     {"split": "test", "num_visits": 9, "truth": {"ddi": 0.1}, "rows": [row]}),
+                    (f"trials/{name}/grpo/metrics.jsonl",
+                     {"step": 1, "reward_mean": draw.gauss(0, 1), "reward_std": 0.1})]:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).write_text(json.dumps(content))
+    (folder / "sweep.json").write_text(json.dumps({
+        "criterion": {"policy": "list-grpo", "maximize": "jaccard", "ddi_at_most": 1,
+                      "ddi_weight": 0.5},
+        "retries": 1, "heartbeat_deadline": 60, "stages": [], "trials": trials}))
+    return figures
+
+
+def test_statistics_agree_with_scipy(tmp_path):
+    figures = made_up_sweep(tmp_path)
+    result = json.loads(run("sweep", "report", tmp_path, "--json").stdout)
+    scores = {}
+    for point in result["points"]:
+        alpha = point["settings"]["reward.alpha"]
+        for column in ("jaccard", "ddi"):
+            values = [row[column] for row in figures[alpha]]
+            low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=numpy.mean(values),
+                                               scale=scipy.stats.sem(values))
+            found = point["columns"][column]
+            assert found["count"] == 5
+            assert found["mean"] == pytest.approx(numpy.mean(values), rel=1e-12)
+            assert found["half_width"] == pytest.approx((high - low) / 2, rel=1e-9)
+        scores[alpha] = numpy.mean([r["jaccard"] - 0.5 * r["ddi"] for r in figures[alpha]])
+    assert result["best"] == {"reward.alpha": max(scores, key=scores.get)}
