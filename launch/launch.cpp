@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -38,7 +38,7 @@ constexpr char kUsage[] =
     "  --dry-run         print the batch file, write and submit nothing\n"
     "  --status RUN_DIR  state of the run's last job, and the last line of its log\n"
     "  --logs RUN_DIR    its log\n"
-    "  --cancel RUN_DIR  end it; a training saves first\n";
+    "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the time\n";
 
 struct Answer {
   int status = 0;
@@ -136,9 +136,13 @@ int Cancel(const fs::path& run_dir) {
 int64_t CountOf(const OwnOptions& options, const std::string& name) {
   const auto given = options.values.find(name);
   if (given == options.values.end()) return 1;
-  const double count = ParseAmount(name, given->second);
-  if (count == std::floor(count) && count <= 10000) return static_cast<int64_t>(count);
-  throw UsageError(name, " is '", given->second, "'; expected a whole number from 1 to 10000");
+  const std::string& text = given->second;
+  int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error == std::errc() && end == text.data() + text.size() && count >= 1 && count <= 10000) {
+    return count;
+  }
+  throw UsageError(name, " is '", text, "'; expected a whole number from 1 to 10000");
 }
 
 // Refuses what would fail once the job has waited for its nodes.
