@@ -55,14 +55,17 @@ class UpdateWalk {
     auto optimizer = ledger_->Take(
         Part::kOptimizer, resident.optimizer + resident.versions + BestBytes(resident));
     // Parameters, moments, best weights and versions are copied and written while steps go on.
-    const int64_t written = 3 * resident.shards + resident.versions + BestBytes(resident);
-    auto checkpoint = ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? written : 0);
+    auto checkpoint =
+        ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? CheckpointBytes(resident) : 0);
     std::vector<Ledger::Held> pools = GradientPools();
     Pass();
     Update();
   }
 
  private:
+  int64_t CheckpointBytes(const Resident& resident) const {
+    return 3 * resident.shards + resident.versions + BestBytes(resident);
+  }
   int64_t BestBytes(const Resident& resident) const {
     return shape_.best_weights ? resident.shards : 0;
   }
@@ -211,7 +214,7 @@ class UpdateWalk {
     }
     if (n > 1 && !learners_.splits()) ledger_->Touch(Part::kScratch, all * (n - 1) / n);
     // The run's last step is always saved: what is written is copied.
-    if (!shape_.checkpoint) ledger_->Touch(Part::kCheckpoint, CheckpointBytes());
+    if (!shape_.checkpoint) ledger_->Touch(Part::kCheckpoint, CheckpointBytes(ResidentOf(model_, learners_)));
     if (model_.wide_bytes() < 8) ledger_->Touch(Part::kOptimizer, largest * 8);
   }
 
