@@ -173,10 +173,10 @@ void Collective::StartPayload(ActiveLane* lane) {
   FrameHeader theirs;
   std::memcpy(&theirs, lane->frame_in.data(), sizeof theirs);
   if (!SameCollective(header_, theirs)) {
-    throw MachineError("all ranks must call the same collectives in the same order on '",
-                       transport_->name(), "': ", RankName(transport_->WorldRank(transport_->rank())),
-                       " runs ", Describe(header_), ", ",
-                       RankName(transport_->WorldRank(lane->lane.peer)), " runs ", Describe(theirs));
+    throw MachineError(
+        "all ranks must call the same collectives in the same order on '", transport_->name(),
+        "': ", RankName(transport_->WorldRank(transport_->rank())), " runs ", Describe(header_),
+        ", ", RankName(transport_->WorldRank(lane->lane.peer)), " runs ", Describe(theirs));
   }
   const size_t num_bytes = lane->lane.receive_bytes;
   if (num_bytes > kInlineBytes) {

@@ -124,8 +124,8 @@ std::string FlightRankPrefix() {
 
 void SetHosts(std::vector<std::string> hosts) {
   std::lock_guard lock(TheRegistry().mutex);
-  const bool several = std::adjacent_find(hosts.begin(), hosts.end(), std::not_equal_to<>()) !=
-                       hosts.end();
+  const bool several =
+      std::adjacent_find(hosts.begin(), hosts.end(), std::not_equal_to<>()) != hosts.end();
   TheRegistry().hosts = several ? std::move(hosts) : std::vector<std::string>{};
 }
 

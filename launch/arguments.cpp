@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <iostream>
 
@@ -27,6 +28,31 @@ void PrintHelp(const std::string& usage, const po::options_description& options)
 }
 
 }  // namespace
+
+OwnOptions SeparateOptions(const Arguments& arguments, const std::string& command,
+                           const std::vector<std::string>& names) {
+  OwnOptions split;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string name = arguments[i], value;
+    const size_t equals = name.find('=');
+    if (name.starts_with("--") && equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    }
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      split.rest.push_back(arguments[i]);
+      continue;
+    }
+    if (equals == std::string::npos) {
+      if (i + 1 == arguments.size()) {
+        throw UsageError(name, " has no value; see flame ", command, " --help");
+      }
+      value = arguments[++i];
+    }
+    split.values[name] = value;
+  }
+  return split;
+}
 
 ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::string& usage,
                                      const std::string& takes_word, bool takes_out) {

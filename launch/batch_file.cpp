@@ -45,8 +45,8 @@ std::vector<Step> StepsOf(const std::string& command, const BatchLayout& layout)
   return {{"prepare", 1}, classifier, {"tasks", 1}, list, grpo, {"evaluate", 1}};
 }
 
-std::string Directives(const Config& config, const BatchRequest& request,
-                       const BatchLayout& layout, const std::filesystem::path& run_dir,
+std::string Directives(const Config& config, const BatchRequest& request, const BatchLayout& layout,
+                       const std::filesystem::path& run_dir,
                        const std::filesystem::path& working_directory) {
   std::vector<int64_t> ranks(request.nodes);
   for (const int node : layout.node_of_rank) ++ranks[node];
@@ -87,7 +87,8 @@ BatchLayout LayOut(const Config& config, const BatchRequest& request) {
     if (layout.learners < 1 || layout.rollouts < 1 || layout.rewards < 1 ||
         layout.learners + layout.rollouts != layout.gpu_ranks) {
       throw UsageError("cluster.learners + cluster.rollouts must be --nodes x --gpus-per-node = ",
-                       layout.gpu_ranks, ", with at least one of each and of cluster.rewards; found ",
+                       layout.gpu_ranks,
+                       ", with at least one of each and of cluster.rewards; found ",
                        cluster.learners, " + ", cluster.rollouts, " and ", cluster.rewards);
     }
   }
@@ -101,8 +102,7 @@ BatchLayout LayOut(const Config& config, const BatchRequest& request) {
 }
 
 std::string BatchFile(const Config& config, const BatchRequest& request, const BatchLayout& layout,
-                      const std::filesystem::path& program,
-                      const std::filesystem::path& run_dir,
+                      const std::filesystem::path& program, const std::filesystem::path& run_dir,
                       const std::filesystem::path& working_directory) {
   CheckPath("run.dir", run_dir);
   CheckPath("the working directory", working_directory);
@@ -111,27 +111,32 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
   std::string nodes;
   for (const int node : layout.node_of_rank) nodes += StrCat(nodes.empty() ? "" : " ", node);
   const std::filesystem::path folder = run_dir / "launch";
-  std::string text = StrCat(
-      "#!/usr/bin/env bash\n# Written by flame launch ", request.command,
-      "; sbatch takes it again as it is.\n",
-      Directives(config, request, layout, run_dir, working_directory),
-      "set -euo pipefail\n\n"
-      "# The node of each rank, counted from 0.\n"
-      "node_of_rank=(", nodes, ")\n"
-      "mapfile -t nodes < <(scontrol show hostnames \"$SLURM_JOB_NODELIST\")\n"
-      "export SLURM_HOSTFILE=", folder.string(), "/hosts-$SLURM_JOB_ID\n\n"
-      "# Runs a command of flame on the first so many ranks.\n"
-      "step() {\n"
-      "  local ranks=$1 status=0 node\n"
-      "  for node in \"${node_of_rank[@]:0:$ranks}\"; do echo \"${nodes[node]}\"; done "
-      ">\"$SLURM_HOSTFILE\"\n"
-      "  srun --mpi=pmix --distribution=arbitrary --ntasks=\"$ranks\" "
-      "--cpus-per-task=\"$SLURM_CPUS_PER_TASK\" \\\n"
-      "    --cpu-bind=cores --kill-on-bad-exit=1 ", program.string(),
-      " \"${@:2}\" \\\n    --config ", folder.string(), "/config.yaml || status=$?\n"
-      "  if ((status == 75)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
-      "  if ((status != 0)); then exit \"$status\"; fi\n"
-      "}\n\n");
+  std::string text =
+      StrCat("#!/usr/bin/env bash\n# Written by flame launch ", request.command,
+             "; sbatch takes it again as it is.\n",
+             Directives(config, request, layout, run_dir, working_directory),
+             "set -euo pipefail\n\n"
+             "# The node of each rank, counted from 0.\n"
+             "node_of_rank=(",
+             nodes,
+             ")\n"
+             "mapfile -t nodes < <(scontrol show hostnames \"$SLURM_JOB_NODELIST\")\n"
+             "export SLURM_HOSTFILE=",
+             folder.string(),
+             "/hosts-$SLURM_JOB_ID\n\n"
+             "# Runs a command of flame on the first so many ranks.\n"
+             "step() {\n"
+             "  local ranks=$1 status=0 node\n"
+             "  for node in \"${node_of_rank[@]:0:$ranks}\"; do echo \"${nodes[node]}\"; done "
+             ">\"$SLURM_HOSTFILE\"\n"
+             "  srun --mpi=pmix --distribution=arbitrary --ntasks=\"$ranks\" "
+             "--cpus-per-task=\"$SLURM_CPUS_PER_TASK\" \\\n"
+             "    --cpu-bind=cores --kill-on-bad-exit=1 ",
+             program.string(), " \"${@:2}\" \\\n    --config ", folder.string(),
+             "/config.yaml || status=$?\n"
+             "  if ((status == 75)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
+             "  if ((status != 0)); then exit \"$status\"; fi\n"
+             "}\n\n");
   for (const Step& step : StepsOf(request.command, layout)) {
     text += StrCat("step ", step.ranks, " ", step.words, "\n");
   }

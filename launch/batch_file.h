@@ -36,11 +36,10 @@ const std::vector<std::string>& LaunchCommands();
 BatchLayout LayOut(const Config& config, const BatchRequest& request);
 
 // The file for sbatch. All paths absolute; `run_dir` keeps the log (job-ID.log) in its folder
-// launch/, where `config` must lie as config.yaml. Throws UsageError where a path or the time cannot
-// stand in a batch file.
+// launch/, where `config` must lie as config.yaml. Throws UsageError where a path or the time
+// cannot stand in a batch file.
 std::string BatchFile(const Config& config, const BatchRequest& request, const BatchLayout& layout,
-                      const std::filesystem::path& program,
-                      const std::filesystem::path& run_dir,
+                      const std::filesystem::path& program, const std::filesystem::path& run_dir,
                       const std::filesystem::path& working_directory);
 
 }  // namespace flame

@@ -3,6 +3,7 @@
 #define FLAME_LAUNCH_COMMAND_H_
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,16 @@ struct ConfigArguments {
 ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::string& usage,
                                      const std::string& takes_word = "", bool takes_out = false);
 
+// What a command reads itself, as "--name value" or "--name=value", and the rest of its arguments.
+struct OwnOptions {
+  Arguments rest;
+  std::map<std::string, std::string> values;  // by "--name"
+};
+// Throws UsageError where one of `names` has no value.
+OwnOptions SeparateOptions(const Arguments& arguments, const std::string& command,
+                           const std::vector<std::string>& names);
+
+int RunLaunch(const Arguments& arguments);
 int RunReplay(const Arguments& arguments);
 int RunInspect(const Arguments& arguments);
 int RunPlan(const Arguments& arguments);

@@ -219,6 +219,7 @@ const std::vector<Command>& Commands() {
       {"evaluate", "every policy of a run on held-out visits", RunEvaluate},
       {"sweep", "many trials of a config, shared by workers, and their report", RunSweep},
       {"export", "a Hugging Face directory for serving", RunExport},
+      {"launch", "a Slurm job for a config: written, submitted, watched", RunLaunch},
       {"plan", "memory and time of a training, before it is started", RunPlan},
       {"doctor", "is this allocation fit for a run, on every rank", RunDoctor},
       {"replay", "GRPO again, from recorded shards alone", RunReplay},

@@ -36,36 +36,6 @@ constexpr char kUsage[] =
     "is,\n                    else decoding is planned as arithmetic alone\n"
     "  --stage STAGE     classifier, list or grpo alone\n";
 
-struct PlanArguments {
-  Arguments rest;
-  std::map<std::string, std::string> values;
-};
-
-PlanArguments Separate(const Arguments& arguments) {
-  PlanArguments split;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string name = arguments[i], value;
-    const size_t equals = name.find('=');
-    if (name.starts_with("--") && equals != std::string::npos) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    }
-    const bool own = name == "--gpus" || name == "--gpus-per-node" || name == "--gpu-memory" ||
-                     name == "--memory-bandwidth" || name == "--flops" || name == "--bandwidth" ||
-                     name == "--stage";
-    if (!own) {
-      split.rest.push_back(arguments[i]);
-      continue;
-    }
-    if (equals == std::string::npos) {
-      if (i + 1 == arguments.size()) throw UsageError(name, " has no value; see flame plan --help");
-      value = arguments[++i];
-    }
-    split.values[name] = value;
-  }
-  return split;
-}
-
 // A whole number of ranks.
 int64_t CountOf(const std::map<std::string, std::string>& values, const std::string& name,
                 int64_t otherwise) {
@@ -172,7 +142,10 @@ std::vector<std::string> StagesOf(const std::map<std::string, std::string>& valu
 }  // namespace
 
 int RunPlan(const Arguments& arguments) {
-  const PlanArguments split = Separate(arguments);
+  const OwnOptions split =
+      SeparateOptions(arguments, "plan",
+                      {"--gpus", "--gpus-per-node", "--gpu-memory", "--memory-bandwidth", "--flops",
+                       "--bandwidth", "--stage"});
   const ConfigArguments parsed = ParseConfigArguments(split.rest, kUsage);
   if (parsed.help) return 0;
   const auto number = [&](const std::string& name) {

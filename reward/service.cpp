@@ -156,8 +156,8 @@ class RemoteRewardClient : public RewardClient {
       std::erase_if(wanted, [&](size_t i) { return answers[i].ok(); });
       retries_ += static_cast<int64_t>(wanted.size());
       for (size_t i : wanted) {
-        LogWarning("task ", requests[i].task_id, " was not scored by ", RankName(ranks_[place[i]]), " (",
-                   answers[i].error, "); asking another reward rank");
+        LogWarning("task ", requests[i].task_id, " was not scored by ", RankName(ranks_[place[i]]),
+                   " (", answers[i].error, "); asking another reward rank");
         place[i] = (place[i] + 1) % ranks_.size();
       }
       Ask(requests, wanted, place, &answers);

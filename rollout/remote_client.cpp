@@ -243,8 +243,8 @@ class RemoteRolloutClient : public RolloutClient {
     if (options_.ranks.size() == 1 || part.retries > 0) {
       throw MachineError("rollout ", RankName(rank), " failed: ", error);
     }
-    LogWarning("part ", part.request.part, " of step ", part.request.step,
-               " was not sampled by ", RankName(rank), " (", error, "); asking another rollout rank");
+    LogWarning("part ", part.request.part, " of step ", part.request.step, " was not sampled by ",
+               RankName(rank), " (", error, "); asking another rollout rank");
     ++part.retries;
     part.failed_on = rank;
     waiting_.push_front(std::move(part));
@@ -257,8 +257,8 @@ class RemoteRolloutClient : public RolloutClient {
   std::deque<Part> waiting_;
   std::map<int64_t, Step> steps_;
   std::deque<PolicyVersion> syncs_;  // that some worker has yet to confirm
-  size_t forgotten_ = 0;                                // orders before them
-  size_t unconfirmed_ = 0;                              // workers without the last version
+  size_t forgotten_ = 0;             // orders before them
+  size_t unconfirmed_ = 0;           // workers without the last version
   std::map<int, Worker> workers_;
   std::exception_ptr error_;
   bool stopping_ = false;

@@ -40,8 +40,8 @@ TEST(FlightRecorder, FinishedOperation_HasBothTimesAndWaitsForNobody) {
 }
 
 std::filesystem::path FreshFolder() {
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("flame-watchdog-" + std::to_string(getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("flame-watchdog-" + std::to_string(getpid()));
   std::filesystem::remove_all(folder);
   return folder;
 }
@@ -97,8 +97,7 @@ class WatchdogDeathTest : public testing::Test {
 
 TEST_F(WatchdogDeathTest, WaitThatNeverReturns_EndsTheProcessWithStatus4AndARecord) {
   EXPECT_EXIT(
-      WaitForEver(),
-      testing::ExitedWithCode(4),
+      WaitForEver(), testing::ExitedWithCode(4),
       "record written\n.*flame: all-gather #12 on 'wedged' was not answered within 0.2 s by "
       "ranks 3, 4 and does not return");
 }

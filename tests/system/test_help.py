@@ -3,8 +3,8 @@ import re
 import pytest
 from conftest import run
 
-COMMANDS = """pipeline synth prepare sft tasks grpo evaluate sweep export plan replay inspect tokenize
-    generate score""".split()
+COMMANDS = """pipeline synth prepare sft tasks grpo evaluate sweep export launch plan doctor replay inspect
+    tokenize generate score""".split()
 
 
 def test_help_lists_every_command():

@@ -54,9 +54,12 @@ class Testbed:
         (folder / "build" / "flame").symlink_to(FLAME)
         (folder / "configs").symlink_to(ROOT / "configs")
 
-    def run(self, *words, timeout=60):
-        result = subprocess.run([str(TESTBED), "run", *map(str, words)], capture_output=True,
-                                text=True, timeout=timeout, cwd=self.folder, check=False)
+    def attempt(self, *words):
+        return subprocess.run([str(TESTBED), "run", *map(str, words)], capture_output=True,
+                              text=True, timeout=60, cwd=self.folder, check=False)
+
+    def run(self, *words):
+        result = self.attempt(*words)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -64,6 +67,14 @@ class Testbed:
         result = subprocess.run([str(TESTBED), *words], capture_output=True, text=True, timeout=120,
                                 check=False)
         assert result.returncode == 0, result.stderr
+
+    def steps_on(self, host):
+        """Whether processes of a job live there."""
+        ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,
+                             text=True, check=True).stdout.split()
+        names = subprocess.run(["ps", "-o", "comm=", *ids], capture_output=True, text=True,
+                               check=False).stdout.split()
+        return set(names) - {"slurmd"}
 
     def submit(self, file, name, *arguments, options=()):
         """A shipped batch file, from a folder with build/flame as its users have it."""
@@ -95,7 +106,6 @@ class Job:
         found = wait_for(state, f"end of job {self.number}", seconds)
         assert found in states, f"{found}: {self.log()}"
         return found
-
 
     def goes_on(self):
         """It is in the queue again, where Slurm would let it wait for two minutes.
@@ -225,9 +235,59 @@ def test_grpo_host_cut_off_ends_names_the_host_and_goes_on_once_healed(
         testbed.verb("heal", "node2")
     assert job.field("ExitCode") == "4:0"
     assert re.search(r"rank \d+ \(node1\): .*\(node2\)", job.log()), job.log()
+    # A job that comes back under its number would meet its own processes on the healed host.
+    wait_for(lambda: not testbed.steps_on("node2"), "end of the steps on node2")
+    wait_for(lambda: testbed.run("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "2",
+             "two idle hosts")
     testbed.run("scontrol", "requeue", job.number)
     job.goes_on()
     assert weights(folder) == undisturbed
+
+
+def test_launch_submits_cancels_and_goes_on(testbed, before_grpo):
+    folder = before_grpo("launched")
+    words = (FLAME, "launch", "grpo", "--config", TINY, "--nodes", "2", "--time", "30",
+             f"run.dir={folder}", f"grpo.steps={STEPS}", "run.threads=1", "cluster.timeout=10")
+    printed = testbed.run(*words, "--dry-run")
+    assert not (folder / "launch").exists()
+
+    first = launched(testbed, folder, testbed.run(*words))
+    assert (folder / "launch" / "job.sbatch").read_text() == printed
+    again = testbed.attempt(*words)
+    assert again.returncode == 2 and f"a job at work, {first.number}" in again.stderr
+    wait_until_trained(folder, 1)
+    assert "JobState=RUNNING" in testbed.run(FLAME, "launch", "--status", folder)
+    testbed.run(FLAME, "launch", "--cancel", folder)
+    first.wait("CANCELLED")
+    assert testbed.attempt(FLAME, "launch", "--cancel", folder).returncode == 2
+
+    second = launched(testbed, folder, testbed.run(*words))
+    second.wait("COMPLETED", seconds=300)
+    log = testbed.run(FLAME, "launch", "--logs", folder)
+    assert "3 ranks: node1 x 1, node2 x 2" in log and "resumed at step" in log
+    assert "JobState=COMPLETED" in testbed.run(FLAME, "launch", "--status", folder)
+    assert metrics(folder / "grpo")[-1]["step"] == STEPS
+
+
+def launched(testbed, folder, printed):
+    number = re.fullmatch(r"job (\d+)\n", printed)[1]
+    return Job(testbed, number, folder / "launch" / f"job-{number}.log")
+
+
+def test_launch_refuses_what_would_fail_in_the_queue(testbed, before_grpo):
+    folder = before_grpo("refused")
+    words = (FLAME, "launch", "grpo", "--config", TINY, f"run.dir={folder}")
+    shutil.rmtree(folder / "list")
+    (folder / ".stages" / "list.json").unlink()
+    for extra, status, named in ((("--time", "30"), 3, "stage list is not done"),
+                                 ((), 2, "--time is missing"),
+                                 (("--time", "soon"), 2, "--time is 'soon'"),
+                                 (("--time", "30", "cluster.learners=3"), 2, "cluster.learners"),
+                                 (("--time", "30", "--gpu-memory", "1kB"), 2, "--gpu-memory is"),
+                                 (("--time", "30", "--nodes", "0"), 2, "--nodes is '0'")):
+        result = testbed.attempt(*words, *extra)
+        assert result.returncode == status and named in result.stderr, (extra, result.stderr)
+    assert not (folder / "launch").exists()
 
 
 def test_testbed_words_that_mean_nothing_are_refused(testbed):

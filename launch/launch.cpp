@@ -1,0 +1,246 @@
+// flame launch: a job of flame on a Slurm cluster.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "launch/batch_file.h"
+#include "launch/command.h"
+#include "launch/plan_limits.h"
+#include "launch/stage.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kUsage[] =
+    "flame launch grpo --config configs/quickstart.yaml --nodes 2 --gpus-per-node 4 --time "
+    "12:00:00\n"
+    "flame launch --status runs/quickstart\n\n"
+    "Writes the batch file for a config into run.dir/launch and gives it to sbatch; a job that is\n"
+    "stopped before its time is up goes on by itself. Refuses what flame plan says will not fit.\n"
+    "Account and partition: SBATCH_ACCOUNT and SBATCH_PARTITION, which sbatch reads.\n"
+    "Research software: not for treating patients.\n\n"
+    "  COMMAND           pipeline, classifier, list or grpo\n"
+    "  --nodes N         1 where not given\n"
+    "  --gpus-per-node G ranks of a node that learn or sample, a GPU each (none is asked for with\n"
+    "                    model.device=cpu); those that score run beside them. 1 where not given\n"
+    "  --time T          as Slurm writes it: 12:00:00, 2-00:00:00\n"
+    "  --gpu-memory S    memory of a GPU, as 80GB, for what must fit into it\n"
+    "  --dry-run         print the batch file, write and submit nothing\n"
+    "  --status RUN_DIR  state of the run's last job, and the last line of its log\n"
+    "  --logs RUN_DIR    its log\n"
+    "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the time\n";
+
+struct Answer {
+  int status = 0;
+  std::string text;  // stdout and stderr
+};
+
+// Of a program of Slurm, given as words without quotes or spaces in them. A minute is plenty.
+Answer Ask(const std::string& command) {
+  FILE* pipe = popen(StrCat("timeout 60 ", command, " 2>&1").c_str(), "r");
+  if (pipe == nullptr) throw MachineError("cannot start '", command, "'");
+  Answer answer;
+  std::array<char, 4096> block;
+  size_t count = 0;
+  while ((count = fread(block.data(), 1, block.size(), pipe)) > 0) {
+    answer.text.append(block.data(), count);
+  }
+  const int ended = pclose(pipe);
+  answer.status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  while (answer.text.ends_with('\n')) answer.text.pop_back();
+  return answer;
+}
+
+fs::path JobFile(const fs::path& run_dir) { return run_dir / "launch" / "job"; }
+
+// The number of the run's last job.
+std::string JobOf(const fs::path& run_dir) {
+  if (!fs::exists(JobFile(run_dir))) {
+    throw UsageError(run_dir.string(),
+                     " has no launch/job; expected a folder that flame launch was "
+                     "given as run.dir");
+  }
+  std::string job = ReadWholeFile(JobFile(run_dir));
+  while (job.ends_with('\n')) job.pop_back();
+  if (job.empty() || job.find_first_not_of("0123456789") != std::string::npos) {
+    throw DataError(JobFile(run_dir).string(), " holds '", job, "'; expected the number of a job");
+  }
+  return job;
+}
+
+fs::path LogOf(const fs::path& run_dir, const std::string& job) {
+  return run_dir / "launch" / StrCat("job-", job, ".log");
+}
+
+// "JobState=RUNNING Reason=None ..."; empty where Slurm has forgotten the job.
+std::string StateOf(const std::string& job) {
+  const Answer answer = Ask("scontrol -o show job " + job);
+  if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return "";
+  if (answer.status != 0) throw MachineError("scontrol show job ", job, ": ", answer.text);
+  std::string state;
+  for (const char* name : {"JobState", "Reason", "Restarts", "ExitCode", "RunTime", "NodeList"}) {
+    const size_t start = answer.text.find(StrCat(" ", name, "="));
+    if (start == std::string::npos) continue;
+    state += answer.text.substr(start, answer.text.find(' ', start + 1) - start);
+  }
+  return state.empty() ? state : state.substr(1);
+}
+
+bool AtWork(const std::string& state) {
+  for (const char* word : {"PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED",
+                           "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}) {
+    if (state.starts_with(StrCat("JobState=", word))) return true;
+  }
+  return false;
+}
+
+int Status(const fs::path& run_dir) {
+  const std::string job = JobOf(run_dir), state = StateOf(job);
+  std::cout << "job " << job << ": " << (state.empty() ? "Slurm no longer knows it" : state)
+            << "\n";
+  if (!fs::exists(LogOf(run_dir, job))) return 0;
+  std::string log = ReadWholeFile(LogOf(run_dir, job));
+  while (log.ends_with('\n')) log.pop_back();
+  std::cout << log.substr(log.rfind('\n') + 1) << "\n";
+  return 0;
+}
+
+int Logs(const fs::path& run_dir) {
+  const fs::path log = LogOf(run_dir, JobOf(run_dir));
+  if (!fs::exists(log))
+    throw UsageError(log.string(), " is not there yet: the job has not started");
+  std::cout << ReadWholeFile(log);
+  return 0;
+}
+
+int Cancel(const fs::path& run_dir) {
+  const std::string job = JobOf(run_dir);
+  if (!AtWork(StateOf(job)))
+    throw UsageError("job ", job, " has ended; there is nothing to cancel");
+  const Answer answer = Ask("scancel " + job);
+  if (answer.status != 0) throw MachineError("scancel ", job, ": ", answer.text);
+  std::cout << "job " << job << " cancelled\n";
+  return 0;
+}
+
+int64_t CountOf(const OwnOptions& options, const std::string& name) {
+  const auto given = options.values.find(name);
+  if (given == options.values.end()) return 1;
+  const std::string& text = given->second;
+  int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error == std::errc() && end == text.data() + text.size() && count >= 1 && count <= 10000) {
+    return count;
+  }
+  throw UsageError(name, " is '", text, "'; expected a whole number from 1 to 10000");
+}
+
+// Refuses what would fail once the job has waited for its nodes.
+void CheckFits(Config config, const BatchRequest& request, const BatchLayout& layout,
+               double memory) {
+  config.cluster.learners = layout.learners;
+  config.cluster.rollouts = layout.rollouts;
+  config.cluster.rewards = layout.rewards;
+  std::vector<StagePlan> plans;
+  for (const std::string stage : {"classifier", "list", "grpo"}) {
+    if (request.command != "pipeline" && request.command != stage) continue;
+    const int64_t rewards = stage == "grpo" ? layout.rewards : 0;
+    // Speeds do not matter to memory.
+    plans.push_back(PlanStage(config, stage, {layout.gpu_ranks + rewards, request.gpus_per_node},
+                              {1e12, 1e10, 0}));
+  }
+  const std::string faults = MemoryFaults(config, plans, memory);
+  if (!faults.empty()) throw UsageError(faults);
+}
+
+void CheckStagesBefore(const Config& config, const std::string& command) {
+  std::vector<std::string> before;
+  if (command != "pipeline") before = {"prepare"};
+  if (command == "list" || command == "grpo") before.insert(before.end(), {"classifier", "tasks"});
+  if (command == "grpo") before.push_back("list");
+  for (const std::string& stage : before) OutputDigest(config.run.dir, stage);
+}
+
+void CheckNoOtherJob(const fs::path& run_dir) {
+  if (!fs::exists(JobFile(run_dir))) return;
+  const std::string job = JobOf(run_dir);
+  if (AtWork(StateOf(job))) {
+    throw UsageError("run.dir ", run_dir.string(), " has a job at work, ", job,
+                     "; flame launch --cancel ends it");
+  }
+}
+
+int Submit(const Config& config, const fs::path& run_dir, const std::string& text) {
+  CheckNoOtherJob(run_dir);
+  const fs::path folder = run_dir / "launch", file = folder / "job.sbatch";
+  // The job's own copy: what waits in the queue does not change with the file it came from.
+  WriteFileAtomically(folder / "config.yaml", config.ResolvedYaml());
+  WriteFileAtomically(file, text);
+  const Answer answer = Ask("sbatch --parsable " + file.string());
+  if (answer.status != 0) throw MachineError("sbatch ", file.string(), ": ", answer.text);
+  const std::string job = answer.text.substr(0, answer.text.find(';'));
+  WriteFileAtomically(JobFile(run_dir), job + "\n");
+  std::cout << "job " << job << "\n";
+  LogInfo("submitted ", file.string(), "; flame launch --status ", config.run.dir.string(),
+          " says how it is");
+  return 0;
+}
+
+int Launch(const OwnOptions& options, bool dry_run) {
+  const ConfigArguments parsed = ParseConfigArguments(options.rest, kUsage, "COMMAND");
+  if (parsed.help) return 0;
+  const std::vector<std::string>& commands = LaunchCommands();
+  if (std::find(commands.begin(), commands.end(), parsed.word) == commands.end()) {
+    throw UsageError("flame launch ", parsed.word,
+                     ": expected pipeline, classifier, list or grpo; see flame launch --help");
+  }
+  if (!options.values.contains("--time")) {
+    throw UsageError("--time is missing: how long the job may take, as 12:00:00");
+  }
+  const BatchRequest request{parsed.word, CountOf(options, "--nodes"),
+                             CountOf(options, "--gpus-per-node"), options.values.at("--time")};
+  const BatchLayout layout = LayOut(parsed.config, request);
+  const fs::path run_dir = fs::absolute(parsed.config.run.dir).lexically_normal();
+  const std::string text =
+      BatchFile(parsed.config, request, layout, fs::read_symlink("/proc/self/exe"), run_dir,
+                fs::current_path());
+  const auto memory = options.values.find("--gpu-memory");
+  CheckFits(parsed.config, request, layout,
+            memory == options.values.end() ? 0 : ParseAmount(memory->first, memory->second));
+  CheckStagesBefore(parsed.config, request.command);
+  if (!dry_run) return Submit(parsed.config, run_dir, text);
+  std::cout << text;
+  return 0;
+}
+
+}  // namespace
+
+int RunLaunch(const Arguments& arguments) {
+  Arguments words = arguments;
+  const bool dry_run = std::erase(words, "--dry-run") > 0;
+  const OwnOptions options = SeparateOptions(
+      words, "launch",
+      {"--nodes", "--gpus-per-node", "--time", "--gpu-memory", "--status", "--logs", "--cancel"});
+  using Watch = int (*)(const fs::path&);
+  for (const auto& [name, watch] : {std::pair<const char*, Watch>{"--status", Status},
+                                    {"--logs", Logs},
+                                    {"--cancel", Cancel}}) {
+    const auto given = options.values.find(name);
+    if (given == options.values.end()) continue;
+    if (arguments.size() > 2) throw UsageError(name, " takes a run's folder and nothing else");
+    return watch(given->second);
+  }
+  return Launch(options, dry_run);
+}
+
+}  // namespace flame
