@@ -101,7 +101,8 @@ class Page {
     }
     std::string html =
         Tag("h1", HtmlText("Sweep " + results_.dir.filename().string())) + "\n" +
-        Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", Split()), "soft") +
+        Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", InAll(), Split()),
+                  "soft") +
         Paragraph(
             "Research software: these models and their recommendations must "
             "not be used to treat patients.",
@@ -122,6 +123,15 @@ class Page {
                "The best of many is partly luck: what it reaches here is more than it would on "
                "other patients. Judge it on a split that the choice has not seen.",
                "soft");
+  }
+
+  // What the sweep sets alike everywhere.
+  std::string InAll() const {
+    Settings alike;
+    for (const auto& setting : results_.trials[0].settings) {
+      if (!Has(keys_, setting.first)) alike.push_back(setting);
+    }
+    return alike.empty() ? "" : "In all: " + SettingsText(alike) + ". ";
   }
 
   std::string Split() const {
@@ -188,8 +198,8 @@ class Page {
     std::string html = "<h2>Jaccard against DDI rate</h2>\n";
     std::vector<PlotSeries> series = SeriesAlong(Has(keys_, alpha) ? alpha : "");
     if (series.empty()) return html + Paragraph("No trial is done yet.");
-    const bool curves = Has(keys_, alpha) && series.size() <= kPlotColors;
-    if (!curves) {  // one cloud
+    const bool told_apart = series.size() <= kPlotColors;
+    if (!told_apart) {  // one cloud
       PlotSeries cloud{"", {}, false, true};
       for (const PlotSeries& one : series) {
         for (const PlotPoint& point : one.points) cloud.points.push_back(point);
@@ -197,6 +207,7 @@ class Page {
       for (PlotPoint& point : cloud.points) point.label.clear();
       series = {cloud};
     }
+    const bool curves = told_apart && Has(keys_, alpha);
     const char* what = curves ? "Numbers at points are reward.alpha, a line follows it; bars are "
                                 "95 % intervals over seeds."
                               : "A dot for each point; bars are 95 % intervals over seeds.";

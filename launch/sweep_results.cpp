@@ -17,7 +17,8 @@ using nlohmann::json;
 
 // The folder of a sweep that is named by its file or its folder.
 fs::path DirOf(const fs::path& place) {
-  return fs::is_directory(place) ? place : ReadSweepFile(place).options.dir;
+  const fs::path dir = fs::is_directory(place) ? place : ReadSweepFile(place).options.dir;
+  return dir.has_filename() ? dir : dir.parent_path();  // "runs/x/" is "runs/x"
 }
 
 json ReadRecord(const fs::path& dir) {
