@@ -91,6 +91,7 @@ SweepResults FromRecord(const fs::path& dir, const json& record) {
       ReadEvaluation(dir, results.criterion.policy, &trial);
     results.trials.push_back(std::move(trial));
   }
+  if (results.trials.empty()) throw DataError(dir.string(), ": sweep.json holds no trial");
   return results;
 }
 
