@@ -74,14 +74,6 @@ Strings ValuesOf(const SweepResults& results, const std::string& key) {
   return values;
 }
 
-std::string TextWithout(const Settings& settings, const Strings& keys) {
-  Settings rest;
-  for (const auto& setting : settings) {
-    if (std::find(keys.begin(), keys.end(), setting.first) == keys.end()) rest.push_back(setting);
-  }
-  return SettingsText(rest);
-}
-
 bool Has(const Strings& keys, const std::string& key) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
@@ -92,13 +84,7 @@ class Page {
       : results_(results),
         points_(PointsOf(results)),
         best_(BestPoint(points_, results.criterion)),
-        keys_(VariedKeys(results)) {
-    for (const TrialResult& trial : results.trials) {
-      for (const auto& [key, value] : trial.settings) {
-        if (!Has(keys_, key) && !Has(fixed_, key)) fixed_.push_back(key);
-      }
-    }
-  }
+        keys_(VariedKeys(results)) {}
 
   std::string Html() const {
     return kHead + Opening() + Table() + TradeOff() + Curves() + HeatMaps() + Failures() +
@@ -115,7 +101,8 @@ class Page {
     }
     std::string html =
         Tag("h1", HtmlText("Sweep " + results_.dir.filename().string())) + "\n" +
-        Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", Split()), "soft") +
+        Paragraph(StrCat(results_.trials.size(), " trials: ", states, ". ", InAll(), Split()),
+                  "soft") +
         Paragraph(
             "Research software: these models and their recommendations must "
             "not be used to treat patients.",
@@ -128,7 +115,7 @@ class Page {
     }
     const SweepPoint& point = points_[*best_];
     return html +
-           Paragraph(NameOfPoint(point) + ": " + criterion + ", " +
+           Paragraph(PointName(point.settings, keys_) + ": " + criterion + ", " +
                      Fixed(*ScoreOf(point, results_.criterion)) + " as the mean of " +
                      std::to_string(point.trials.size()) +
                      (point.trials.size() == 1 ? " seed." : " seeds.")) +
@@ -136,6 +123,15 @@ class Page {
                "The best of many is partly luck: what it reaches here is more than it would on "
                "other patients. Judge it on a split that the choice has not seen.",
                "soft");
+  }
+
+  // What the sweep sets alike everywhere.
+  std::string InAll() const {
+    Settings alike;
+    for (const auto& setting : results_.trials[0].settings) {
+      if (!Has(keys_, setting.first)) alike.push_back(setting);
+    }
+    return alike.empty() ? "" : "In all: " + SettingsText(alike) + ". ";
   }
 
   std::string Split() const {
@@ -149,11 +145,6 @@ class Page {
     return "";
   }
 
-  std::string NameOfPoint(const SweepPoint& point) const {
-    const std::string text = TextWithout(point.settings, fixed_);
-    return text.empty() ? "the base config" : text;
-  }
-
   std::string Table() const {
     const Strings columns = {"jaccard", "jaccard_sampled", "f1", "ddi", "drugs"};
     std::string head = Tag("th", "point") + Tag("th", "seeds");
@@ -161,7 +152,7 @@ class Page {
     std::string rows;
     for (size_t i = 0; i < points_.size(); ++i) {
       const SweepPoint& point = points_[i];
-      std::string row = Tag("td", HtmlText(NameOfPoint(point)));
+      std::string row = Tag("td", HtmlText(PointName(point.settings, keys_)));
       const auto any = point.columns.find("jaccard");
       row += Tag("td", StrCat(any == point.columns.end() ? 0 : any->second.count, " of ",
                               point.trials.size()));
@@ -186,13 +177,13 @@ class Page {
 
   // The points with results, one series for each setting of the other keys, along `key`.
   std::vector<PlotSeries> SeriesAlong(const std::string& key) const {
+    Strings others = keys_;
+    std::erase(others, key);
     std::vector<PlotSeries> series;
     for (const SweepPoint& point : points_) {
       const auto jaccard = point.columns.find("jaccard"), ddi = point.columns.find("ddi");
       if (jaccard == point.columns.end() || ddi == point.columns.end()) continue;
-      Strings left_out = fixed_;
-      left_out.push_back(key);
-      const std::string name = TextWithout(point.settings, left_out);
+      const std::string name = others.empty() ? "" : PointName(point.settings, others);
       auto one = std::find_if(series.begin(), series.end(),
                               [&](const PlotSeries& known) { return known.name == name; });
       if (one == series.end()) one = series.insert(series.end(), PlotSeries{name, {}, true, true});
@@ -207,8 +198,8 @@ class Page {
     std::string html = "<h2>Jaccard against DDI rate</h2>\n";
     std::vector<PlotSeries> series = SeriesAlong(Has(keys_, alpha) ? alpha : "");
     if (series.empty()) return html + Paragraph("No trial is done yet.");
-    const bool curves = Has(keys_, alpha) && series.size() <= kPlotColors;
-    if (!curves) {  // one cloud
+    const bool told_apart = series.size() <= kPlotColors;
+    if (!told_apart) {  // one cloud
       PlotSeries cloud{"", {}, false, true};
       for (const PlotSeries& one : series) {
         for (const PlotPoint& point : one.points) cloud.points.push_back(point);
@@ -216,6 +207,7 @@ class Page {
       for (PlotPoint& point : cloud.points) point.label.clear();
       series = {cloud};
     }
+    const bool curves = told_apart && Has(keys_, alpha);
     const char* what = curves ? "Numbers at points are reward.alpha, a line follows it; bars are "
                                 "95 % intervals over seeds."
                               : "A dot for each point; bars are 95 % intervals over seeds.";
@@ -336,9 +328,10 @@ class Page {
     std::string items;
     for (const TrialResult& trial : results_.trials) {
       if (trial.status.state != JobState::kFailed) continue;
-      items += Tag("li", HtmlText(StrCat(trial.id, ": ", SettingsText(trial.settings), ", seed ",
-                                         trial.seed, ", attempts: ", trial.status.attempts))) +
-               "\n";
+      items +=
+          Tag("li", HtmlText(StrCat(trial.id, ": ", PointName(trial.settings, keys_), ", seed ",
+                                    trial.seed, ", attempts: ", trial.status.attempts))) +
+          "\n";
     }
     return items.empty() ? "" : "<h2>Failed trials</h2>\n<ul>\n" + items + "</ul>\n";
   }
@@ -347,7 +340,6 @@ class Page {
   const std::vector<SweepPoint> points_;
   const std::optional<size_t> best_;
   const Strings keys_;
-  Strings fixed_;  // set to one value everywhere
 };
 
 }  // namespace

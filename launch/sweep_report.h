@@ -20,6 +20,8 @@ std::string SweepPage(const SweepResults& results);
 
 // The keys that more than one value was tried of, in the order of the settings.
 std::vector<std::string> VariedKeys(const SweepResults& results);
+// "a.b=1 c.d=2" of the settings of `keys` alone; "the base config" where there are none.
+std::string PointName(const Settings& settings, const std::vector<std::string>& keys);
 // The value of `key` in `settings`; "" where it is not set.
 std::string ValueOf(const Settings& settings, const std::string& key);
 

@@ -17,7 +17,8 @@ using nlohmann::json;
 
 // The folder of a sweep that is named by its file or its folder.
 fs::path DirOf(const fs::path& place) {
-  return fs::is_directory(place) ? place : ReadSweepFile(place).options.dir;
+  const fs::path dir = fs::is_directory(place) ? place : ReadSweepFile(place).options.dir;
+  return dir.has_filename() ? dir : dir.parent_path();  // "runs/x/" is "runs/x"
 }
 
 json ReadRecord(const fs::path& dir) {
@@ -90,6 +91,7 @@ SweepResults FromRecord(const fs::path& dir, const json& record) {
       ReadEvaluation(dir, results.criterion.policy, &trial);
     results.trials.push_back(std::move(trial));
   }
+  if (results.trials.empty()) throw DataError(dir.string(), ": sweep.json holds no trial");
   return results;
 }
 

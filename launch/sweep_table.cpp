@@ -74,8 +74,8 @@ std::string BestText(const SweepResults& results) {
   const auto best = BestPoint(points, results.criterion);
   const std::string criterion = CriterionText(results.criterion);
   if (!best) return "best: none yet (" + criterion + ", all seeds done)\n";
-  return StrCat("best: ", SettingsText(points[*best].settings), " (", criterion, ": ",
-                *ScoreOf(points[*best], results.criterion), ")\n");
+  return StrCat("best: ", PointName(points[*best].settings, VariedKeys(results)), " (", criterion,
+                ": ", *ScoreOf(points[*best], results.criterion), ")\n");
 }
 
 }  // namespace
@@ -85,6 +85,14 @@ std::string ValueOf(const Settings& settings, const std::string& key) {
     if (name == key) return value;
   }
   return "";
+}
+
+std::string PointName(const Settings& settings, const std::vector<std::string>& keys) {
+  Settings named;
+  for (const auto& setting : settings) {
+    if (std::find(keys.begin(), keys.end(), setting.first) != keys.end()) named.push_back(setting);
+  }
+  return named.empty() ? "the base config" : SettingsText(named);
 }
 
 std::vector<std::string> VariedKeys(const SweepResults& results) {
@@ -105,6 +113,7 @@ std::vector<std::string> VariedKeys(const SweepResults& results) {
 }
 
 std::string SweepTable(const SweepResults& results) {
+  const std::vector<std::string> keys = VariedKeys(results);
   std::vector<Row> rows = {
       {"trial", "settings", "seed", "state", "attempts", "jaccard", "ddi", "worker"}};
   for (const SharedStage& stage : results.stages) {
@@ -115,7 +124,7 @@ std::string SweepTable(const SweepResults& results) {
   std::map<JobState, int> counts;
   for (const TrialResult& trial : results.trials) {
     ++counts[trial.status.state];
-    rows.push_back({trial.id, SettingsText(trial.settings), std::to_string(trial.seed),
+    rows.push_back({trial.id, PointName(trial.settings, keys), std::to_string(trial.seed),
                     NameOf(trial.status.state), std::to_string(trial.status.attempts),
                     Number(trial.row, "jaccard", "%.4f"), Number(trial.row, "ddi", "%.4f"),
                     WorkerText(trial.status, results.heartbeat_deadline)});
