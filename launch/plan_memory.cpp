@@ -214,7 +214,9 @@ class UpdateWalk {
     }
     if (n > 1 && !learners_.splits()) ledger_->Touch(Part::kScratch, all * (n - 1) / n);
     // The run's last step is always saved: what is written is copied.
-    if (!shape_.checkpoint) ledger_->Touch(Part::kCheckpoint, CheckpointBytes(ResidentOf(model_, learners_)));
+    if (!shape_.checkpoint) {
+      ledger_->Touch(Part::kCheckpoint, CheckpointBytes(ResidentOf(model_, learners_)));
+    }
     if (model_.wide_bytes() < 8) ledger_->Touch(Part::kOptimizer, largest * 8);
   }
 
