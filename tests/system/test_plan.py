@@ -47,7 +47,7 @@ def train(ranks, *arguments):
     (1, "classifier", ("model.quantize=int8", "model.trainable=lora", "model.recompute=true")),
     (1, "grpo", ("model.quantize=nf4", "model.trainable=lora")),
     (1, "grpo", ("grpo.staleness=8", "grpo.lora.rank=64", "grpo.checkpoint_every=2")),
-    (4, "grpo", ("grpo.staleness=4", "grpo.lora.rank=64", "cluster.learners=2",
+    (4, "grpo", ("grpo.staleness=4", "grpo.steps=12", "grpo.lora.rank=64", "cluster.learners=2",
                  "cluster.rollouts=1", "cluster.rewards=1")),
     (2, "classifier", ("cluster.sharding=full",)),
     (2, "classifier", ("cluster.sharding=full", "cluster.reshard=never", "model.trainable=lora")),
