@@ -175,7 +175,9 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   plan->decode_bytes = DecodeBytes(config, model, plan->work, whole);
   {
     auto weights = rollout.Take(Part::kFrozen, whole.frozen + whole.trainable);
-    auto versions = rollout.Take(Part::kTrainable, learners.kept_versions * whole.trainable);
+    // Beside those that steps ahead sample under, room for the next (rollout/worker.cpp).
+    const int64_t room = learners.kept_versions == 0 ? 0 : learners.kept_versions + 2;
+    auto versions = rollout.Take(Part::kTrainable, room * whole.trainable);
     WalkRollout(config, model, plan->work, &rollout);
   }
   plan->roles.push_back(Finish("rollout", counts.rollouts, rollout));

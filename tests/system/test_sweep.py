@@ -219,7 +219,6 @@ def test_fault_in_the_file_nothing_is_run(tmp_path):
 SBATCH = ROOT / "slurm" / "sweep.sbatch"
 
 
-@pytest.mark.skipif(not SBATCH.exists(), reason=f"there is no {SBATCH.relative_to(ROOT)}")
 def test_slurm_submits_an_array_of_workers(tmp_path):
     stub = tmp_path / "sbatch"
     stub.write_text('#!/bin/sh\necho "$@"\n')
