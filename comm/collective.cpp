@@ -13,7 +13,7 @@ namespace {
 
 // Data up to this travels with its header, below the eager limit of Open MPI's transports.
 constexpr size_t kInlineBytes = 2048;
-constexpr int kSequenceTags = 1 << 24;  // tags repeat after so many collectives
+constexpr int kSequenceTags = 1 << 19;  // tags repeat after so many collectives
 
 static_assert(sizeof(FrameHeader) == 24);
 
@@ -189,7 +189,9 @@ void Collective::StartPayload(ActiveLane* lane) {
 
 int Collective::Tag(bool payload) const {
   const int sequence = static_cast<int>(header_.sequence % kSequenceTags);
-  return (sequence * 4 + static_cast<int>(phase_)) * 2 + (payload ? 1 : 0);
+  const int tag = (sequence * 4 + static_cast<int>(phase_)) * 2 + (payload ? 1 : 0);
+  static_assert(kSequenceTags * 8 <= Transport::kTags);
+  return tag;
 }
 
 }  // namespace flame

@@ -190,6 +190,15 @@ void Watched(const char* what, Communicator::Milliseconds timeout, Call call) {
   call();
 }
 
+void CheckTags() {
+  int* largest = nullptr;
+  int found = 0;
+  Check(MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &largest, &found), "MPI_Comm_get_attr");
+  if (found != 0 && *largest >= Transport::kTags - 1) return;
+  throw MachineError("this MPI has tags up to ", found != 0 ? *largest : 0, " (MPI_TAG_UB); expected ",
+                     Transport::kTags - 1, " at least");
+}
+
 }  // namespace
 
 std::string MpiLibraryVersion() {
@@ -208,6 +217,7 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   Watched("start of MPI", timeout, [&] {
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   });
+  CheckTags();
   if (provided < MPI_THREAD_SERIALIZED) {
     throw MachineError(
         "MPI must allow calls from several threads (MPI_THREAD_SERIALIZED), this "

@@ -31,7 +31,9 @@ class Transport {
   // The rank in the job of rank `rank` here, for messages to people.
   virtual int WorldRank(int rank) const = 0;
 
-  // Transfers of one (channel, source, destination, tag) arrive in order. 0 <= tag < 2^30.
+  // Transfers of one (channel, source, destination, tag) arrive in order.
+  // 0 <= tag < kTags, half of what Open MPI over UCX has (MPI_TAG_UB 2^23 - 1).
+  static constexpr int kTags = 1 << 22;
   virtual std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag,
                                          const void* data, size_t num_bytes) = 0;
   // `capacity` bytes of room; on kCollectives a shorter transfer is accepted, on kMessages it is a

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = Transport::Clock;
 
-constexpr int kMaxTag = 1 << 28;
+constexpr int kMaxTag = Transport::kTags / 4;  // two on the wire each for messages and tensors
 // A message up to this travels in one piece, a longer one behind its length.
 constexpr size_t kWholeMessageBytes = 2048;
 // How often a wait tells the flight recorder whom it waits for.

@@ -40,7 +40,11 @@ std::string StepFolderName(int64_t step) {
   return name;
 }
 
-bool IsStepFolder(const std::string& name) { return name.starts_with(kStepPrefix); }
+bool IsStepFolder(const std::string& name) {
+  const std::string prefix = kStepPrefix;
+  return name.starts_with(prefix) && name.size() > prefix.size() &&
+         name.find_first_not_of("0123456789", prefix.size()) == std::string::npos;
+}
 
 std::string CheckpointDtype(at::ScalarType dtype) {
   for (const auto& [known, name] : kDtypes) {

@@ -17,7 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr int kTroubleTag = (1 << 28) - 1;  // of the messages by which ranks tell of a failure
+constexpr int kTroubleTag = (1 << 20) - 1;  // of the messages by which ranks tell of a failure
 constexpr auto kTroubleTime = 1s;
 
 // Rank 0's id, on every rank.
