@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr int kSchema = 2;
+constexpr int kSchema = 3;
 constexpr char kStepPrefix[] = "step-";
 constexpr std::pair<at::ScalarType, const char*> kDtypes[] = {
     {at::kDouble, "F64"}, {at::kFloat, "F32"}, {at::kBFloat16, "BF16"}, {at::kLong, "I64"}};
@@ -71,9 +71,12 @@ Json WriteSlices(const fs::path& folder, int rank, const std::vector<CheckpointS
 }
 
 Json ManifestOf(const CheckpointInfo& info, const std::vector<Json>& files) {
-  return {{"schema", kSchema},         {"step", info.step},   {"config_sha256", info.config_sha256},
-          {"settings", info.settings}, {"ranks", info.ranks}, {"value", info.value},
-          {"numbers", info.numbers},   {"files", files}};
+  Json manifest = {
+      {"schema", kSchema},         {"step", info.step},   {"config_sha256", info.config_sha256},
+      {"settings", info.settings}, {"ranks", info.ranks}, {"value", info.value},
+      {"numbers", info.numbers},   {"files", files}};
+  manifest["sha256"] = Sha256(manifest.dump());
+  return manifest;
 }
 
 CheckpointInfo InfoOf(const Json& manifest) {
@@ -85,6 +88,17 @@ Json ReadManifest(const fs::path& path) {
   Json manifest = Json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
   if (!manifest.is_object() || manifest.value("schema", 0) != kSchema) {
     throw DataError(path.string(), ": expected a manifest of schema ", kSchema);
+  }
+  // LATEST vouches for the newest manifest alone.
+  Json rest = manifest;
+  rest.erase("sha256");
+  const std::string found = Sha256(rest.dump());
+  if (manifest.value("sha256", "") != found) {
+    throw DataError(path.string(), ": damaged: expected SHA-256 ", manifest.value("sha256", "none"),
+                    " of the rest, found ", found);
+  }
+  if (StepFolderName(rest.at("step")) != path.parent_path().filename()) {
+    throw DataError(path.string(), ": is the manifest of step ", rest.at("step").dump());
   }
   return manifest;
 }

@@ -10,8 +10,10 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
+#include "base/atomic_file.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "comm/local_communicator.h"
@@ -131,6 +133,49 @@ TEST(Checkpoint, FlippedByte_IsFoundAndNothingIsCopied) {
     EXPECT_THAT(FailureOf(folder, kConfig, tensors), HasSubstr(name + ": damaged"));
     EXPECT_EQ(tensors.at("history").sum().item<double>(), 0);
   }
+}
+
+// LATEST tells the newest manifest's digest; those of older steps vouch for themselves.
+TEST(Checkpoint, EditedManifestOfAnOlderStep_IsNotWhole) {
+  const fs::path folder = FreshFolder();
+  for (const int64_t step : {2, 4}) Save(folder, {step, kConfig, "", 1, 0, {}});
+  EXPECT_TRUE(DescribeCheckpoints(folder).at("checkpoints")[1].at("fault").is_null());
+  const fs::path path = folder / "checkpoints/step-000002/manifest.json";
+  nlohmann::json manifest = nlohmann::json::parse(ReadWholeFile(path));
+  manifest["value"] = -99;
+  std::ofstream(path) << manifest;
+  EXPECT_THAT(DescribeCheckpoints(folder).at("checkpoints")[1].at("fault").get<std::string>(),
+              HasSubstr("manifest.json: damaged"));
+}
+
+TEST(Checkpoint, DamagedLatest_DoesNotHideTheOthers) {
+  const fs::path folder = SavedRun(7);
+  std::ofstream(folder / "checkpoints/LATEST") << "step-000007\n";
+  const auto report = DescribeCheckpoints(folder);
+  EXPECT_TRUE(report.at("checkpoints")[0].at("fault").is_null());
+  EXPECT_THAT(report.at("latest_fault").get<std::string>(), HasSubstr("LATEST"));
+}
+
+TEST(Checkpoint, WhatAKilledProcessLeft_StopsNoLaterSave) {
+  const fs::path folder = FreshFolder();
+  for (const char* name : {"step-000001", ".step-000001.removed", ".step-000002.tmp-host-1-1",
+                           "step-000003-mine"}) {
+    fs::create_directories(folder / "checkpoints" / name);
+  }
+  CheckpointRetention retention;
+  retention.last = 1;
+  retention.best = 1;
+  CheckpointWriter writer(folder, retention, nullptr);
+  for (const int64_t step : {5, 6}) {
+    writer.Begin({step, kConfig, "", 1, static_cast<double>(step), {}}, Cut(Example(), 0, 1));
+    writer.Publish();
+  }
+  std::set<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder / "checkpoints")) {
+    left.insert(entry.path().filename());
+  }
+  EXPECT_EQ(left, (std::set<std::string>{"LATEST", "step-000003-mine", "step-000005",
+                                         "step-000006"}));
 }
 
 TEST(Checkpoint, DamagedLatest_IsNotSkipped) {
