@@ -30,7 +30,8 @@ struct Message {
 
 // All ranks call the same collectives in the same order, each from one thread, with contiguous CPU
 // tensors (mpi, local) of equal shape and dtype: float32, float64, bfloat16, int32, int64, uint8;
-// any dtype where bytes only move. Reductions run in rank order: the same bits on every rank and every run.
+// any dtype where bytes only move. Reductions run in rank order: the same bits on every rank and
+// every run.
 class Communicator {
  public:
   using Milliseconds = std::chrono::milliseconds;
@@ -58,8 +59,8 @@ class Communicator {
   // False if nothing has arrived within `wait`.
   virtual bool TryReceive(int source, int tag, Milliseconds wait, Message* message) = 0;
 
-  // A contiguous CPU tensor straight from memory to memory, for large ones. Both sides know its size;
-  // transfers between two ranks with one tag arrive in order, apart from messages.
+  // A contiguous CPU tensor straight from memory to memory, for large ones. Both sides know its
+  // size; transfers between two ranks with one tag arrive in order, apart from messages.
   virtual std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) = 0;
   virtual std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) = 0;
 

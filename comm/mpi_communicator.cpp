@@ -29,8 +29,8 @@ void Check(int status, const char* call) {
 
 class MpiTransfer : public Transfer {
  public:
-  // `start(offset, count, request)` starts one part. `expected`: the bytes to receive, 0 where fewer
-  // than `num_bytes` or none are fine.
+  // `start(offset, count, request)` starts one part. `expected`: the bytes to receive, 0 where
+  // fewer than `num_bytes` or none are fine.
   template <class StartPart>
   MpiTransfer(size_t num_bytes, size_t expected, StartPart start) : expected_(expected) {
     size_t offset = 0;
@@ -45,9 +45,9 @@ class MpiTransfer : public Transfer {
   bool Done() override {
     int done = 0;
     statuses_.resize(requests_.size());
-    Check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done,
-                      statuses_.data()),
-          "a transfer by MPI (MPI_Testall)");
+    Check(
+        MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, statuses_.data()),
+        "a transfer by MPI (MPI_Testall)");
     if (done != 0 && std::exchange(checked_, true) == false) CheckReceived();
     return done != 0;
   }
@@ -195,8 +195,8 @@ void CheckTags() {
   int found = 0;
   Check(MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &largest, &found), "MPI_Comm_get_attr");
   if (found != 0 && *largest >= Transport::kTags - 1) return;
-  throw MachineError("this MPI has tags up to ", found != 0 ? *largest : 0, " (MPI_TAG_UB); expected ",
-                     Transport::kTags - 1, " at least");
+  throw MachineError("this MPI has tags up to ", found != 0 ? *largest : 0,
+                     " (MPI_TAG_UB); expected ", Transport::kTags - 1, " at least");
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ void CheckTogether(const Config& config) {
 void RunOptions::Bind(ConfigSchema* schema) {
   schema->Path("run.dir", &dir, "folder of everything the run writes");
   schema->Int("run.seed", &seed, {0, 4294967295.0}, "seed of every random number");
-  schema->Int("run.threads", &threads, {0, 1024}, "arithmetic threads; 0: this rank's share of the cores");
+  schema->Int("run.threads", &threads, {0, 1024},
+              "arithmetic threads; 0: this rank's share of the cores");
 }
 
 void EvaluateOptions::Bind(ConfigSchema* schema) {

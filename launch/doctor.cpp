@@ -14,8 +14,10 @@ namespace {
 
 constexpr char kUsage[] =
     "flame doctor --config configs/quickstart.yaml --json\n"
-    "srun --mpi=pmix flame doctor --config configs/quickstart.yaml    # every rank of an allocation\n\n"
-    "Tries what a run needs on every rank of an allocation before the run is started: one build and\n"
+    "srun --mpi=pmix flame doctor --config configs/quickstart.yaml    # every rank of an "
+    "allocation\n\n"
+    "Tries what a run needs on every rank of an allocation before the run is started: one build "
+    "and\n"
     "the same libraries everywhere, GPUs, messages between hosts, a run folder that all write and\n"
     "see, clocks, limits. One line a check with the mend in words; exit status 4 where one fails.\n"
     "Nothing is left in the run folder.\n";

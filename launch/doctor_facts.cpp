@@ -40,15 +40,18 @@ std::string Hdf5Version() {
 
 std::map<std::string, std::string> Versions() {
   std::map<std::string, std::string> versions = {
-      {"flame", Sha256OfFile("/proc/self/exe")}, {"torch", TORCH_VERSION},
-      {"mpi", MpiLibraryVersion()},             {"hdf5", Hdf5Version()},
+      {"flame", Sha256OfFile("/proc/self/exe")},
+      {"torch", TORCH_VERSION},
+      {"mpi", MpiLibraryVersion()},
+      {"hdf5", Hdf5Version()},
       {"glibc", gnu_get_libc_version()},
   };
   int number = 0;
   auto* nccl = Loaded<int(int*)>("ncclGetVersion");
   if (nccl != nullptr && nccl(&number) == 0) versions["nccl"] = StrCat(number);
   auto* driver = Loaded<int(int*)>("cudaDriverGetVersion");
-  if (driver != nullptr && driver(&number) == 0 && number > 0) versions["cuda driver"] = StrCat(number);
+  if (driver != nullptr && driver(&number) == 0 && number > 0)
+    versions["cuda driver"] = StrCat(number);
   return versions;
 }
 

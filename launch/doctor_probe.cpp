@@ -39,7 +39,10 @@ double WallSeconds() {
 class Prober {
  public:
   Prober(Communicator* world, fs::path folder, std::string device, Milliseconds deadline)
-      : world_(world), folder_(std::move(folder)), device_(std::move(device)), deadline_(deadline) {}
+      : world_(world),
+        folder_(std::move(folder)),
+        device_(std::move(device)),
+        deadline_(deadline) {}
 
   json Do(const json& ask) {
     const std::string what = ask.at("do");
@@ -75,7 +78,8 @@ class Prober {
     std::vector<int> unseen;
     const auto end = Clock::now() + kVisible;
     for (const int other : ranks) {
-      while (!Sees(token, other) && Clock::now() < end) std::this_thread::sleep_for(Milliseconds(50));
+      while (!Sees(token, other) && Clock::now() < end)
+        std::this_thread::sleep_for(Milliseconds(50));
       if (!Sees(token, other)) unseen.push_back(other);
     }
     return unseen;
@@ -144,7 +148,8 @@ void Answer(Communicator* world, Prober* prober) {
     }
     const json ask = json::parse(message.bytes);
     if (ask.at("do") == "stop") return;
-    world->Send(json{{"number", ask.at("number")}, {"answer", prober->Do(ask)}}.dump(), 0, kAnswerTag);
+    world->Send(json{{"number", ask.at("number")}, {"answer", prober->Do(ask)}}.dump(), 0,
+                kAnswerTag);
   }
 }
 

@@ -23,18 +23,18 @@ struct FolderFacts {
 };
 
 struct LinkFacts {
-  int from = 0, to = 0;           // ranks
-  std::string error;              // empty: it was measured
-  double latency_seconds = 0;     // one way, of 8 bytes
-  double bytes_per_second = 0;    // one way, of 8 MB
+  int from = 0, to = 0;         // ranks
+  std::string error;            // empty: it was measured
+  double latency_seconds = 0;   // one way, of 8 bytes
+  double bytes_per_second = 0;  // one way, of 8 MB
 };
 
 struct Findings {
   int num_ranks = 0;
-  std::vector<int> silent;            // gave no answer within the deadline
-  std::vector<RankFacts> ranks;       // of the others, in order
-  std::vector<FolderFacts> folder;    // by rank
-  std::vector<LinkFacts> links;       // a ring over the first rank of each host, and one within a host
+  std::vector<int> silent;          // gave no answer within the deadline
+  std::vector<RankFacts> ranks;     // of the others, in order
+  std::vector<FolderFacts> folder;  // by rank
+  std::vector<LinkFacts> links;  // a ring over the first rank of each host, and one within a host
   std::map<int, double> clock_ahead;  // by rank: seconds ahead of rank 0's clock
 };
 

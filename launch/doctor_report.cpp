@@ -73,8 +73,9 @@ class Judge {
                          hosts.size(), " host", hosts.size() == 1 ? "" : "s");
     if (!check.passed) {
       check.found += "; silent: " + Names(findings_.silent);
-      check.mend = "see that the host runs and is reached over the network that MPI uses "
-                   "(OMPI_MCA_btl_tcp_if_include names an interface)";
+      check.mend =
+          "see that the host runs and is reached over the network that MPI uses "
+          "(OMPI_MCA_btl_tcp_if_include names an interface)";
     }
     return check;
   }
@@ -99,8 +100,9 @@ class Judge {
                      (check.passed ? "" : ": " + Names(those));
     }
     if (!check.passed) {
-      check.mend = library == "flame" ? "run one build of the program everywhere, from a shared folder"
-                                      : "install the same version of " + library + " on these hosts";
+      check.mend = library == "flame"
+                       ? "run one build of the program everywhere, from a shared folder"
+                       : "install the same version of " + library + " on these hosts";
     }
     return check;
   }
@@ -123,14 +125,15 @@ class Judge {
     for (const RankFacts& facts : findings_.ranks) {
       if (!check.passed) break;
       if (!facts.gpu_error.empty()) {
-        check = {"GPUs", false, Name(facts.rank) + ": " + facts.gpu_error,
-                 "ask the scheduler for GPUs (--gpus-per-node), and see that nvidia-smi lists them"};
+        check = {
+            "GPUs", false, Name(facts.rank) + ": " + facts.gpu_error,
+            "ask the scheduler for GPUs (--gpus-per-node), and see that nvidia-smi lists them"};
         break;
       }
       for (size_t gpu = 0; gpu < facts.gpus.size(); ++gpu) {
         const GpuFacts& gpu_facts = facts.gpus[gpu];
-        check.found = StrCat(facts.gpus.size(), " a rank sees, ", gpu_facts.total_bytes >> 30,
-                             " GiB each");
+        check.found =
+            StrCat(facts.gpus.size(), " a rank sees, ", gpu_facts.total_bytes >> 30, " GiB each");
         if (gpu_facts.free_bytes * 10 < gpu_facts.total_bytes * 9) {
           check = {"GPUs", false,
                    StrCat(Name(facts.rank), ": GPU ", gpu, " has ", gpu_facts.free_bytes >> 20,
@@ -164,10 +167,11 @@ class Judge {
     CheckResult check{"run folder is shared", true, "every rank sees what the others write", ""};
     for (const FolderFacts& facts : findings_.folder) {
       if (facts.unseen.empty()) continue;
-      check = {check.name, false, StrCat(Name(facts.rank), " does not see the files of ",
-                                         Names(facts.unseen)),
-               "set run.dir to an absolute path on a file system that all hosts mount; where there is "
-               "none, cluster.carrier=mpi sends shards in messages"};
+      check = {
+          check.name, false,
+          StrCat(Name(facts.rank), " does not see the files of ", Names(facts.unseen)),
+          "set run.dir to an absolute path on a file system that all hosts mount; where there is "
+          "none, cluster.carrier=mpi sends shards in messages"};
       break;
     }
     return check;
@@ -254,8 +258,11 @@ std::string DoctorTable(const std::vector<CheckResult>& checks) {
 
 nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResult>& checks) {
   using nlohmann::json;
-  json report = {{"passed", true}, {"checks", json::array()}, {"ranks", findings.ranks},
-                 {"links", json::array()}, {"clock_ahead", json::array()}};
+  json report = {{"passed", true},
+                 {"checks", json::array()},
+                 {"ranks", findings.ranks},
+                 {"links", json::array()},
+                 {"clock_ahead", json::array()}};
   for (const CheckResult& check : checks) {
     if (!check.passed) report["passed"] = false;
     report["checks"].push_back({{"name", check.name},

@@ -38,7 +38,8 @@ constexpr char kUsage[] =
     "  --dry-run         print the batch file, write and submit nothing\n"
     "  --status RUN_DIR  state of the run's last job, and the last line of its log\n"
     "  --logs RUN_DIR    its log\n"
-    "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the time\n";
+    "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the "
+    "time\n";
 
 struct Answer {
   int status = 0;

@@ -50,10 +50,10 @@ class UpdateWalk {
     auto frozen = ledger_->Take(Part::kFrozen, resident.frozen);
     auto trainable = ledger_->Take(Part::kTrainable, resident.trainable);
     auto gradients = ledger_->Take(Part::kGradients, resident.gradients);
-    // Two moments of what this rank updates; validation keeps the best weights beside them, rollouts
-    // that run ahead the versions that they sample under.
-    auto optimizer = ledger_->Take(
-        Part::kOptimizer, resident.optimizer + resident.versions + BestBytes(resident));
+    // Two moments of what this rank updates; validation keeps the best weights beside them,
+    // rollouts that run ahead the versions that they sample under.
+    auto optimizer = ledger_->Take(Part::kOptimizer,
+                                   resident.optimizer + resident.versions + BestBytes(resident));
     // Parameters, moments, best weights and versions are copied and written while steps go on.
     auto checkpoint =
         ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? CheckpointBytes(resident) : 0);

@@ -157,8 +157,8 @@ void Replay(const Config& config, const fs::path& out, bool as_json, RankSession
   const auto tasks = ReadListTasks(RunPaths(config.run.dir).tasks());
   Policy policy = LoadGrpoPolicy(config, session->first());
   const auto lines = LinesOf(config, *materials);
-  GrpoJob job =
-      MakeGrpoJob(config, tasks, &policy, Sha256("replay " + inputs), StageSettings(config, "grpo"));
+  GrpoJob job = MakeGrpoJob(config, tasks, &policy, Sha256("replay " + inputs),
+                            StageSettings(config, "grpo"));
   job.lines = lines ? &*lines : nullptr;
   job.folder = out;
   RecordedRollouts rollouts(&shards);

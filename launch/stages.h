@@ -25,8 +25,8 @@ void ListStage(const Config& config, Communicator* world);
 void GrpoStage(const Config& config, Communicator* world);
 // What GrpoStage trains: pi_list's adapters merged, entities made rows, new adapters.
 Policy LoadGrpoPolicy(const Config& config, bool tell);
-// SHA-256 of what GrpoStage depends on, as its shards and checkpoints say it. Throws DataError where
-// an earlier stage is not done.
+// SHA-256 of what GrpoStage depends on, as its shards and checkpoints say it. Throws DataError
+// where an earlier stage is not done.
 std::string GrpoInputs(const Config& config);
 // The config lines that the own result of a stage ("prepare", "classifier", ...) depends on. Where
 // it was computed is none of them: a model that a GPU trained can be evaluated on a CPU.

@@ -26,9 +26,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int kAttempts = 3;
 constexpr std::chrono::milliseconds kMomentToEnd(200);  // behind the end of its stdin or stdout
-constexpr size_t kMostShown = 200;         // bytes of an answer in a message
-constexpr size_t kMostOfAnswer = 1 << 16;  // bytes of a line that is still waited for
-constexpr size_t kMostOfStderr = 1 << 10;  // bytes kept of what the program says
+constexpr size_t kMostShown = 200;                      // bytes of an answer in a message
+constexpr size_t kMostOfAnswer = 1 << 16;               // bytes of a line that is still waited for
+constexpr size_t kMostOfStderr = 1 << 10;               // bytes kept of what the program says
 // Differences of phi and their squares must stay far from float32's end.
 constexpr double kLargestPhi = 1e15;
 
@@ -47,31 +47,36 @@ void Close(int* end) {
   *end = -1;
 }
 
-// A shell in a group of its own that ends group `program` when the writing end of its stdin, which
-// only this process holds, closes: by Stop, or by the death of this process, however sudden. A
-// program that does not read its stdin would outlive it.
-pid_t StartWatcher(pid_t program, int* end) {
-  int in[2];
-  OpenPipe(in);
+// A command in a process group of its own with these ends of pipes as its streams; a stream of -1
+// goes nowhere. The others of this process's descriptors are not inherited.
+pid_t StartShell(const std::string& command, int in, int out, int err) {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, in[0], STDIN_FILENO);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+  for (const auto& [end, stream] : {std::pair{out, STDOUT_FILENO}, {err, STDERR_FILENO}}) {
+    if (end >= 0) {
+      posix_spawn_file_actions_adddup2(&files, end, stream);
+    } else {
+      posix_spawn_file_actions_addopen(&files, stream, "/dev/null", O_WRONLY, 0);
+    }
+  }
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const std::string script = StrCat("read end; kill -9 -", program);
-  const char* arguments[] = {"sh", "-c", script.c_str(), nullptr};
-  pid_t watcher = -1;
-  const int error = posix_spawn(&watcher, "/bin/sh", &files, &attributes,
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  const char* arguments[] = {"sh", "-c", command.c_str(), nullptr};
+  pid_t shell = -1;
+  const int error = posix_spawn(&shell, "/bin/sh", &files, &attributes,
                                 const_cast<char* const*>(arguments), environ);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
-  close(in[0]);
-  *end = in[1];
-  if (error != 0) throw MachineError("reward.external: cannot start /bin/sh: ", std::strerror(error));
-  return watcher;
+  if (error != 0) {
+    throw MachineError("reward.external: cannot start /bin/sh: ", std::strerror(error));
+  }
+  return shell;
 }
 
 // The "phi" of an answer to question `id`.
@@ -98,39 +103,17 @@ ExternalProgram::ExternalProgram(std::string command, std::chrono::milliseconds 
 ExternalProgram::~ExternalProgram() { Stop(); }
 
 void ExternalProgram::Start() {
-  int in[2], out[2], err[2];
-  OpenPipe(in);
-  OpenPipe(out);
-  OpenPipe(err);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, in[0], STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&files, err[1], STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  const char* arguments[] = {"sh", "-c", command_.c_str(), nullptr};
-  const int error = posix_spawn(&pid_, "/bin/sh", &files, &attributes,
-                                const_cast<char* const*>(arguments), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  close(in[0]), close(out[1]), close(err[1]);
-  to_ = in[1], from_ = out[0], err_ = err[0];
+  int in[2], out[2], err[2], watch[2];
+  for (int* ends : {in, out, err, watch}) OpenPipe(ends);
+  to_ = in[1], from_ = out[0], err_ = err[0], watched_ = watch[1];
   said_.clear();
-  if (error != 0) {
-    pid_ = -1;
-    Stop();
-    throw MachineError("reward.external: cannot start /bin/sh: ", std::strerror(error));
-  }
-  fcntl(to_, F_SETFL, O_NONBLOCK);
-  fcntl(from_, F_SETFL, O_NONBLOCK);
-  fcntl(err_, F_SETFL, O_NONBLOCK);
-  watcher_ = StartWatcher(pid_, &watched_);
+  for (const int end : {to_, from_, err_}) fcntl(end, F_SETFL, O_NONBLOCK);
+  pid_ = StartShell(command_, in[0], out[1], err[1]);
+  // Ends the program's group when the writing end of its stdin, which only this process holds,
+  // closes: by Stop, or by the death of this process, however sudden. A program that does not read
+  // its own stdin would outlive it.
+  watcher_ = StartShell(StrCat("read end; kill -9 -", pid_), watch[0], -1, -1);
+  for (const int end : {in[0], out[1], err[1], watch[0]}) close(end);
 }
 
 void ExternalProgram::Stop() {
@@ -173,14 +156,15 @@ std::string ExternalProgram::ExitText() {
   return StrCat("it ended with status ", WEXITSTATUS(status));
 }
 
-// Passes on what the program wrote to stderr, and keeps its end for messages.
+// Passes on what the program wrote to stderr, and keeps its end for messages. At most a pipe's
+// content at a time: a program that never stops writing must not hold up the deadline.
 void ExternalProgram::TakeStderr() {
-  char bytes[4096];
-  for (ssize_t size; (size = read(err_, bytes, sizeof bytes)) > 0;) {
-    (void)!write(STDERR_FILENO, bytes, static_cast<size_t>(size));
-    said_.append(bytes, static_cast<size_t>(size));
-    if (said_.size() > kMostOfStderr) said_.erase(0, said_.size() - kMostOfStderr);
-  }
+  char bytes[1 << 16];
+  const ssize_t size = read(err_, bytes, sizeof bytes);
+  if (size <= 0) return;
+  (void)!write(STDERR_FILENO, bytes, static_cast<size_t>(size));
+  said_.append(bytes, static_cast<size_t>(size));
+  if (said_.size() > kMostOfStderr) said_.erase(0, said_.size() - kMostOfStderr);
 }
 
 // Writes and reads side by side, so that neither pipe fills up for good.

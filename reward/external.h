@@ -24,9 +24,9 @@ class ExternalProgram {
   ExternalProgram& operator=(const ExternalProgram&) = delete;
 
   // Question i is a JSON object without line breaks whose "id" is i; gives the "phi" of each. Where
-  // the program ends, is late or answers anything else (a phi of over 1e15 in size or a line of over
-  // 64 KiB too) it is started anew and asked again, twice; then MachineError tells the command, the
-  // last fault and the end of the program's stderr.
+  // the program ends, is late or answers anything else (a phi of over 1e15 in size or a line of
+  // over 64 KiB too) it is started anew and asked again, twice; then MachineError tells the
+  // command, the last fault and the end of the program's stderr.
   std::vector<double> Ask(const std::vector<std::string>& questions);
 
   int64_t restarts() const { return restarts_; }

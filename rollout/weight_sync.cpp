@@ -140,8 +140,7 @@ void Seal(int64_t version, PackedAdapters* packed) {
 
 PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters) {
   c10::NoGradGuard no_grad;
-  PackedAdapters packed =
-      PlacesFor(adapters, SyncBuffer(PackedSize(EntriesOf(adapters))));
+  PackedAdapters packed = PlacesFor(adapters, SyncBuffer(PackedSize(EntriesOf(adapters))));
   for (const auto& [name, place] : TensorsOf(packed)) place.copy_(adapters.at(name).detach());
   Seal(version, &packed);
   return packed;

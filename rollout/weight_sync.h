@@ -51,8 +51,8 @@ PackedAdapters ReadHeader(WireReader* in);
 // The bytes, straight from memory to memory. The works end once `rank` has taken them.
 std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int rank,
                                              Communicator* world);
-// Fills packed->bytes, which is of the header's size; MachineError naming this rank of the world and
-// the version where the checksum is not that of the bytes.
+// Fills packed->bytes, which is of the header's size; MachineError naming this rank of the world
+// and the version where the checksum is not that of the bytes.
 void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed);
 
 // Moves the policy's adapters, on the CPU, into one buffer laid out as PackAdapters would, and

@@ -100,7 +100,7 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
 
 // Has the request rolled out; every learner gets the shards.
 std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& request,
-                                           StepReport* report) {
+                                 StepReport* report) {
   const auto start = Clock::now();
   nlohmann::json paths = nlohmann::json::array();
   if (job.rollouts != nullptr) {

@@ -66,7 +66,7 @@ void TrainingRun::Resume() {
 }
 
 TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
-                                                const std::vector<CheckpointSlice>& slices) {
+                                                 const std::vector<CheckpointSlice>& slices) {
   const auto text = [](const Resumed& resumed) {
     WireWriter out;
     out.Pod(resumed);

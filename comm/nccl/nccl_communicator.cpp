@@ -10,16 +10,25 @@ namespace {
 
 ncclDataType_t DataType(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
-    case at::kFloat: return ncclFloat32;
-    case at::kDouble: return ncclFloat64;
-    case at::kInt: return ncclInt32;
-    case at::kLong: return ncclInt64;
-    case at::kByte: return ncclUint8;
-    case at::kBFloat16: return ncclBfloat16;
-    case at::kHalf: return ncclFloat16;
+    case at::kFloat:
+      return ncclFloat32;
+    case at::kDouble:
+      return ncclFloat64;
+    case at::kInt:
+      return ncclInt32;
+    case at::kLong:
+      return ncclInt64;
+    case at::kByte:
+      return ncclUint8;
+    case at::kBFloat16:
+      return ncclBfloat16;
+    case at::kHalf:
+      return ncclFloat16;
     default:
-      throw MachineError("NCCL collectives here take float32, float64, int32, int64, uint8, "
-                         "bfloat16 and float16, found ", tensor.toString());
+      throw MachineError(
+          "NCCL collectives here take float32, float64, int32, int64, uint8, "
+          "bfloat16 and float16, found ",
+          tensor.toString());
   }
 }
 
@@ -110,8 +119,7 @@ std::unique_ptr<Work> NcclCommunicator::Broadcast(at::Tensor tensor, int root) {
   }
   return Start("broadcast", {tensor}, [&] {
     return state_->nccl->Broadcast(tensor.data_ptr(), tensor.data_ptr(), tensor.numel(),
-                                   DataType(tensor), root, state_->handle,
-                                   state_->queue->stream());
+                                   DataType(tensor), root, state_->handle, state_->queue->stream());
   });
 }
 

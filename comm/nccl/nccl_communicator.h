@@ -1,7 +1,8 @@
 // The NCCL backend: one GPU a rank. Collectives take contiguous tensors on that GPU, also of
 // bfloat16 and float16; they run beside the arithmetic of the current stream, after what was in it
 // when they were started. Reductions are equal on all ranks, in NCCL's order instead of rank order.
-// Messages, transfers of CPU tensors, Barrier and the colors of Split travel over the communicator that it was made from.
+// Messages, transfers of CPU tensors, Barrier and the colors of Split travel over the communicator
+// that it was made from.
 #ifndef FLAME_COMM_NCCL_NCCL_COMMUNICATOR_H_
 #define FLAME_COMM_NCCL_NCCL_COMMUNICATOR_H_
 

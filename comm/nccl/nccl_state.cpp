@@ -117,8 +117,8 @@ void NcclState::Fail(uint64_t key, const std::string& operation, const std::stri
   const std::string others = control->size() == 1 ? ""
                              : silent.empty()     ? "; every other rank reports a failure too"
                                                   : "; nothing heard of " + RankList(silent);
-  throw MachineError(RankName(control->WorldRank(control->rank())), ": ", operation, " on '", recorder->communicator(),
-                     "' ", why, others);
+  throw MachineError(RankName(control->WorldRank(control->rank())), ": ", operation, " on '",
+                     recorder->communicator(), "' ", why, others);
 }
 
 std::vector<int> NcclState::SilentRanks() {

@@ -104,9 +104,8 @@ TYPED_TEST(Collectives, ReduceScatter_EveryOpAndLength_MatchesScalarLoop) {
             Fill<T>(length * comm.size(), [&](int64_t i) { return Value(comm.rank(), i); });
         auto output = Fill<T>(length, [](int64_t) { return 99; });
         comm.ReduceScatter(output, input, op)->Wait();
-        ExpectEach<T>(output, [&](int64_t i) {
-          return Reduced(op, comm.size(), comm.rank() * length + i);
-        });
+        ExpectEach<T>(
+            output, [&](int64_t i) { return Reduced(op, comm.size(), comm.rank() * length + i); });
       }
     }
   });
@@ -150,9 +149,8 @@ TEST(Reductions, NotANumberOnOneRank_ReachesAll) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin}) {
       for (int bad = 0; bad < comm.size(); ++bad) {
-        auto tensor = Fill<float>(3, [&](int64_t i) {
-          return comm.rank() == bad && i == 1 ? nan : 1.0f;
-        });
+        auto tensor =
+            Fill<float>(3, [&](int64_t i) { return comm.rank() == bad && i == 1 ? nan : 1.0f; });
         comm.AllReduce(tensor, op)->Wait();
         EXPECT_FALSE(std::isnan(tensor.data_ptr<float>()[0]));
         EXPECT_TRUE(std::isnan(tensor.data_ptr<float>()[1]));
@@ -173,8 +171,7 @@ TEST(Works, ManyUnderWay_WaitedForInAnotherOrderOnEachRank_AllComplete) {
     for (int k = 0; k < kWorks; ++k) works[comm.rank() % 2 ? kWorks - 1 - k : k]->Wait();
     const int n = comm.size();
     for (int k = 0; k < kWorks; ++k) {
-      ExpectEach<double>(tensors[k],
-                         [&](int64_t i) { return n * (k + i) + n * (n - 1) / 2; });
+      ExpectEach<double>(tensors[k], [&](int64_t i) { return n * (k + i) + n * (n - 1) / 2; });
     }
   });
 }
@@ -217,8 +214,8 @@ TEST(Barriers, Barrier_NoRankLeavesBeforeAllHaveCome) {
       }
     }
     comm.Barrier();
-    EXPECT_FALSE(comm.TryReceive(Communicator::kAnySource, 5, Communicator::Milliseconds(0),
-                                 &message));
+    EXPECT_FALSE(
+        comm.TryReceive(Communicator::kAnySource, 5, Communicator::Milliseconds(0), &message));
   });
 }
 
@@ -382,9 +379,9 @@ TEST(Arguments, TensorsThatDoNotFit_AreRefusedBeforeAnythingIsSent) {
     EXPECT_THROW(comm.AllReduce(Make<float>(8).view({2, 4}).t(), ReduceOp::kSum), MachineError);
     EXPECT_THROW(comm.AllGather(Make<float>(3 * comm.size()), Make<float>(2)), MachineError);
     EXPECT_THROW(comm.AllGather(Make<double>(2 * comm.size()), Make<float>(2)), MachineError);
-    EXPECT_THROW(comm.ReduceScatter(Make<float>(2), Make<float>(2 * comm.size() + 1),
-                                    ReduceOp::kSum),
-                 MachineError);
+    EXPECT_THROW(
+        comm.ReduceScatter(Make<float>(2), Make<float>(2 * comm.size() + 1), ReduceOp::kSum),
+        MachineError);
     EXPECT_THROW(comm.Broadcast(Make<float>(2), comm.size()), MachineError);
     EXPECT_THROW(comm.Send("x", -1, 0), MachineError);
     EXPECT_THROW(comm.Send("x", 0, -1), MachineError);

@@ -158,8 +158,8 @@ TEST(Checkpoint, DamagedLatest_DoesNotHideTheOthers) {
 
 TEST(Checkpoint, WhatAKilledProcessLeft_StopsNoLaterSave) {
   const fs::path folder = FreshFolder();
-  for (const char* name : {"step-000001", ".step-000001.removed", ".step-000002.tmp-host-1-1",
-                           "step-000003-mine"}) {
+  for (const char* name :
+       {"step-000001", ".step-000001.removed", ".step-000002.tmp-host-1-1", "step-000003-mine"}) {
     fs::create_directories(folder / "checkpoints" / name);
   }
   CheckpointRetention retention;
@@ -174,8 +174,8 @@ TEST(Checkpoint, WhatAKilledProcessLeft_StopsNoLaterSave) {
   for (const auto& entry : fs::directory_iterator(folder / "checkpoints")) {
     left.insert(entry.path().filename());
   }
-  EXPECT_EQ(left, (std::set<std::string>{"LATEST", "step-000003-mine", "step-000005",
-                                         "step-000006"}));
+  EXPECT_EQ(left,
+            (std::set<std::string>{"LATEST", "step-000003-mine", "step-000005", "step-000006"}));
 }
 
 TEST(Checkpoint, DamagedLatest_IsNotSkipped) {
