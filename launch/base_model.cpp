@@ -64,12 +64,12 @@ Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs
   return Tokenizer::Load(trained);
 }
 
-Policy LoadOnHost(const Config& config, const fs::path& folder) {
-  return Policy::Load(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
+Policy OpenOnHost(const Config& config, const fs::path& folder) {
+  return Policy::Open(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
 }
 
 Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
-  if (!config.model.path.empty()) return LoadOnHost(config, config.model.path);
+  if (!config.model.path.empty()) return OpenOnHost(config, config.model.path);
   PolicyConfig preset = PolicyPreset(config.model.preset, tokenizer.size());
   preset.bos_id = tokenizer.bos_id();
   if (tokenizer.eos_id() >= 0) preset.end_ids = {tokenizer.eos_id()};
@@ -119,13 +119,21 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
   SaveModel(policy, tokenizer, folder);
 }
 
-Policy LoadModel(const Config& config, const fs::path& folder) {
-  Policy policy = LoadOnHost(config, folder);
+Policy OpenModel(const Config& config, const fs::path& folder) {
+  Policy policy = OpenOnHost(config, folder);
   policy.MoveTo(OpenDevice(config.model.device));
   return policy;
 }
 
-void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder) {
+Policy LoadModel(const Config& config, const fs::path& folder) {
+  Policy policy = OpenModel(config, folder);
+  policy.ReadStored();
+  return policy;
+}
+
+void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder,
+               bool writes) {
+  if (!writes) return policy.JoinSave();
   policy.Save(folder);
   tokenizer.Save(folder);
 }

@@ -16,12 +16,15 @@ namespace flame {
 void WriteBaseModel(const Config& config, const Corpus& corpus,
                     const std::filesystem::path& folder);
 
-// The policy of a model folder in model.dtype, quantised as model.quantize says, on model.device.
+// The policy of a model folder in model.dtype, quantised as model.quantize says, for model.device:
+// opened (Policy::Open), or read whole.
+Policy OpenModel(const Config& config, const std::filesystem::path& folder);
 Policy LoadModel(const Config& config, const std::filesystem::path& folder);
 
 // A model folder: policy and tokenizer side by side, as transformers expects them.
+// Where learners hold it together all of them call this, and one writes.
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer,
-               const std::filesystem::path& folder);
+               const std::filesystem::path& folder, bool writes = true);
 
 }  // namespace flame
 

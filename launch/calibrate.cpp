@@ -67,7 +67,7 @@ std::vector<float> LogitsOverRanks(const Config& config, const Materials& materi
   for (size_t i = rank; i < visits.size(); i += size) own.push_back(visits[i]);
   const std::vector<float> logits =
       ClassifierLogits(policy, *materials.prompts, num_drugs, own, config.classifier.token_budget,
-                       rank == 0 ? "threshold" : "");
+                       rank == 0 ? "threshold" : "", world);
   if (size == 1) return logits;
   at::Tensor all = at::zeros({static_cast<int64_t>(visits.size()), num_drugs}, at::kFloat);
   float* rows = all.mutable_data_ptr<float>();

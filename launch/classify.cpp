@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "launch/session.h"
+#include "trainer/learner_group.h"
+#include "trainer/micro_batch.h"
 
 namespace flame {
 namespace {
@@ -25,6 +27,24 @@ void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
       (logits.select(1, 0) - logits.select(1, 1)).cpu().to(at::kFloat).contiguous();
   const float* values = difference.const_data_ptr<float>();
   all->insert(all->end(), values, values + difference.numel());
+}
+
+// Up to which visit each batch goes, of at least `token_budget` tokens but for the last.
+std::vector<size_t> BatchEnds(const PromptBuilder& prompts, int32_t num_drugs,
+                              const std::vector<int32_t>& visits, int64_t token_budget) {
+  size_t branches = 0;  // with an answer each
+  for (int32_t drug = 0; drug < num_drugs; ++drug) {
+    branches += prompts.CandidateBranch(drug).size() + 1;
+  }
+  std::vector<size_t> ends;
+  size_t tokens = 0;
+  for (size_t i = 0; i < visits.size(); ++i) {
+    tokens += prompts.ClassifierTrunk(visits[i]).size() + branches;
+    if (static_cast<int64_t>(tokens) < token_budget && i + 1 < visits.size()) continue;
+    ends.push_back(i + 1);
+    tokens = 0;
+  }
+  return ends;
 }
 
 }  // namespace
@@ -46,23 +66,28 @@ Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t
 
 std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& prompts,
                                     int32_t num_drugs, const std::vector<int32_t>& visits,
-                                    int64_t token_budget, const std::string& label) {
+                                    int64_t token_budget, const std::string& label,
+                                    Communicator* learners) {
   const at::NoGradGuard no_grad;
   std::vector<float> logits;
   logits.reserve(visits.size() * num_drugs);
   std::optional<Progress> progress;
   if (!label.empty()) progress.emplace(label, static_cast<int64_t>(visits.size()), "visit");
-  std::vector<Family> families;
-  int64_t tokens = 0;
-  for (size_t i = 0; i < visits.size(); ++i) {
-    families.push_back(ClassifierFamily(prompts, num_drugs, visits[i], {}));
-    tokens += families.back().NumTokens();
-    if (tokens < token_budget && i + 1 < visits.size()) continue;
+  const std::vector<size_t> ends = BatchEnds(prompts, num_drugs, visits, token_budget);
+  size_t next = 0;
+  for (const size_t end : ends) {
     StopIfRequested();
+    std::vector<Family> families;
+    for (; next < end; ++next) {
+      families.push_back(ClassifierFamily(prompts, num_drugs, visits[next], {}));
+    }
     ClassifyBatch(policy, prompts, families, &logits);
     if (progress) progress->Add(static_cast<int64_t>(families.size()));
-    families.clear();
-    tokens = 0;
+  }
+  // As many forwards on every learner: parameters that are split are gathered by all of them.
+  const auto own = static_cast<double>(ends.size());
+  for (double more = MaxOverLearners(learners, {own})[0] - own; more > 0; --more) {
+    ClassifyBatch(policy, prompts, IdlePass().families, &logits);
   }
   return logits;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "data/list_task.h"
 #include "data/prompt.h"
 #include "model/policy.h"
@@ -18,10 +19,12 @@ Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t
                         const std::vector<int32_t>& visit_drugs);
 
 // Logit of Yes less that of No, [visits, drugs], in packed batches of about `token_budget` tokens.
-// `label` of the progress shown; "": none is.
+// `label` of the progress shown; "": none is. Where `learners` hold the policy together each of
+// them calls this, with visits of its own.
 std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& prompts,
                                     int32_t num_drugs, const std::vector<int32_t>& visits,
-                                    int64_t token_budget, const std::string& label);
+                                    int64_t token_budget, const std::string& label,
+                                    Communicator* learners = nullptr);
 
 // Scores of all drugs for `visits`: sigmoid(logit - offset); with offset 0 the softmax over the two
 // answers (eq. 12). A drug is predicted above 0.5, that is, where its logit is above the offset

@@ -138,9 +138,11 @@ Row PreviousRow(const Field& field) {
 
 // The slots of a policy as table rows: a frozen policy needs no projector.
 Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
-  Policy policy = LoadModel(config, folder);
+  Policy policy = OpenModel(config, folder);
   policy.MergeAdapters();
-  return policy.MaterializeEntities();
+  policy = policy.MaterializeEntities();
+  policy.ReadStored();
+  return policy;
 }
 
 Row ListRow(const Field& field, const Materials& materials, const std::string& policy_name,

@@ -182,11 +182,10 @@ std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials
   return DrugLines(*materials.prompts, materials.corpus.drugs.size());
 }
 
-std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materials,
-                                   const std::vector<ListTask>& tasks,
-                                   const std::function<Policy()>& load,
-                                   const std::string& inputs_sha256, const std::string& settings,
-                                   Communicator* world) {
+void RunGrpoRoles(const Config& config, const Materials& materials,
+                  const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
+                  std::function<void(const Policy&)> end, const std::string& inputs_sha256,
+                  const std::string& settings, Communicator* world) {
   const auto start = std::chrono::steady_clock::now();
   const bool alone = world == nullptr || world->size() == 1;
   const int rank = alone ? 0 : world->rank();
@@ -200,15 +199,18 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
   }
   if (mesh.role == Role::kReward) {
     ReportIdle(mesh, ServeRewards(world, *scorer, Timeouts(config, 2)), start, world);
-    return std::nullopt;
+    return;
   }
-  std::optional<Policy> policy = load();
+  Policy policy = load();
+  // Learners alone split it.
+  if (mesh.role != Role::kLearner) policy.ReadStored();
   const std::optional<LineTrie> lines = LinesOf(config, materials);
-  GrpoJob job = MakeGrpoJob(config, tasks, &*policy, inputs_sha256, settings);
+  GrpoJob job = MakeGrpoJob(config, tasks, &policy, inputs_sha256, settings);
+  job.end = std::move(end);
   job.lines = lines ? &*lines : nullptr;
   job.carry_shards = !alone && config.cluster.carrier == "mpi";
   RolloutContext context =
-      MakeContext(config, materials, tasks, &*policy, inputs_sha256, job.carry_shards, rank);
+      MakeContext(config, materials, tasks, &policy, inputs_sha256, job.carry_shards, rank);
   context.lines = job.lines;
   const auto length = [&](int32_t task) { return PromptTokens(*materials.prompts, tasks[task]); };
   const int64_t versions = config.grpo.staleness + 1;
@@ -225,13 +227,11 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
     const auto rewards = MakeLocalRewardClient(*scorer);
     RolloutWorker worker(context, rewards.get(), versions);
     const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
-                                : MakeColocatedRolloutClient(
-                                      &worker, own.get(), length,
-                                      job.carry_shards ? &shards : nullptr);
+                                : MakeColocatedRolloutClient(&worker, own.get(), length,
+                                                             job.carry_shards ? &shards : nullptr);
     job.rollouts = rollouts.get();
     Train(config, job, own.get());
   }
-  return policy;
 }
 
 }  // namespace flame

@@ -26,14 +26,13 @@ GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Po
 // Of grpo.constrain; none where it is none.
 std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials);
 
-// Trains the adapters of the policy that `load` gives. `world` null or of one rank: every role in
+// Trains the adapters of the policy that `load` opens. `world` null or of one rank: every role in
 // this process; else each rank serves the role that config.cluster gives it until learner 0 is
-// done. Reward ranks load no policy and return none.
-std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materials,
-                                   const std::vector<ListTask>& tasks,
-                                   const std::function<Policy()>& load,
-                                   const std::string& inputs_sha256, const std::string& settings,
-                                   Communicator* world);
+// done. Learners call `end` as GrpoJob's; reward ranks load no policy.
+void RunGrpoRoles(const Config& config, const Materials& materials,
+                  const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
+                  std::function<void(const Policy&)> end, const std::string& inputs_sha256,
+                  const std::string& settings, Communicator* world);
 
 }  // namespace flame
 

@@ -230,7 +230,8 @@ void PlanFlops(const Config& config, const PlannedModel& model, StagePlan* plan)
 
 // That a learner receives in a step. A gather or reduction of b bytes over n ranks brings
 // (n - 1) / n b, an all-reduce twice that. Split units are gathered for the forward and the
-// backward of each pass (a tied table three times) and reduced behind it.
+// backward of each pass (a tied table three times) and reduced behind it. In GRPO they are gathered
+// for the reference's forward and the canary's too, and the trainable ones to be synced.
 void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners, StagePlan* plan) {
   const PlannedLearners group{config.cluster.sharding, learners};
   const auto share = [](int64_t n) { return static_cast<double>(n - 1) / static_cast<double>(n); };
@@ -248,8 +249,17 @@ void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners
         share(n) * plan->work.passes * (gathers * (trainable + (reshard ? frozen : 0)) + trainable);
     plan->collective_bytes += 2 * share(replicas) * trainable / static_cast<double>(n);
   }
-  if (plan->stage == "grpo") {
-    plan->collective_bytes *= static_cast<double>(config.grpo.iterations);
+  if (plan->stage != "grpo") return;
+  plan->collective_bytes *= static_cast<double>(config.grpo.iterations);
+  if (!group.splits()) return;
+  const double forwards = 1 + (config.grpo.kl > 0 ? plan->work.passes : 0);
+  for (const PlannedUnit& unit : UnitsOf(model)) {
+    if (unit.index < 0) continue;
+    const auto trainable = static_cast<double>(Elements(unit.trainable) * model.wide_bytes());
+    const auto frozen = static_cast<double>(Elements(unit.frozen) * model.item_bytes);
+    const double gathers = unit.index > 0 || !model.config.tie_embeddings ? 1 : 2;
+    plan->collective_bytes +=
+        share(n) * (forwards * gathers * (trainable + (reshard ? frozen : 0)) + trainable);
   }
 }
 

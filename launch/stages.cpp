@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/checksum.h"
@@ -189,11 +191,12 @@ std::vector<Family> ClassifierValidation(const Config& config, const Materials& 
   return families;
 }
 
-// pi_cls trained on `visits`, from the base model.
-Policy TrainClassifier(const Config& config, const Materials& materials,
-                       const std::vector<int32_t>& visits, const std::string& label,
-                       const fs::path& folder, const std::string& inputs, Communicator* world) {
-  Policy policy = LoadModel(config, RunPaths(config.run.dir).base());
+// Trains pi_cls on `visits`, from the base model; `end` as SftJob's.
+void TrainClassifier(const Config& config, const Materials& materials,
+                     const std::vector<int32_t>& visits, const std::string& label,
+                     const fs::path& folder, const std::string& inputs,
+                     std::function<void(const Policy&)> end, Communicator* world) {
+  Policy policy = OpenModel(config, RunPaths(config.run.dir).base());
   if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
   SftJob job = MakeSftJob(config, "classifier", label, config.classifier, folder, inputs, world);
   job.policy = &policy;
@@ -201,11 +204,11 @@ Policy TrainClassifier(const Config& config, const Materials& materials,
                                     config.run.seed);
   job.num_examples = examples.size();
   job.example = [&examples](int64_t example, int64_t epoch) { return examples.At(example, epoch); };
-  if (job.options.validate_every > 0) job.validation = ClassifierValidation(config, materials);
+  job.validation = [&] { return ClassifierValidation(config, materials); };
+  job.end = std::move(end);
   const SftReport report = RunOnRanks(config, job);
   LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
           " steps");
-  return policy;
 }
 
 // Scores of training visits by two classifiers, each on the patients that it did not see.
@@ -220,12 +223,14 @@ Scores CrossFit(const Config& config, const Materials& materials,
     }
     const std::string label = StrCat("classifier fold ", fold + 1, " of 2");
     const fs::path folder = RunPaths(config.run.dir).stage("tasks") / StrCat("fold-", fold);
-    const Policy policy = TrainClassifier(config, materials, train, label, folder, inputs, nullptr);
-    const double offset = CalibrateClassifier(config, materials, policy, nullptr).offset;
-    const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
-                                       score, offset, config.classifier.token_budget, "scores");
-    all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
-    all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
+    const auto add = [&](const Policy& policy) {
+      const double offset = CalibrateClassifier(config, materials, policy, nullptr).offset;
+      const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
+                                         score, offset, config.classifier.token_budget, "scores");
+      all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
+      all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
+    };
+    TrainClassifier(config, materials, train, label, folder, inputs, add, nullptr);
   }
   return all;
 }
@@ -303,13 +308,13 @@ void ClassifierStage(const Config& config, Communicator* world) {
   Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
-    const Policy policy =
-        TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
-                        "classifier", paths.stage("classifier"), inputs, world);
-    const Calibration calibration = CalibrateClassifier(config, *materials, policy, world);
-    if (!IsFirst(world)) return;
-    SaveModel(policy, materials->tokenizer, paths.classifier());
-    WriteThreshold(calibration, paths.classifier());
+    const auto save = [&](const Policy& policy) {
+      const Calibration calibration = CalibrateClassifier(config, *materials, policy, world);
+      SaveModel(policy, materials->tokenizer, paths.classifier(), IsFirst(world));
+      if (IsFirst(world)) WriteThreshold(calibration, paths.classifier());
+    };
+    TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
+                    "classifier", paths.stage("classifier"), inputs, save, world);
   };
   RunStageOf(config, std::move(stage), world);
 }
@@ -354,7 +359,7 @@ void ListStage(const Config& config, Communicator* world) {
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
-    Policy policy = LoadModel(config, paths.classifier());
+    Policy policy = OpenModel(config, paths.classifier());
     SftJob job =
         MakeSftJob(config, "list", "list", config.list, paths.stage("list"), inputs, world);
     job.policy = &policy;
@@ -362,19 +367,19 @@ void ListStage(const Config& config, Communicator* world) {
     job.example = [&](int64_t example, int64_t) {
       return SftExample{ListFamily(*materials->prompts, tasks[example]), {}};
     };
-    if (job.options.validate_every > 0) {
-      job.validation = ListValidation(config, *materials, policy);
-    }
+    job.validation = [&] { return ListValidation(config, *materials, policy); };
+    job.end = [&](const Policy& trained) {
+      SaveModel(trained, materials->tokenizer, paths.list(), IsFirst(world));
+    };
     const SftReport report = RunOnRanks(config, job);
     LogInfo("list: loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
             " steps");
-    if (IsFirst(world)) SaveModel(policy, materials->tokenizer, paths.list());
   };
   RunStageOf(config, std::move(stage), world);
 }
 
 Policy LoadGrpoPolicy(const Config& config, bool tell) {
-  Policy policy = LoadModel(config, RunPaths(config.run.dir).list());
+  Policy policy = OpenModel(config, RunPaths(config.run.dir).list());
   const size_t quantized = policy.quantized().size();
   policy.MergeAdapters();
   if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && tell) {
@@ -403,9 +408,11 @@ void GrpoStage(const Config& config, Communicator* world) {
   stage.make = [&](const std::string& inputs) {
     const auto materials = LoadMaterials(config);
     const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
-    const auto policy = RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, inputs,
-                                     StageSettings(config, "grpo"), world);
-    if (IsFirst(world)) SaveModel(*policy, materials->tokenizer, paths.grpo());
+    const auto save = [&](const Policy& policy) {
+      SaveModel(policy, materials->tokenizer, paths.grpo(), IsFirst(world));
+    };
+    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, save, inputs,
+                 StageSettings(config, "grpo"), world);
   };
   RunStageOf(config, std::move(stage), world);
 }

@@ -57,6 +57,7 @@ void Decoder::Allocate(KeyLayout layout) {
   context_.head_dim = config.head_dim;
   context_.rms_eps = config.rms_eps;
   context_.lora_scale = policy_.lora_scale_;
+  policy_.CheckRead();
   const at::TensorOptions options = policy_.HeadWeight().options();
   const at::Tensor angles = RotationAngles(config, at::arange(positions, at::kFloat));
   const at::ScalarType wide = at::toOpMathType(options.dtype().toScalarType());

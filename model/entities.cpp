@@ -7,15 +7,17 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "model/policy.h"
 
 namespace flame {
 namespace {
+
+constexpr char kTableName[] = "model.embed_tokens.weight";
 
 int64_t End(const EntitySlots& slots) { return slots.first_token + slots.collab.size(0); }
 
@@ -68,7 +70,7 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     places.emplace_back(source, static_cast<int64_t>(rows[source].size()));
     rows[source].push_back(source == 0 ? data[i] : data[i] - entities_[source - 1].first_token);
   }
-  const at::Tensor& table = parameters_.at("model.embed_tokens.weight");
+  const at::Tensor& table = parameters_.at(kTableName);
   if (rows[0].size() == places.size()) return at::embedding(table, ids.to(device()));
 
   std::vector<at::Tensor> parts;
@@ -97,19 +99,22 @@ Policy Policy::MaterializeEntities() const {
   for (const EntitySlots& slots : entities_) vocab_size = std::max(vocab_size, End(slots));
   if (vocab_size == config_.vocab_size) return result;
 
-  const at::Tensor& head = HeadWeight();
-  at::Tensor table = at::zeros({vocab_size, config_.d_model}, head.options());
-  at::Tensor new_head = at::zeros_like(table);
-  table.narrow(0, 0, config_.vocab_size).copy_(parameters_.at("model.embed_tokens.weight"));
-  if (config_.bos_id >= 0) new_head.copy_(head[config_.bos_id].expand_as(new_head));
-  new_head.narrow(0, 0, config_.vocab_size).copy_(head);
-  for (const EntitySlots& slots : entities_) {
-    table.narrow(0, slots.first_token, slots.collab.size(0)).copy_(ProjectedSlots(slots));
+  const auto options = HeadWeight().options().requires_grad(false);
+  const RowSource table = RowsOf(kTableName);
+  const RowSource head = RowsOf(config_.tie_embeddings ? kTableName : "lm_head.weight");
+  const at::Tensor nothing = at::zeros({config_.d_model}, options);
+  const at::Tensor bos = config_.bos_id < 0 ? nothing : head(config_.bos_id, 1)[0].clone();
+  std::vector<Patch> slots;
+  for (const EntitySlots& kind : entities_) {
+    slots.push_back({kind.first_token, ProjectedSlots(kind)});
   }
-  result.parameters_["model.embed_tokens.weight"] = table;
-  result.parameters_["lm_head.weight"] = new_head;
+  const std::vector<int64_t> shape = {vocab_size, config_.d_model};
+  result.Store(kTableName, shape, options,
+               ExtendedRows(table, config_.vocab_size, nothing, std::move(slots)));
+  result.Store("lm_head.weight", shape, options, ExtendedRows(head, config_.vocab_size, bos, {}));
   result.config_.vocab_size = vocab_size;
   result.config_.tie_embeddings = false;
+  if (stored_.empty()) result.ReadStored();
   return result;
 }
 

@@ -3,11 +3,13 @@
 #include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "base/error.h"
 #include "model/block.h"
@@ -62,6 +64,7 @@ BlockParameters Policy::LayerParameters(int64_t layer, bool adapters) const {
 std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
                                                   const ForwardOptions& options) const {
   auto context = std::make_shared<BlockContext>();
+  CheckRead();
   context->families = batch.families;
   context->asked = batch.asked;
   context->asked_rows = batch.asked_rows.to(device());
@@ -140,7 +143,10 @@ std::map<std::string, at::Tensor> Policy::SelectTrainable(const std::string& whi
 }
 
 void Policy::MoveTo(at::Device device) {
-  for (auto& [name, tensor] : parameters_) tensor = tensor.detach().to(device);
+  for (auto& [name, tensor] : parameters_) {
+    tensor = stored_.contains(name) ? Hollow(tensor.sizes(), tensor.options().device(device))
+                                    : tensor.detach().to(device);
+  }
   for (auto& [name, matrix] : quantized_) matrix.MoveTo(device);
   for (EntitySlots& kind : entities_) {
     kind.collab = parameters_.at("entities." + kind.kind + ".collab");
@@ -151,6 +157,7 @@ at::ScalarType Policy::TrainableDtype() const { return at::toOpMathType(dtype())
 
 void Policy::QuantizeMaps(Quantization quantization) {
   if (quantization == Quantization::kNone) return;
+  ReadStored();
   was_quantized_ = true;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     for (const char* map : kMapNames) {
@@ -167,24 +174,58 @@ void Policy::QuantizeMaps(Quantization quantization) {
 }
 
 void Policy::MergeAdapters() {
-  const at::NoGradGuard no_grad;
+  const bool was_read = stored_.empty();
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     const BlockParameters block = LayerParameters(layer, /*adapters=*/true);
     for (size_t m = 0; m < kNumMaps; ++m) {
       const LinearMap& map = block.maps[m];
       if (!map.lora_a.defined()) continue;
       const std::string name = LayerPrefix(layer) + kMapNames[m] + ".weight";
-      const auto wide = TrainableDtype();
-      const at::Tensor weight =
-          map.weight.defined() ? map.weight.to(wide) : Dequantize(map.quantized, wide);
       // A new tensor: copies of this policy share the old one.
-      parameters_[name] = at::addmm(weight, map.lora_b, map.lora_a, 1, lora_scale_).to(dtype());
+      Store(name, {map.lora_b.size(0), map.lora_a.size(1)}, HeadWeight().options(),
+            MergedRows(RowsOf(name), map.lora_a, map.lora_b, lora_scale_, dtype()));
       quantized_.erase(name);
     }
   }
   std::erase_if(parameters_,
                 [](const auto& entry) { return entry.first.find(".lora_") != std::string::npos; });
   lora_scale_ = 0;
+  if (was_read) ReadStored();
+}
+
+void Policy::Store(const std::string& name, at::IntArrayRef shape, const at::TensorOptions& options,
+                   RowSource rows) {
+  parameters_[name] = Hollow(shape, options);
+  stored_[name] = std::move(rows);
+}
+
+RowSource Policy::RowsOf(const std::string& name) const {
+  if (const auto stored = stored_.find(name); stored != stored_.end()) return stored->second;
+  if (const auto quantized = quantized_.find(name); quantized != quantized_.end()) {
+    return RowsOfQuantized(quantized->second, TrainableDtype());
+  }
+  return RowsOfTensor(parameters_.at(name));
+}
+
+void Policy::CopyParameter(const std::string& name, int64_t begin, const at::Tensor& out) const {
+  const at::Tensor& parameter = parameters_.at(name);
+  CopyElements(RowsOf(name), parameter.numel() / parameter.size(0), begin, out);
+}
+
+void Policy::ReadStored() {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, rows] : stored_) {
+    at::Tensor parameter = parameters_.at(name);
+    const at::Tensor values = at::empty(parameter.sizes(), parameter.options());
+    CopyParameter(name, 0, values.flatten());
+    parameter.set_data(values);
+  }
+  stored_.clear();
+}
+
+void Policy::CheckRead() const {
+  if (units_ != nullptr || stored_.empty()) return;
+  throw std::logic_error("the policy was opened and not read: call ReadStored");
 }
 
 }  // namespace flame

@@ -15,6 +15,7 @@
 #include "model/family.h"
 #include "model/options.h"
 #include "model/quantized.h"
+#include "model/stored_rows.h"
 
 namespace flame {
 
@@ -59,11 +60,25 @@ class Policy {
   // holds them whole in `dtype`.
   static Policy Load(const std::filesystem::path& folder, at::ScalarType dtype,
                      Quantization quantization = Quantization::kNone);
+  // The same, but the base's plain weights stay in their files: parameters() has their names,
+  // shapes and types and no values, for ReadStored, or for ShardedParameters, which takes each
+  // rank's shard. Merging and materialising keep it so.
+  static Policy Open(const std::filesystem::path& folder, at::ScalarType dtype,
+                     Quantization quantization = Quantization::kNone);
+  // Reads what is still in files.
+  void ReadStored();
+  // Elements [begin, begin + out.numel()) of a flattened parameter, stored or not, into `out`.
+  void CopyParameter(const std::string& name, int64_t begin, const at::Tensor& out) const;
+  // The parameter's values have been taken: it counts as stored no longer.
+  void MarkRead(const std::string& name) { stored_.erase(name); }
   // Writes config.json, model.safetensors, and adapter_config.json + adapter_model.safetensors in
   // peft's format where there are adapters; entities in entities.safetensors. Whole or absent.
   // Quantised maps are written as what they stand for; loaded with the same Quantization they are
-  // the same again, bit for bit. quantization.json names the maps that were plain among them.
+  // the same again, bit for bit. quantization.json names the maps that were plain among them. A
+  // policy whose parameters are spread over ranks is written by one rank, while the others call
+  // JoinSave.
   void Save(const std::filesystem::path& folder) const;
+  void JoinSave() const;
 
   // Adds projectors with random weights.
   void AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed);
@@ -140,8 +155,20 @@ class Policy {
   at::ScalarType TrainableDtype() const;
   void CheckSlots(const EntitySlots& slots) const;            // throws UsageError
   at::Tensor ProjectedSlots(const EntitySlots& slots) const;  // [count, d_model]
-  void LoadBase(const std::filesystem::path& folder, at::ScalarType dtype,
+  void OpenBase(const std::filesystem::path& folder, at::ScalarType dtype,
                 Quantization quantization);
+  // Of a parameter or a quantised map.
+  RowSource RowsOf(const std::string& name) const;
+  // A new parameter, stored.
+  void Store(const std::string& name, at::IntArrayRef shape, const at::TensorOptions& options,
+             RowSource rows);
+  // Throws std::logic_error where values are missing.
+  void CheckRead() const;
+  // Writes `names` of one type, each `prefix` in front; "": joins the others.
+  void WriteTensors(const std::filesystem::path& file,
+                    const std::map<std::string, std::vector<int64_t>>& shapes, at::ScalarType dtype,
+                    const std::string& prefix) const;
+  std::map<std::string, std::vector<int64_t>> AdapterShapesOf() const;
   void SaveBase(const std::filesystem::path& folder) const;
   void LoadEntities(const std::filesystem::path& folder);
   void SaveAdapters(const std::filesystem::path& folder) const;
@@ -149,6 +176,7 @@ class Policy {
 
   PolicyConfig config_;
   std::map<std::string, at::Tensor> parameters_;
+  std::map<std::string, RowSource> stored_;  // of parameters without values
   std::map<std::string, QuantizedMatrix> quantized_;
   bool was_quantized_ = false;  // at its start, whatever was merged since
   std::vector<EntitySlots> entities_;

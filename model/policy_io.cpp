@@ -7,6 +7,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "model/block.h"
+#include "model/parameter_units.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
 #include "model/shapes.h"
@@ -54,8 +55,6 @@ std::set<std::string> ReadPlainMaps(const fs::path& path) {
     throw DataError(path.string(), ": ", error.what());
   }
 }
-
-bool IsAdapter(const std::string& name) { return name.find(".lora_") != std::string::npos; }
 
 LoraOptions ReadAdapterConfig(const fs::path& path) {
   const json object = ReadJson(path);
@@ -135,37 +134,43 @@ void Policy::EndWith(int32_t id) {
 }
 
 Policy Policy::Load(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  Policy policy = Open(folder, dtype, quantization);
+  policy.ReadStored();
+  return policy;
+}
+
+Policy Policy::Open(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
   DtypeName(dtype);  // throws on one that no policy has
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
   Policy policy;
   policy.config_ = ReadPolicyConfig(folder / "config.json");
-  policy.LoadBase(folder, dtype, quantization);
+  policy.OpenBase(folder, dtype, quantization);
   if (fs::exists(folder / "entities.json")) policy.LoadEntities(folder);
   if (fs::exists(folder / "adapter_config.json")) policy.LoadAdapters(folder);
   return policy;
 }
 
-void Policy::LoadBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
-  const WeightReader reader = WeightReader::OfFolder(folder);
+void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  const auto reader = std::make_shared<const WeightReader>(WeightReader::OfFolder(folder));
   ShapeMap shapes = BaseShapes(config_);
-  const std::string table = StoredTableName(reader, config_);
+  const std::string table = StoredTableName(*reader, config_);
   const auto table_node = shapes.extract(kEmbeddingName);
   shapes.emplace(table, table_node.mapped());
-  reader.Check(shapes, {kHeadName});
+  reader->Check(shapes, {kHeadName});
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
   was_quantized_ = quantization != Quantization::kNone;
-  // Everything that stays is allocated first: between the temporaries of quantising it would leave
-  // the heap full of holes.
+  // All that stays is allocated before any is filled: between the temporaries of quantising it
+  // would leave the heap full of holes.
   for (const auto& [name, shape] : shapes) {
     if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
       quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
     } else {
-      parameters_[name == table ? kEmbeddingName : name] = reader.Read(name, dtype);
+      Store(name == table ? kEmbeddingName : name, shape, dtype, RowsOfFile(reader, name, dtype));
     }
   }
   for (auto& [name, matrix] : quantized_) {
     // In the policy's type first: what a saved policy stands for is then quantised to the same.
-    reader.ReadRows(name, dtype, [&matrix = matrix](int64_t first, const at::Tensor& rows) {
+    reader->ReadRows(name, dtype, [&matrix = matrix](int64_t first, const at::Tensor& rows) {
       QuantizeRows(rows, first, &matrix);
     });
   }
@@ -181,13 +186,41 @@ void Policy::Save(const fs::path& folder) const {
   target.Commit();
 }
 
+void Policy::JoinSave() const {
+  WriteTensors("", BaseShapes(config_), dtype(), "");
+  if (has_adapters()) WriteTensors("", AdapterShapesOf(), TrainableDtype(), "");
+}
+
+void Policy::WriteTensors(const fs::path& file, const ShapeMap& shapes, at::ScalarType dtype,
+                          const std::string& prefix) const {
+  int64_t held = -1;
+  const auto hold = [&](int64_t unit) {
+    if (unit == held) return;
+    if (held >= 0 && units_ != nullptr) units_->Release(held, ParameterUnits::Pass::kForward);
+    if (unit >= 0 && units_ != nullptr) units_->Acquire(unit, ParameterUnits::Pass::kForward, -1);
+    held = unit;
+  };
+  if (file.empty()) {
+    for (const auto& [name, shape] : shapes) hold(UnitOf(name));
+  } else {
+    ShapeMap named;
+    for (const auto& [name, shape] : shapes) named[prefix + name] = shape;
+    WriteWeights(file, named, dtype, [&](const std::string& full_name) {
+      const std::string name = full_name.substr(prefix.size());
+      hold(UnitOf(name));
+      return RowsOf(name)(0, named.at(full_name)[0]).to(dtype);
+    });
+  }
+  hold(-1);
+}
+
+ShapeMap Policy::AdapterShapesOf() const {
+  return AdapterShapes(config_, lora_.targets, lora_.rank);
+}
+
 void Policy::SaveBase(const fs::path& folder) const {
   const ShapeMap shapes = BaseShapes(config_);
-  WriteWeights(folder / "model.safetensors", shapes, dtype(), [&](const std::string& name) {
-    const auto quantized = quantized_.find(name);
-    return quantized == quantized_.end() ? parameters_.at(name)
-                                         : Dequantize(quantized->second, dtype());
-  });
+  WriteTensors(folder / "model.safetensors", shapes, dtype(), "");
   json plain = json::array();
   for (const auto& [name, shape] : shapes) {
     if (IsMapWeight(name) && !quantized_.contains(name)) plain.push_back(name);
@@ -212,11 +245,8 @@ void Policy::LoadAdapters(const fs::path& folder) {
 
 void Policy::SaveAdapters(const fs::path& folder) const {
   WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(lora_).dump(2) + "\n");
-  std::map<std::string, at::Tensor> adapters;
-  for (const auto& [name, tensor] : parameters_) {
-    if (IsAdapter(name)) adapters[kPeftPrefix + name] = tensor;
-  }
-  WriteWeights(folder / "adapter_model.safetensors", adapters);
+  WriteTensors(folder / "adapter_model.safetensors", AdapterShapesOf(), TrainableDtype(),
+               kPeftPrefix);
 }
 
 void Policy::LoadEntities(const fs::path& folder) {

@@ -165,15 +165,16 @@ void WeightReader::Check(const ShapeMap& expected, const std::vector<std::string
   }
 }
 
-void WeightReader::ForEachBlock(const Place& place, const RowUse& use) const {
+void WeightReader::ForEachBlock(const Place& place, int64_t first_row, int64_t count,
+                                const RowUse& use) const {
   const TensorView& view = place.view;
-  const int64_t rows = view.shape.at(0);
+  const int64_t rows = view.shape.at(0), end = first_row + count;
   const size_t row_bytes = rows > 0 ? view.num_bytes / static_cast<size_t>(rows) : 0;
   const auto step = static_cast<int64_t>(kBlockBytes / std::max<size_t>(1, row_bytes) + 1);
   const at::TensorOptions options(*FloatType(view.dtype));
   std::vector<int64_t> shape = view.shape;
-  for (int64_t first = 0; first < rows; first += step) {
-    shape[0] = std::min(step, rows - first);
+  for (int64_t first = first_row; first < end; first += step) {
+    shape[0] = std::min(step, end - first);
     const char* data = static_cast<const char*>(view.data) + static_cast<size_t>(first) * row_bytes;
     use(first, at::from_blob(const_cast<char*>(data), shape, options));
     files_[place.file]->Release(data, static_cast<size_t>(shape[0]) * row_bytes);
@@ -189,10 +190,17 @@ void WeightReader::CheckFinite(const at::Tensor& block, const std::string& name,
 }
 
 at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype) const {
+  return Read(name, dtype, 0, places_.at(name).view.shape.at(0));
+}
+
+at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype, int64_t first_row,
+                              int64_t count) const {
   const Place& place = places_.at(name);
-  at::Tensor tensor = at::empty(place.view.shape, dtype);
-  ForEachBlock(place, [&](int64_t first, const at::Tensor& rows) {
-    const at::Tensor block = tensor.narrow(0, first, rows.size(0));
+  std::vector<int64_t> shape = place.view.shape;
+  shape[0] = count;
+  at::Tensor tensor = at::empty(shape, dtype);
+  ForEachBlock(place, first_row, count, [&](int64_t first, const at::Tensor& rows) {
+    const at::Tensor block = tensor.narrow(0, first - first_row, rows.size(0));
     block.copy_(rows);
     CheckFinite(block, name, place);
   });
@@ -202,7 +210,8 @@ at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype) con
 void WeightReader::ReadRows(const std::string& name, at::ScalarType dtype,
                             const RowUse& use) const {
   const Place& place = places_.at(name);
-  ForEachBlock(place, [&](int64_t first, const at::Tensor& rows) {
+  const int64_t all = place.view.shape.at(0);
+  ForEachBlock(place, 0, all, [&](int64_t first, const at::Tensor& rows) {
     const at::Tensor block = rows.to(dtype, /*non_blocking=*/false, /*copy=*/true);
     CheckFinite(block, name, place);
     use(first, block);

@@ -35,8 +35,10 @@ class WeightReader {
   // index names. Names in `ignored` may be there.
   void Check(const ShapeMap& expected, const std::vector<std::string>& ignored = {}) const;
 
-  // A tensor that has passed Check, converted to `dtype`.
+  // A tensor that has passed Check, converted to `dtype`, or `count` rows of it.
   at::Tensor Read(const std::string& name, at::ScalarType dtype) const;
+  at::Tensor Read(const std::string& name, at::ScalarType dtype, int64_t first_row,
+                  int64_t count) const;
   // The same in blocks of whole rows, in order, which are no longer there after `use` returned.
   using RowUse = std::function<void(int64_t first_row, const at::Tensor& rows)>;
   void ReadRows(const std::string& name, at::ScalarType dtype, const RowUse& use) const;
@@ -46,7 +48,7 @@ class WeightReader {
     size_t file = 0;
     TensorView view;
   };
-  void ForEachBlock(const Place& place, const RowUse& use) const;
+  void ForEachBlock(const Place& place, int64_t first_row, int64_t count, const RowUse& use) const;
   void CheckFinite(const at::Tensor& block, const std::string& name, const Place& place) const;
 
   std::vector<std::filesystem::path> paths_;

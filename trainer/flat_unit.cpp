@@ -1,11 +1,12 @@
 #include "trainer/flat_unit.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "model/stored_rows.h"
 
 namespace flame {
 namespace {
@@ -26,10 +27,7 @@ int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; 
 }  // namespace
 
 HollowTensor::HollowTensor(int64_t size, const at::TensorOptions& options)
-    : tensor_(at::from_blob(
-          nullptr, {size}, at::IntArrayRef({1}), [](void*) {}, options, options.device())) {
-  Put(at::empty({size}, options));
-}
+    : tensor_(Hollow({size}, options)) {}
 
 at::Tensor HollowTensor::Take() {
   tensor_.storage().set_data_ptr_noswap({nullptr, tensor_.device()});
@@ -77,14 +75,11 @@ UnitLayout LayOut(const NamedTensors& tensors, int64_t shards) {
   return layout;
 }
 
-void MoveInto(const UnitLayout& layout, const at::Tensor& whole) {
+void PointMembers(const UnitLayout& layout, const at::Tensor& whole) {
   const c10::NoGradGuard no_grad;
-  whole.zero_();
   for (const UnitMember& member : layout.members) {
     at::Tensor tensor = member.tensor;
-    const at::Tensor place = whole.narrow(0, member.offset, tensor.numel()).view(tensor.sizes());
-    place.copy_(tensor.detach());
-    tensor.set_data(place);
+    tensor.set_data(whole.narrow(0, member.offset, tensor.numel()).view(tensor.sizes()));
   }
 }
 

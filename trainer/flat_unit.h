@@ -18,7 +18,7 @@ namespace flame {
 // stay; they must not be read in between. Views keep the memory that is there alive.
 class HollowTensor {
  public:
-  // Memory of its own at first.
+  // No memory at first.
   HollowTensor(int64_t size, const at::TensorOptions& options);
   const at::Tensor& tensor() const { return tensor_; }
   bool there() const { return memory_.defined(); }
@@ -59,8 +59,8 @@ struct UnitLayout {
 };
 UnitLayout LayOut(const NamedTensors& tensors, int64_t shards);
 
-// Makes the members views of `whole`, holding what they held.
-void MoveInto(const UnitLayout& layout, const at::Tensor& whole);
+// Makes the members views of `whole`.
+void PointMembers(const UnitLayout& layout, const at::Tensor& whole);
 // Makes their gradients views of `whole`.
 void PointGradients(const UnitLayout& layout, const at::Tensor& whole);
 

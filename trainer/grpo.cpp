@@ -297,6 +297,7 @@ GrpoReport RunGrpo(const GrpoJob& job) {
   run.Resume();
   const double waited = run.done() ? 0 : TrainToTheEnd(job, &run, &recent);
   run.Finish();
+  if (job.end) job.end(*job.policy);
   return {run.step(), run.FirstMean(0.2), run.LastMean(0.2), waited};
 }
 

@@ -32,9 +32,10 @@ struct GrpoJob {
   std::string config_sha256, settings;  // as CheckpointInfo
   const LineTrie* lines = nullptr;      // RolloutContext's
   RolloutClient* rollouts = nullptr;    // on learner 0 only, null elsewhere; or on all (colocated)
-  bool carry_shards = false;            // only learner 0 sees their files: it sends them to the rest
-  Communicator* learners = nullptr;     // null: one rank
-  Communicator* on_device = nullptr;    // as ShardGroups
+  bool carry_shards = false;          // only learner 0 sees their files: it sends them to the rest
+  Communicator* learners = nullptr;   // null: one rank
+  Communicator* on_device = nullptr;  // as ShardGroups
+  std::function<void(const Policy&)> end;  // as SftJob::end
 };
 
 struct GrpoReport {

@@ -153,7 +153,7 @@ class Validation {
         evaluations_(job.options.validate_every, job.options.patience, steps),
         best_(on() ? run->parameters()->shards() : NamedTensors()) {
     if (!on()) return;
-    examples_.emplace(job.validation, job.options.token_budget);
+    examples_.emplace(job.validation(), job.options.token_budget);
     run->AddSharded("best.", best_.tensors());
     run->AddState("validation.losses", evaluations_.losses());
   }
@@ -245,6 +245,7 @@ SftReport RunSft(const SftJob& job) {
   if (!finished) TrainToTheEnd(job, steps, &order, &run, &validation);
   validation.Finish(&run);
   run.Finish();
+  if (job.end) job.end(*job.policy);
   return {run.step(), run.FirstMean(0.05), run.LastMean(0.05),
           validation.evaluations().best_step()};
 }

@@ -29,7 +29,12 @@ struct SftJob {
   // A pure function of its arguments; an epoch may show other branches of an example than the last.
   std::function<SftExample(int64_t example, int64_t epoch)> example;
   SftOptions options;
-  std::vector<Family> validation;  // all that is evaluated on; unused with validate_every 0
+  // All that is evaluated on; unused with validate_every 0. Called once, on every learner, before
+  // the first step or a resumption: it may ask the policy.
+  std::function<std::vector<Family>()> validation;
+  // Called at the end on every learner, with the trained policy, whose parameters are still spread
+  // over them: forwards, Save and JoinSave are collective. May be empty.
+  std::function<void(const Policy&)> end;
   ShardingOptions sharding;
   bool recompute = false;        // ForwardOptions::recompute
   uint64_t seed = 0;             // order of examples (equal on any number of ranks), dropout
@@ -51,8 +56,10 @@ struct SftReport {
 // but for rounding (and for LoRA dropout, whose masks follow the packed order).
 //
 // With options.validate_every the loss on `validation` is taken every so many steps and after the
-// last one; after `patience` evaluations that did not lower it training stops. The policy is left
-// with the weights of the lowest one, and folder/validation.json tells all of them.
+// last one; after `patience` evaluations that did not lower it training stops. The policy then has
+// the weights of the lowest one, and folder/validation.json tells all of them.
+//
+// Behind `end` the policy has lost what other learners hold (ShardedParameters).
 //
 // If the folder holds the run's last checkpoint, loads it and returns at once. metrics.jsonl, a row
 // a step: step (updates done, from 1), loss, grad_norm (before clipping), learning_rate,

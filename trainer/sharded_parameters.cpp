@@ -1,7 +1,6 @@
 #include "trainer/sharded_parameters.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
@@ -83,6 +82,7 @@ ShardedParameters::ShardedParameters(Policy* policy, const NamedTensors& trainab
   }
   for (const auto& [index, tensors] : chosen) AddUnit(index, /*trainable=*/true, tensors);
   for (const auto& [index, tensors] : frozen) AddUnit(index, /*trainable=*/false, tensors);
+  policy_->ReadStored();
   policy_->AttachUnits(this);
 }
 
@@ -101,24 +101,42 @@ void ShardedParameters::AddUnit(int64_t index, bool trainable, const NamedTensor
   Unit& unit = *units_.back();
   unit.always_whole = index < 0 || !groups_.splits_parameters() || groups_.shard() == nullptr;
   by_index_.emplace(index, &unit);
-  MoveInto(unit.layout, unit.whole.tensor());
-  unit.shard = ShardOf(unit.whole.tensor());
-  if (!unit.always_whole) {
-    unit.shard = unit.shard.clone();
-    unit.whole.Take();
-  }
-  if (!trainable) return;
-  PointGradients(unit.layout, unit.gradient->tensor());
-  const bool whole_gradients = unit.always_whole;
-  unit.gradient_shard = ShardOf(unit.gradient->tensor());
-  if (whole_gradients) {
-    unit.gradient->tensor().zero_();
+  const at::TensorOptions options = unit.whole.tensor().options();
+  const int64_t share = unit.layout.size / groups_.shard_size();
+  if (unit.always_whole) {
+    const at::Tensor whole = at::zeros({unit.layout.size}, options);
+    TakeValues(&unit, whole, 0);
+    unit.whole.Put(whole);
+    unit.shard = ShardOf(unit.whole.tensor());
   } else {
-    unit.gradient_shard = at::zeros(unit.gradient_shard.sizes(), unit.gradient_shard.options());
-    unit.gradient->Take();
+    unit.shard = at::zeros({share}, options);
+    TakeValues(&unit, unit.shard, groups_.shard_rank() * share);
   }
+  PointMembers(unit.layout, unit.whole.tensor());
+  if (!trainable) return;
+  if (unit.always_whole) {
+    unit.gradient->Put(at::zeros({unit.layout.size}, options));
+    unit.gradient_shard = ShardOf(unit.gradient->tensor());
+  } else {
+    unit.gradient_shard = at::zeros({share}, options);
+  }
+  PointGradients(unit.layout, unit.gradient->tensor());
   shards_[unit.name] = unit.shard;
   gradients_[unit.name] = unit.gradient_shard;
+}
+
+// The unit's elements from `first` on.
+void ShardedParameters::TakeValues(Unit* unit, const at::Tensor& into, int64_t first) {
+  const int64_t last = first + into.numel();
+  for (const UnitMember& member : unit->layout.members) {
+    const int64_t begin = std::clamp(member.offset, first, last);
+    const int64_t end = std::clamp(member.offset + member.tensor.numel(), first, last);
+    if (begin < end) {
+      policy_->CopyParameter(member.name, begin - member.offset,
+                             into.narrow(0, begin - first, end - begin));
+    }
+    policy_->MarkRead(member.name);
+  }
 }
 
 at::Tensor ShardedParameters::ShardOf(const at::Tensor& whole) const {
@@ -288,14 +306,6 @@ void ShardedParameters::CopyTrainable(const NamedTensors& into) {
       if (!into.empty()) into.at(member.name).copy_(member.tensor.detach());
     }
     Free(unit.get());
-  }
-}
-
-void ShardedParameters::MakeWhole() {
-  for (const auto& unit : units_) StartGather(unit.get());
-  for (const auto& unit : units_) {
-    FinishGather(unit.get());
-    unit->always_whole = true;
   }
 }
 

@@ -32,10 +32,11 @@ namespace flame {
 class ShardedParameters : public ParameterUnits {
  public:
   // Collective. The policy's tensors become views of flat buffers, and the policy asks this object
-  // for its units. Throws UsageError if nothing is trainable or dtypes differ.
+  // for its units. Of a policy that was opened and not read, a rank reads what it keeps. Throws
+  // UsageError if nothing is trainable or dtypes differ.
   ShardedParameters(Policy* policy, const NamedTensors& trainable, const ShardingOptions& options,
                     Communicator* learners, Communicator* on_device = nullptr);
-  // Leaves the policy without parameters where MakeWhole was not called.
+  // Leaves the policy without what other ranks hold.
   ~ShardedParameters() override;
 
   void BeginUpdate();
@@ -61,9 +62,6 @@ class ShardedParameters : public ParameterUnits {
   // Copies the trainable tensors, whole, into those of `into`, or on this learner nowhere where it
   // is empty; collective.
   void CopyTrainable(const NamedTensors& into);
-  // Everything whole and in place from now on; collective.
-  void MakeWhole();
-
   // Most bytes of parameters that this rank held at a time, shards and gathered units.
   int64_t peak_parameter_bytes() const;
 
@@ -75,6 +73,7 @@ class ShardedParameters : public ParameterUnits {
   void AddUnit(int64_t index, bool trainable, const NamedTensors& tensors);
   bool Splits(const Unit& unit) const;
   at::Tensor ShardOf(const at::Tensor& whole) const;
+  void TakeValues(Unit* unit, const at::Tensor& into, int64_t first);
   void StartGather(Unit* unit);
   void FinishGather(Unit* unit);
   void Free(Unit* unit);

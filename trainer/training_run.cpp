@@ -152,7 +152,6 @@ void TrainingRun::EndStep(double value, bool last) {
 
 void TrainingRun::Finish() {
   if (writer_.pending()) writer_.Publish();
-  parameters_.MakeWhole();
 }
 
 void TrainingRun::BeginSave() {

@@ -78,7 +78,7 @@ class TrainingRun {
   double LastMean(double share) const;
 
   ShardedParameters* parameters() { return &parameters_; }
-  // Ends the run: publishes what is being written, and leaves the policy whole.
+  // Publishes what is being written.
   void Finish();
 
   // For dropout masks: differs by step, micro-batch and rank; never 0.

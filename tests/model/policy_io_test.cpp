@@ -84,6 +84,55 @@ TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
 }
 
+// What a policy becomes before GRPO.
+Policy Frozen(Policy policy) {
+  policy.MergeAdapters();
+  policy = policy.MaterializeEntities();
+  policy.AddAdapters({}, 5);
+  return policy;
+}
+
+TEST_F(PolicyFolder, OpenedAndReadLater_IsTheSameBitForBit) {
+  for (const bool tie : {false, true}) {
+    Policy policy = TestPolicy(at::kFloat, tie);
+    policy.AddEntities({{"drug", 40, at::arange(30, at::kDouble).sin().view({5, 6}), 7}}, 3);
+    AddTestAdapters(&policy);
+    policy.Save(folder_);
+    for (const auto quantization : {Quantization::kNone, Quantization::kNf4}) {
+      const Policy expected = Frozen(Policy::Load(folder_, at::kFloat, quantization));
+      Policy opened = Frozen(Policy::Open(folder_, at::kFloat, quantization));
+      EXPECT_THROW(opened.Hidden(PackFamilies(VariedFamilies(37, 1)), {}), std::logic_error);
+      opened.ReadStored();
+      ExpectSameParameters(opened, expected);
+    }
+    fs::remove_all(folder_);
+  }
+}
+
+TEST_F(PolicyFolder, PartsOfAnOpenedParameter_AreThoseOfTheWhole) {
+  Policy policy = TestPolicy(at::kFloat);
+  AddTestAdapters(&policy);
+  policy.Save(folder_);
+  const Policy whole = Frozen(Policy::Load(folder_, at::kFloat));
+  const Policy opened = Frozen(Policy::Open(folder_, at::kFloat));
+  for (const auto& [name, tensor] : whole.parameters()) {
+    for (const int64_t begin : {int64_t{0}, int64_t{3}, tensor.numel() / 2}) {
+      const at::Tensor part = at::zeros({tensor.numel() - begin - (begin > 0 ? 1 : 0)});
+      opened.CopyParameter(name, begin, part);
+      EXPECT_TRUE(at::equal(part, tensor.flatten().narrow(0, begin, part.numel()))) << name;
+    }
+  }
+}
+
+TEST_F(PolicyFolder, OpenedAndSaved_IsTheSameFile) {
+  TestPolicy(at::kFloat).Save(folder_);
+  const fs::path copy = folder_.string() + ".copy";
+  Policy::Open(folder_, at::kFloat).Save(copy);
+  EXPECT_EQ(ReadWholeFile(copy / "model.safetensors"),
+            ReadWholeFile(folder_ / "model.safetensors"));
+  fs::remove_all(copy);
+}
+
 TEST_F(PolicyFolder, TiedDouble_KeepsEveryBit) {
   const Policy policy = TestPolicy(at::kDouble);
   policy.Save(folder_);

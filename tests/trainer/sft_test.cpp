@@ -55,9 +55,11 @@ SftJob ValidatedJob(Policy* policy, const std::filesystem::path& folder) {
   SftJob job = CopyJob(policy, folder);
   job.options.validate_every = 2;
   job.options.patience = 2;
-  for (int64_t example = 100; example < 107; ++example) {
-    job.validation.push_back(CopyExample(example));
-  }
+  job.validation = [] {
+    std::vector<Family> families;
+    for (int64_t example = 100; example < 107; ++example) families.push_back(CopyExample(example));
+    return families;
+  };
   return job;
 }
 

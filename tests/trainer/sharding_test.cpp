@@ -62,6 +62,10 @@ SftJob JobOf(Policy* policy, const std::string& trainable, const ShardingOptions
   job.seed = 3;
   job.folder = folder;
   job.learners = learners;
+  job.end = [folder, learners](const Policy& trained) {
+    if (learners != nullptr && learners->rank() > 0) return trained.JoinSave();
+    trained.Save(folder / "model");
+  };
   return job;
 }
 
@@ -75,7 +79,7 @@ void OnRanks(int size, const std::function<void(Communicator*)>& body) {
 }
 
 struct Trained {
-  std::vector<Policy> policies;  // of each learner
+  Policy policy;  // as it was saved
   std::vector<double> losses;
 };
 
@@ -84,12 +88,12 @@ Trained Train(const Policy& start, const std::string& trainable, const ShardingO
   static int tag = 0;  // the folders of a test are its own
   const auto folder =
       FreshFolder(StrCat(trainable, tag++, sharding.policy, sharding.reshard, size));
-  Trained trained;
-  for (int r = 0; r < size; ++r) trained.policies.push_back(Clone(start));
+  start.Save(folder / "start");
   OnRanks(size, [&](Communicator* learners) {
-    Policy* policy = &trained.policies[learners == nullptr ? 0 : learners->rank()];
-    RunSft(JobOf(policy, trainable, sharding, folder, learners));
+    Policy policy = Policy::Open(folder / "start", start.dtype());
+    RunSft(JobOf(&policy, trainable, sharding, folder, learners));
   });
+  Trained trained{Policy::Load(folder / "model", start.dtype()), {}};
   for (const auto& row : MetricsRows(folder)) trained.losses.push_back(row.at("loss"));
   return trained;
 }
@@ -102,14 +106,11 @@ const ShardingOptions kPolicies[] = {{"none", "always", 0},
 
 void ExpectAsOneRank(const Policy& start, const std::string& trainable) {
   const Trained one = Train(start, trainable, {}, 1);
-  EXPECT_GT(MaxDifference(one.policies[0], start), 1e-4);
+  EXPECT_GT(MaxDifference(one.policy, start), 1e-4);
   for (const ShardingOptions& sharding : kPolicies) {
     for (const int size : {2, 4}) {
       const Trained many = Train(start, trainable, sharding, size);
-      for (const Policy& policy : many.policies) {
-        EXPECT_LT(MaxDifference(policy, one.policies[0]), 1e-12) << sharding.policy << size;
-        EXPECT_EQ(MaxDifference(policy, many.policies[0]), 0) << sharding.policy << size;
-      }
+      EXPECT_LT(MaxDifference(many.policy, one.policy), 1e-12) << sharding.policy << size;
       ASSERT_EQ(many.losses.size(), one.losses.size());
       for (size_t i = 0; i < one.losses.size(); ++i) {
         EXPECT_NEAR(many.losses[i], one.losses[i], 1e-12) << sharding.policy << size << " " << i;
@@ -171,13 +172,11 @@ TEST(Sharding, Full_HoldsItsShareAndTwoBlocks) {
 }
 
 // Trains until `stop` steps are done (0: to the end), each of 8, 8 and 4 examples in turn.
-void TrainUntil(int64_t stop, int size, const Policy& start, const std::filesystem::path& folder,
-                std::vector<Policy>* policies) {
-  for (int r = 0; r < size; ++r) policies->push_back(Clone(start));
+void TrainUntil(int64_t stop, int size, const Policy& start, const std::filesystem::path& folder) {
   const int64_t resumed = static_cast<int64_t>(MetricsRows(folder).size());
   OnRanks(size, [&](Communicator* learners) {
-    SftJob job = JobOf(&(*policies)[learners == nullptr ? 0 : learners->rank()], "full",
-                       {"full", "always", 0}, folder, learners);
+    Policy policy = Clone(start);
+    SftJob job = JobOf(&policy, "full", {"full", "always", 0}, folder, learners);
     job.options.checkpoint_every = 1;
     int64_t left = stop == 0 ? 1000 : 0;
     for (int64_t step = resumed; step < stop; ++step) left += (step % 3 == 2 ? 4 : 8) / size;
@@ -197,11 +196,10 @@ TEST(Sharding, ResumedOnOtherCounts_GoesOnAsOneRank) {
   const Policy start = DeepPolicy(at::kDouble, /*tie=*/false);
   const Trained one = Train(start, "full", {}, 1);
   const auto folder = FreshFolder("resumed");
-  std::vector<Policy> first, second, last;
-  TrainUntil(4, 1, start, folder, &first);
-  TrainUntil(9, 4, start, folder, &second);
-  TrainUntil(0, 2, start, folder, &last);
-  EXPECT_LT(MaxDifference(last[0], one.policies[0]), 1e-12);
+  TrainUntil(4, 1, start, folder);
+  TrainUntil(9, 4, start, folder);
+  TrainUntil(0, 2, start, folder);
+  EXPECT_LT(MaxDifference(Policy::Load(folder / "model", at::kDouble), one.policy), 1e-12);
   EXPECT_EQ(MetricsRows(folder).size(), one.losses.size());
 }
 

@@ -139,7 +139,7 @@ SftJob OverfittingJob(Policy* policy, const std::filesystem::path& folder) {
   job.options.checkpoint_every = 3;
   job.options.validate_every = 4;
   job.options.patience = 3;
-  job.validation = RandomFamilies(100, 120);
+  job.validation = [] { return RandomFamilies(100, 120); };
   job.seed = 11;
   job.folder = folder;
   job.config_sha256 = "digest";
@@ -166,7 +166,7 @@ TEST(RunSft, Overfitting_StopsEarlyAndLeavesTheBestWeights) {
   EXPECT_EQ(record.at("best_step"), report.best_step);
   EXPECT_EQ(record.at("stopped_early"), true);
   EXPECT_EQ(record.at("evaluations").size(), static_cast<size_t>(report.steps / 4));
-  const ValidationSet examples(job.validation, job.options.token_budget);
+  const ValidationSet examples(job.validation(), job.options.token_budget);
   EXPECT_EQ(examples.Loss(policy, nullptr), record.at("best_loss"));
   EXPECT_EQ(rows[report.best_step - 1].at("validation_loss"), record.at("best_loss"));
 
