@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <chrono>
 #include <functional>
+#include <future>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -16,6 +19,9 @@ const auto kProgramStart = std::chrono::steady_clock::now();
 double SecondsNow() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - kProgramStart).count();
 }
+
+// What a disk that hangs may keep a job from its end.
+constexpr auto kWriteTime = std::chrono::seconds(5);
 
 struct Registry {
   std::mutex mutex;
@@ -101,6 +107,27 @@ FlightEntry FlightRecorder::Entry(uint64_t key) const {
   return ring_[key % kCapacity];
 }
 
+std::string WordsFor(const FlightRecorder& recorder, const FlightEntry& entry) {
+  return StrCat(entry.operation, " #", entry.sequence, " (", entry.num_bytes, " bytes) on '",
+                recorder.communicator(), "'");
+}
+
+std::string LastOperation() {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  double latest = -1;
+  std::string words;
+  for (const auto& weak : registry.recorders) {
+    const auto recorder = weak.lock();
+    const std::vector<FlightEntry> entries = recorder ? recorder->Entries()
+                                                      : std::vector<FlightEntry>();
+    if (entries.empty() || entries.back().started < latest) continue;
+    latest = entries.back().started;
+    words = WordsFor(*recorder, entries.back());
+  }
+  return words;
+}
+
 void SetFlightFolder(const std::filesystem::path& folder) {
   std::lock_guard lock(TheRegistry().mutex);
   TheRegistry().folder = folder;
@@ -138,10 +165,9 @@ std::string RankList(const std::vector<int>& ranks) {
   return (ranks.size() == 1 ? "rank " : "ranks ") + text;
 }
 
-void WriteFlightRecord() {
-  Registry& registry = TheRegistry();
-  std::lock_guard lock(registry.mutex);
-  if (registry.folder.empty()) return;
+namespace {
+
+nlohmann::json RecordOf(const Registry& registry) {
   auto communicators = nlohmann::json::array();
   for (const auto& weak : registry.recorders) {
     const auto recorder = weak.lock();
@@ -150,15 +176,34 @@ void WriteFlightRecord() {
     for (const FlightEntry& entry : recorder->Entries()) operations.push_back(ToJson(entry));
     communicators.push_back({{"name", recorder->communicator()}, {"operations", operations}});
   }
-  const nlohmann::json record = {{"rank", registry.rank},
-                                 {"world_size", registry.world_size},
-                                 {"communicators", communicators}};
-  try {
-    WriteFileAtomically(registry.folder / StrCat("flight-rank-", registry.rank, ".json"),
-                        record.dump(1) + "\n");
-  } catch (const Error& error) {
-    LogError(error.what());
+  return {{"rank", registry.rank},
+          {"world_size", registry.world_size},
+          {"communicators", communicators}};
+}
+
+}  // namespace
+
+void WriteFlightRecord() {
+  std::filesystem::path path;
+  std::string text;
+  {
+    std::lock_guard lock(TheRegistry().mutex);
+    if (TheRegistry().folder.empty()) return;
+    path = TheRegistry().folder / StrCat("flight-rank-", TheRegistry().rank, ".json");
+    text = RecordOf(TheRegistry()).dump(1) + "\n";
   }
+  std::promise<void> written;
+  std::future<void> done = written.get_future();
+  std::thread([path, text, written = std::move(written)]() mutable {
+    try {
+      WriteFileAtomically(path, text);
+    } catch (const Error& error) {
+      LogError(error.what());
+    }
+    written.set_value();
+  }).detach();
+  if (done.wait_for(kWriteTime) == std::future_status::ready) return;
+  LogError(path.string(), ": not written within ", kWriteTime.count(), " s");
 }
 
 }  // namespace flame

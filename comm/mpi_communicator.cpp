@@ -210,6 +210,21 @@ std::string MpiLibraryVersion() {
 
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
 
+namespace {
+
+// A library may end the process: the others must not wait for it until their deadline.
+void EndJobOfOpenSession() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (finalized != 0) return;
+  const std::string last = LastOperation();
+  AbortJob(static_cast<int>(ExitStatus::kMachine),
+           StrCat("the process exits in the middle of the job",
+                  last.empty() ? "" : ", its last operation " + last));
+}
+
+}  // namespace
+
 MpiSession::MpiSession(Communicator::Milliseconds timeout)
     : timeout_(timeout), engine_(std::make_shared<Engine>()) {
   int provided = MPI_THREAD_SINGLE, rank = 0, size = 1;
@@ -217,6 +232,7 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   Watched("start of MPI", timeout, [&] {
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   });
+  std::atexit(EndJobOfOpenSession);
   CheckTags();
   if (provided < MPI_THREAD_SERIALIZED) {
     throw MachineError(

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/signals.h"
 
 namespace flame {
 namespace {
@@ -18,6 +20,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kLookEvery = milliseconds(100);
+// mpirun ends the other ranks where one dies: SIGTERM, and SIGKILL a second later.
+constexpr auto kStopPatience = milliseconds(300);
 // How long MPI_Abort may take before this process ends without it.
 constexpr auto kAbortTime = std::chrono::seconds(5);
 
@@ -25,8 +29,8 @@ struct Watched {
   std::shared_ptr<FlightRecorder> recorder;
   uint64_t key = 0;
   milliseconds timeout{0};
-  Clock::time_point deadline, end;
-  bool recorded = false;
+  Clock::time_point start, deadline, end;
+  bool recorded = false, told = false;
 };
 
 class Watchdog {
@@ -56,6 +60,7 @@ class Watchdog {
   void Look() {
     for (;;) {
       std::this_thread::sleep_for(kLookEvery);
+      TellWaitsAtStop();
       bool record = false;
       Watched stuck;
       {
@@ -72,17 +77,33 @@ class Watchdog {
     }
   }
 
+  // Where another rank was killed there is nobody else to say what it left undone.
+  void TellWaitsAtStop() {
+    if (!StopRequested()) return;
+    std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    if (stopped_ == Clock::time_point()) stopped_ = now;
+    if (now < stopped_ + kStopPatience) return;
+    for (auto& [id, watched] : watched_) {
+      if (watched.start > stopped_ || std::exchange(watched.told, true)) continue;
+      const FlightEntry entry = watched.recorder->Entry(watched.key);
+      LogWarning(FlightRankPrefix(), WordsFor(*watched.recorder, entry), " still waits for ",
+                 RankList(entry.waits_for),
+                 " after a stop signal, which all get where a rank was killed");
+    }
+  }
+
   [[noreturn]] static void End(const Watched& stuck) {
     const FlightEntry entry = stuck.recorder->Entry(stuck.key);
     AbortJob(static_cast<int>(ExitStatus::kMachine),
-             StrCat(entry.operation, " #", entry.sequence, " on '", stuck.recorder->communicator(),
-                    "' was not answered within ", stuck.timeout.count() / 1000.0, " s by ",
+             StrCat(WordsFor(*stuck.recorder, entry), " was not answered within ", stuck.timeout.count() / 1000.0, " s by ",
                     RankList(entry.waits_for), " and does not return; the watchdog ends the job"));
   }
 
   std::mutex mutex_;
   std::map<uint64_t, Watched> watched_;
   uint64_t last_id_ = 0;
+  Clock::time_point stopped_;  // when a stop signal was first seen
 };
 
 }  // namespace
@@ -90,8 +111,8 @@ class Watchdog {
 WatchedWait::WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
                          milliseconds timeout) {
   const auto grace = std::clamp(timeout / 10, milliseconds(500), milliseconds(10000));
-  const auto deadline = Clock::now() + timeout;
-  id_ = Watchdog::The().Add({std::move(recorder), key, timeout, deadline, deadline + grace, false});
+  const auto start = Clock::now(), deadline = start + timeout;
+  id_ = Watchdog::The().Add({std::move(recorder), key, timeout, start, deadline, deadline + grace});
 }
 
 WatchedWait::~WatchedWait() { Watchdog::The().Remove(id_); }

@@ -48,6 +48,11 @@ class FlightRecorder {
   uint64_t next_ = 0;
 };
 
+// "all-reduce #2 (4000 bytes) on 'mpi world'".
+std::string WordsFor(const FlightRecorder& recorder, const FlightEntry& entry);
+// Of the operation that was started last on any communicator; "" where there was none.
+std::string LastOperation();
+
 // Where flight-rank-N.json goes (empty, the default: nowhere) and who this process is.
 void SetFlightFolder(const std::filesystem::path& folder);
 void SetFlightRank(int rank, int world_size);
@@ -57,12 +62,14 @@ void SetHosts(std::vector<std::string> hosts);
 // Writes the record of every live communicator:
 //   {"rank", "world_size", "communicators": [{"name", "operations": [{"sequence", "operation",
 //    "bytes", "started", "finished" (null: not yet), "waits_for": [ranks]}]}]}
-// A disk that fails is logged: the failure being recorded matters more.
+// A disk that fails, or hangs for 5 s, is logged: the failure being recorded matters more.
 void WriteFlightRecord();
 
 // While it lives, this thread waits for an operation that must end by itself within `timeout`. Past
 // that the watchdog thread writes the flight record; past a tenth of it more (0.5 to 10 s) the
-// waiting thread is stuck in a library, and the watchdog ends the job with status 4.
+// waiting thread is stuck in a library, and the watchdog ends the job with status 4. Behind a stop
+// signal that does not end the wait the watchdog tells of it: mpirun sends one to all ranks where
+// one was killed.
 class WatchedWait {
  public:
   WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,

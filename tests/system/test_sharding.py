@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 from conftest import TINY, metrics, mpirun, run
+from safetensors.numpy import load_file, save_file
 
 POLICIES = ["none", "optimizer", "full", "hybrid"]
 
@@ -24,9 +26,47 @@ def job(ranks, *arguments):
     return result
 
 
+def deepen(model, deep, layers):
+    """A copy of a model folder whose one kind of block is repeated."""
+    shutil.copytree(model, deep)
+    config = json.loads((deep / "config.json").read_text())
+    config["num_hidden_layers"] = layers
+    (deep / "config.json").write_text(json.dumps(config))
+    weights = load_file(model / "model.safetensors")
+    blocks = {name: tensor for name, tensor in weights.items() if ".layers.0." in name}
+    for layer in range(layers):
+        for name, tensor in blocks.items():
+            weights[name.replace(".layers.0.", f".layers.{layer}.")] = tensor.copy()
+    save_file(weights, deep / "model.safetensors")
+
+
 def sharding(policy, ranks):
     group = [f"cluster.shard_group={ranks // 2}"] if policy == "hybrid" else []
     return [f"cluster.sharding={policy}", *group]
+
+
+def test_no_learner_ever_holds_the_whole_model(tmp_path):
+    """Through loading, training and saving, the three stages."""
+    config = ["--config", TINY, f"run.dir={tmp_path / 'run'}", "model.trainable=lora",
+              "model.recompute=true", "encoders.drug=none", "data.synth_patients=60"]
+    run("prepare", "--config", TINY, f"run.dir={tmp_path / 'base'}", "model.preset=small",
+        "encoders.drug=none", "data.synth_patients=60")
+    deepen(tmp_path / "base" / "base", tmp_path / "deep", layers=32)
+    config += [f"model.path={tmp_path / 'deep'}", "cluster.sharding=full", "grpo.steps=2",
+               "classifier.token_budget=700", "list.token_budget=700", "grpo.token_budget=700",
+               "classifier.batch=16", "list.batch=16"]
+    run("prepare", *config)
+    whole = (tmp_path / "run" / "base" / "model.safetensors").stat().st_size
+    job(4, "sft", "classifier", *config)
+    run("tasks", *config)
+    job(4, "sft", "list", *config)
+    job(6, "grpo", *config, "cluster.learners=4", "cluster.rollouts=1", "cluster.rewards=1")
+    for stage in ("classifier", "list", "grpo"):
+        record = json.loads((tmp_path / "run" / ".stages" / f"{stage}.json").read_text())
+        learners = record["peak_bytes"][:4]
+        print(f"{stage}: {[round(peak / whole, 2) for peak in learners]} of {whole / 1e6:.1f} MB")
+        assert max(learners) < 0.8 * whole
+        assert (tmp_path / "run" / stage / "model" / "model.safetensors").stat().st_size >= whole
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

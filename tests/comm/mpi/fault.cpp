@@ -3,10 +3,12 @@
 #include <ATen/ops/ones.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <string>
 
 #include "base/error.h"
+#include "base/signals.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 
@@ -18,7 +20,9 @@ void Misbehave(const std::string& fault, Communicator* world) {
   if (fault == "silent") {
     for (;;) pause();
   } else if (fault == "exits") {
-    _exit(7);
+    std::exit(7);
+  } else if (fault == "killed") {
+    raise(SIGKILL);
   } else if (fault == "throws") {
     throw DataError("the corpus of the last rank is corrupt");
   } else if (fault == "other-operation") {
@@ -40,6 +44,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
 }
 
 void Run(const std::string& fault) {
+  InstallStopSignals();
   // In the wedged job only the watchdog's patience counts.
   MpiSession session(std::chrono::milliseconds(fault == "wedged" ? 60000 : 1500));
   const auto world = session.World();

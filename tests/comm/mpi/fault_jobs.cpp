@@ -83,8 +83,21 @@ TEST_F(FaultTest, SilentRank_FlightRecordShowsTheOpenOperation) {
   EXPECT_TRUE(found) << record;
 }
 
-TEST_F(FaultTest, RankExits_JobEndsWithItsStatus) {
-  EXPECT_EQ(RunJob("exits").status, 7);
+TEST_F(FaultTest, RankExits_ItSaysBehindWhichOperationAndEndsTheJob) {
+  const Ended ended = RunJob("exits");
+  EXPECT_EQ(ended.status, 4) << ended.output;
+  EXPECT_THAT(ended.output,
+              HasSubstr("flame: rank 2: the process exits in the middle of the job, its last "
+                        "operation all-reduce #1 (4000 bytes) on 'mpi world'"));
+}
+
+// The status is mpirun's own.
+TEST_F(FaultTest, RankIsKilled_OthersSayWhatTheyWaitFor) {
+  const Ended ended = RunJob("killed");
+  EXPECT_EQ(ended.status, 128 + 9) << ended.output;
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("all-reduce #2 (4000 bytes) on 'mpi world' still waits "
+                                            "for rank 2"),
+                                  HasSubstr("exited on signal 9")));
 }
 
 TEST_F(FaultTest, RankThrows_JobEndsWithThatErrorsStatus) {
