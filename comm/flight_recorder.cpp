@@ -119,8 +119,8 @@ std::string LastOperation() {
   std::string words;
   for (const auto& weak : registry.recorders) {
     const auto recorder = weak.lock();
-    const std::vector<FlightEntry> entries = recorder ? recorder->Entries()
-                                                      : std::vector<FlightEntry>();
+    const std::vector<FlightEntry> entries =
+        recorder ? recorder->Entries() : std::vector<FlightEntry>();
     if (entries.empty() || entries.back().started < latest) continue;
     latest = entries.back().started;
     words = WordsFor(*recorder, entries.back());

@@ -96,8 +96,9 @@ class Watchdog {
   [[noreturn]] static void End(const Watched& stuck) {
     const FlightEntry entry = stuck.recorder->Entry(stuck.key);
     AbortJob(static_cast<int>(ExitStatus::kMachine),
-             StrCat(WordsFor(*stuck.recorder, entry), " was not answered within ", stuck.timeout.count() / 1000.0, " s by ",
-                    RankList(entry.waits_for), " and does not return; the watchdog ends the job"));
+             StrCat(WordsFor(*stuck.recorder, entry), " was not answered within ",
+                    stuck.timeout.count() / 1000.0, " s by ", RankList(entry.waits_for),
+                    " and does not return; the watchdog ends the job"));
   }
 
   std::mutex mutex_;

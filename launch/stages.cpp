@@ -404,8 +404,7 @@ std::string DigestOfCommand(const std::string& command) {
 }
 
 Stage MakeGrpoStage(const Config& config) {
-  Stage stage =
-      StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
+  Stage stage = StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
   stage.inputs += DigestOfCommand(config.reward.external);
   return stage;
 }

@@ -66,7 +66,7 @@ class MapOperator {
       *grad_x = at::mm(grad, Weight(grad));
     }
     if (!map_.lora_a.defined()) return;
-    if (Dropping()) {
+    if (context_.dropping()) {
       grad_x->add_(Dropped(at::mm(Inner(grad), A(grad))));
     } else {
       grad_x->addmm_(Inner(grad), A(grad));
@@ -100,9 +100,12 @@ class MapOperator {
   }
   at::Tensor A(const at::Tensor& like) const { return map_.lora_a.to(like.scalar_type()); }
   at::Tensor B(const at::Tensor& like) const { return map_.lora_b.to(like.scalar_type()); }
-  bool Dropping() const { return context_.dropout_seed != 0 && context_.dropout > 0; }
   at::Tensor Dropped(const at::Tensor& x) const {
-    return Dropping() ? Dropout(x, context_.dropout, context_.dropout_seed, index_) : x;
+    if (!context_.dropping()) return x;
+    // Where as many rows are asked for as there are, they are the same rows.
+    const bool all = x.size(0) == context_.mask_rows.size(0);
+    return Dropout(x, context_.dropout, context_.dropout_seed, index_,
+                   all ? context_.mask_rows : context_.asked_mask_rows);
   }
   // The gradient behind lora_B, [T, r].
   at::Tensor Inner(const at::Tensor& grad) const {

@@ -51,7 +51,9 @@ struct BlockContext {
   int64_t num_layers = 0;
   int64_t head_dim = 0;
   double rms_eps = 0, lora_scale = 0, dropout = 0;
-  uint64_t dropout_seed = 0;  // 0: no dropout
+  uint64_t dropout_seed = 0;              // 0: no dropout
+  at::Tensor mask_rows, asked_mask_rows;  // int64 [T], [Q]: FamilyBatch::mask_rows; with dropout
+  bool dropping() const { return dropout_seed != 0 && dropout > 0; }
   bool recompute = false;
   ParameterUnits* units = nullptr;
 };

@@ -34,7 +34,9 @@ class Packer {
  public:
   void Add(const Family& family) {
     FamilyLayout layout, asked;
-    layout.trunk = AddSegment(family.trunk, static_cast<int64_t>(family.trunk.size()), 0);
+    int64_t mask_row = family.number << 32;
+    layout.trunk = AddSegment(family.trunk, static_cast<int64_t>(family.trunk.size()), 0, mask_row);
+    mask_row += family.first_branch << 20;
     const bool first_asked =
         std::any_of(family.branches.begin(), family.branches.end(),
                     [](const Branch& branch) { return branch.loss_from == 0; });
@@ -42,8 +44,8 @@ class Packer {
     for (const Branch& branch : family.branches) {
       const auto size = static_cast<int64_t>(branch.tokens.size());
       // Nothing is asked of the state behind an asked-for last token.
-      const Span span =
-          AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size, layout.trunk.size);
+      const Span span = AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size,
+                                   layout.trunk.size, mask_row += int64_t{1} << 20);
       layout.branches.push_back(span);
       offsets_.push_back(static_cast<int64_t>(targets_.size()));
       if (branch.loss_from == 0) sources_.push_back(asked.trunk.begin);
@@ -61,6 +63,7 @@ class Packer {
     offsets_.push_back(static_cast<int64_t>(targets_.size()));
     return {.tokens = ToTensor(tokens_),
             .positions = ToTensor(positions_),
+            .mask_rows = ToTensor(mask_rows_),
             .families = std::move(layouts_),
             .asked_rows = ToTensor(asked_rows_),
             .asked = std::move(asked_),
@@ -71,10 +74,14 @@ class Packer {
 
  private:
   // The first `size` of the tokens.
-  Span AddSegment(const std::vector<int32_t>& tokens, int64_t size, int64_t first_position) {
+  Span AddSegment(const std::vector<int32_t>& tokens, int64_t size, int64_t first_position,
+                  int64_t first_mask_row) {
     const Span span{static_cast<int64_t>(tokens_.size()), size};
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.begin() + size);
-    for (int64_t i = 0; i < span.size; ++i) positions_.push_back(first_position + i);
+    for (int64_t i = 0; i < span.size; ++i) {
+      positions_.push_back(first_position + i);
+      mask_rows_.push_back(first_mask_row + i);
+    }
     return span;
   }
 
@@ -85,7 +92,7 @@ class Packer {
     return asked;
   }
 
-  std::vector<int64_t> tokens_, positions_, asked_rows_, sources_, targets_, offsets_;
+  std::vector<int64_t> tokens_, positions_, mask_rows_, asked_rows_, sources_, targets_, offsets_;
   std::vector<FamilyLayout> layouts_, asked_;
 };
 

@@ -22,6 +22,9 @@ struct Branch {
 struct Family {
   std::vector<int32_t> trunk;  // at least one token
   std::vector<Branch> branches;
+  // For LoRA dropout: which of a step's families it is, and where it is a part of one, how many of
+  // that one's branches come before its own. Masks follow these, whatever else is in the batch.
+  int64_t number = 0, first_branch = 0;
   int64_t NumTokens() const;
 };
 
@@ -41,6 +44,9 @@ struct FamilyLayout {
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: 0.. in a trunk; a branch goes on from its trunk's length
+  // int64 [T]: the family's number * 2^32 + (0 in a trunk, b + 1 in branch b) * 2^20 + the token's
+  // place there.
+  at::Tensor mask_rows;
   std::vector<FamilyLayout> families;
   // The rows whose final hidden state anything reads, Q in all, ascending; `asked` is their layout
   // on an axis of their own: at most the last token of a trunk, and the last ones of a branch.

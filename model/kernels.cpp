@@ -99,14 +99,14 @@ FLAME_CLONES void SwiGluBackwardRange(const T* __restrict grad, int64_t n, T* __
 constexpr int64_t kLanes = 16;            // Philox blocks computed side by side
 constexpr int64_t kColumns = 8 * kLanes;  // columns that they serve
 
-// words[w][lane] of the blocks with counters (first + lane, row, map, kDropout).
-FLAME_INLINE void PhiloxLanes(uint32_t first, uint32_t row, uint32_t map, uint64_t seed,
+// words[w][lane] of the blocks with counters (first + lane, low word of row, map, high word).
+FLAME_INLINE void PhiloxLanes(uint32_t first, uint64_t row, uint32_t map, uint64_t seed,
                               uint32_t (&words)[4][kLanes]) {
   for (int64_t l = 0; l < kLanes; ++l) {
     words[0][l] = first + static_cast<uint32_t>(l);
-    words[1][l] = row;
+    words[1][l] = static_cast<uint32_t>(row);
     words[2][l] = map;
-    words[3][l] = kDropout;
+    words[3][l] = static_cast<uint32_t>(row >> 32);
   }
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -126,7 +126,7 @@ FLAME_INLINE void PhiloxLanes(uint32_t first, uint32_t row, uint32_t map, uint64
 
 template <class T>
 FLAME_CLONES void DropoutRow(const T* x, int64_t d, uint32_t threshold, Wide<T> scale,
-                             uint64_t seed, uint32_t map, uint32_t row, T* y) {
+                             uint64_t seed, uint32_t map, uint64_t row, T* y) {
   uint32_t words[4][kLanes];
   for (int64_t begin = 0; begin < d; begin += kColumns) {
     PhiloxLanes(static_cast<uint32_t>(begin / kColumns * kLanes), row, map, seed, words);
@@ -241,19 +241,21 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
   return product;
 }
 
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map) {
-  if (!x.is_cpu()) return portable::Dropout(x, p, seed, map);
-  const int64_t rows = x.size(0), d = x.size(1);
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
+                   const at::Tensor& rows) {
+  if (!x.is_cpu()) return portable::Dropout(x, p, seed, map, rows);
+  const int64_t n = x.size(0), d = x.size(1);
+  const auto* numbers = rows.const_data_ptr<int64_t>();
   const auto threshold = static_cast<uint32_t>(std::lround(p * 65536));
   const double scale = 65536.0 / (65536.0 - threshold);
   at::Tensor y = at::empty_like(x);
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "Dropout", [&] {
     const auto* in = x.const_data_ptr<scalar_t>();
     auto* out = y.mutable_data_ptr<scalar_t>();
-    at::parallel_for(0, rows, RowsPerTask(d), [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, n, RowsPerTask(d), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         DropoutRow<scalar_t>(in + r * d, d, threshold, static_cast<Wide<scalar_t>>(scale), seed,
-                             map, static_cast<uint32_t>(r), out + r * d);
+                             map, static_cast<uint64_t>(numbers[r]), out + r * d);
       }
     });
   });

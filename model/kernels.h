@@ -39,8 +39,10 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 // x [T, d] with each element zeroed with probability p (in steps of 1/65536) and the rest divided
 // by 1 - p. The mask is a pure function of (seed, map, row, column): column c reads 16-bit piece (c
 // % 128) / 16, low half of a word first, of the Philox4x32-10 block with key `seed` and counter (c
-// / 128 * 16 + c % 16, row, map, kDropout), and is kept where the piece is >= p * 65536.
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
+// / 128 * 16 + c % 16, rows[r] % 2^32, map, rows[r] / 2^32), and is kept where the piece is >= p *
+// 65536. `rows` is int64 [n], one a row of x, >= 0. The seed is not that of other random numbers.
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
+                   const at::Tensor& rows);
 
 // Attention inside short segments of the packed axis, on the CPU; queries are a segment's last
 // tokens. Pointers are at the first row: query and out [queries, heads, D], key and value [size,

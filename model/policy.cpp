@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -74,6 +75,10 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
   context->lora_scale = lora_scale_;
   context->dropout = lora_.dropout;
   context->dropout_seed = options.dropout_seed;
+  if (context->dropping()) {
+    context->mask_rows = batch.mask_rows.to(device());
+    context->asked_mask_rows = batch.mask_rows.index_select(0, batch.asked_rows).to(device());
+  }
   context->recompute = options.recompute;
   context->units = units_;
   int64_t length = 0;

@@ -38,8 +38,8 @@ struct EntitySlots {
 
 struct ForwardOptions {
   bool adapters = true;  // false: the reference policy
-  // Training only: LoRA dropout masks are Philox numbers of (dropout_seed, layer, map, token
-  // index); 0: no dropout.
+  // Training only: LoRA dropout masks are Philox numbers of (dropout_seed, layer, map, the row's
+  // FamilyBatch::mask_rows); 0: no dropout.
   uint64_t dropout_seed = 0;
   bool recompute = false;
 };

@@ -33,11 +33,11 @@ at::Tensor High(const at::Tensor& product) {
 }
 at::Tensor Low(const at::Tensor& product) { return product.bitwise_and(0xffffffff); }
 
-// Blocks with counters (columns, rows, map, kDropout), [rows, columns].
+// Blocks with counters (columns, low words of rows, map, their high words), [rows, columns].
 Words Philox(const at::Tensor& rows, const at::Tensor& columns, uint32_t map, uint64_t seed) {
   const at::Tensor zeros = (rows.unsqueeze(1) + columns.unsqueeze(0)).zero_();
-  Words words = {zeros + columns.unsqueeze(0), zeros + rows.unsqueeze(1),
-                 zeros + static_cast<int64_t>(map), zeros + static_cast<int64_t>(kDropout)};
+  Words words = {zeros + columns.unsqueeze(0), zeros + Low(rows).unsqueeze(1),
+                 zeros + static_cast<int64_t>(map), zeros + High(rows).unsqueeze(1)};
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const at::Tensor a = words[0] * int64_t{0xD2511F53}, b = words[2] * int64_t{0xCD9E8D57};
@@ -99,18 +99,19 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
   return product;
 }
 
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map) {
-  const int64_t rows = x.size(0), d = x.size(1), groups = (d + 127) / 128;
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
+                   const at::Tensor& rows) {
+  const int64_t n = x.size(0), d = x.size(1), groups = (d + 127) / 128;
   const auto threshold = std::lround(p * 65536);
   const auto ids = x.options().dtype(at::kLong);
-  const Words words = Philox(at::arange(rows, ids), at::arange(groups * 16, ids), map, seed);
+  const Words words = Philox(rows, at::arange(groups * 16, ids), map, seed);
   // Column c reads 16-bit piece c % 128 / 16 of block c / 128 * 16 + c % 16.
   std::vector<at::Tensor> pieces;
   for (const at::Tensor& word : words) {
-    pieces.push_back(word.bitwise_and(0xffff).view({rows, groups, 16}));
-    pieces.push_back(word.bitwise_right_shift(16).view({rows, groups, 16}));
+    pieces.push_back(word.bitwise_and(0xffff).view({n, groups, 16}));
+    pieces.push_back(word.bitwise_right_shift(16).view({n, groups, 16}));
   }
-  const at::Tensor drawn = at::stack(pieces, 2).view({rows, groups * 128}).narrow(1, 0, d);
+  const at::Tensor drawn = at::stack(pieces, 2).view({n, groups * 128}).narrow(1, 0, d);
   return x * drawn.ge(threshold) * (65536.0 / static_cast<double>(65536 - threshold));
 }
 

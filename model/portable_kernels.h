@@ -23,7 +23,8 @@ void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, boo
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
 // The mask is the same bit for bit.
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map);
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
+                   const at::Tensor& rows);
 
 // What each code stands for, by the unsigned number of its bits (int8: the code + 127); on the CPU.
 at::Tensor Levels(Quantization kind);

@@ -98,7 +98,8 @@ void CopyElements(const RowSource& source, int64_t row_size, int64_t begin, cons
 }
 
 at::Tensor Hollow(at::IntArrayRef shape, const at::TensorOptions& options) {
-  return at::from_blob(nullptr, shape, [](void*) {}, options, options.device());
+  return at::from_blob(
+      nullptr, shape, [](void*) {}, options, options.device());
 }
 
 }  // namespace flame

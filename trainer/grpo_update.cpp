@@ -9,8 +9,9 @@
 namespace flame {
 namespace {
 
-Family FamilyOf(const Group& group) {
+Family FamilyOf(const Group& group, int64_t number) {
   Family family;
+  family.number = number;
   family.trunk = group.prompt;
   for (const Trajectory& member : group.members) family.branches.push_back({member.tokens, 0});
   return family;
@@ -29,8 +30,8 @@ GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* 
   std::vector<Family> families;
   std::vector<int64_t> group_of_family;
   for (size_t g = run->rank(); g < batch.groups.size(); g += run->size()) {
-    families.push_back(FamilyOf(batch.groups[g]));
     group_of_family.push_back(static_cast<int64_t>(g));
+    families.push_back(FamilyOf(batch.groups[g], group_of_family.back()));
   }
   std::vector<MicroBatch> passes = CutMicroBatches(families, job.options.token_budget);
   passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())), IdlePass());
@@ -96,8 +97,7 @@ void GrpoUpdate::Correct(const at::Tensor& logprobs, SurrogateInput* tokens, Pas
 PassSums GrpoUpdate::Backward() {
   PassSums sums;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    const ForwardOptions options{.dropout_seed = run_->DropoutSeed(static_cast<int64_t>(i)),
-                                 .recompute = job_.recompute};
+    const ForwardOptions options{.dropout_seed = run_->DropoutSeed(), .recompute = job_.recompute};
     at::Tensor entropy;
     run_->BeginPass();
     // The surrogate is taken in float64: exp of a difference of log-probabilities.

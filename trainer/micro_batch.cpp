@@ -27,7 +27,10 @@ std::vector<Part> SplitByBranches(const Family& family, int64_t token_budget) {
 
 void Append(const Family& family, int64_t index, const Part& part, MicroBatch* batch) {
   batch->families.push_back(
-      {family.trunk, {family.branches.begin() + part.first, family.branches.begin() + part.last}});
+      {family.trunk,
+       {family.branches.begin() + part.first, family.branches.begin() + part.last},
+       family.number,
+       family.first_branch + part.first});
   for (int64_t b = part.first; b < part.last; ++b) batch->branches.push_back({index, b});
   batch->num_tokens += part.num_tokens;
 }

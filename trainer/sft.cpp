@@ -67,6 +67,7 @@ Share LocalShare(const SftJob& job, const TrainingRun& run, SftOrder* order) {
   const int64_t epoch = run.step() / order->StepsPerEpoch();
   for (const int64_t at : ShareOf(order->Step(run.step()), run.rank(), run.size())) {
     SftExample example = job.example(at, epoch);
+    example.family.number = at;
     if (example.weights.empty()) example.weights.assign(example.family.branches.size(), 1);
     for (size_t b = 0; b < example.family.branches.size(); ++b) {
       const double tokens = AskedFor(example.family.branches[b]);
@@ -108,7 +109,7 @@ void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_bat
   loss.backward();
   local->loss += loss.item<double>();
   local->tokens_packed += static_cast<double>(batch.tokens.numel());
-  local->micro_batches += 1;
+  local->micro_batches += micro_batch.branches.empty() ? 0 : 1;
 }
 
 StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
@@ -122,9 +123,9 @@ StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
   StepResult local;
   std::vector<MicroBatch> passes = CutMicroBatches(share.families, job.options.token_budget);
   passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())), IdlePass());
-  for (size_t i = 0; i < passes.size(); ++i) {
+  for (const MicroBatch& pass : passes) {
     run->BeginPass();
-    Backward(job, share, passes[i], totals[1], run->DropoutSeed(static_cast<int64_t>(i)), &local);
+    Backward(job, share, pass, totals[1], run->DropoutSeed(), &local);
     run->EndPass();
   }
   const std::vector<double> sums =

@@ -53,7 +53,7 @@ struct SftReport {
 
 // A step trains on the examples that SftOrder gives it, dealt to ranks by ShareOf. However a rank's
 // share is cut into micro-batches of at most token_budget tokens, loss and gradient are the same
-// but for rounding (and for LoRA dropout, whose masks follow the packed order).
+// but for rounding. LoRA dropout masks follow step, example, branch and place.
 //
 // With options.validate_every the loss on `validation` is taken every so many steps and after the
 // last one; after `patience` evaluations that did not lower it training stops. The policy then has

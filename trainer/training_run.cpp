@@ -185,9 +185,8 @@ double TrainingRun::LastMean(double share) const {
   return MeanOf(step_ - count, count);
 }
 
-uint64_t TrainingRun::DropoutSeed(int64_t micro_batch) const {
-  const auto part = static_cast<uint32_t>(micro_batch * size() + rank());
-  return RandomStream(options_.seed, kDropout, static_cast<uint32_t>(step_), part).Next() | 1;
+uint64_t TrainingRun::DropoutSeed() const {
+  return RandomStream(options_.seed, kDropout, static_cast<uint32_t>(step_)).Next() | 1;
 }
 
 }  // namespace flame

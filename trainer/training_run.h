@@ -81,8 +81,8 @@ class TrainingRun {
   // Publishes what is being written.
   void Finish();
 
-  // For dropout masks: differs by step, micro-batch and rank; never 0.
-  uint64_t DropoutSeed(int64_t micro_batch) const;
+  // For dropout masks: differs by step; never 0.
+  uint64_t DropoutSeed() const;
 
  private:
   // What a checkpoint says beside its tensors; step -1: there is none.

@@ -9,6 +9,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -122,18 +123,22 @@ TEST(KernelsInBfloat16, Rounding_IsToTheNearestEvenAndKeepsNan) {
 
 TEST(KernelsInBfloat16, Dropout_ScalesWhatTheMaskKeeps) {
   const at::Tensor x = Waves(7, 130, at::kBFloat16, 2);
-  const at::Tensor mask = Dropout(at::ones({7, 130}, at::kDouble), 0.25, 9, 6);
-  ExpectRounded(Dropout(x, 0.25, 9, 6), x.to(at::kDouble) * mask);
+  const at::Tensor rows = at::arange(7);
+  const at::Tensor mask = Dropout(at::ones({7, 130}, at::kDouble), 0.25, 9, 6, rows);
+  ExpectRounded(Dropout(x, 0.25, 9, 6, rows), x.to(at::kDouble) * mask);
 }
 
 TEST(Dropout, Mask_IsThePublishedPhilox) {
   const double p = 0.25;
   const uint64_t seed = 0x123456789abcdef0;
-  const at::Tensor y = Dropout(at::ones({3, 300}, at::kDouble), p, seed, 6);
-  for (uint32_t row = 0; row < 3; ++row) {
+  const at::Tensor rows = at::tensor({int64_t{0}, int64_t{9} << 32 | 7, int64_t{1} << 20});
+  const at::Tensor y = Dropout(at::ones({3, 300}, at::kDouble), p, seed, 6, rows);
+  for (int64_t row = 0; row < 3; ++row) {
+    const auto number = static_cast<uint64_t>(rows[row].item<int64_t>());
     for (uint32_t column = 0; column < 300; ++column) {
       const auto block =
-          Philox4x32({column / 128 * 16 + column % 16, row, 6, kDropout},
+          Philox4x32({column / 128 * 16 + column % 16, static_cast<uint32_t>(number), 6,
+                      static_cast<uint32_t>(number >> 32)},
                      {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
       const uint32_t piece = column % 128 / 16;
       const uint32_t drawn = block[piece / 2] >> (piece % 2 * 16) & 0xffff;
@@ -144,16 +149,17 @@ TEST(Dropout, Mask_IsThePublishedPhilox) {
 }
 
 TEST(Dropout, Share_IsTheProbability) {
-  const at::Tensor y = Dropout(at::ones({500, 200}), 0.1, 3, 0);
+  const at::Tensor y = Dropout(at::ones({500, 200}), 0.1, 3, 0, at::arange(500));
   EXPECT_NEAR(y.eq(0).to(at::kFloat).mean().item<float>(), 0.1, 0.005);
   EXPECT_NEAR(y.mean().item<float>(), 1.0, 0.005);
 }
 
 TEST(Dropout, OtherSeedOrMap_GivesAnotherMask) {
-  const at::Tensor x = at::ones({20, 64});
-  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, 2, 0)));
-  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, 1, 1)));
-  EXPECT_FALSE(at::equal(Dropout(x, 0.5, 1, 0), Dropout(x, 0.5, uint64_t{1} << 40, 0)));
+  const at::Tensor x = at::ones({20, 64}), rows = at::arange(20);
+  const at::Tensor y = Dropout(x, 0.5, 1, 0, rows);
+  EXPECT_FALSE(at::equal(y, Dropout(x, 0.5, 2, 0, rows)));
+  EXPECT_FALSE(at::equal(y, Dropout(x, 0.5, 1, 1, rows)));
+  EXPECT_FALSE(at::equal(y, Dropout(x, 0.5, uint64_t{1} << 40, 0, rows)));
 }
 
 }  // namespace

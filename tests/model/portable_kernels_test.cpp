@@ -69,8 +69,9 @@ TEST_P(PortableKernels, SwiGluAndGradients_AreTheCpus) {
 TEST_P(PortableKernels, Dropout_HasTheSameBits) {
   // So many numbers that some are drawn at the threshold itself.
   const at::Tensor x = Waves(1001, 300, dtype_, 0.7);
-  EXPECT_TRUE(at::equal(portable::Dropout(x, 0.25, 0x923456789abcdef0, 6),
-                        Dropout(x, 0.25, 0x923456789abcdef0, 6)));
+  const at::Tensor rows = at::arange(1001) * ((int64_t{1} << 33) + 5);
+  EXPECT_TRUE(at::equal(portable::Dropout(x, 0.25, 0x923456789abcdef0, 6, rows),
+                        Dropout(x, 0.25, 0x923456789abcdef0, 6, rows)));
 }
 
 TEST_P(PortableKernels, Dequantize_HasTheSameBits) {

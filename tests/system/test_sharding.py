@@ -194,3 +194,18 @@ def test_trace_shows_both_ranks_and_gathers_beside_blocks(run_copy):
     for rank in (0, 1):
         for name in ("forward of block 1", "backward of block 0", "all-gather", "reduce-scatter"):
             assert (rank, name) in names
+        assert gathers_behind_a_wait([e for e in events if e["pid"] == rank]) > 0
+
+
+def gathers_behind_a_wait(events):
+    """How many gathers that began in a block went on when it had what it waited for itself."""
+    def named(start):
+        return [(e["ts"], e["ts"] + e["dur"]) for e in events if e["name"].startswith(start)]
+
+    waits = named("wait for unit-")
+    count = 0
+    for begin, end in named("forward of block"):
+        own = [stop for start, stop in waits if begin <= start and stop <= end]
+        count += sum(begin <= start <= end and stop > max(own)
+                     for start, stop in named("all-gather") if own)
+    return count

@@ -117,7 +117,7 @@ TEST(RunSft, EveryEpoch_SeesEveryExampleOnce) {
 
 // The losses of a run, and those on its validation examples.
 std::vector<double> CurveOf(at::ScalarType dtype, int64_t token_budget, int64_t* micro_batches) {
-  Policy policy = ToyPolicy(dtype);
+  Policy policy = ToyPolicyWithAdapters(dtype, /*dropout=*/0.2);
   const auto folder = FreshFolder();
   SftJob job = ValidatedJob(&policy, folder);
   job.example = [](int64_t example, int64_t) {

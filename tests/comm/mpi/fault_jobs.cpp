@@ -28,8 +28,7 @@ struct Ended {
 class FaultTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("flame-fault-" + std::to_string(getpid()));
+    folder_ = std::filesystem::temp_directory_path() / ("flame-fault-" + std::to_string(getpid()));
     std::filesystem::create_directories(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -64,7 +63,8 @@ TEST_F(FaultTest, SilentRank_OthersNameItAndEndTheJob) {
 TEST_F(FaultTest, SilentRank_FlightRecordShowsTheOpenOperation) {
   RunJob("silent");
   const std::string file = std::filesystem::exists(folder_ / "flight-rank-0.json")
-                               ? "flight-rank-0.json" : "flight-rank-1.json";
+                               ? "flight-rank-0.json"
+                               : "flight-rank-1.json";
   const auto record = nlohmann::json::parse(ReadWholeFile(folder_ / file));
   EXPECT_EQ(record["world_size"], 3);
   bool found = false;
