@@ -13,23 +13,22 @@
 namespace flame {
 namespace {
 
-// Appends every line, with the time that stderr's short lines leave out.
-class FileSink : public google::LogSink {
+// Appends lines, with the time that stderr's short ones leave out.
+class LogFile {
  public:
-  explicit FileSink(const std::string& path) : file_(path, std::ios::app) {
+  explicit LogFile(const std::string& path) : file_(path, std::ios::app) {
     if (!file_) throw MachineError(path, ": cannot open for appending: ", std::strerror(errno));
   }
-  void send(google::LogSeverity, const char*, const char*, int, const struct ::tm* time,
-            const char* message, size_t length) override {
+  void Append(const std::string& line) {
+    const std::time_t now = std::time(nullptr);
+    std::tm time = {};
+    localtime_r(&now, &time);
     char stamp[32];
-    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S ", time);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    file_ << stamp;
-    file_.write(message, static_cast<std::streamsize>(length)) << '\n' << std::flush;
+    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S ", &time);
+    file_ << stamp << line << '\n' << std::flush;
   }
 
  private:
-  std::mutex mutex_;
   std::ofstream file_;
 };
 
@@ -38,7 +37,7 @@ struct Logging {
   bool started = false;
   LogLevel level = LogLevel::kInfo;
   std::string rank;
-  std::unique_ptr<FileSink> file;
+  std::unique_ptr<LogFile> file;
 };
 
 // Never destroyed: a destructor of another static may still log.
@@ -84,26 +83,37 @@ void InitLogging(LogLevel level, int rank) {
   StartLocked(&state);
 }
 
+LogLevel ShownLogLevel() {
+  const std::lock_guard<std::mutex> lock(State().mutex);
+  return State().level;
+}
+
+LogLevel ParseLogLevel(const std::string& name) {
+  for (const auto level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
+    if (name == Name(level)) return level;
+  }
+  throw UsageError("--log-level is '", name, "'; expected debug, info, warning or error");
+}
+
 void LogToFile(const std::string& path) {
-  Logging& state = State();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  StartLocked(&state);
-  auto file = std::make_unique<FileSink>(path);
-  if (state.file) google::RemoveLogSink(state.file.get());
-  google::AddLogSink(file.get());
-  state.file = std::move(file);
+  auto file = std::make_unique<LogFile>(path);
+  const std::lock_guard<std::mutex> lock(State().mutex);
+  State().file = std::move(file);
 }
 
 void LogLine(LogLevel level, const std::string& text) {
   Logging& state = State();
-  std::string prefix;
+  std::string line;
   {
     const std::lock_guard<std::mutex> lock(state.mutex);
     StartLocked(&state);
-    if (level < state.level) return;
-    prefix = StrCat("[", Name(level), state.rank, "] ");
+    line = StrCat("[", Name(level), state.rank, "] ", text);
+    const bool shown = level >= state.level;
+    if (state.file && (shown || level >= LogLevel::kInfo)) state.file->Append(line);
+    if (!shown) return;
   }
-  google::LogMessage(__FILE__, __LINE__, Severity(level)).stream() << prefix << text;
+  google::LogMessage(__FILE__, __LINE__, Severity(level)).stream() << line;
 }
 
 }  // namespace flame

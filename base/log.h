@@ -10,12 +10,19 @@ namespace flame {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Call once at start. Lines below `level` are dropped; `rank` (-1: none) is shown in each line.
+// Lines below `level` do not go to stderr; `rank` (-1: none) is shown in each line.
 void InitLogging(LogLevel level, int rank);
-// From here on lines are appended to `path` too.
+LogLevel ShownLogLevel();
+// Of "debug", "info", "warning", "error". Throws UsageError.
+LogLevel ParseLogLevel(const std::string& name);
+// From here on lines of info and above, and those that stderr shows, are appended to `path` too.
 void LogToFile(const std::string& path);
 void LogLine(LogLevel level, const std::string& text);
 
+template <class... Parts>
+void LogDebug(const Parts&... parts) {
+  LogLine(LogLevel::kDebug, StrCat(parts...));
+}
 template <class... Parts>
 void LogInfo(const Parts&... parts) {
   LogLine(LogLevel::kInfo, StrCat(parts...));

@@ -50,6 +50,11 @@ class Communicator {
   virtual std::unique_ptr<Work> ReduceScatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;
   virtual void Barrier() = 0;
 
+  // Collectives that are started between the two may go out as one; their works are waited for
+  // behind EndGroup. A backend that gains nothing by it does nothing.
+  virtual void BeginGroup() {}
+  virtual void EndGroup() {}
+
   // Bytes of any length. Messages between two ranks with one tag arrive in order. Send returns once
   // the bytes are copied or delivered.
   virtual void Send(const std::string& bytes, int destination, int tag) = 0;

@@ -108,8 +108,9 @@ FlightEntry FlightRecorder::Entry(uint64_t key) const {
 }
 
 std::string WordsFor(const FlightRecorder& recorder, const FlightEntry& entry) {
-  return StrCat(entry.operation, " #", entry.sequence, " (", entry.num_bytes, " bytes) on '",
-                recorder.communicator(), "'");
+  const std::string bytes = entry.num_bytes > 0 ? StrCat(" (", entry.num_bytes, " bytes)") : "";
+  return StrCat(entry.operation, " #", entry.sequence, bytes, " on '", recorder.communicator(),
+                "'");
 }
 
 std::string LastOperation() {

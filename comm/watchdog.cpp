@@ -52,6 +52,17 @@ class Watchdog {
     watched_.erase(id);
   }
 
+  uint64_t AddLook(std::function<void()> look) {
+    std::lock_guard lock(looks_mutex_);
+    looks_.emplace(++last_look_, std::move(look));
+    return last_look_;
+  }
+
+  void RemoveLook(uint64_t id) {
+    std::lock_guard lock(looks_mutex_);
+    looks_.erase(id);
+  }
+
  private:
   Watchdog() {
     std::thread([this] { Look(); }).detach();
@@ -61,6 +72,10 @@ class Watchdog {
     for (;;) {
       std::this_thread::sleep_for(kLookEvery);
       TellWaitsAtStop();
+      {
+        std::lock_guard lock(looks_mutex_);
+        for (const auto& [id, look] : looks_) look();
+      }
       bool record = false;
       Watched stuck;
       {
@@ -101,9 +116,10 @@ class Watchdog {
                     " and does not return; the watchdog ends the job"));
   }
 
-  std::mutex mutex_;
+  std::mutex mutex_, looks_mutex_;
   std::map<uint64_t, Watched> watched_;
-  uint64_t last_id_ = 0;
+  std::map<uint64_t, std::function<void()>> looks_;
+  uint64_t last_id_ = 0, last_look_ = 0;
   Clock::time_point stopped_;  // when a stop signal was first seen
 };
 
@@ -117,6 +133,11 @@ WatchedWait::WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
 }
 
 WatchedWait::~WatchedWait() { Watchdog::The().Remove(id_); }
+
+WatchedState::WatchedState(std::function<void()> look)
+    : id_(Watchdog::The().AddLook(std::move(look))) {}
+
+WatchedState::~WatchedState() { Watchdog::The().RemoveLook(id_); }
 
 void AbortJob(int status, const std::string& why) {
   const std::string prefix = FlightRankPrefix();

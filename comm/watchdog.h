@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -77,6 +78,18 @@ class WatchedWait {
   ~WatchedWait();
   WatchedWait(const WatchedWait&) = delete;
   WatchedWait& operator=(const WatchedWait&) = delete;
+
+ private:
+  uint64_t id_;
+};
+
+// While it lives, the watchdog thread calls `look` about ten times a second.
+class WatchedState {
+ public:
+  explicit WatchedState(std::function<void()> look);
+  ~WatchedState();  // waits for a call under way
+  WatchedState(const WatchedState&) = delete;
+  WatchedState& operator=(const WatchedState&) = delete;
 
  private:
   uint64_t id_;

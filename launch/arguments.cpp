@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/trace.h"
 #include "launch/command.h"
 
@@ -16,6 +17,8 @@ po::options_description Options(bool takes_out) {
   options.add_options()("help,h", "this text")                                      //
       ("config,c", po::value<std::string>(), "YAML file; every key has a default")  //
       ("json", "results as JSON on stdout")                                         //
+      ("log-level", po::value<std::string>(),
+       "debug, info (the default), warning or error: what goes to stderr")  //
       ("trace", "write run.dir/trace.json, a timeline of all ranks for Perfetto");
   if (takes_out) options.add_options()("out", po::value<std::string>(), "where to write");
   return options;
@@ -88,6 +91,9 @@ ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::stri
   }
   if (!takes_word.empty() && parsed.word.empty()) {
     throw UsageError("no ", takes_word, " given; see --help");
+  }
+  if (values.count("log-level") != 0) {
+    InitLogging(ParseLogLevel(values["log-level"].as<std::string>()), -1);
   }
   const std::string file = values.count("config") != 0 ? values["config"].as<std::string>() : "";
   parsed.config = LoadConfig(file, overrides);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "comm/roles.h"
 #include "launch/colocated_rollouts.h"
 #include "launch/device.h"
@@ -75,6 +76,12 @@ void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::ti
 void Report(const GrpoReport& report) {
   LogInfo("grpo: mean reward ", report.first_reward, " (first fifth) -> ", report.last_reward,
           " (last fifth) in ", report.steps, " steps");
+  const double known = report.seconds_wait + report.seconds_learn + report.seconds_sync;
+  const auto share = [&](double seconds) { return std::round(100 * seconds / report.seconds); };
+  LogInfo("grpo: ", HumanDuration(report.seconds),
+          ", of which rollouts and rewards were waited for ", share(report.seconds_wait),
+          " %, learning took ", share(report.seconds_learn), " %, sync ",
+          share(report.seconds_sync), " %, all else ", share(report.seconds - known), " %");
 }
 
 Communicator::Milliseconds Timeouts(const Config& config, double count) {

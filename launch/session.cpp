@@ -119,12 +119,25 @@ RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
     mpi_ = std::make_unique<Mpi>(
         Communicator::Milliseconds(static_cast<int64_t>(config.cluster.timeout * 1000)));
     world_ = mpi_->session.World();
-    InitLogging(first() ? LogLevel::kInfo : LogLevel::kWarning, world_->rank());
+    const LogLevel shown = ShownLogLevel();
+    InitLogging(first() ? shown : std::max(shown, LogLevel::kWarning), world_->rank());
     CheckSameOnAllRanks(config, world_.get());
   }
   OpenDevice(config.model.device);
-  if (!first()) return;
-  lock_ = std::make_unique<RunLock>(config.run.dir);
+  if (first()) lock_ = std::make_unique<RunLock>(config.run.dir);
+  OpenLogFile();
+}
+
+// A rank's own, with the lines that stderr leaves out.
+void RankSession::OpenLogFile() const {
+  const std::filesystem::path folder = run_dir_ / "logs";
+  const int rank = world_ == nullptr ? 0 : world_->rank();
+  try {
+    std::filesystem::create_directories(folder);
+    LogToFile(folder / StrCat("rank-", rank, ".log"));
+  } catch (const std::exception& error) {
+    LogWarning("no log file of this rank: ", error.what());
+  }
 }
 
 RankSession::~RankSession() {

@@ -14,8 +14,8 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session. Throws MachineError naming the process that holds the
-  // lock, or what model.device lacks (OpenDevice).
+  // Rank 0 locks run.dir for the session; every rank logs to run.dir/logs/rank-N.log too. Throws
+  // MachineError naming the process that holds the lock, or what model.device lacks (OpenDevice).
   explicit RankSession(const Config& config);
   // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
   ~RankSession();
@@ -25,6 +25,7 @@ class RankSession {
   void RequireOneProcess(const char* command) const;
 
  private:
+  void OpenLogFile() const;
   void WriteTrace() const;
 
   class RunLock;

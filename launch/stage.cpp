@@ -209,6 +209,11 @@ void ShareStages(const fs::path& from, const fs::path& to) {
   }
 }
 
+double SecondsOfStage(const fs::path& run_dir, const std::string& stage) {
+  const json record = ReadRecord(run_dir, stage);
+  return record.is_object() ? record.value("seconds", 0.0) : 0;
+}
+
 std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
   const json record = ReadRecord(run_dir, stage);
   const std::string fault = record.is_object()

@@ -43,6 +43,9 @@ void RunStage(const Stage& stage);
 void CheckSettings(const std::filesystem::path& run_dir, const std::string& stage,
                    const std::string& settings);
 
+// That making the stage took, from its record; 0 where there is none.
+double SecondsOfStage(const std::filesystem::path& run_dir, const std::string& stage);
+
 // Digest over the outputs of a stage, from its record. Throws DataError naming the command that
 // makes the stage if there is no record or an output is missing, and naming the output if its bytes
 // are not those recorded.

@@ -14,6 +14,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "data/feedback.h"
 #include "data/prepare.h"
 #include "data/synth.h"
@@ -439,6 +440,21 @@ void EvaluateStage(const Config& config) {
   RunStageOf(config, std::move(stage), nullptr);
 }
 
+namespace {
+
+void TellTimes(const Config& config) {
+  std::string text;
+  double all = 0;
+  for (const char* stage : {"prepare", "classifier", "tasks", "list", "grpo", "evaluate"}) {
+    const double seconds = SecondsOfStage(config.run.dir, stage);
+    all += seconds;
+    text += StrCat(text.empty() ? "" : ", ", stage, " ", HumanDuration(seconds));
+  }
+  LogInfo("made in ", HumanDuration(all), ": ", text);
+}
+
+}  // namespace
+
 void RunPipeline(const Config& config) {
   CheckRoles(config, nullptr);
   PrepareStage(config);
@@ -447,6 +463,7 @@ void RunPipeline(const Config& config) {
   ListStage(config, nullptr);
   GrpoStage(config, nullptr);
   EvaluateStage(config);
+  TellTimes(config);
 }
 
 }  // namespace flame

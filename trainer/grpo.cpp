@@ -261,9 +261,8 @@ std::string RewardNote(const StepReport& report) {
   return text;
 }
 
-// Returns the seconds that were spent waiting for rollouts.
-double TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent) {
-  double waited = 0;
+void TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent,
+                   GrpoReport* total) {
   std::optional<MetricsSink> metrics;
   std::optional<Progress> progress;
   if (run->rank() == 0) {
@@ -282,23 +281,30 @@ double TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recen
       metrics->Write(ToJson(report));
       progress->Add(1, RewardNote(report));
     }
-    waited += report.seconds_wait;
+    total->seconds_wait += report.seconds_wait;
+    total->seconds_learn += report.seconds_learn;
+    total->seconds_sync += report.seconds_sync;
     run->EndStep(report.reward_mean);
   }
-  return waited;
 }
 
 }  // namespace
 
 GrpoReport RunGrpo(const GrpoJob& job) {
+  const auto start = Clock::now();
   CheckJob(job);
   TrainingRun run(job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
   RecentVersions recent(job.options.staleness, &run);
   run.Resume();
-  const double waited = run.done() ? 0 : TrainToTheEnd(job, &run, &recent);
+  GrpoReport report;
+  if (!run.done()) TrainToTheEnd(job, &run, &recent, &report);
   run.Finish();
   if (job.end) job.end(*job.policy);
-  return {run.step(), run.FirstMean(0.2), run.LastMean(0.2), waited};
+  report.steps = run.step();
+  report.first_reward = run.FirstMean(0.2);
+  report.last_reward = run.LastMean(0.2);
+  report.seconds = SecondsSince(start);
+  return report;
 }
 
 }  // namespace flame

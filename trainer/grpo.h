@@ -42,7 +42,8 @@ struct GrpoReport {
   int64_t steps = 0;
   // reward_mean over the first and last fifth of the steps.
   double first_reward = 0, last_reward = 0;
-  double seconds_wait = 0;  // that this learner waited for rollouts
+  // Of this call, and of it waiting for rollouts, learning and syncing.
+  double seconds = 0, seconds_wait = 0, seconds_learn = 0, seconds_sync = 0;
 };
 
 // Each step (from 0): learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step *

@@ -26,6 +26,20 @@ std::string UnitName(int64_t index, bool trainable) {
   return index < 0 ? "whole" : name;
 }
 
+using Works = std::vector<std::unique_ptr<Work>>;
+
+// Starts the collectives that `start` adds to the works as one group, and waits for them. Null
+// ranks: nothing.
+template <class Start>
+void Together(Communicator* ranks, const Start& start) {
+  if (ranks == nullptr) return;
+  Works works;
+  ranks->BeginGroup();
+  start(ranks, &works);
+  ranks->EndGroup();
+  for (const auto& work : works) work->Wait();
+}
+
 void CheckTrainable(const NamedTensors& trainable) {
   if (trainable.empty()) throw UsageError("training: the policy has no trainable tensor");
   const auto& [first, like] = *trainable.begin();
@@ -240,33 +254,28 @@ void ShardedParameters::EndPass() {
 void ShardedParameters::FinishGradients() {
   const c10::NoGradGuard no_grad;
   const TraceScope trace("reduce gradients");
-  std::vector<std::unique_ptr<Work>> works;
-  if (groups_.shard() != nullptr) {
+  Together(groups_.shard(), [&](Communicator* ranks, Works* works) {
     for (const auto& unit : units_) {
       if (!unit->trainable || !unit->always_whole) continue;
-      works.push_back(groups_.shard()->ReduceScatter(unit->gradient_shard, unit->gradient->tensor(),
-                                                     ReduceOp::kSum));
+      works->push_back(
+          ranks->ReduceScatter(unit->gradient_shard, unit->gradient->tensor(), ReduceOp::kSum));
     }
-  }
-  for (const auto& work : works) work->Wait();
-  works.clear();
-  if (groups_.replica() != nullptr) {
+  });
+  Together(groups_.replica(), [&](Communicator* ranks, Works* works) {
     for (const auto& [name, gradient] : gradients_) {
-      works.push_back(groups_.replica()->AllReduce(gradient, ReduceOp::kSum));
+      works->push_back(ranks->AllReduce(gradient, ReduceOp::kSum));
     }
-  }
-  for (const auto& work : works) work->Wait();
+  });
 }
 
 void ShardedParameters::Publish() {
-  if (groups_.shard() == nullptr) return;
   const TraceScope trace("publish parameters");
-  std::vector<std::unique_ptr<Work>> works;
-  for (const auto& unit : units_) {
-    if (!unit->trainable || !unit->always_whole) continue;
-    works.push_back(groups_.shard()->AllGather(unit->whole.tensor(), unit->shard));
-  }
-  for (const auto& work : works) work->Wait();
+  Together(groups_.shard(), [&](Communicator* ranks, Works* works) {
+    for (const auto& unit : units_) {
+      if (!unit->trainable || !unit->always_whole) continue;
+      works->push_back(ranks->AllGather(unit->whole.tensor(), unit->shard));
+    }
+  });
 }
 
 double ShardedParameters::GradientNorm() const {

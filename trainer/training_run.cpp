@@ -31,6 +31,11 @@ TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, Training
   AddSharded("exp_avg.", optimizer_.exp_avg());
   AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
   AddState("history", history_);
+  if (rank() == 0 && options_.sharding.offload == "optimizer" && policy->device().is_cpu()) {
+    LogWarning(options_.label,
+               ": cluster.offload is optimizer, and model.device the CPU, in whose ",
+               "memory the optimizer's state is anyway");
+  }
   const int64_t updates = options_.steps * options_.updates_per_step;
   if (rank() == 0 && options_.optimizer.warmup > updates) {
     LogWarning(options_.label, ": ", options_.optimizer.warmup, " updates of warm-up outlast the ",
@@ -141,17 +146,22 @@ void TrainingRun::EndStep(double value, bool last) {
       MaxOverLearners(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
   const bool stop = votes[0] > 0;
   last = last || done();
-  if (writer_.pending() && votes[1] == 0) writer_.Publish();
+  if (writer_.pending() && votes[1] == 0) Publish();
   if (stop || last || step_ % options_.checkpoint_every == 0) BeginSave();
-  if ((stop || last) && writer_.pending()) writer_.Publish();
+  if ((stop || last) && writer_.pending()) Publish();
   if (stop && !last) {
     throw Stopped(options_.label, ": stopped on a signal after step ", step_, " of ",
                   options_.steps, "; the same command goes on from there");
   }
 }
 
+void TrainingRun::Publish() {
+  writer_.Publish();
+  LogDebug(options_.label, ": a checkpoint is whole, at step ", step_);
+}
+
 void TrainingRun::Finish() {
-  if (writer_.pending()) writer_.Publish();
+  if (writer_.pending()) Publish();
 }
 
 void TrainingRun::BeginSave() {

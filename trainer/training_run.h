@@ -92,6 +92,7 @@ class TrainingRun {
   };
   Resumed AgreeOnResumed(const Resumed& own, const std::vector<CheckpointSlice>& slices);
   void BeginSave();
+  void Publish();
   double MeanOf(int64_t begin, int64_t count) const;
   int64_t WindowSize(double share) const;
 

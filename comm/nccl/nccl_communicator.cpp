@@ -1,8 +1,10 @@
 #include "comm/nccl/nccl_communicator.h"
 
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
+#include "base/trace.h"
 #include "comm/nccl/nccl_state.h"
 
 namespace flame {
@@ -36,29 +38,51 @@ ncclRedOp_t Operator(ReduceOp op) {
   return op == ReduceOp::kSum ? ncclSum : op == ReduceOp::kMax ? ncclMax : ncclMin;
 }
 
+std::string Reduced(ReduceOp op, const at::Tensor& tensor) {
+  const char* name = op == ReduceOp::kSum ? "sum" : op == ReduceOp::kMax ? "maximum" : "minimum";
+  return StrCat(name, " of ", at::toString(tensor.scalar_type()));
+}
+
 class NcclWork : public Work {
  public:
   NcclWork(std::shared_ptr<NcclState> state, uint64_t key, std::string operation,
-           std::vector<at::Tensor> tensors)
+           std::vector<at::Tensor> tensors, std::shared_ptr<NcclLaunch> launch)
       : state_(std::move(state)),
         key_(key),
         operation_(std::move(operation)),
         tensors_(std::move(tensors)),
-        event_(state_->queue->Record()) {}
+        launch_(std::move(launch)) {
+    if (Tracing()) trace_ = TraceBegin(operation_);
+  }
+  ~NcclWork() override { EndTrace(); }
 
   void Wait() override {
-    state_->Await(key_, operation_, [this] { return event_->Done(); });
+    if (launch_->event == nullptr) {
+      throw std::logic_error(operation_ + " is waited for before its group has ended");
+    }
+    state_->Await(key_, operation_, [this] { return Done(); });
     state_->recorder->Finish(key_);
-    event_->CurrentStreamWaits();
+    launch_->event->CurrentStreamWaits();
   }
-  bool Done() override { return event_->Done(); }
+
+  bool Done() override {
+    const bool done = launch_->event != nullptr && launch_->event->Done();
+    if (done) EndTrace();
+    return done;
+  }
 
  private:
+  // As soon as this process sees the end.
+  void EndTrace() {
+    if (trace_ >= 0) TraceEnd(std::exchange(trace_, -1));
+  }
+
   std::shared_ptr<NcclState> state_;
   uint64_t key_;
   std::string operation_;
   std::vector<at::Tensor> tensors_;  // kept from the allocator until the GPU is done
-  std::unique_ptr<GpuEvent> event_;
+  std::shared_ptr<NcclLaunch> launch_;
+  int64_t trace_ = -1;
 };
 
 }  // namespace
@@ -72,19 +96,44 @@ int NcclCommunicator::WorldRank(int rank) const { return state_->control->WorldR
 int NcclCommunicator::size() const { return state_->control->size(); }
 std::string NcclCommunicator::name() const { return state_->recorder->communicator(); }
 
-std::unique_ptr<Work> NcclCommunicator::Start(const char* operation,
+void NcclCommunicator::BeginGroup() {
+  if (group_ != nullptr) throw std::logic_error("a group on '" + name() + "' is open already");
+  group_ = std::make_shared<NcclLaunch>();
+  const uint64_t key = state_->recorder->Start("group", state_->num_collectives, 0);
+  state_->Complete(key, "start of a group", state_->nccl->GroupStart());
+  state_->recorder->Finish(key);
+}
+
+void NcclCommunicator::EndGroup() {
+  const std::shared_ptr<NcclLaunch> launch = std::exchange(group_, nullptr);
+  const ncclResult_t result = state_->nccl->GroupEnd();
+  if (launch->operation.empty()) return;
+  state_->Complete(launch->key, launch->operation, result);
+  launch->event = state_->queue->Record();
+}
+
+std::unique_ptr<Work> NcclCommunicator::Start(const char* operation, const std::string& how,
                                               std::vector<at::Tensor> tensors,
                                               const std::function<int()>& call) {
   NcclState& state = *state_;
   const uint64_t sequence = ++state.num_collectives;
   const int64_t num_bytes = tensors[0].nbytes();
   const uint64_t key = state.recorder->Start(operation, sequence, num_bytes);
-  const std::string text = StrCat(operation, " #", sequence, " (", num_bytes, " bytes)");
+  const std::string text = StrCat(operation, " #", sequence, " (", how, ", ", num_bytes, " bytes)");
   state.queue->FollowCurrentStream();
   // Equal in shape on all ranks, so all skip the empty ones.
-  const int result = num_bytes > 0 && state.handle ? call() : ncclSuccess;
-  state.Complete(key, text, static_cast<ncclResult_t>(result));
-  return std::make_unique<NcclWork>(state_, key, text, std::move(tensors));
+  const auto result =
+      static_cast<ncclResult_t>(num_bytes > 0 && state.handle ? call() : ncclSuccess);
+  const auto launch = group_ != nullptr ? group_ : std::make_shared<NcclLaunch>();
+  launch->key = key, launch->operation = text;
+  if (group_ == nullptr) {
+    state.Complete(key, text, result);
+    launch->event = state.queue->Record();
+  } else if (result != ncclSuccess && result != ncclInProgress) {
+    state.Complete(key, text, result);
+  }
+  state.NoteCall(key, text);
+  return std::make_unique<NcclWork>(state_, key, text, std::move(tensors), launch);
 }
 
 void NcclCommunicator::CheckTensors(const char* operation, const at::Tensor& whole,
@@ -105,7 +154,7 @@ void NcclCommunicator::CheckTensors(const char* operation, const at::Tensor& who
 
 std::unique_ptr<Work> NcclCommunicator::AllReduce(at::Tensor tensor, ReduceOp op) {
   CheckTensors("all-reduce", tensor, tensor, 1);
-  return Start("all-reduce", {tensor}, [&] {
+  return Start("all-reduce", Reduced(op, tensor), {tensor}, [&] {
     return state_->nccl->AllReduce(tensor.data_ptr(), tensor.data_ptr(), tensor.numel(),
                                    DataType(tensor), Operator(op), state_->handle,
                                    state_->queue->stream());
@@ -117,7 +166,8 @@ std::unique_ptr<Work> NcclCommunicator::Broadcast(at::Tensor tensor, int root) {
   if (root < 0 || root >= size()) {
     throw MachineError("the root of a broadcast must be in [0, ", size(), "), found ", root);
   }
-  return Start("broadcast", {tensor}, [&] {
+  const std::string how = StrCat(at::toString(tensor.scalar_type()), " of rank ", root);
+  return Start("broadcast", how, {tensor}, [&] {
     return state_->nccl->Broadcast(tensor.data_ptr(), tensor.data_ptr(), tensor.numel(),
                                    DataType(tensor), root, state_->handle, state_->queue->stream());
   });
@@ -125,7 +175,7 @@ std::unique_ptr<Work> NcclCommunicator::Broadcast(at::Tensor tensor, int root) {
 
 std::unique_ptr<Work> NcclCommunicator::AllGather(at::Tensor output, at::Tensor input) {
   CheckTensors("all-gather", output, input, size());
-  return Start("all-gather", {input, output}, [&] {
+  return Start("all-gather", at::toString(input.scalar_type()), {input, output}, [&] {
     return state_->nccl->AllGather(input.data_ptr(), output.data_ptr(), input.numel(),
                                    DataType(input), state_->handle, state_->queue->stream());
   });
@@ -134,7 +184,7 @@ std::unique_ptr<Work> NcclCommunicator::AllGather(at::Tensor output, at::Tensor 
 std::unique_ptr<Work> NcclCommunicator::ReduceScatter(at::Tensor output, at::Tensor input,
                                                       ReduceOp op) {
   CheckTensors("reduce-scatter", input, output, size());
-  return Start("reduce-scatter", {output, input}, [&] {
+  return Start("reduce-scatter", Reduced(op, input), {output, input}, [&] {
     return state_->nccl->ReduceScatter(input.data_ptr(), output.data_ptr(), output.numel(),
                                        DataType(input), Operator(op), state_->handle,
                                        state_->queue->stream());

@@ -16,8 +16,9 @@
 
 namespace flame {
 
-struct NcclTable;
+struct NcclLaunch;
 struct NcclState;
+struct NcclTable;
 
 class NcclCommunicator : public Communicator {
  public:
@@ -34,6 +35,8 @@ class NcclCommunicator : public Communicator {
   std::unique_ptr<Work> AllGather(at::Tensor output, at::Tensor input) override;
   std::unique_ptr<Work> ReduceScatter(at::Tensor output, at::Tensor input, ReduceOp op) override;
   void Barrier() override;
+  void BeginGroup() override;  // ncclGroupStart: one launch for what follows
+  void EndGroup() override;
   void Send(const std::string& bytes, int destination, int tag) override;
   Message Receive(int source, int tag) override;
   bool TryReceive(int source, int tag, Milliseconds wait, Message* message) override;
@@ -42,13 +45,14 @@ class NcclCommunicator : public Communicator {
   std::unique_ptr<Communicator> Split(int color) override;
 
  private:
-  // `call` enqueues the collective and returns its ncclResult_t.
-  std::unique_ptr<Work> Start(const char* operation, std::vector<at::Tensor> tensors,
-                              const std::function<int()>& call);
+  // `call` enqueues the collective and returns its ncclResult_t; `how` tells ranks' calls apart.
+  std::unique_ptr<Work> Start(const char* operation, const std::string& how,
+                              std::vector<at::Tensor> tensors, const std::function<int()>& call);
   void CheckTensors(const char* operation, const at::Tensor& whole, const at::Tensor& part,
                     int64_t ratio) const;
 
   std::shared_ptr<NcclState> state_;
+  std::shared_ptr<NcclLaunch> group_;  // open; null: none
 };
 
 }  // namespace flame

@@ -5,6 +5,8 @@
 
 #include <cstring>
 #include <exception>
+#include <functional>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -18,7 +20,9 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr int kTroubleTag = (1 << 20) - 1;  // of the messages by which ranks tell of a failure
+constexpr int kCallsTag = kTroubleTag - 1;  // and of what they called
 constexpr auto kTroubleTime = 1s;
+constexpr char kNotAlike[] = "ends a series of calls that was not the same on all ranks";
 
 // Rank 0's id, on every rank.
 ncclUniqueId ShareId(Communicator* control, const NcclTable& nccl) {
@@ -53,9 +57,11 @@ NcclState::NcclState(std::shared_ptr<Communicator> control_communicator,
   Complete(key, "init",
            nccl->CommInitRankConfig(&handle, control->size(), id, control->rank(), &config));
   recorder->Finish(key);
+  watched_ = std::make_unique<WatchedState>([this] { LookForErrors(); });
 }
 
 NcclState::~NcclState() {
+  watched_.reset();
   if (!handle || std::uncaught_exceptions() > 0) return;
   try {
     const uint64_t key = recorder->Start("finalize", num_collectives, 0);
@@ -108,32 +114,97 @@ bool NcclState::InProgress(uint64_t key, const std::string& operation) {
 }
 
 void NcclState::Fail(uint64_t key, const std::string& operation, const std::string& why) {
-  // Kernels that wait for a peer would keep the GPU, and this process, for ever.
-  if (handle) nccl->CommAbort(std::exchange(handle, nullptr));
-  std::vector<int> silent = SilentRanks();
-  for (int& rank : silent) rank = control->WorldRank(rank);
-  recorder->SetWaitsFor(key, silent);
+  {
+    std::lock_guard lock(mutex_);
+    // Kernels that wait for a peer would keep the GPU, and this process, for ever.
+    if (handle) nccl->CommAbort(std::exchange(handle, nullptr));
+  }
+  const std::string others = TellOfOthers(key, operation);
   WriteFlightRecord();
-  const std::string others = control->size() == 1 ? ""
-                             : silent.empty()     ? "; every other rank reports a failure too"
-                                                  : "; nothing heard of " + RankList(silent);
   throw MachineError(RankName(control->WorldRank(control->rank())), ": ", operation, " on '",
                      recorder->communicator(), "' ", why, others);
 }
 
-std::vector<int> NcclState::SilentRanks() {
+std::string NcclState::TellOfOthers(uint64_t key, const std::string& operation) {
+  if (control->size() == 1) return "";
+  const std::vector<std::string> others = AskOthers(operation);
   std::vector<int> silent;
+  std::string elsewhere;
   for (int r = 0; r < control->size(); ++r) {
-    if (r != control->rank()) control->Send("trouble", r, kTroubleTag);
+    const int rank = control->WorldRank(r);
+    if (others[r].empty()) silent.push_back(rank);
+    if (others[r].empty() || others[r] == operation) continue;
+    elsewhere += StrCat("; ", RankName(rank), " is at ", others[r]);
+  }
+  recorder->SetWaitsFor(key, silent);
+  if (!silent.empty()) return "; nothing heard of " + RankList(silent) + elsewhere;
+  return elsewhere.empty() ? "; every other rank reports a failure too" : elsewhere;
+}
+
+std::vector<std::string> NcclState::AskOthers(const std::string& operation) {
+  std::vector<std::string> found(control->size());
+  found[control->rank()] = operation;
+  for (int r = 0; r < control->size(); ++r) {
+    if (r != control->rank()) control->Send(operation, r, kTroubleTag);
   }
   const auto end = Clock::now() + kTroubleTime;
   for (int r = 0; r < control->size(); ++r) {
     if (r == control->rank()) continue;
     Message message;
     const auto left = std::chrono::duration_cast<Communicator::Milliseconds>(end - Clock::now());
-    if (!control->TryReceive(r, kTroubleTag, std::max(left, 0ms), &message)) silent.push_back(r);
+    if (control->TryReceive(r, kTroubleTag, std::max(left, 0ms), &message)) {
+      found[r] = message.bytes;
+    }
   }
-  return silent;
+  return found;
+}
+
+void NcclState::NoteCall(uint64_t key, const std::string& operation) {
+  calls_.push_back(operation);
+  if (control->size() > 1 && calls_.size() == kCompareEvery) CompareCalls(key, operation);
+}
+
+void NcclState::CompareCalls(uint64_t key, const std::string& operation) {
+  std::string text;
+  for (const std::string& call : calls_) text += call + "\n";
+  at::Tensor own = at::empty({1}, at::kLong), all = at::empty({control->size()}, at::kLong);
+  own.fill_(static_cast<int64_t>(std::hash<std::string>()(text)));
+  control->AllGather(all, own)->Wait();
+  const auto digests = all.accessor<int64_t, 1>();
+  bool alike = true;
+  for (int r = 0; r < control->size(); ++r) alike = alike && digests[r] == digests[0];
+  if (!alike) {
+    if (control->rank() == 0) {
+      for (int r = 1; r < control->size(); ++r) control->Send(text, r, kCallsTag);
+      Fail(key, operation, kNotAlike);
+    }
+    std::istringstream first(control->Receive(0, kCallsTag).bytes);
+    for (const std::string& call : calls_) {
+      std::string expected;
+      std::getline(first, expected);
+      if (call == expected) continue;
+      Fail(key, call,
+           StrCat("where ", RankName(control->WorldRank(0)), " has ", expected,
+                  "; ranks must call the same collectives in the same order"));
+    }
+    Fail(key, operation, kNotAlike);
+  }
+  calls_.clear();
+}
+
+void NcclState::LookForErrors() {
+  std::lock_guard lock(mutex_);
+  if (!handle) return;
+  ncclResult_t result = ncclSuccess;
+  const ncclResult_t asked = nccl->CommGetAsyncError(handle, &result);
+  if (asked != ncclSuccess) result = asked;
+  if (result == ncclSuccess || result == ncclInProgress) return;
+  const auto now = Clock::now();
+  if (error_seen_ == Clock::time_point()) error_seen_ = now;
+  if (now < error_seen_ + timeout) return;
+  AbortJob(static_cast<int>(ExitStatus::kMachine),
+           StrCat("'", recorder->communicator(), "' failed: ", nccl->GetErrorString(result), ": ",
+                  nccl->GetLastError(handle), "; nothing has waited for it since"));
 }
 
 }  // namespace flame

@@ -16,6 +16,8 @@ const NcclTable& LinkedNccl() {
       .Broadcast = ncclBroadcast,
       .AllGather = ncclAllGather,
       .ReduceScatter = ncclReduceScatter,
+      .GroupStart = ncclGroupStart,
+      .GroupEnd = ncclGroupEnd,
   };
   return table;
 }

@@ -20,6 +20,8 @@ struct NcclTable {
   decltype(&ncclBroadcast) Broadcast;
   decltype(&ncclAllGather) AllGather;
   decltype(&ncclReduceScatter) ReduceScatter;
+  decltype(&ncclGroupStart) GroupStart;
+  decltype(&ncclGroupEnd) GroupEnd;
 };
 
 // Those of the library that is linked.

@@ -50,13 +50,21 @@ TEST(LogToFile, ExistingFile_AppendsWithTime) {
   StderrOf(folder, [&] {
     InitLogging(LogLevel::kWarning, -1);
     LogToFile((folder / "run.log").string());
-    LogInfo("unseen");
+    LogDebug("nowhere");
+    LogInfo("not on stderr");
     LogWarning("slow disk");
   });
-  const std::regex expected(
-      "earlier\n\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d \\[warning\\] slow disk\n");
+  const std::string time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d ";
+  const std::regex expected("earlier\n" + time + "\\[info\\] not on stderr\n" + time +
+                            "\\[warning\\] slow disk\n");
   const std::string text = ReadWholeFile(folder / "run.log");
   EXPECT_TRUE(std::regex_match(text, expected)) << text;
+}
+
+TEST(ParseLogLevel, Words_AreLevelsOrRefused) {
+  EXPECT_EQ(ParseLogLevel("debug"), LogLevel::kDebug);
+  EXPECT_EQ(ParseLogLevel("error"), LogLevel::kError);
+  EXPECT_THROW(ParseLogLevel("loud"), UsageError);
 }
 
 TEST(LogToFile, FolderAbsent_MachineErrorNamesIt) {

@@ -274,6 +274,63 @@ def launched(testbed, folder, printed):
     return Job(testbed, number, folder / "launch" / f"job-{number}.log")
 
 
+def write_sweep(folder):
+    """Four alphas, two lambdas and two seeds of trainings that take seconds."""
+    file = folder / "sweep.yaml"
+    file.write_text(f"base: {TINY}\ndir: {folder / 'out'}\nseeds: [3, 4]\n"
+                    "heartbeat_deadline: 5\n"
+                    "grid:\n  reward.alpha: [0, 5, 20, 50]\n  credit.lambda: [0, 0.5]\n")
+    return file
+
+
+def attempts(out):
+    """Ends of the attempts at each job, by its name."""
+    return {folder.name: [json.loads(file.read_text())["end"]
+                          for file in sorted(folder.glob("*.json"), key=lambda f: int(f.stem))]
+            for folder in (out / "attempts").iterdir()}
+
+
+def trials_done(out):
+    if not (out / "trials").exists():
+        return 0
+    return sum(ends[-1:] == ["done"] for name, ends in attempts(out).items()
+               if (out / "trials" / name).exists())
+
+
+def test_sweep_as_an_array_outlives_a_killed_task_and_a_cut_host(testbed):
+    """A task takes a whole host: two are at work at a time, two wait."""
+    folder = testbed.folder / "sweep"
+    folder.mkdir()
+    file, out = write_sweep(folder), folder / "out"
+    number = re.search(r"\d+", testbed.run(FLAME, "sweep", file, "--jobs", "4", "--slurm"))[0]
+    wait_for(lambda: trials_done(out) >= 1, "first trial", 300)
+    testbed.run("scancel", "--signal=KILL", f"{number}_0")
+    wait_for(lambda: trials_done(out) >= 4, "fourth trial", 300)
+    host = testbed.run("squeue", "-h", "-t", "running", "-j", number, "-o", "%N").split()[0]
+    testbed.verb("cut", host)
+    try:
+        # For longer than the controller waits for a host.
+        time.sleep(40)
+    finally:
+        testbed.verb("heal", host)
+    wait_for(lambda: trials_done(out) == 16, "end of all trials", 600)
+    wait_for(lambda: not testbed.run("squeue", "-h", "-j", number).strip(), "end of the array", 300)
+
+    for name, ends in attempts(out).items():
+        assert ends.count("done") == 1 and ends[-1] == "done", (name, ends)
+    assert sum(len(ends) > 1 for ends in attempts(out).values()) >= 1  # what the killed task had
+    for trial in (out / "trials").iterdir():
+        steps = [row["step"] for row in metrics(trial / "grpo")]
+        assert steps == list(range(1, 7)), trial
+    before = attempts(out)
+    assert "16 trials: 16 done" in testbed.run(FLAME, "sweep", file)
+    assert attempts(out) == before
+    testbed.run(FLAME, "sweep", "report", out)
+    rows = (out / "report.csv").read_text().splitlines()[1:]
+    assert len(rows) == 16
+    assert (out / "report.html").read_text().count("<svg") == 1 + 2 * 4 + 2
+
+
 def test_launch_refuses_what_would_fail_in_the_queue(testbed, before_grpo):
     folder = before_grpo("refused")
     words = (FLAME, "launch", "grpo", "--config", TINY, f"run.dir={folder}")

@@ -17,13 +17,13 @@
 namespace flame {
 namespace {
 
+using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::HasSubstr;
-using std::chrono::milliseconds;
 
 struct Fake {
-  std::atomic<int> init_polls = 3;         // polls of a rank until init is done; -1: never
-  std::atomic<int> call_polls = 2;         // the same of a collective
+  std::atomic<int> init_polls = 3;  // polls of a rank until init is done; -1: never
+  std::atomic<int> call_polls = 2;  // the same of a collective
   std::atomic<ncclResult_t> call_result = ncclInProgress;
   std::atomic<bool> events_done = true;
   std::atomic<ncclResult_t> async_error = ncclSuccess;
@@ -92,9 +92,20 @@ ncclResult_t ReduceScatter(const void*, void*, size_t count, ncclDataType_t type
   return Called(comm, StrCat("ReduceScatter count ", count, " type ", type, " op ", op));
 }
 
-const NcclTable kTable = {GetUniqueId, Init,      GetAsyncError, Finalize,
-                          Destroy,     Abort,     ErrorString,   LastError,
-                          AllReduce,   Broadcast, AllGather,     ReduceScatter};
+ncclResult_t GroupStart() {
+  std::lock_guard lock(fake->mutex);
+  fake->calls.push_back("GroupStart");
+  return ncclSuccess;
+}
+ncclResult_t GroupEnd() {
+  std::lock_guard lock(fake->mutex);
+  fake->calls.push_back("GroupEnd");
+  return fake->call_result;
+}
+
+const NcclTable kTable = {GetUniqueId, Init,          GetAsyncError, Finalize,  Destroy,
+                          Abort,       ErrorString,   LastError,     AllReduce, Broadcast,
+                          AllGather,   ReduceScatter, GroupStart,    GroupEnd};
 
 class FakeEvent : public GpuEvent {
   bool Done() override { return fake->events_done; }
@@ -168,18 +179,19 @@ TEST_F(NcclTest, Collectives_PassElementCountsTypesAndOperators) {
 TEST_F(NcclTest, InitThatNeverEnds_IsAbortedAtTheDeadline) {
   fake_.init_polls = -1;
   const auto errors = RunRanks(2, [](Communicator&) { FAIL() << "made"; });
-  EXPECT_EQ(errors[0], "rank 0: init on 'nccl over local' did not end within 0.1 s; every other "
-                       "rank reports a failure too");
+  EXPECT_EQ(errors[0],
+            "rank 0: init on 'nccl over local' did not end within 0.1 s; every other "
+            "rank reports a failure too");
   EXPECT_EQ(fake_.num_aborted, 2);
   EXPECT_EQ(fake_.num_destroyed, 0);
 }
 
 TEST_F(NcclTest, CallThatStaysInProgress_IsAbortedAtTheDeadline) {
   fake_.call_polls = -1;
-  const auto errors = RunRanks(1, [](Communicator& comm) {
-    comm.AllReduce(at::ones({6}), ReduceOp::kSum);
-  });
-  EXPECT_THAT(errors[0], HasSubstr("all-reduce #1 (24 bytes) on 'nccl over local' did not end"));
+  const auto errors =
+      RunRanks(1, [](Communicator& comm) { comm.AllReduce(at::ones({6}), ReduceOp::kSum); });
+  EXPECT_THAT(errors[0],
+              HasSubstr("all-reduce #1 (sum of Float, 24 bytes) on 'nccl over local' did not end"));
   EXPECT_EQ(fake_.num_aborted, 1);
 }
 
@@ -191,7 +203,7 @@ TEST_F(NcclTest, RankThatStopsAnswering_IsNamedAndTheCollectiveAborted) {
     if (comm.rank() == 1) return std::this_thread::sleep_for(milliseconds(2000));
     work->Wait();
   });
-  EXPECT_THAT(errors[0], AllOf(HasSubstr("rank 0: all-reduce #1 (24 bytes)"),
+  EXPECT_THAT(errors[0], AllOf(HasSubstr("rank 0: all-reduce #1 (sum of Float, 24 bytes)"),
                                HasSubstr("did not end within 0.1 s; nothing heard of rank 1")));
   EXPECT_THAT(errors[2], HasSubstr("nothing heard of rank 1"));
   EXPECT_EQ(fake_.num_aborted, 2);
@@ -204,9 +216,73 @@ TEST_F(NcclTest, AsyncErrorWhileWaiting_IsThrownWithNcclsWords) {
     fake_.async_error = ncclRemoteError;
     work->Wait();
   });
-  EXPECT_THAT(errors[0], HasSubstr("all-reduce #1 (24 bytes) on 'nccl over local' failed: remote "
-                                   "process exited: socket closed"));
+  EXPECT_THAT(
+      errors[0],
+      HasSubstr("all-reduce #1 (sum of Float, 24 bytes) on 'nccl over local' failed: remote "
+                "process exited: socket closed"));
   EXPECT_EQ(fake_.num_aborted, 1);
+}
+
+TEST_F(NcclTest, AsyncErrorThatNobodyWaitsFor_EndsTheJob) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(RunRanks(1,
+                       [this](Communicator&) {
+                         fake_.async_error = ncclRemoteError;
+                         std::this_thread::sleep_for(milliseconds(5000));
+                       }),
+              testing::ExitedWithCode(4),
+              "'nccl over local' failed: remote process exited: socket closed; nothing has waited");
+}
+
+TEST_F(NcclTest, RanksThatHangInDifferentCalls_NameBoth) {
+  fake_.events_done = false;
+  const auto errors = RunRanks(2, [](Communicator& comm) {
+    if (comm.rank() == 0) {
+      comm.AllReduce(at::ones({6}), ReduceOp::kSum)->Wait();
+    } else {
+      comm.Broadcast(at::ones({6}), 1)->Wait();
+    }
+  });
+  EXPECT_THAT(errors[0],
+              AllOf(HasSubstr("rank 0: all-reduce #1 (sum of Float, 24 bytes)"),
+                    HasSubstr("; rank 1 is at broadcast #1 (Float of rank 1, 24 bytes)")));
+  EXPECT_THAT(errors[1], HasSubstr("; rank 0 is at all-reduce #1 (sum of Float, 24 bytes)"));
+}
+
+// NCCL may take what does not fit together, and give numbers of no meaning.
+TEST_F(NcclTest, CallsThatDiffer_AreFoundWithinASeries) {
+  const auto errors = RunRanks(3, [](Communicator& comm) {
+    for (int i = 1; i <= 64; ++i) {
+      const int64_t size = i == 7 && comm.rank() == 1 ? 5 : 6;
+      comm.AllReduce(at::ones({size}), ReduceOp::kSum)->Wait();
+    }
+    ADD_FAILURE() << "not found";
+  });
+  EXPECT_THAT(errors[1], AllOf(HasSubstr("rank 1: all-reduce #7 (sum of Float, 20 bytes) on"),
+                               HasSubstr("where rank 0 has all-reduce #7 (sum of Float, 24 bytes); "
+                                         "ranks must call the same")));
+  for (const int other : {0, 2}) {
+    EXPECT_THAT(errors[other],
+                AllOf(HasSubstr("was not the same on all ranks"),
+                      HasSubstr("rank 1 is at all-reduce #7 (sum of Float, 20 bytes)")));
+  }
+}
+
+TEST_F(NcclTest, Group_GoesOutAsOne) {
+  const auto errors = RunRanks(1, [](Communicator& comm) {
+    comm.BeginGroup();
+    const auto first = comm.AllReduce(at::ones({6}), ReduceOp::kSum);
+    const auto second = comm.AllGather(at::ones({5}), at::ones({5}));
+    EXPECT_FALSE(first->Done());
+    EXPECT_THROW(second->Wait(), std::logic_error);
+    comm.EndGroup();
+    first->Wait();
+    second->Wait();
+  });
+  EXPECT_EQ(errors[0], "");
+  ASSERT_EQ(fake_.calls.size(), 4u);
+  EXPECT_EQ(fake_.calls.front(), "GroupStart");
+  EXPECT_EQ(fake_.calls.back(), "GroupEnd");
 }
 
 TEST_F(NcclTest, CallThatFails_IsThrownAndLaterCallsAreRefused) {
@@ -215,8 +291,10 @@ TEST_F(NcclTest, CallThatFails_IsThrownAndLaterCallsAreRefused) {
     EXPECT_THROW(comm.AllReduce(at::ones({6}), ReduceOp::kSum), MachineError);
     comm.AllReduce(at::ones({6}), ReduceOp::kSum);
   });
-  EXPECT_THAT(errors[0], HasSubstr("all-reduce #2 (24 bytes) on 'nccl over local' after an earlier "
-                                   "operation on it had failed"));
+  EXPECT_THAT(
+      errors[0],
+      HasSubstr("all-reduce #2 (sum of Float, 24 bytes) on 'nccl over local' after an earlier "
+                "operation on it had failed"));
   EXPECT_EQ(fake_.calls.size(), 1u);
   EXPECT_EQ(fake_.num_aborted, 1);
   EXPECT_EQ(fake_.num_destroyed, 0);

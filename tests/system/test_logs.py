@@ -1,0 +1,41 @@
+"""What a run says, and where."""
+
+import re
+import subprocess
+
+from conftest import TINY, mpirun, run
+
+
+def test_every_rank_has_a_log_of_its_own_and_the_end_tells_where_time_went(run_copy):
+    folder = run_copy("grpo")
+    result = subprocess.run(
+        mpirun(3, "grpo", "--config", TINY, f"run.dir={folder}", "cluster.learners=1",
+               "cluster.rollouts=1", "cluster.rewards=1"),
+        capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    logs = [(folder / "logs" / f"rank-{rank}.log").read_text() for rank in range(3)]
+    assert re.search(r"grpo: .*, of which rollouts and rewards were waited for \d+ %, learning took "
+                     r"\d+ %, sync \d+ %, all else \d+ %", result.stderr)
+    assert "of which rollouts" in logs[0]
+    assert re.search(r"idle: learners \d+ %, rollout ranks \d+ %, reward ranks \d+ %",
+                     result.stderr)
+    # Its lines of information go to its file alone.
+    assert "[info rank 1]" not in result.stderr
+    assert all(f"rank {rank}]" in log for rank, log in enumerate(logs) if log)
+
+
+def test_log_level_chooses_what_stderr_shows(run_copy):
+    folder = run_copy("evaluate")
+    quiet = run("evaluate", "--config", TINY, f"run.dir={folder}", "--log-level", "warning")
+    assert quiet.stderr == ""
+    assert "stage evaluate: done" in (folder / "logs" / "rank-0.log").read_text()
+    refused = run("evaluate", "--config", TINY, f"run.dir={folder}", "--log-level", "loud",
+                  check=False)
+    assert refused.returncode == 2
+    assert "--log-level is 'loud'; expected debug, info, warning or error" in refused.stderr
+
+
+def test_pipeline_tells_the_time_of_each_stage(tiny_run):
+    log = (tiny_run / "logs" / "rank-0.log").read_text()
+    assert re.search(r"made in .*: prepare .*, classifier .*, tasks .*, list .*, grpo .*, "
+                     r"evaluate ", log)
