@@ -134,7 +134,7 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
                 /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9),
-                job.carry_shards ? &shards : nullptr});
+                job.carry_shards ? &shards : nullptr, job.options.staleness + 1});
   }
   job.rollouts = rollouts.get();
   const double waited = Train(config, job, learners);
@@ -225,9 +225,8 @@ std::optional<Policy> RunGrpoRoles(const Config& config, const Materials& materi
     const auto rewards = MakeLocalRewardClient(*scorer);
     RolloutWorker worker(context, rewards.get(), versions);
     const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
-                                : MakeColocatedRolloutClient(
-                                      &worker, own.get(), length,
-                                      job.carry_shards ? &shards : nullptr);
+                                : MakeColocatedRolloutClient(&worker, own.get(), length,
+                                                             job.carry_shards ? &shards : nullptr);
     job.rollouts = rollouts.get();
     Train(config, job, own.get());
   }
