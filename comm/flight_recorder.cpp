@@ -39,10 +39,8 @@ Registry& TheRegistry() {
 
 // "2" or "2 (node7)".
 std::string RankAndHost(int rank) {
-  const Registry& registry = TheRegistry();
-  std::lock_guard lock(TheRegistry().mutex);
-  const bool known = rank >= 0 && static_cast<size_t>(rank) < registry.hosts.size();
-  return known ? StrCat(rank, " (", registry.hosts[rank], ")") : StrCat(rank);
+  const std::string host = HostOf(rank);
+  return host.empty() ? StrCat(rank) : StrCat(rank, " (", host, ")");
 }
 
 nlohmann::json ToJson(const FlightEntry& entry) {
@@ -155,6 +153,13 @@ void SetHosts(std::vector<std::string> hosts) {
   const bool several =
       std::adjacent_find(hosts.begin(), hosts.end(), std::not_equal_to<>()) != hosts.end();
   TheRegistry().hosts = several ? std::move(hosts) : std::vector<std::string>{};
+}
+
+std::string HostOf(int rank) {
+  const Registry& registry = TheRegistry();
+  std::lock_guard lock(TheRegistry().mutex);
+  const bool known = rank >= 0 && static_cast<size_t>(rank) < registry.hosts.size();
+  return known ? registry.hosts[rank] : "";
 }
 
 std::string RankName(int rank) { return "rank " + RankAndHost(rank); }

@@ -58,8 +58,10 @@ std::string LastOperation();
 void SetFlightFolder(const std::filesystem::path& folder);
 void SetFlightRank(int rank, int world_size);
 std::string FlightRankPrefix();  // RankName and ": ", or "" when there is one rank
-// The host of every rank of the job, in order, for messages to people.
+// The host of every rank of the job, in order.
 void SetHosts(std::vector<std::string> hosts);
+// That of a rank; "" where all ranks share one.
+std::string HostOf(int rank);
 // Writes the record of every live communicator:
 //   {"rank", "world_size", "communicators": [{"name", "operations": [{"sequence", "operation",
 //    "bytes", "started", "finished" (null: not yet), "waits_for": [ranks]}]}]}

@@ -141,7 +141,7 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
                 /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9),
-                job.carry_shards ? &shards : nullptr});
+                job.carry_shards ? &shards : nullptr, job.options.staleness + 1});
   }
   job.rollouts = rollouts.get();
   const double waited = Train(config, job, learners);

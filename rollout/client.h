@@ -26,7 +26,7 @@ struct RolloutRequest {
 struct RolloutReply {
   std::filesystem::path shard;
   std::string bytes;  // the shard's, where it has yet to be written there
-  int rank = 0;  // that sampled it
+  int rank = 0;       // that sampled it
   int64_t tokens_sampled = 0;
   double seconds_rollout = 0, seconds_reward = 0;
   double seconds_idle = 0;     // of the rank, since its last reply
@@ -71,6 +71,7 @@ struct RemoteRolloutOptions {
   Communicator::Milliseconds timeout;           // what one part may take
   // Writes the shards that workers send, and looks for those to use again; null: workers do.
   const ShardFolder* shards = nullptr;
+  int64_t versions = 1;  // that a worker holds: the bytes of a sync are kept for as long
 };
 // A part goes to the next rank that is free, from a thread of its own, which from now on is the
 // only one that may use `world`'s messages. One that a rank fails at is tried on another, once.

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
+#include "rollout/adapter_transfer.h"
 #include "rollout/protocol.h"
 #include "rollout/shard_folder.h"
 
@@ -38,11 +39,9 @@ struct Step {
 
 // What a rank does, and since when.
 struct Worker {
-  int64_t version = -1;  // confirmed by the canary
-  size_t syncs = 0;      // orders of all that were sent
+  size_t syncs = 0;  // orders of all that were sent
   std::optional<Part> part;
   bool syncing = false;
-  std::vector<std::unique_ptr<Work>> transfers;  // of the adapters
   Clock::time_point since;
   bool busy() const { return syncing || part.has_value(); }
 };
@@ -50,7 +49,7 @@ struct Worker {
 class RemoteRolloutClient : public RolloutClient {
  public:
   RemoteRolloutClient(Communicator* world, RemoteRolloutOptions options)
-      : world_(world), options_(std::move(options)) {
+      : world_(world), options_(std::move(options)), sender_(world) {
     if (options_.ranks.empty()) {
       throw UsageError("no rollout rank was given; expected at least one");
     }
@@ -149,12 +148,9 @@ class RemoteRolloutClient : public RolloutClient {
   size_t num_syncs() const { return forgotten_ + syncs_.size(); }
 
   bool SendSync(int rank, Worker* worker) {
-    const PackedAdapters& adapters = syncs_[worker->syncs++ - forgotten_].adapters;
-    WireWriter out;
-    out.Pod(RolloutMessage::kSync);
-    WriteHeader(adapters, &out);
-    world_->Send(out.Take(), rank, kRolloutRequestTag);
-    worker->transfers = SendBytes(adapters, rank, world_);
+    const PackedAdapters& adapters = syncs_[worker->syncs - forgotten_].adapters;
+    if (!sender_.Order(adapters, /*oldest=*/syncs_.front().version, rank)) return false;
+    ++worker->syncs;
     worker->syncing = true;
     worker->since = Clock::now();
     return true;
@@ -201,6 +197,10 @@ class RemoteRolloutClient : public RolloutClient {
     Worker& worker = workers_.at(rank);
     const auto kind = in->Pod<RolloutMessage>();
     const std::string error = in->Text();
+    if (kind == RolloutMessage::kTaking) {
+      sender_.Hear(rank, syncs_[worker.syncs - 1 - forgotten_].adapters, in);
+      return;
+    }
     if (kind == RolloutMessage::kSync) {
       if (!error.empty()) throw MachineError("rollout ", RankName(rank), " failed: ", error);
       TakeSync(rank, &worker, in);
@@ -228,15 +228,20 @@ class RemoteRolloutClient : public RolloutClient {
   void TakeSync(int rank, Worker* worker, WireReader* in) {
     const PolicyVersion& policy = syncs_[worker->syncs - 1 - forgotten_];
     CheckCanary(policy.canary, in->Vector<double>(), policy.dtype, rank, policy.version);
-    for (const auto& transfer : std::exchange(worker->transfers, {})) transfer->Wait();
+    sender_.End(rank);
     worker->syncing = false;
-    worker->version = policy.version;
     if (worker->syncs == num_syncs()) --unconfirmed_;
-    size_t all = num_syncs();
-    for (const auto& [other, state] : workers_) {
-      all = std::min(all, state.syncs - (state.syncing ? 1 : 0));
+    ForgetSyncs();
+  }
+
+  // A worker holds as many versions as it confirmed last, and may hold them where they were packed.
+  void ForgetSyncs() {
+    size_t confirmed = num_syncs();
+    for (const auto& [rank, worker] : workers_) {
+      confirmed = std::min(confirmed, worker.syncs - (worker.syncing ? 1 : 0));
     }
-    for (; forgotten_ < all; ++forgotten_) syncs_.pop_front();
+    const auto held = static_cast<size_t>(options_.versions);
+    for (; forgotten_ + held < confirmed; ++forgotten_) syncs_.pop_front();
   }
 
   void TryElsewhere(int rank, const std::string& error, Part part) {
@@ -252,11 +257,12 @@ class RemoteRolloutClient : public RolloutClient {
 
   Communicator* world_;
   RemoteRolloutOptions options_;
+  AdapterSender sender_;
   std::mutex mutex_;  // of all that follows
   std::condition_variable ordered_, answered_;
   std::deque<Part> waiting_;
   std::map<int64_t, Step> steps_;
-  std::deque<PolicyVersion> syncs_;  // that some worker has yet to confirm
+  std::deque<PolicyVersion> syncs_;  // that some worker has yet to confirm, or holds
   size_t forgotten_ = 0;             // orders before them
   size_t unconfirmed_ = 0;           // workers without the last version
   std::map<int, Worker> workers_;

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +10,9 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/random.h"
+#include "comm/shared_memory.h"
 
 namespace flame {
 namespace {
@@ -35,6 +36,12 @@ std::string ChecksumOf(const at::Tensor& bytes) {
   Xxh3Stream stream;
   stream.Update(bytes.const_data_ptr(), bytes.nbytes());
   return stream.Finish();
+}
+
+void CheckDigest(const PackedAdapters& packed, const std::string& found, int rank) {
+  if (found == packed.checksum) return;
+  throw MachineError("rank ", rank, " received adapters of version ", packed.version,
+                     " with checksum ", found, "; the sender's is ", packed.checksum);
 }
 
 std::vector<at::Tensor> PartsOf(const at::Tensor& bytes) {
@@ -109,14 +116,12 @@ NamedTensors TensorsOf(const PackedAdapters& packed) {
 }
 
 at::Tensor SyncBuffer(int64_t size) {
-  const at::Tensor buffer = at::empty({size}, at::kByte);
-  constexpr uintptr_t kHugePage = 2 << 20;
-  const auto begin = reinterpret_cast<uintptr_t>(buffer.mutable_data_ptr());
-  const uintptr_t from = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t to = (begin + static_cast<uintptr_t>(size)) / kHugePage * kHugePage;
-  // A wish; without it the buffer works as well.
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
-  return buffer;
+  try {
+    return MakeShared(size);
+  } catch (const MachineError& error) {
+    LogWarning("adapters are synced by messages alone: ", error.what());
+    return at::empty({size}, at::kByte);
+  }
 }
 
 PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes) {
@@ -188,18 +193,11 @@ void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed) {
     world->ReceiveTensor(parts[i], source, kBytesTag)->Wait();
     stream.Update(parts[i].const_data_ptr(), parts[i].nbytes());
   }
-  const std::string found = stream.Finish();
-  if (found != packed->checksum) {
-    throw MachineError("rank ", world->rank(), " received adapters of version ", packed->version,
-                       " with checksum ", found, "; the sender's is ", packed->checksum);
-  }
+  CheckDigest(*packed, stream.Finish(), world->rank());
 }
 
-at::Tensor FlattenAdapters(Policy* policy) {
-  const NamedTensors adapters = AdaptersOf(*policy);
-  const PackedAdapters packed = PackAdapters(0, adapters);
-  for (const auto& [name, place] : TensorsOf(packed)) at::Tensor(adapters.at(name)).set_data(place);
-  return packed.bytes;
+void CheckBytes(const PackedAdapters& packed, int rank) {
+  CheckDigest(packed, ChecksumOf(packed.bytes), rank);
 }
 
 void CheckAdapters(const std::vector<PackedAdapters::Entry>& adapters, int rank, int64_t version,
@@ -227,6 +225,15 @@ void LoadAdapters(const NamedTensors& adapters, Policy* policy) {
   for (const auto& [name, tensor] : adapters) {
     const at::Tensor& place = own.at(name);
     if (place.const_data_ptr() != tensor.const_data_ptr()) place.copy_(tensor);
+  }
+}
+
+void UseAdapters(const NamedTensors& adapters, Policy* policy) {
+  const NamedTensors own = AdaptersOf(*policy);
+  for (const auto& [name, tensor] : adapters) {
+    at::Tensor place = own.at(name);
+    if (!place.is_cpu()) return LoadAdapters(adapters, policy);
+    place.set_data(tensor);
   }
 }
 

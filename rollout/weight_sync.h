@@ -34,8 +34,8 @@ struct PackedAdapters {
 };
 std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters);
 int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries);  // bytes
-// Memory for `size` bytes in huge pages where the system gives them: ranks of one machine read each
-// other's page by page.
+// Memory for `size` bytes that ranks of this machine can map (MapShared); plain memory, said in a
+// log line, where the system has none to share.
 at::Tensor SyncBuffer(int64_t size);
 PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
 // The same in steps: places for adapters like `like` in `bytes`, which is of PackedSize; TensorsOf
@@ -51,13 +51,10 @@ PackedAdapters ReadHeader(WireReader* in);
 // The bytes, straight from memory to memory. The works end once `rank` has taken them.
 std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int rank,
                                              Communicator* world);
-// Fills packed->bytes, which is of the header's size; MachineError naming this rank of the world
-// and the version where the checksum is not that of the bytes.
+// Fills packed->bytes, which is of the header's size, and checks them.
 void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed);
-
-// Moves the policy's adapters, on the CPU, into one buffer laid out as PackAdapters would, and
-// returns it.
-at::Tensor FlattenAdapters(Policy* policy);
+// MachineError naming `rank` and the version where the checksum is not that of the bytes.
+void CheckBytes(const PackedAdapters& packed, int rank);
 
 // MachineError naming `rank`, `version` and the tensor unless names, shapes and dtypes are those of
 // the policy's adapters.
@@ -65,6 +62,8 @@ void CheckAdapters(const std::vector<PackedAdapters::Entry>& adapters, int rank,
                    const Policy& policy);
 // Copies `adapters` into the policy's, which they fit.
 void LoadAdapters(const NamedTensors& adapters, Policy* policy);
+// The same, but a policy on the CPU uses them where they lie from now on.
+void UseAdapters(const NamedTensors& adapters, Policy* policy);
 
 // Log-probabilities of a fixed family (a trunk and two branches of drawn tokens, each entity kind's
 // slots among them) through the packed forward.

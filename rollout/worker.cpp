@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
+#include "rollout/adapter_transfer.h"
 #include "rollout/protocol.h"
 
 namespace flame {
@@ -51,52 +52,16 @@ class LocalRolloutClient : public RolloutClient {
   std::map<int64_t, RolloutReply> begun_;
 };
 
-// Where the adapters of syncs are received.
-class SyncRoom {
- public:
-  explicit SyncRoom(RolloutWorker* worker) : worker_(worker) {
-    const NamedTensors adapters = AdaptersOf(*worker->policy());
-    const bool on_cpu = !adapters.empty() && adapters.begin()->second.is_cpu();
-    // With no older version to keep, they are received where they are used.
-    if (on_cpu && worker->versions() == 1) in_place_ = FlattenAdapters(worker->policy());
-  }
-
-  at::Tensor Next(int64_t size) {
-    if (in_place_.defined()) {
-      worker_->Forget();
-      return in_place_;
-    }
-    // One more than are held, so that the next in turn is free.
-    at::Tensor& next = spare_[turn_++ % (worker_->versions() + 1)];
-    if (!next.defined()) next = SyncBuffer(size);
-    return next;
-  }
-
- private:
-  RolloutWorker* worker_;
-  at::Tensor in_place_;
-  std::map<int64_t, at::Tensor> spare_;
-  int64_t turn_ = 0;
-};
-
-std::vector<double> TakeSync(int source, Communicator* world, WireReader* in, SyncRoom* room,
-                             RolloutWorker* worker) {
-  PackedAdapters packed = ReadHeader(in);
-  CheckAdapters(packed.entries, worker->rank(), packed.version, *worker->policy());
-  packed.bytes = room->Next(PackedSize(packed.entries));
-  ReceiveBytes(source, world, &packed);
-  return worker->Sync(packed.version, TensorsOf(packed));
-}
-
 // What follows kind and error in the answer.
-void Serve(RolloutMessage kind, const Message& message, Communicator* world, SyncRoom* room,
+void Serve(RolloutMessage kind, const Message& message, AdapterReceiver* receiver,
            RolloutWorker* worker, double idle, WireReader* in, WireWriter* out) {
   if (kind == RolloutMessage::kRun) {
     RolloutReply reply = worker->Run(ReadRolloutRequest(in));
     reply.seconds_idle = idle;
     Write(reply, out);
   } else {
-    out->Vector(TakeSync(message.source, world, in, room, worker));
+    const PackedAdapters packed = receiver->Take(message.source, in);
+    out->Vector(worker->Sync(packed.version, TensorsOf(packed), /*in_place=*/true));
   }
 }
 
@@ -153,7 +118,7 @@ void RolloutWorker::Score(std::vector<Group>* groups) {
 void RolloutWorker::Use(int64_t version) {
   if (version == used_) return;
   const auto held = held_.find(version);
-  if (held == held_.end() && held_.empty()) {
+  if (held_.empty()) {
     throw MachineError("rank ", context_.rank, " holds no whole policy and was asked to sample ",
                        "with version ", version);
   }
@@ -162,27 +127,24 @@ void RolloutWorker::Use(int64_t version) {
                        held_.size() > 1 ? StrCat(" and ", held_.size() - 1, " before it") : "",
                        " and was asked to sample with version ", version);
   }
-  LoadAdapters(held->second, context_.policy);
+  (in_place_ ? UseAdapters : LoadAdapters)(held->second, context_.policy);
   used_ = version;
 }
 
-std::vector<double> RolloutWorker::Sync(int64_t version, const NamedTensors& adapters) {
+std::vector<double> RolloutWorker::Sync(int64_t version, const NamedTensors& adapters,
+                                        bool in_place) {
   if (last_ >= 0 && version != last_ + 1) {
     throw MachineError("rank ", context_.rank, " holds version ", last_,
                        " of the adapters and expects ", last_ + 1, " next; it was sent ", version);
   }
   CheckAdapters(EntriesOf(adapters), context_.rank, version, *context_.policy);
   held_[version] = adapters;
+  in_place_ = in_place;
   used_ = -1;
   Use(version);
   last_ = version;
   held_.erase(held_.begin(), held_.lower_bound(version - versions_ + 1));
   return CanaryLogProbs(*context_.policy);
-}
-
-void RolloutWorker::Forget() {
-  held_.clear();
-  used_ = -1;
 }
 
 std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker) {
@@ -191,7 +153,7 @@ std::unique_ptr<RolloutClient> MakeLocalRolloutClient(RolloutWorker* worker) {
 
 double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::Milliseconds idle) {
   double idle_seconds = 0, since_reply = 0;
-  SyncRoom room(worker);
+  AdapterReceiver receiver(world);
   while (true) {
     Message message;
     const auto start = std::chrono::steady_clock::now();
@@ -209,7 +171,7 @@ double ServeRollouts(Communicator* world, RolloutWorker* worker, Communicator::M
     out.Pod(kind);
     try {
       WireWriter answer;
-      Serve(kind, message, world, &room, worker, since_reply, &in, &answer);
+      Serve(kind, message, &receiver, worker, since_reply, &in, &answer);
       out.Text("");
       out.Bytes(answer.Take());
       if (kind == RolloutMessage::kRun) since_reply = 0;

@@ -25,7 +25,7 @@ namespace flame {
 
 // What a worker needs; all references outlive it.
 struct RolloutContext {
-  Policy* policy;  // the worker's copy; Sync writes its adapters
+  Policy* policy;  // the worker's copy; Sync gives it adapters
   const PromptBuilder* prompts;
   const std::vector<ListTask>* tasks;
   SamplingOptions sampling;
@@ -50,13 +50,10 @@ class RolloutWorker {
   // shard of the same request and settings that lies there from before is taken as it is.
   RolloutReply Run(const RolloutRequest& request);
   // Takes adapters of `version`, which must be the last one + 1, or any at start (MachineError),
-  // and returns its log-probabilities of the canary sequence for the sender.
-  std::vector<double> Sync(int64_t version, const NamedTensors& adapters);
-  // Until the next Sync no version is held: its adapters are being written to where they are used.
-  void Forget();
+  // and returns its log-probabilities of the canary sequence for the sender. They stay as they are
+  // while they are held; `in_place`: the policy may use them where they lie (UseAdapters).
+  std::vector<double> Sync(int64_t version, const NamedTensors& adapters, bool in_place = false);
   int rank() const { return context_.rank; }
-  int64_t versions() const { return versions_; }
-  Policy* policy() const { return context_.policy; }
 
  private:
   void Score(std::vector<Group>* groups);
@@ -66,6 +63,7 @@ class RolloutWorker {
   RewardClient* rewards_;
   int64_t versions_;
   std::map<int64_t, NamedTensors> held_;  // by version
+  bool in_place_ = false;
   int64_t used_ = -1, last_ = -1;
 };
 

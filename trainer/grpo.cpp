@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "base/progress.h"
 #include "base/trace.h"
+#include "rollout/adapter_transfer.h"
 #include "trainer/data_order.h"
 #include "trainer/grpo_batch.h"
 #include "trainer/grpo_update.h"
@@ -162,21 +163,6 @@ void Learn(const GrpoJob& job, const std::vector<ShardSource>& shards,
   }
   report->seconds_learn = SecondsSince(start);
 }
-
-// Buffers of the adapters that were handed out; one that nobody reads any more is used again.
-class SyncBuffers {
- public:
-  at::Tensor Next(int64_t size) {
-    for (const at::Tensor& buffer : buffers_) {
-      if (buffer.storage().use_count() == 1) return buffer;
-    }
-    buffers_.push_back(SyncBuffer(size));
-    return buffers_.back();
-  }
-
- private:
-  std::vector<at::Tensor> buffers_;
-};
 
 // Every learner takes part in gathering the adapters and in the canary's forward.
 void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, SyncBuffers* buffers,

@@ -108,12 +108,15 @@ TEST_F(WeightSyncTest, AdaptersOfAnotherShape_AreRefusedByName) {
   EXPECT_THAT(fault(), HasSubstr("model.layers.9.lora_A.weight"));
 }
 
-TEST_F(WeightSyncTest, FlattenedAdapters_AreTheSameInOneBuffer) {
-  const Policy expected = MakePolicy();
+TEST_F(WeightSyncTest, UsedAdapters_AreThoseWhereTheyLie) {
+  Policy changed = MakePolicy();
+  for (const auto& [name, tensor] : AdaptersOf(changed)) Disturb(tensor, 0.3, 99);
+  const PackedAdapters packed = PackAdapters(0, AdaptersOf(changed));
   Policy policy = MakePolicy();
-  const at::Tensor buffer = FlattenAdapters(&policy);
-  EXPECT_EQ(CanaryLogProbs(policy), CanaryLogProbs(expected));
-  buffer.zero_();
+  EXPECT_NE(CanaryLogProbs(policy), CanaryLogProbs(changed));
+  UseAdapters(TensorsOf(packed), &policy);
+  EXPECT_EQ(CanaryLogProbs(policy), CanaryLogProbs(changed));
+  packed.bytes.zero_();
   for (const auto& [name, tensor] : AdaptersOf(policy)) {
     EXPECT_EQ(tensor.abs().max().item<float>(), 0) << name;
   }

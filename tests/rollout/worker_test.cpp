@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "comm/local_communicator.h"
+#include "comm/watchdog.h"
+#include "rollout/adapter_transfer.h"
 #include "tests/rollout/rollout_fixture.h"
 
 namespace flame {
@@ -80,12 +82,12 @@ class WorkerTest : public RolloutFixture {
     }
     const RolloutContext context = MakeContext(policy_.get());
     const ShardFolder shards{context.folder, context.seed, context.config_sha256};
-    auto client = MakeRemoteRolloutClient(
-        world[0].get(), {{1, 2},
-                         [](int32_t task) { return 10 + task; },
-                         false,
-                         timeout_,
-                         carried_ ? &shards : nullptr});
+    auto client = MakeRemoteRolloutClient(world[0].get(), {{1, 2},
+                                                           [](int32_t task) { return 10 + task; },
+                                                           false,
+                                                           timeout_,
+                                                           carried_ ? &shards : nullptr,
+                                                           versions_});
     try {
       coordinator(client.get());
     } catch (...) {
@@ -314,8 +316,9 @@ TEST_F(WorkerTest, OlderVersion_IsSampledByRemoteWorkersToo) {
     client->Sync(PolicyVersionOf(1, changed));
     for (const RolloutReply& reply : client->Collect(request)) {
       for (const Group& group : ReadShard(reply.shard)) {
-        const auto task = std::find(request.task_ids.begin(), request.task_ids.end(),
-                                    group.task_id) - request.task_ids.begin();
+        const auto task =
+            std::find(request.task_ids.begin(), request.task_ids.end(), group.task_id) -
+            request.task_ids.begin();
         EXPECT_EQ(group.members[0].tokens, expected[task].members[0].tokens);
       }
     }
@@ -324,6 +327,43 @@ TEST_F(WorkerTest, OlderVersion_IsSampledByRemoteWorkersToo) {
     EXPECT_THAT(MachineFault([&] { client->Collect(request); }),
                 AllOf(HasSubstr("version 2 and 1 before it"), HasSubstr("version 0")));
   });
+}
+
+// Tokens of the first member of each task.
+std::vector<std::vector<int32_t>> FirstTokens(const std::vector<Group>& groups) {
+  std::vector<std::vector<int32_t>> tokens;
+  for (const Group& group : groups) tokens.push_back(group.members[0].tokens);
+  return tokens;
+}
+
+TEST_F(WorkerTest, EverySync_LeavesWhatWorkersHoldAsItIs_WhateverTheirHosts) {
+  versions_ = 2;
+  SyncBuffers buffers;
+  for (const std::vector<std::string>& hosts :
+       {std::vector<std::string>{}, {"a", "b", "b"}, {"a", "a", "b"}}) {
+    SetHosts(hosts);
+    std::filesystem::remove_all(folder_ / "rollouts");
+    RunRemote([&](RolloutClient* client) {
+      std::vector<std::vector<int32_t>> older;
+      for (int64_t version = 0; version < 5; ++version) {
+        Policy policy = MakePolicy();
+        for (const auto& [name, tensor] : AdaptersOf(policy)) Disturb(tensor, 0.3, 90 + version);
+        const NamedTensors adapters = AdaptersOf(policy);
+        PackedAdapters packed = PlacesFor(adapters, buffers.Next(PackedSize(EntriesOf(adapters))));
+        for (const auto& [name, place] : TensorsOf(packed)) place.copy_(adapters.at(name));
+        Seal(version, &packed);
+        client->Sync({version, std::move(packed), CanaryLogProbs(policy), at::kFloat});
+        RolloutRequest request = AllTasks();
+        const auto expected = FirstTokens(SampleGroups(MakeContext(&policy), request));
+        request.policy_version = std::max<int64_t>(0, version - 1);
+        request.step = version;
+        const auto found = FirstTokens(GroupsOf(client->Collect(request)));
+        EXPECT_EQ(found, version == 0 ? expected : older) << version;
+        older = expected;
+      }
+    });
+  }
+  SetHosts({});
 }
 
 TEST_F(WorkerTest, WholeShardOfTheSameRequest_IsTakenAsItIs) {
