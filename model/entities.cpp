@@ -103,7 +103,8 @@ Policy Policy::MaterializeEntities() const {
   const RowSource table = RowsOf(kTableName);
   const RowSource head = RowsOf(config_.tie_embeddings ? kTableName : "lm_head.weight");
   const at::Tensor nothing = at::zeros({config_.d_model}, options);
-  const at::Tensor bos = config_.bos_id < 0 ? nothing : head(config_.bos_id, 1)[0].clone();
+  at::Tensor bos = nothing.clone().unsqueeze(0);
+  if (config_.bos_id >= 0) head(config_.bos_id, bos);
   std::vector<Patch> slots;
   for (const EntitySlots& kind : entities_) {
     slots.push_back({kind.first_token, ProjectedSlots(kind)});
@@ -111,7 +112,8 @@ Policy Policy::MaterializeEntities() const {
   const std::vector<int64_t> shape = {vocab_size, config_.d_model};
   result.Store(kTableName, shape, options,
                ExtendedRows(table, config_.vocab_size, nothing, std::move(slots)));
-  result.Store("lm_head.weight", shape, options, ExtendedRows(head, config_.vocab_size, bos, {}));
+  result.Store("lm_head.weight", shape, options,
+               ExtendedRows(head, config_.vocab_size, bos[0], {}));
   result.config_.vocab_size = vocab_size;
   result.config_.tie_embeddings = false;
   if (stored_.empty()) result.ReadStored();

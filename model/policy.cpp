@@ -188,7 +188,8 @@ void Policy::MergeAdapters() {
       const std::string name = LayerPrefix(layer) + kMapNames[m] + ".weight";
       // A new tensor: copies of this policy share the old one.
       Store(name, {map.lora_b.size(0), map.lora_a.size(1)}, HeadWeight().options(),
-            MergedRows(RowsOf(name), map.lora_a, map.lora_b, lora_scale_, dtype()));
+            MergedRows(RowsOf(name), map.weight.defined() ? dtype() : TrainableDtype(), map.lora_a,
+                       map.lora_b, lora_scale_));
       quantized_.erase(name);
     }
   }

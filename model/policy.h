@@ -168,6 +168,8 @@ class Policy {
   void WriteTensors(const std::filesystem::path& file,
                     const std::map<std::string, std::vector<int64_t>>& shapes, at::ScalarType dtype,
                     const std::string& prefix) const;
+  // In place, or made.
+  at::Tensor Whole(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) const;
   std::map<std::string, std::vector<int64_t>> AdapterShapesOf() const;
   void SaveBase(const std::filesystem::path& folder) const;
   void LoadEntities(const std::filesystem::path& folder);

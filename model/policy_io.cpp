@@ -1,4 +1,6 @@
 // Policies in Hugging Face and peft folders.
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -165,7 +167,7 @@ void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization
     if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
       quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
     } else {
-      Store(name == table ? kEmbeddingName : name, shape, dtype, RowsOfFile(reader, name, dtype));
+      Store(name == table ? kEmbeddingName : name, shape, dtype, RowsOfFile(reader, name));
     }
   }
   for (auto& [name, matrix] : quantized_) {
@@ -208,10 +210,18 @@ void Policy::WriteTensors(const fs::path& file, const ShapeMap& shapes, at::Scal
     WriteWeights(file, named, dtype, [&](const std::string& full_name) {
       const std::string name = full_name.substr(prefix.size());
       hold(UnitOf(name));
-      return RowsOf(name)(0, named.at(full_name)[0]).to(dtype);
+      return Whole(name, named.at(full_name), dtype);
     });
   }
   hold(-1);
+}
+
+at::Tensor Policy::Whole(const std::string& name, at::IntArrayRef shape,
+                         at::ScalarType dtype) const {
+  if (!stored_.contains(name) && !quantized_.contains(name)) return parameters_.at(name);
+  at::Tensor whole = at::empty(shape, dtype);
+  CopyElements(RowsOf(name), whole.numel() / shape[0], 0, whole.flatten());
+  return whole;
 }
 
 ShapeMap Policy::AdapterShapesOf() const {

@@ -3,7 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
@@ -17,11 +17,8 @@ namespace {
 // Products are computed of these many rows from a multiple of it on, so that their bits do not
 // depend on which rows are asked for.
 constexpr int64_t kBlockRows = 256;
-constexpr int64_t kBlockBytes = 1 << 21;
 
-int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-// Copies the rows [from, from + rows.size(0)) of `rows` that lie in [first, first + out.size(0)).
+// Copies those of `rows`, which begin at row `from`, that lie in `out`, which begins at `first`.
 void CopyOverlap(const at::Tensor& rows, int64_t from, int64_t first, const at::Tensor& out) {
   const int64_t begin = std::max(from, first);
   const int64_t end = std::min(from + rows.size(0), first + out.size(0));
@@ -32,68 +29,70 @@ void CopyOverlap(const at::Tensor& rows, int64_t from, int64_t first, const at::
 }  // namespace
 
 RowSource RowsOfTensor(const at::Tensor& tensor) {
-  return [tensor = tensor.detach()](int64_t first, int64_t count) {
-    return tensor.narrow(0, first, count);
+  return [tensor = tensor.detach()](int64_t first, const at::Tensor& out) {
+    out.copy_(tensor.narrow(0, first, out.size(0)).reshape(out.sizes()));
   };
 }
 
-RowSource RowsOfFile(std::shared_ptr<const WeightReader> reader, const std::string& name,
-                     at::ScalarType dtype) {
-  return [reader = std::move(reader), name, dtype](int64_t first, int64_t count) {
-    return reader->Read(name, dtype, first, count);
+RowSource RowsOfFile(std::shared_ptr<const WeightReader> reader, const std::string& name) {
+  return [reader = std::move(reader), name](int64_t first, const at::Tensor& out) {
+    reader->ReadInto(name, first, out);
   };
 }
 
 RowSource RowsOfQuantized(const QuantizedMatrix& matrix, at::ScalarType dtype) {
-  return [matrix, dtype](int64_t first, int64_t count) {
+  return [matrix, dtype](int64_t first, const at::Tensor& out) {
     QuantizedMatrix part = matrix;
-    part.rows = count;
-    part.codes = matrix.codes.narrow(0, first, count);
-    part.absmax = matrix.absmax.narrow(0, first, count);
-    return Dequantize(part, dtype);
+    part.rows = out.size(0);
+    part.codes = matrix.codes.narrow(0, first, part.rows);
+    part.absmax = matrix.absmax.narrow(0, first, part.rows);
+    out.copy_(Dequantize(part, dtype));
   };
 }
 
-RowSource MergedRows(RowSource base, const at::Tensor& lora_a, const at::Tensor& lora_b,
-                     double scale, at::ScalarType dtype) {
-  return [base = std::move(base), a = lora_a.detach(), b = lora_b.detach(), scale, dtype](
-             int64_t first, int64_t count) {
+RowSource MergedRows(RowSource base, at::ScalarType base_dtype, const at::Tensor& lora_a,
+                     const at::Tensor& lora_b, double scale) {
+  return [base = std::move(base), base_dtype, a = lora_a.detach(), b = lora_b.detach(), scale](
+             int64_t first, const at::Tensor& out) {
     const at::NoGradGuard no_grad;
-    const int64_t from = first / kBlockRows * kBlockRows;
-    std::vector<at::Tensor> blocks;
-    for (int64_t at = from; at < first + count; at += kBlockRows) {
+    for (int64_t at = first / kBlockRows * kBlockRows; at < first + out.size(0); at += kBlockRows) {
       const int64_t rows = std::min(kBlockRows, b.size(0) - at);
-      const at::Tensor weight = base(at, rows).to(b.options());
-      blocks.push_back(at::addmm(weight, b.narrow(0, at, rows), a, 1, scale).to(dtype));
+      const at::Tensor block = at::empty({rows, a.size(1)}, b.options().dtype(base_dtype));
+      base(at, block);
+      const at::Tensor wide = block.to(b.scalar_type());
+      CopyOverlap(at::addmm(wide, b.narrow(0, at, rows), a, 1, scale), at, first, out);
     }
-    return at::cat(blocks).narrow(0, first - from, count);
   };
 }
 
 RowSource ExtendedRows(RowSource base, int64_t base_rows, const at::Tensor& fill,
                        std::vector<Patch> patches) {
-  return [base = std::move(base), base_rows, fill, patches = std::move(patches)](int64_t first,
-                                                                                 int64_t count) {
+  return [base = std::move(base), base_rows, fill, patches = std::move(patches)](
+             int64_t first, const at::Tensor& out) {
     const at::NoGradGuard no_grad;
-    at::Tensor rows = fill.unsqueeze(0).repeat({count, 1});
-    const int64_t known = std::min(base_rows - first, count);
-    if (known > 0) rows.narrow(0, 0, known).copy_(base(first, known));
-    for (const Patch& patch : patches) CopyOverlap(patch.rows, patch.first, first, rows);
-    return rows;
+    out.copy_(fill.unsqueeze(0).expand(out.sizes()));
+    const int64_t known = std::min(base_rows - first, out.size(0));
+    if (known > 0) base(first, out.narrow(0, 0, known));
+    for (const Patch& patch : patches) CopyOverlap(patch.rows, patch.first, first, out);
   };
 }
 
 void CopyElements(const RowSource& source, int64_t row_size, int64_t begin, const at::Tensor& out) {
   const at::NoGradGuard no_grad;
-  const int64_t end = begin + out.numel();
-  const int64_t row_bytes = row_size * static_cast<int64_t>(out.element_size());
-  const int64_t step = RoundUp(std::max<int64_t>(1, kBlockBytes / row_bytes), kBlockRows);
-  const int64_t last = (end + row_size - 1) / row_size;
-  for (int64_t first = begin / row_size; first < last;) {
-    const int64_t next = std::min(last, first / step * step + step);
-    const at::Tensor flat = source(first, next - first).reshape({-1});
-    CopyOverlap(flat, first * row_size, begin, out);
-    first = next;
+  const int64_t size = out.numel();
+  for (int64_t done = 0; done < size;) {
+    const int64_t row = (begin + done) / row_size, skip = (begin + done) % row_size;
+    const int64_t whole = skip == 0 ? (size - done) / row_size : 0;
+    if (whole > 0) {
+      source(row, out.narrow(0, done, whole * row_size).view({whole, row_size}));
+      done += whole * row_size;
+      continue;
+    }
+    const at::Tensor cut = at::empty({1, row_size}, out.options());
+    source(row, cut);
+    const int64_t count = std::min(row_size - skip, size - done);
+    out.narrow(0, done, count).copy_(cut[0].narrow(0, skip, count));
+    done += count;
   }
 }
 

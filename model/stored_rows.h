@@ -16,18 +16,18 @@ namespace flame {
 
 class WeightReader;
 
-// Gives rows [first, first + count) of a weight [rows, ...], on any device; they may share storage
-// with it. A row's bits do not depend on what it is asked for with.
-using RowSource = std::function<at::Tensor(int64_t first, int64_t count)>;
+// Writes rows [first, first + out.size(0)) of a weight [rows, columns], a vector's with one column,
+// into `out` [n, columns], of any device and floating type. A row's bits do not depend on what it
+// is asked for with.
+using RowSource = std::function<void(int64_t first, const at::Tensor& out)>;
 
 RowSource RowsOfTensor(const at::Tensor& tensor);
-// Of a tensor that has passed the reader's Check.
-RowSource RowsOfFile(std::shared_ptr<const WeightReader> reader, const std::string& name,
-                     at::ScalarType dtype);
+// Of a tensor that has passed the reader's Check; straight into `out`.
+RowSource RowsOfFile(std::shared_ptr<const WeightReader> reader, const std::string& name);
 RowSource RowsOfQuantized(const QuantizedMatrix& matrix, at::ScalarType dtype);
-// base + scale * lora_b lora_a, computed in the adapters' type and rounded to `dtype`.
-RowSource MergedRows(RowSource base, const at::Tensor& lora_a, const at::Tensor& lora_b,
-                     double scale, at::ScalarType dtype);
+// base + scale * lora_b lora_a, of `base` in `base_dtype`, computed in the adapters' type.
+RowSource MergedRows(RowSource base, at::ScalarType base_dtype, const at::Tensor& lora_a,
+                     const at::Tensor& lora_b, double scale);
 // `base` for the first `base_rows` rows, `fill` [columns] for the others but where `rows` [n,
 // columns] of a Patch, from row `first` on, replace them.
 struct Patch {
@@ -38,7 +38,7 @@ RowSource ExtendedRows(RowSource base, int64_t base_rows, const at::Tensor& fill
                        std::vector<Patch> patches);
 
 // Elements [begin, begin + out.numel()) of the flattened weight, whose rows have `row_size`
-// elements, into the flat `out`; a few MB at a time.
+// elements, into the flat `out`.
 void CopyElements(const RowSource& source, int64_t row_size, int64_t begin, const at::Tensor& out);
 
 // A tensor without memory, which must not be read until it was given some.

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
@@ -190,21 +191,21 @@ void WeightReader::CheckFinite(const at::Tensor& block, const std::string& name,
 }
 
 at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype) const {
-  return Read(name, dtype, 0, places_.at(name).view.shape.at(0));
+  at::Tensor tensor = at::empty(places_.at(name).view.shape, dtype);
+  ReadInto(name, 0, tensor);
+  return tensor;
 }
 
-at::Tensor WeightReader::Read(const std::string& name, at::ScalarType dtype, int64_t first_row,
-                              int64_t count) const {
+void WeightReader::ReadInto(const std::string& name, int64_t first_row,
+                            const at::Tensor& out) const {
   const Place& place = places_.at(name);
-  std::vector<int64_t> shape = place.view.shape;
-  shape[0] = count;
-  at::Tensor tensor = at::empty(shape, dtype);
-  ForEachBlock(place, first_row, count, [&](int64_t first, const at::Tensor& rows) {
-    const at::Tensor block = tensor.narrow(0, first - first_row, rows.size(0));
-    block.copy_(rows);
-    CheckFinite(block, name, place);
+  ForEachBlock(place, first_row, out.size(0), [&](int64_t first, const at::Tensor& rows) {
+    const at::Tensor block = out.narrow(0, first - first_row, rows.size(0));
+    const at::Tensor host = block.is_cpu() ? block : at::empty_like(block, at::kCPU);
+    host.copy_(rows.view(block.sizes()));
+    CheckFinite(host, name, place);
+    if (!block.is_cpu()) block.copy_(host);
   });
-  return tensor;
 }
 
 void WeightReader::ReadRows(const std::string& name, at::ScalarType dtype,

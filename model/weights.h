@@ -35,10 +35,10 @@ class WeightReader {
   // index names. Names in `ignored` may be there.
   void Check(const ShapeMap& expected, const std::vector<std::string>& ignored = {}) const;
 
-  // A tensor that has passed Check, converted to `dtype`, or `count` rows of it.
+  // A tensor that has passed Check, converted to `dtype`.
   at::Tensor Read(const std::string& name, at::ScalarType dtype) const;
-  at::Tensor Read(const std::string& name, at::ScalarType dtype, int64_t first_row,
-                  int64_t count) const;
+  // The rows of it that fill `out`, from `first_row` on, converted to its type.
+  void ReadInto(const std::string& name, int64_t first_row, const at::Tensor& out) const;
   // The same in blocks of whole rows, in order, which are no longer there after `use` returned.
   using RowUse = std::function<void(int64_t first_row, const at::Tensor& rows)>;
   void ReadRows(const std::string& name, at::ScalarType dtype, const RowUse& use) const;

@@ -39,7 +39,8 @@ def test_pipeline_run_again_skips_every_stage(tiny_run):
         assert f"stage {stage}: inputs unchanged, skipped" in result.stderr
     after = {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*") if p.is_file()}
     changed = {p for p in before if before[p] != after.get(p)}
-    assert changed <= {tiny_run / "config.yaml", tiny_run / ".lock"}
+    assert changed <= {tiny_run / "config.yaml", tiny_run / ".lock",
+                       tiny_run / "logs" / "rank-0.log"}
 
 
 def test_pipeline_changed_key_makes_only_later_stages_again(run_copy):
