@@ -83,6 +83,7 @@ ordered_json ToJson(const StagePlan& plan, double memory) {
   return {{"stage", plan.stage},
           {"basis", work.basis},
           {"roles", roles},
+          {"shared_bytes", plan.shared_bytes},
           {"largest_micro_batch_tokens", work.largest.tokens},
           {"tokens", work.tokens},
           {"asked_for_tokens", work.targets},
@@ -114,6 +115,10 @@ void Print(const StagePlan& plan, double memory) {
       std::printf("    %-22s %12.6f GB\n", PartName(static_cast<Part>(p)),
                   static_cast<double>(role.parts[p]) / 1e9);
     }
+  }
+  if (plan.shared_bytes > 0) {
+    std::printf("  shared by the ranks of a host, beside these: %.6f GB of adapters\n",
+                static_cast<double>(plan.shared_bytes) / 1e9);
   }
   std::printf("  a step: %.0f tokens packed, %.0f asked for, largest micro-batch %lld\n",
               plan.work.tokens, plan.work.targets,

@@ -169,15 +169,16 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
     WalkRollout(config, model, plan->work, &ledger);
   }
   plan->roles.push_back(Finish(counts.alone && grpo ? "all" : "learner", counts.learners, ledger));
-  if (!grpo || counts.alone) return;
+  if (!grpo) return;
   const Resident whole = ResidentOf(model, PlannedLearners{});
+  plan->shared_bytes = (learners.kept_versions + 2) * whole.trainable;
+  if (counts.alone) return;
   Ledger rollout, reward;
   plan->decode_bytes = DecodeBytes(config, model, plan->work, whole);
   {
-    auto weights = rollout.Take(Part::kFrozen, whole.frozen + whole.trainable);
-    // Beside those that steps ahead sample under, room for the next (rollout/worker.cpp).
-    const int64_t room = learners.kept_versions == 0 ? 0 : learners.kept_versions + 2;
-    auto versions = rollout.Take(Part::kTrainable, room * whole.trainable);
+    // Adapters are used where they are shared, but for a GPU's copy.
+    const int64_t own = config.model.device == "cpu" ? 0 : whole.trainable;
+    auto weights = rollout.Take(Part::kFrozen, whole.frozen + own);
     WalkRollout(config, model, plan->work, &rollout);
   }
   plan->roles.push_back(Finish("rollout", counts.rollouts, rollout));

@@ -23,6 +23,10 @@ struct StagePlan {
   double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
   double decode_bytes = 0;      // that a rollout rank reads: its weights for every token it writes
   double collective_bytes = 0;  // that a learner receives
+  // Versions of the adapters that are sampled under and the next, in memory that ranks share beside
+  // their own: once a host (rollout/adapter_transfer.h), where every rank does everything once
+  // each.
+  int64_t shared_bytes = 0;
   double seconds_learn = 0, seconds_communicate = 0, seconds_rollout = 0;
 };
 

@@ -161,10 +161,10 @@ STEPS = 100
 
 
 def submit_grpo(testbed, folder):
-    """Two learners on node1, a rollout and a reward rank on node2."""
+    """Three learners on node1, two rollout ranks and a reward rank on node2."""
     return testbed.submit("grpo-nodes.sbatch", folder.name, TINY, f"run.dir={folder}",
                           f"grpo.steps={STEPS}", "cluster.timeout=10",
-                          options=("--ntasks-per-node=2", "--cpus-per-task=1"))
+                          options=("--ntasks-per-node=3", "--cpus-per-task=1"))
 
 
 def weights(folder):
