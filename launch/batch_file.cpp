@@ -10,6 +10,7 @@ namespace {
 
 // Of a rank where run.threads leaves it open.
 constexpr int64_t kCoresOfARank = 4;
+constexpr int64_t kShortestJob = 600;  // seconds
 
 // Slurm reads its own lines of the file without a shell's quoting, and % in names of logs.
 void CheckPath(const char* what, const std::filesystem::path& path) {
@@ -19,11 +20,21 @@ void CheckPath(const char* what, const std::filesystem::path& path) {
                    "'; in a batch file expected letters, digits and _./+,=:@- alone");
 }
 
+// Slurm's reading: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S. 0: without limit.
 void CheckTime(const std::string& time) {
-  static const std::regex form("([0-9]+-)?[0-9]+(:[0-9]{2}){0,2}");
-  if (std::regex_match(time, form)) return;
-  throw UsageError("--time is '", time,
-                   "'; expected minutes, hours:minutes:seconds or days-hours:minutes:seconds");
+  static const std::regex form("(?:([0-9]{1,6})-)?([0-9]{1,9})(?::([0-9]{2}))?(?::([0-9]{2}))?");
+  std::smatch parts;
+  if (!std::regex_match(time, parts, form)) {
+    throw UsageError("--time is '", time,
+                     "'; expected minutes, hours:minutes:seconds or days-hours:minutes:seconds");
+  }
+  const auto number = [&](int part) { return parts[part].matched ? std::stoll(parts[part]) : 0; };
+  const bool hours = parts[1].matched || parts[4].matched;
+  const int64_t seconds = number(1) * 86400 + (hours ? number(2) * 3600 + number(3) * 60 + number(4)
+                                                     : number(2) * 60 + number(3));
+  if (seconds == 0 || seconds >= kShortestJob) return;
+  throw UsageError("--time is '", time, "', ", seconds, " seconds; expected ", kShortestJob,
+                   " at least, since trainings are asked to save five minutes before the end");
 }
 
 struct Step {

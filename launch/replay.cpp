@@ -201,7 +201,8 @@ int RunReplay(const Arguments& arguments) {
   const ConfigArguments parsed = ParseConfigArguments(rest, kUsage);
   if (parsed.help) return 0;
   if (out.empty()) throw UsageError("--out is missing: the folder to train in");
-  RankSession session(parsed.config);
+  // The recorded run stays as it is.
+  RankSession session(parsed.config, out / "logs");
   Replay(parsed.config, out, parsed.json, &session);
   return 0;
 }

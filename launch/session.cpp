@@ -107,7 +107,8 @@ class RankSession::RunLock {
   int file_;
 };
 
-RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
+RankSession::RankSession(const Config& config, const std::filesystem::path& log_folder)
+    : run_dir_(config.run.dir) {
   InstallStopSignals();
   KeepLargeBlocksApart();
   SetThreads(config.run.threads);
@@ -125,12 +126,11 @@ RankSession::RankSession(const Config& config) : run_dir_(config.run.dir) {
   }
   OpenDevice(config.model.device);
   if (first()) lock_ = std::make_unique<RunLock>(config.run.dir);
-  OpenLogFile();
+  OpenLogFile(log_folder.empty() ? run_dir_ / "logs" : log_folder);
 }
 
 // A rank's own, with the lines that stderr leaves out.
-void RankSession::OpenLogFile() const {
-  const std::filesystem::path folder = run_dir_ / "logs";
+void RankSession::OpenLogFile(const std::filesystem::path& folder) const {
   const int rank = world_ == nullptr ? 0 : world_->rank();
   try {
     std::filesystem::create_directories(folder);

@@ -14,9 +14,10 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session; every rank logs to run.dir/logs/rank-N.log too. Throws
-  // MachineError naming the process that holds the lock, or what model.device lacks (OpenDevice).
-  explicit RankSession(const Config& config);
+  // Rank 0 locks run.dir for the session; every rank logs to rank-N.log in `log_folder` (empty:
+  // run.dir/logs) too. Throws MachineError naming the process that holds the lock, or what
+  // model.device lacks (OpenDevice).
+  explicit RankSession(const Config& config, const std::filesystem::path& log_folder = {});
   // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
   ~RankSession();
   Communicator* world() const { return world_.get(); }
@@ -25,7 +26,7 @@ class RankSession {
   void RequireOneProcess(const char* command) const;
 
  private:
-  void OpenLogFile() const;
+  void OpenLogFile(const std::filesystem::path& folder) const;
   void WriteTrace() const;
 
   class RunLock;

@@ -394,20 +394,8 @@ Policy LoadGrpoPolicy(const Config& config, bool tell) {
 
 namespace {
 
-// Of each word of a command that names a file: the program or its script.
-std::string DigestOfCommand(const std::string& command) {
-  std::istringstream words(command);
-  std::string digests;
-  for (std::string word; words >> word;) {
-    if (fs::is_regular_file(word)) digests += Sha256OfFile(word);
-  }
-  return digests;
-}
-
 Stage MakeGrpoStage(const Config& config) {
-  Stage stage = StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
-  stage.inputs += DigestOfCommand(config.reward.external);
-  return stage;
+  return StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
 }
 
 }  // namespace

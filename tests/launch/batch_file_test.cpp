@@ -88,6 +88,16 @@ TEST(BatchFiles, TimesAndPathsThatSlurmWouldMisread_AreRefused) {
   }
 }
 
+TEST(BatchFiles, TimeTooShortToSaveIn_IsRefused) {
+  const Config config = Load({});
+  for (const char* time : {"0", "10", "10:00", "00:10:00", "0-01", "0-00:10", "2-00:00:00"}) {
+    EXPECT_NO_THROW(Write(config, {"grpo", 1, 1, time})) << time;
+  }
+  for (const char* time : {"9", "09:59", "00:09:59", "0-00:09"}) {
+    EXPECT_THROW(Write(config, {"grpo", 1, 1, time}), UsageError) << time;
+  }
+}
+
 TEST(BatchFiles, EveryCommand_PassesShellcheck) {
   if (std::system("shellcheck --version >/dev/null 2>&1") != 0) {
     GTEST_SKIP() << "shellcheck is missing: scripts/setup --peers installs it";

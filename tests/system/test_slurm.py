@@ -284,9 +284,13 @@ def write_sweep(folder):
 
 
 def attempts(out):
-    """Ends of the attempts at each job, by its name."""
-    return {folder.name: [json.loads(file.read_text())["end"]
-                          for file in sorted(folder.glob("*.json"), key=lambda f: int(f.stem))]
+    """Ends of the attempts at each job, by its name. A claim is made empty and filled at once."""
+    def end_of(file):
+        text = file.read_text()
+        return json.loads(text)["end"] if text else ""
+
+    return {folder.name: [end_of(file) for file in
+                          sorted(folder.glob("*.json"), key=lambda f: int(f.stem))]
             for folder in (out / "attempts").iterdir()}
 
 
