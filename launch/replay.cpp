@@ -153,6 +153,7 @@ void Replay(const Config& config, const fs::path& out, bool as_json, RankSession
   const std::string inputs = GrpoInputs(config);
   const Shards shards = FindShards(recorded / "rollouts", config.grpo.steps);
   const bool same = CheckShards(shards, config.run.seed, inputs);
+  session->LogTo(out / "logs");
   const auto materials = LoadMaterials(config);
   const auto tasks = ReadListTasks(RunPaths(config.run.dir).tasks());
   Policy policy = LoadGrpoPolicy(config, session->first());
@@ -202,7 +203,7 @@ int RunReplay(const Arguments& arguments) {
   if (parsed.help) return 0;
   if (out.empty()) throw UsageError("--out is missing: the folder to train in");
   // The recorded run stays as it is.
-  RankSession session(parsed.config, out / "logs");
+  RankSession session(parsed.config, /*logs=*/false);
   Replay(parsed.config, out, parsed.json, &session);
   return 0;
 }

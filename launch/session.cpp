@@ -107,8 +107,7 @@ class RankSession::RunLock {
   int file_;
 };
 
-RankSession::RankSession(const Config& config, const std::filesystem::path& log_folder)
-    : run_dir_(config.run.dir) {
+RankSession::RankSession(const Config& config, bool logs) : run_dir_(config.run.dir) {
   InstallStopSignals();
   KeepLargeBlocksApart();
   SetThreads(config.run.threads);
@@ -126,11 +125,11 @@ RankSession::RankSession(const Config& config, const std::filesystem::path& log_
   }
   OpenDevice(config.model.device);
   if (first()) lock_ = std::make_unique<RunLock>(config.run.dir);
-  OpenLogFile(log_folder.empty() ? run_dir_ / "logs" : log_folder);
+  if (logs) LogTo(run_dir_ / "logs");
 }
 
 // A rank's own, with the lines that stderr leaves out.
-void RankSession::OpenLogFile(const std::filesystem::path& folder) const {
+void RankSession::LogTo(const std::filesystem::path& folder) const {
   const int rank = world_ == nullptr ? 0 : world_->rank();
   try {
     std::filesystem::create_directories(folder);

@@ -14,19 +14,19 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session; every rank logs to rank-N.log in `log_folder` (empty:
-  // run.dir/logs) too. Throws MachineError naming the process that holds the lock, or what
-  // model.device lacks (OpenDevice).
-  explicit RankSession(const Config& config, const std::filesystem::path& log_folder = {});
+  // Rank 0 locks run.dir for the session; with `logs`, every rank logs to run.dir/logs too. Throws
+  // MachineError naming the process that holds the lock, or what model.device lacks (OpenDevice).
+  explicit RankSession(const Config& config, bool logs = true);
   // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
   ~RankSession();
   Communicator* world() const { return world_.get(); }
   bool first() const { return world_ == nullptr || world_->rank() == 0; }
   // Throws UsageError if there are other ranks.
   void RequireOneProcess(const char* command) const;
+  // Every rank logs to rank-N.log in `folder` from here on.
+  void LogTo(const std::filesystem::path& folder) const;
 
  private:
-  void OpenLogFile(const std::filesystem::path& folder) const;
   void WriteTrace() const;
 
   class RunLock;
