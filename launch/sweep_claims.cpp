@@ -76,7 +76,7 @@ JobState StateOf(const std::vector<Attempt>& attempts, int64_t retries) {
   if (last.end.empty()) return JobState::kRunning;
   if (last.end == "done") return JobState::kDone;
   const auto failures = std::count_if(attempts.begin(), attempts.end(), [](const Attempt& attempt) {
-    return attempt.end == "failed";
+    return attempt.end == "failed" || attempt.end.empty();
   });
   const bool comes_again = last.status == static_cast<int>(ExitStatus::kUsage) ||
                            last.status == static_cast<int>(ExitStatus::kData);

@@ -2,8 +2,9 @@
 //
 // dir/attempts/JOB/N.json, N from 1, is the N-th attempt at a job: a claim while it runs, then what
 // became of it. An attempt is created exclusively, so of two workers that try one has it. Its owner
-// rewrites it with a higher beat; one whose beat has stood still for the deadline is dead, and its
-// job is taken over by creating attempt N + 1. Who finds N + 1 beside its own N has lost the job.
+// rewrites it with a higher beat; one whose beat has stood still for the deadline is dead: who sees
+// that writes that the attempt failed, and may create attempt N + 1. Who finds N + 1 beside its own
+// N has lost the job.
 //   {"owner": "host:4711", "beat": 17, "end": "", "status": 0}
 #ifndef FLAME_LAUNCH_SWEEP_CLAIMS_H_
 #define FLAME_LAUNCH_SWEEP_CLAIMS_H_
@@ -36,8 +37,8 @@ enum class JobState {
   kFailed,  // for good
 };
 
-// Of all attempts at a job, the latest last. Status 2 and 3 (config, data) would come again and are
-// not retried.
+// Of all attempts at a job, the latest last. Failed are those that say so and those without an end
+// that another came after. Status 2 and 3 (config, data) would come again and are not retried.
 JobState StateOf(const std::vector<Attempt>& attempts, int64_t retries);
 
 class SweepClaims {

@@ -202,7 +202,8 @@ void SweepOptions::Bind(ConfigSchema* schema) {
                   "run.seed of each trial of a point; [] is the base config's");
   schema->Int("random.trials", &random_trials, {0, 10000}, "points drawn from random.keys");
   schema->Int("random.seed", &random_seed, {0, 4294967295.0}, "of the draws");
-  schema->Int("retries", &retries, {0, 100}, "of a trial that ended with status 4 or a signal");
+  schema->Int("retries", &retries, {0, 100},
+              "of a trial that ended with status 4, by a signal or with its worker");
   schema->Number("heartbeat_deadline", &heartbeat_deadline, {1, 3600},
                  "seconds; a worker silent for longer is taken for dead");
   criterion.Bind(schema);

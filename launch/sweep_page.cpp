@@ -107,7 +107,7 @@ class Page {
             "Research software: these models and their recommendations must "
             "not be used to treat patients.",
             "warning") +
-        "<h2>Best</h2>\n";
+        LeftOut() + "<h2>Best</h2>\n";
     const std::string criterion = CriterionText(results_.criterion);
     if (!best_) {
       return html + Paragraph("No point meets the criterion yet: " + criterion +
@@ -123,6 +123,18 @@ class Page {
                "The best of many is partly luck: what it reaches here is more than it would on "
                "other patients. Judge it on a split that the choice has not seen.",
                "soft");
+  }
+
+  // What no mean, plot or choice on this page has.
+  std::string LeftOut() const {
+    const auto trials = std::count_if(results_.trials.begin(), results_.trials.end(),
+                                      [](const TrialResult& trial) { return trial.row.is_null(); });
+    if (trials == 0) return "";
+    const auto points = std::count_if(points_.begin(), points_.end(),
+                                      [](const SweepPoint& point) { return !point.complete; });
+    return Paragraph(StrCat("Left out: ", trials, " of ", results_.trials.size(),
+                            " trials are not done, and in no mean or plot; ", points, " of ",
+                            points_.size(), " points with such trials cannot be the best."));
   }
 
   // What the sweep sets alike everywhere.
@@ -211,7 +223,9 @@ class Page {
     const char* what = curves ? "Numbers at points are reward.alpha, a line follows it; bars are "
                                 "95 % intervals over seeds."
                               : "A dot for each point; bars are 95 % intervals over seeds.";
-    return html + Paragraph(std::string("Up and to the left is better. ") + what, "soft") +
+    const std::string lines =
+        told_apart ? "" : StrCat(" Lines and names are left out: more than ", kPlotColors, ".");
+    return html + Paragraph(StrCat("Up and to the left is better. ", what, lines), "soft") +
            "<div class=\"plots\">\n" +
            LinePlot(
                curves ? "Jaccard against DDI rate over reward.alpha" : "Jaccard against DDI rate",
@@ -289,11 +303,15 @@ class Page {
     for (const std::string& key : keys_) {
       if (two.size() < 2 && !Has(two, key)) two.push_back(key);
     }
-    if (two.size() < 2) return "";
+    if (two.size() < 2) return "";  // one key's table is above
     const Strings rows = ValuesOf(results_, two[0]), columns = ValuesOf(results_, two[1]);
-    if (rows.size() > 12 || columns.size() > 12) return "";  // drawn at random: no table
-    std::string html =
-        "<h2>" + HtmlText(two[0] + " and " + two[1]) + "</h2>\n<div class=\"plots\">\n";
+    std::string html = "<h2>" + HtmlText(two[0] + " and " + two[1]) + "</h2>\n";
+    if (rows.size() > 12 || columns.size() > 12) {  // drawn at random
+      return html + Paragraph(StrCat("Left out: ", two[0], " has ", rows.size(), " values and ",
+                                     two[1], " ", columns.size(),
+                                     "; expected at most 12 of each for a heat map."));
+    }
+    html += "<div class=\"plots\">\n";
     for (const char* column : {"jaccard", "ddi"}) {
       html += HeatMap(std::string(column) == "ddi" ? "DDI rate" : "Jaccard", two[0], rows, two[1],
                       columns, CellsOf(column, two, rows, columns));

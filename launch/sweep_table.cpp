@@ -74,8 +74,14 @@ std::string BestText(const SweepResults& results) {
   const auto best = BestPoint(points, results.criterion);
   const std::string criterion = CriterionText(results.criterion);
   if (!best) return "best: none yet (" + criterion + ", all seeds done)\n";
+  const auto left_out = std::count_if(points.begin(), points.end(),
+                                      [](const SweepPoint& point) { return !point.complete; });
   return StrCat("best: ", PointName(points[*best].settings, VariedKeys(results)), " (", criterion,
-                ": ", *ScoreOf(points[*best], results.criterion), ")\n");
+                ": ", *ScoreOf(points[*best], results.criterion), ")",
+                left_out == 0 ? ""
+                              : StrCat("; left out: ", left_out, " of ", points.size(),
+                                       " points, whose trials are not all done"),
+                "\n");
 }
 
 }  // namespace

@@ -74,19 +74,28 @@ class Worker {
     const JobState parent = job.parent < 0 ? JobState::kDone : states_[job.parent];
     if (parent == JobState::kFailed) states_[i] = JobState::kFailed;
     if (parent != JobState::kDone) return;
-    const std::vector<Attempt> attempts = claims_.AttemptsAt(job.name);
+    std::vector<Attempt> attempts = claims_.AttemptsAt(job.name);
     states_[i] = StateOf(attempts, options_.retries);
-    if (Ended(i)) return;
     if (states_[i] == JobState::kRunning) {
       if (!watch_.IsSilent(attempts.back(), Clock::now())) return;
       // A worker that hangs while its process goes on: nothing is done twice.
       if (IsFull() || IsRunInUse(job.folder)) return;
-      LogWarning(job.name, ": its worker ", attempts.back().owner, " was silent for ",
-                 options_.heartbeat_deadline, " s and is taken for dead");
+      EndDead(job, &attempts.back());
+      states_[i] = StateOf(attempts, options_.retries);
     }
-    if (IsFull()) return;
+    if (Ended(i) || IsFull()) return;
     const int64_t number = attempts.empty() ? 1 : attempts.back().number + 1;
     if (const auto attempt = claims_.Claim(job.name, number)) Start(i, *attempt);
+  }
+
+  // It may be the job that its worker died of, so that counts as a failure of the job.
+  void EndDead(const SweepJob& job, Attempt* attempt) {
+    LogWarning(job.name, ": its worker ", attempt->owner, " was silent for ",
+               options_.heartbeat_deadline, " s and is taken for dead; attempt ", attempt->number,
+               " of at most ", options_.retries + 1, " failed");
+    attempt->end = "failed";
+    attempt->status = static_cast<int>(ExitStatus::kMachine);
+    claims_.Write(attempt);
   }
 
   void Start(size_t i, Attempt attempt) {

@@ -93,6 +93,12 @@ TEST(StateOf, Attempts_WaitingRunningDoneOrFailed) {
   EXPECT_EQ(StateOf({Ended(1, "failed", 4), Ended(2, "done")}, 1), JobState::kDone);
 }
 
+TEST(StateOf, WorkerDied_IsAFailure) {
+  EXPECT_EQ(StateOf({Ended(1, ""), Ended(2, "failed", 4)}, 2), JobState::kWaiting);
+  EXPECT_EQ(StateOf({Ended(1, ""), Ended(2, "failed", 4)}, 1), JobState::kFailed);
+  EXPECT_EQ(StateOf({Ended(1, ""), Ended(2, "")}, 0), JobState::kRunning);
+}
+
 TEST(StateOf, ConfigOrDataAtFault_NotRetried) {
   EXPECT_EQ(StateOf({Ended(1, "failed", 2)}, 5), JobState::kFailed);
   EXPECT_EQ(StateOf({Ended(1, "failed", 3)}, 5), JobState::kFailed);

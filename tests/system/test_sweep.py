@@ -93,7 +93,7 @@ def test_worker_killed_in_a_trial_another_resumes_it(killed_sweep):
     assert len(trials) == TRIALS
     for trial in trials:
         ends = [attempt["end"] for attempt in attempts(out, trial)]
-        assert ends == (["", "done"] if trial == killed else ["done"])
+        assert ends == (["failed", "done"] if trial == killed else ["done"])
         log = (out / "trials" / trial / "log.txt").read_text()
         assert log.count("stage grpo: done") == log.count("stage evaluate: done") == 1
         assert log.count("stage grpo: started") == len(ends)
@@ -179,7 +179,7 @@ def test_worker_that_hangs_its_trial_is_not_run_twice(copied):
     heir = start(file)
     _, errors = heir.communicate(timeout=DEADLINE)
     assert heir.returncode == 0, errors
-    assert [a["end"] for a in attempts(out, trial)] == ["", "done"]
+    assert [a["end"] for a in attempts(out, trial)] == ["failed", "done"]
     log = (out / "trials" / trial / "log.txt").read_text()
     assert log.count("stage grpo: started") == 1
     assert "in use" not in log
@@ -208,6 +208,24 @@ def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied)
     assert [s["name"].split("-")[0] for s in broken] == ["tasks"]
 
 
+def test_worker_that_dies_counts_as_a_failure_and_the_report_tells_what_it_leaves_out(copied):
+    file, out, trial = copied("retries: 0\n")
+    victim = start(file)
+    wait_for(lambda: training_of(out, victim), victim)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    heir = run("sweep", file, check=False, cwd=ROOT)
+    assert heir.returncode == 4
+    assert "attempt 1 of at most 1 failed" in heir.stderr and "1 of 8 jobs failed" in heir.stderr
+    assert [(a["end"], a["status"]) for a in attempts(out, trial)] == [("failed", 4)]
+    table = run("sweep", "report", out, cwd=ROOT).stdout
+    assert "left out: 1 of 4 points, whose trials are not all done" in table
+    page = (out / "report.html").read_text()
+    assert "Left out: 1 of 4 trials are not done, and in no mean or plot; 1 of 4 points" in page
+    rows = list(csv.DictReader((out / "report.csv").open()))
+    assert [row["state"] for row in rows if row["id"] == trial] == ["failed"]
+
+
 def test_fault_in_the_file_nothing_is_run(tmp_path):
     file = write_sweep(tmp_path, "  reward.betta: [0, 1]\n")
     result = run("sweep", file, check=False, cwd=ROOT)
@@ -230,17 +248,17 @@ def test_slurm_submits_an_array_of_workers(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def made_up_sweep(folder):
-    """A finished sweep with figures of chance, five seeds a point; returns them by alpha."""
+def made_up_sweep(folder, alphas=("0", "5", "20"), seeds=5, more=()):
+    """A finished sweep with figures of chance; returns them by alpha. `more` is set in each trial."""
     draw, figures, trials = random.Random(5), {}, []
-    for alpha in ("0", "5", "20"):
-        for seed in range(5):
+    for alpha in alphas:
+        for seed in range(seeds):
             row = {"policy": "list-grpo", "jaccard": draw.gauss(0.4, 0.02),
                    "ddi": draw.gauss(0.12, 0.01)}
             figures.setdefault(alpha, []).append(row)
             name = f"{alpha}-{seed}"
-            trials.append({"id": name, "settings": [["reward.alpha", alpha]], "seed": seed,
-                           "parent": ""})
+            settings = [["reward.alpha", alpha], *([key, alpha] for key in more)]
+            trials.append({"id": name, "settings": settings, "seed": seed, "parent": ""})
             for file, content in [
                     (f"attempts/{name}/1.json",
                      {"owner": "host:1", "beat": 2, "end": "done", "status": 0}),
@@ -273,3 +291,13 @@ def test_statistics_agree_with_scipy(tmp_path):
             assert found["half_width"] == pytest.approx((high - low) / 2, rel=1e-9)
         scores[alpha] = numpy.mean([r["jaccard"] - 0.5 * r["ddi"] for r in figures[alpha]])
     assert result["best"] == {"reward.alpha": max(scores, key=scores.get)}
+
+
+def test_plots_of_too_many_values_are_named_as_left_out(tmp_path):
+    made_up_sweep(tmp_path, [str(alpha) for alpha in range(13)], seeds=1, more=["credit.lambda"])
+    run("sweep", "report", tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "Left out: credit.lambda has 13 values and reward.alpha 13; expected at most" in page
+    assert "Left out: reward.alpha has 13 values and credit.lambda 13; expected at most 12" in page
+    assert "Lines and names are left out" in page
+    assert page.count("<svg") == 1  # the trade-off, as one cloud
