@@ -278,7 +278,7 @@ def write_sweep(folder):
     """Four alphas, two lambdas and two seeds of trainings that take seconds."""
     file = folder / "sweep.yaml"
     file.write_text(f"base: {TINY}\ndir: {folder / 'out'}\nseeds: [3, 4]\n"
-                    "heartbeat_deadline: 5\n"
+                    "heartbeat_deadline: 5\nretries: 2\n"
                     "grid:\n  reward.alpha: [0, 5, 20, 50]\n  credit.lambda: [0, 0.5]\n")
     return file
 
