@@ -8,9 +8,11 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
+import h5py
 import pytest
 from conftest import FLAME, ROOT, TINY, metrics
 
@@ -126,13 +128,24 @@ def testbed():
     with open("/var/tmp/flame-testbed.lock", "w") as lock:
         wait_for(lambda: locked(lock), "free testbed", 600)
         folder = pathlib.Path(tempfile.mkdtemp(prefix="flame-slurm-", dir="/var/tmp"))
-        testbed = Testbed(folder)
-        testbed.verb("up", "2")
+        keeper = start_keeper(TESTBED, folder, lock)
         try:
-            yield testbed
+            assert keeper.stdout.readline() == "up\n"
+            yield Testbed(folder)
         finally:
-            testbed.verb("down")
-            shutil.rmtree(folder)
+            keeper.stdin.close()
+            assert keeper.wait(120) == 0
+
+
+def start_keeper(program, folder, lock):
+    """Has the testbed up until this process closes the keeper's stdin or ends, however it does.
+
+    Then it is taken down and `folder` removed, and `lock` is free for the next run of these tests.
+    """
+    script = '"$1" up 2 && echo up && cat; "$1" down && rm -rf "$2"'
+    return subprocess.Popen(["bash", "-c", script, "keeper", str(program), str(folder)],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                            pass_fds=[lock.fileno()], start_new_session=True)
 
 
 def locked(file):
@@ -184,6 +197,30 @@ def wait_until_trained(folder, steps):
              f"step {steps} in {path}")
 
 
+def test_killed_run_of_the_tests_leaves_no_testbed(tmp_path):
+    stub, folder = tmp_path / "testbed", tmp_path / "folder"
+    stub.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/words\n')
+    stub.chmod(0o755)
+    folder.mkdir()
+    run = subprocess.Popen(
+        [sys.executable, "-c",
+         "import test_slurm\n"
+         f"lock = open('{tmp_path}/lock', 'w')\n"
+         "assert test_slurm.locked(lock)\n"
+         f"keeper = test_slurm.start_keeper('{stub}', '{folder}', lock)\n"
+         "print(keeper.stdout.readline(), flush=True)\n"
+         "keeper.wait()"],
+        cwd=pathlib.Path(__file__).parent, stdout=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "up\n"
+    with open(tmp_path / "lock", "w") as lock:
+        assert (tmp_path / "words").read_text() == "up 2\n" and not locked(lock)
+        run.kill()
+        run.communicate()
+        wait_for(lambda: locked(lock), "end of the keeper")
+    assert (tmp_path / "words").read_text() == "up 2\ndown\n"
+    assert not folder.exists()
+
+
 def test_batch_files_and_testbed_pass_shellcheck():
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is missing: scripts/setup --peers installs it")
@@ -209,6 +246,38 @@ def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, tiny_run):
     for stage in ("classifier", "list"):
         first, last = (metrics(run / stage)[-1]["loss"] for run in (tiny_run, folder))
         assert last == pytest.approx(first, rel=1e-4), stage
+
+
+def first_tokens(folder):
+    """What was sampled under version 0, by task and member."""
+    texts = {}
+    for path in sorted((folder / "grpo" / "rollouts").glob("step-000000-*.h5")):
+        with h5py.File(path) as file:
+            rows = {name: file["trajectories"][name][:]
+                    for name in ("tokens", "offsets", "task_id", "member", "policy_version")}
+        assert set(rows["policy_version"]) == {0}
+        for i, key in enumerate(zip(rows["task_id"].tolist(), rows["member"].tolist())):
+            begin, end = rows["offsets"][i:i + 2]
+            texts[key] = rows["tokens"][begin:end].tolist()
+    return texts
+
+
+def test_pipeline_from_list_sft_on_two_hosts_samples_and_evaluates_as_one_process(
+        testbed, before_grpo, tiny_run):
+    folder = before_grpo("grpo-on-both")
+    for name in ("evaluation.json", ".stages/evaluate.json"):
+        (folder / name).unlink()
+    job = testbed.submit("pipeline.sbatch", folder.name, TINY, f"run.dir={folder}",
+                         options=("--cpus-per-task=1",))
+    job.wait("COMPLETED", seconds=300)
+    assert "stage list: inputs unchanged, skipped" in job.log()
+    assert len(list((folder / "grpo" / "rollouts").glob("step-000000-*.h5"))) == 2
+    assert first_tokens(folder) == first_tokens(tiny_run)
+    one, two = (json.loads((run / "evaluation.json").read_text())["rows"]
+                for run in (tiny_run, folder))
+    assert one[:4] == two[:4] and one[3]["policy"] == "list-sft"
+    for name in ("jaccard", "jaccard_sampled", "ddi", "drugs"):
+        assert two[4][name] == pytest.approx(one[4][name], abs=0.01), name
 
 
 def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
