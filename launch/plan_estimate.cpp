@@ -185,16 +185,10 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   plan->roles.push_back(Finish("reward", counts.rewards, reward));
 }
 
-// Weights that a token is multiplied with, by unit, quantised ones by what they stand for.
-struct Multiplied {
-  double frozen = 0, trainable = 0, head = 0;
-  bool head_trained = false;
-};
-
-Multiplied MultipliedOf(const PlannedModel& model) {
+MultipliedWeights MultipliedOf(const PlannedModel& model) {
   PlannedModel plain = model;
   plain.quantization = Quantization::kNone;
-  Multiplied m;
+  MultipliedWeights m;
   for (const PlannedUnit& unit : UnitsOf(plain)) {
     if (unit.index < 1 || unit.index > model.config.num_layers) continue;
     m.frozen += static_cast<double>(Elements(unit.frozen));
@@ -202,6 +196,8 @@ Multiplied MultipliedOf(const PlannedModel& model) {
   }
   m.head = static_cast<double>(model.config.vocab_size * model.config.d_model);
   m.head_trained = model.full;
+  m.attention =
+      static_cast<double>(model.config.num_heads * model.config.head_dim * model.config.num_layers);
   return m;
 }
 
@@ -210,18 +206,16 @@ Multiplied MultipliedOf(const PlannedModel& model) {
 // backward.
 void PlanFlops(const Config& config, const PlannedModel& model, StagePlan* plan) {
   const StageWork& work = plan->work;
-  const Multiplied m = MultipliedOf(model);
+  const MultipliedWeights m = plan->weights = MultipliedOf(model);
   const bool grpo = plan->stage == "grpo";
   const auto times = static_cast<double>(grpo ? config.grpo.iterations : 1);
   const double forward = 2 * (m.frozen + m.trainable) * work.tokens + 2 * m.head * work.targets;
   plan->model_flops = times * (work.tokens * (4 * m.frozen + 6 * m.trainable) +
                                work.targets * (m.head_trained ? 6 : 4) * m.head);
-  const double width =
-      static_cast<double>(model.config.num_heads * model.config.head_dim * model.config.num_layers);
-  plan->attention_flops = times * 14 * width * work.pairs;
+  plan->attention_flops = times * 14 * m.attention * work.pairs;
   if (config.model.recompute) {
     plan->recomputed_flops =
-        times * (2 * (m.frozen + m.trainable) * work.tokens + 4 * width * work.pairs);
+        times * (2 * (m.frozen + m.trainable) * work.tokens + 4 * m.attention * work.pairs);
   }
   if (!grpo) return;
   if (config.grpo.kl > 0) plan->model_flops += forward;  // the reference

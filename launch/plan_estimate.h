@@ -16,9 +16,17 @@ struct RolePlan {
   PartBytes parts{};  // at the peak
 };
 
+// Weights that a token is multiplied with, quantised ones by what they stand for: of the blocks,
+// and the head's where a token is asked for. A query and a key cost 4 `attention` in a forward.
+struct MultipliedWeights {
+  double frozen = 0, trainable = 0, head = 0, attention = 0;
+  bool head_trained = false;
+};
+
 struct StagePlan {
   std::string stage;
   StageWork work;
+  MultipliedWeights weights;
   std::vector<RolePlan> roles;
   double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
   double decode_bytes = 0;      // that a rollout rank reads: its weights for every token it writes

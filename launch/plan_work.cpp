@@ -212,17 +212,21 @@ void Walk(const Course& course, int64_t budget, int64_t learners, int64_t rollou
   for (int64_t step = 0; step < walked; ++step) {
     const std::vector<Family> families = course.step(step);
     size_t passes = 0;
+    double busiest = 0;
     for (int64_t rank = 0; rank < learners; ++rank) {
       const auto share =
           ShareOfLearner(course, families, static_cast<int>(rank), static_cast<int>(learners));
       passes = std::max(passes, CutMicroBatches(share, budget).size());
+      const double before = work->tokens;
       CountLearner(share, budget, work);
+      busiest = std::max(busiest, work->tokens - before);
     }
+    work->busiest_tokens += busiest;
     work->passes += static_cast<double>(passes);
     if (!course.by_length) CountPrompts(families, rollouts, work);
   }
   for (double* sum : {&work->tokens, &work->asked, &work->targets, &work->passes, &work->pairs,
-                      &work->prompt_tokens}) {
+                      &work->prompt_tokens, &work->busiest_tokens}) {
     *sum /= static_cast<double>(walked);
   }
 }

@@ -18,6 +18,7 @@ struct StageWork {
   PassShape largest;               // micro-batch of a learner
   // Of a step, over all learners: T, Q, N, passes of a learner, and pairs of a query and a key.
   double tokens = 0, asked = 0, targets = 0, passes = 0, pairs = 0;
+  double busiest_tokens = 0;  // of the learner with the most
   // grpo: a rollout rank's prompts at a time, the longest, and tokens of the most that are computed
   // together; a step's prompt tokens and those sampled, over all ranks.
   int64_t prompts = 0, longest_prompt = 0, prefill_tokens = 0;

@@ -35,13 +35,15 @@ def why_not():
     return None
 
 
-def wait_for(condition, what, seconds=SLURM):
+def wait_for(condition, what, seconds=SLURM, seen=lambda: ""):
+    """`seen`: what a failure shows beside `what`."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {what} within {seconds} s\n{seen()}")
         time.sleep(0.05)
 
 
@@ -109,13 +111,17 @@ class Job:
         assert found in states, f"{found}: {self.log()}"
         return found
 
-    def goes_on(self):
+    def restart(self, seconds=SLURM):
         """It is in the queue again, where Slurm would let it wait for two minutes.
 
         Ten seconds do: its nodes refuse the job while they clean up after its first start.
         """
-        wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}")
+        wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}", seconds,
+                 lambda: self.log()[-2000:])
         self.testbed.run("scontrol", "update", f"JobId={self.number}", "StartTime=now+10seconds")
+
+    def goes_on(self):
+        self.restart()
         self.wait("COMPLETED", seconds=300)
         assert "resumed at step" in self.log()
 
@@ -292,6 +298,19 @@ def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
     assert weights(folder) == undisturbed
 
 
+def test_grpo_whose_time_is_almost_up_is_requeued_and_goes_on(testbed, before_grpo):
+    """Five minutes are all it has, so Slurm's own signal comes at its next look at the clock."""
+    folder = before_grpo("time")
+    job = testbed.submit("grpo.sbatch", folder.name, TINY, f"run.dir={folder}",
+                         "grpo.steps=100000", "cluster.timeout=10",
+                         options=("--cpus-per-task=1", "--time=5"))
+    job.restart(seconds=240)
+    assert "stopped on a signal after step" in job.log() and "resumed at step" not in job.log()
+    wait_for(lambda: "resumed at step" in job.log(), "second start", 120, lambda: job.log()[-2000:])
+    testbed.run("scancel", job.number)
+    job.wait("CANCELLED")
+
+
 def test_grpo_host_cut_off_ends_names_the_host_and_goes_on_once_healed(
         testbed, before_grpo, undisturbed):
     folder = before_grpo("cut")
@@ -382,12 +401,14 @@ def test_sweep_as_an_array_outlives_a_killed_task_and_a_cut_host(testbed):
     host = testbed.run("squeue", "-h", "-t", "running", "-j", number, "-o", "%N").split()[0]
     testbed.verb("cut", host)
     try:
-        # For longer than the controller waits for a host.
-        time.sleep(40)
+        # Healed any sooner, the job may have ended unseen, and Slurm asks after it at its leisure.
+        wait_for(lambda: "down" in testbed.run("sinfo", "-h", "-n", host, "-o", "%T"),
+                 f"{host} that the controller has given up")
     finally:
         testbed.verb("heal", host)
     wait_for(lambda: trials_done(out) == 16, "end of all trials", 600)
-    wait_for(lambda: not testbed.run("squeue", "-h", "-j", number).strip(), "end of the array", 300)
+    wait_for(lambda: not testbed.run("squeue", "-h", "-j", number).strip(), "end of the array", 300,
+             lambda: testbed.run("squeue", "-l") + testbed.run("sinfo", "-N", "-l"))
 
     for name, ends in attempts(out).items():
         assert ends.count("done") == 1 and ends[-1] == "done", (name, ends)

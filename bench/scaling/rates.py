@@ -1,0 +1,155 @@
+"""What the parts of a step cost on a machine: fitted to micro-benchmarks, or stated for one that is
+not at hand."""
+
+import dataclasses
+import json
+import tempfile
+
+import numpy
+import scipy.optimize
+
+from programs import BUILD, FLAME, mpirun, output, row
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Seconds: per FLOP of weights, per FLOP of attention, and of a call whatever its size."""
+    flop: float
+    attention_flop: float
+    call: float
+
+    def seconds(self, flops, attention_flops, calls):
+        return flops * self.flop + attention_flops * self.attention_flop + calls * self.call
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeCost:
+    """Seconds of one token of every row: of a step, a row, and a row's token of context."""
+    step: float
+    row: float
+    context: float
+
+    def seconds(self, rows, context):
+        return self.step + rows * (self.row + context * self.context)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """Of a rank, while some ranks of its host compute and the others wait for messages."""
+    learn: Cost
+    prefill: Cost
+    decode: DecodeCost
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    compute: dict  # Compute by (ranks of a host that compute at once, its ranks); GPUs: one, (1, 1)
+    latency: float  # seconds of a message between two ranks
+    bandwidth: float  # bytes/s that a rank receives
+    host_bandwidth: float  # bytes/s that a host receives and sends
+    sync_bytes: float  # bytes/s of packed adapters handed to all ranks of a host
+    shard_seconds: float  # of a shard that is written, whatever its size
+    shard_write: float  # bytes/s
+    shard_read: float  # bytes/s that a rank reads and unpacks
+    disk: float  # bytes/s that all ranks together read of the common disk
+    states: float  # scored a second by a reward rank
+
+    def at(self, busy, ranks):
+        """Of a rank that computes beside `busy` - 1 others on a host of `ranks`. GPUs are nobody
+        else's."""
+        return self.compute.get((busy, ranks)) or self.compute[1, 1]
+
+
+def forward_flops(weights, tokens, targets):
+    return (2 * (weights["frozen"] + weights["trainable"]) * tokens +
+            2 * weights["head"] * targets)
+
+
+def learn_flops(weights, tokens, targets):
+    """Of a GRPO learner with a KL term: forward and backward, and the reference's forward
+    (launch/plan_estimate.cpp)."""
+    return (tokens * (4 * weights["frozen"] + 6 * weights["trainable"]) +
+            targets * 4 * weights["head"] + forward_flops(weights, tokens, targets))
+
+
+def fit(rows, seconds):
+    """Factors, none negative, of the least squares of relative errors; the largest of these."""
+    rows, seconds = numpy.array(rows, float), numpy.array(seconds, float)
+    scale = numpy.abs(rows).max(axis=0)
+    factors, _ = scipy.optimize.nnls(rows / scale / seconds[:, None], numpy.ones(len(seconds)))
+    worst = numpy.abs(rows / scale @ factors / seconds - 1).max()
+    return [float(f) for f in factors / scale], float(worst)
+
+
+def compute_from(bench):
+    """Compute of what build/bench/rates_bench printed, and the worst relative error of each fit."""
+    weights = bench["weights"]
+    learn, learn_error = fit(
+        [[learn_flops(weights, p["tokens"], p["targets"]), 14 * weights["attention"] * p["pairs"], 1]
+         for p in bench["learn"]], [p["seconds"] for p in bench["learn"]])
+    prefill, prefill_error = fit(
+        [[forward_flops(weights, p["tokens"], p["targets"]), 4 * weights["attention"] * p["pairs"], 1]
+         for p in bench["prefill"]], [p["seconds"] for p in bench["prefill"]])
+    decode, decode_error = fit([[1, p["rows"], p["rows"] * p["context"]] for p in bench["decode"]],
+                               [p["seconds"] for p in bench["decode"]])
+    errors = {"learn": learn_error, "prefill": prefill_error, "decode": decode_error}
+    return Compute(Cost(*learn), Cost(*prefill), DecodeCost(*decode)), errors
+
+
+def disk_rates():
+    """Of a shard written, and of bytes written and read. Of its fixed cost: what the parts of an 8B
+    step take beyond their bytes."""
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        bench = row(output([BUILD / "bench" / "trajectory_bench", folder]))
+    write, parts = bench["write_mb_per_second"] * 1e6, bench["step_at_8b"]
+    fixed = (parts["write_seconds"] - parts["megabytes"] * 1e6 / write) / parts["shards"]
+    return {"shard_seconds": max(fixed, 0.0), "shard_write": write,
+            "shard_read": bench["read_mb_per_second"] * 1e6,
+            "disk": bench["plain_read_mb_per_second"] * 1e6}
+
+
+def measure_compute(busy, ranks):
+    """What build/bench/rates_bench prints of `busy` ranks at once, among `ranks`."""
+    return row(mpirun(ranks, BUILD / "bench" / "rates_bench", busy))
+
+
+def mean_compute(before, after):
+    """Compute of the means of two measurements of the same points."""
+    mean = dict(before)
+    for part in ("learn", "prefill", "decode"):
+        mean[part] = [{**a, "seconds": (a["seconds"] + b["seconds"]) / 2}
+                      for a, b in zip(before[part], after[part])]
+    return compute_from(mean)
+
+
+def measure_rest():
+    """What is not arithmetic, as fields of Rates, and what it was made from."""
+    with tempfile.TemporaryDirectory() as folder:
+        doctor = mpirun(2, FLAME, "doctor", "--json", "data.hospital=synth", f"run.dir={folder}")
+    link = json.loads(doctor)["links"][0]
+    sync = row(mpirun(3, BUILD / "bench" / "sync_bench"))
+    service = row(mpirun(2, BUILD / "bench" / "reward_service_bench"))
+    rest = {"latency": link["latency_seconds"], "bandwidth": link["bytes_per_second"],
+            "host_bandwidth": link["bytes_per_second"],
+            "sync_bytes": sync["megabytes"] * 1e6 / sync["seconds"],
+            "states": service["states_per_second"], **disk_rates()}
+    return rest, {"doctor_link": link, "sync_bench": sync, "reward_service_bench": service}
+
+
+def stated(gpu, weights, cache_bytes, hosts, item_bytes=2):
+    """Rates of a GPU from its data sheet's figures and the efficiencies assumed of them
+    (bench/scaling/h100.json), for a policy of these weights whose token caches `cache_bytes`; what
+    the hosts' processors and disks do as measured."""
+    flop = 1 / (gpu["flops"] * gpu["learn_efficiency"])
+    forward = 1 / (gpu["flops"] * gpu["prefill_efficiency"])
+    memory = gpu["memory_bytes_per_second"] * gpu["memory_efficiency"]
+    whole = weights["frozen"] + weights["trainable"] + weights["head"]
+    # Rows share the reading of the weights; a row adds its arithmetic and the choice of its token on
+    # the host, a token of context its key and value.
+    decode = DecodeCost(whole * item_bytes / memory + gpu["decode_step_seconds"],
+                        2 * whole * forward + gpu["choose_seconds"], cache_bytes / memory)
+    compute = Compute(Cost(flop, flop, gpu["pass_seconds"]),
+                      Cost(forward, forward, gpu["pass_seconds"]), decode)
+    return Rates({(1, 1): compute}, **{**hosts, "latency": gpu["latency"],
+                                  "bandwidth": gpu["bandwidth"],
+                                  "host_bandwidth": gpu["host_bandwidth"]})

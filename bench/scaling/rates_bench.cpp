@@ -1,0 +1,193 @@
+// What a rank's arithmetic takes while two of a host's four ranks are at it and the others wait for
+// a message, as JSON:
+//   ninja -C build rates_bench && mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench
+//   2
+// learn: the pass of a GRPO learner over one micro-batch (reference, forward, backward, adapters
+// trained); prefill: prompts into a decoder; decode: one token of every row. bench/scaling/rates.py
+// fits costs to them.
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "comm/mpi_communicator.h"
+#include "comm/watchdog.h"
+#include "launch/tensor_memory.h"
+#include "model/decoder.h"
+#include "model/policy.h"
+
+namespace flame {
+namespace {
+
+constexpr int kRepeats = 3;
+constexpr int64_t kVocab = 1024;
+
+struct LearnShape {
+  int64_t families, trunk, branches, tokens;
+};
+constexpr LearnShape kLearn[] = {
+    {4, 64, 4, 16}, {2, 256, 8, 48}, {4, 128, 8, 32}, {1, 768, 8, 32}, {8, 128, 8, 32}};
+
+struct DecodeShape {
+  int64_t trunks, trunk, rows;
+};
+constexpr DecodeShape kDecode[] = {
+    {1, 64, 4}, {8, 64, 64}, {4, 256, 16}, {16, 128, 128}, {8, 512, 64}};
+
+std::vector<int32_t> Draw(RandomStream* random, int64_t count) {
+  std::vector<int32_t> tokens(count);
+  for (int32_t& token : tokens) token = static_cast<int32_t>(random->Below(kVocab));
+  return tokens;
+}
+
+Policy MakePolicy() {
+  Policy policy = Policy::Random(PolicyPreset("small", kVocab), at::kFloat, 1);
+  policy.AddAdapters({}, 1);
+  policy.SelectTrainable("adapters");
+  return policy;
+}
+
+// As the plan counts them (launch/plan_estimate.h, MultipliedWeights).
+nlohmann::json WeightsOf(const Policy& policy) {
+  double frozen = 0, trainable = 0;
+  for (const auto& [name, tensor] : policy.parameters()) {
+    if (name.find(".layers.") == std::string::npos) continue;
+    (tensor.requires_grad() ? trainable : frozen) += static_cast<double>(tensor.numel());
+  }
+  const PolicyConfig& c = policy.config();
+  return {{"frozen", frozen},
+          {"trainable", trainable},
+          {"head", c.vocab_size * c.d_model},
+          {"attention", c.num_heads * c.head_dim * c.num_layers}};
+}
+
+double Pairs(const LearnShape& s) {
+  const auto p = static_cast<double>(s.trunk), r = static_cast<double>(s.tokens);
+  const auto g = static_cast<double>(s.branches);
+  return static_cast<double>(s.families) * (p * (p + 1) / 2 + g * (r * p + r * (r + 1) / 2));
+}
+
+// Until the last rank is done, as a step's ranks wait for each other: the median of rounds that all
+// begin together, behind one that does not count.
+template <class Action>
+double Seconds(Communicator* world, const Action& action) {
+  std::vector<double> seconds;
+  for (int round = 0; round <= kRepeats; ++round) {
+    world->Barrier();
+    const auto start = std::chrono::steady_clock::now();
+    action();
+    world->Barrier();
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+    if (round > 0) seconds.push_back(passed.count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+nlohmann::json Learn(const Policy& policy, const LearnShape& shape, Communicator* world) {
+  RandomStream random(1, kInit);
+  std::vector<Family> families;
+  for (int64_t f = 0; f < shape.families; ++f) {
+    families.push_back({Draw(&random, shape.trunk), {}});
+    for (int64_t b = 0; b < shape.branches; ++b) {
+      families.back().branches.push_back({Draw(&random, shape.tokens), 0});
+    }
+  }
+  const FamilyBatch batch = PackFamilies(families);
+  const auto log_probs = [&](const ForwardOptions& options, at::Tensor* entropy) {
+    const at::Tensor hidden = policy.Hidden(batch, options);
+    return policy.LogProbs(hidden, batch.sources, batch.targets, 1, entropy);
+  };
+  const double seconds = Seconds(world, [&] {
+    {
+      const c10::NoGradGuard no_grad;
+      log_probs({.adapters = false}, nullptr);
+    }
+    at::Tensor entropy;
+    (-log_probs({.dropout_seed = 1}, &entropy).mean()).backward();
+  });
+  return {{"tokens", batch.tokens.numel()},
+          {"targets", batch.targets.numel()},
+          {"pairs", Pairs(shape)},
+          {"seconds", seconds}};
+}
+
+nlohmann::json Decode(const Policy& policy, const DecodeShape& shape, Communicator* world,
+                      nlohmann::json* prefill) {
+  RandomStream random(2, kInit);
+  std::vector<std::vector<int32_t>> trunks(shape.trunks);
+  for (auto& trunk : trunks) trunk = Draw(&random, shape.trunk);
+  std::vector<int64_t> places(shape.trunks), slots(shape.rows);
+  std::iota(places.begin(), places.end(), 0);
+  std::iota(slots.begin(), slots.end(), 0);
+  constexpr int64_t kTokens = 16;
+  Decoder decoder(policy, {shape.rows, shape.trunks, shape.trunk, kTokens});
+  const double prompt = Seconds(world, [&] { decoder.Prefill(places, trunks); });
+  const auto count = static_cast<double>(shape.trunks), p = static_cast<double>(shape.trunk);
+  prefill->push_back({{"tokens", count * p},
+                      {"targets", count},
+                      {"pairs", count * p * (p + 1) / 2},
+                      {"seconds", prompt}});
+  const double seconds = Seconds(world, [&] {
+    for (int64_t slot = 0; slot < shape.rows; ++slot) decoder.Begin(slot, slot % shape.trunks);
+    for (int64_t t = 0; t < kTokens; ++t) decoder.Step(slots, slots);
+  });
+  return {{"rows", shape.rows}, {"context", p + kTokens / 2}, {"seconds", seconds / kTokens}};
+}
+
+// All ranks of `computing`.
+void Measure(Communicator* computing, int ranks) {
+  Policy policy = MakePolicy();
+  nlohmann::json learn, prefill, decode;
+  for (const LearnShape& shape : kLearn) learn.push_back(Learn(policy, shape, computing));
+  for (const DecodeShape& shape : kDecode) {
+    decode.push_back(Decode(policy, shape, computing, &prefill));
+  }
+  if (computing->rank() > 0) return;
+  std::cout << nlohmann::json{{"what", "preset small, float32, a thread a rank"},
+                              {"computing", computing->size()},
+                              {"ranks", ranks},
+                              {"weights", WeightsOf(policy)},
+                              {"learn", learn},
+                              {"prefill", prefill},
+                              {"decode", decode}}
+            << "\n";
+}
+
+void Run(Communicator* world, int count) {
+  constexpr int kDoneTag = 1;
+  const bool computes = world->rank() < count;
+  const auto computing = world->Split(computes ? 0 : 1);
+  if (!computes) {
+    world->Receive(0, kDoneTag);
+    return;
+  }
+  Measure(computing.get(), world->size());
+  if (world->rank() > 0) return;
+  for (int rank = count; rank < world->size(); ++rank) world->Send("", rank, kDoneTag);
+}
+
+}  // namespace
+}  // namespace flame
+
+int main(int argc, char** argv) {
+  at::set_num_threads(1);
+  flame::KeepLargeBlocksApart();  // as the program does: fresh pages cost time
+  try {
+    flame::MpiSession session(std::chrono::minutes(5));
+    const auto world = session.World();
+    flame::Run(world.get(), argc > 1 ? std::stoi(argv[1]) : world->size());
+  } catch (const std::exception& error) {
+    flame::AbortJob(4, error.what());
+  }
+  return 0;
+}

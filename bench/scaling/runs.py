@@ -1,0 +1,126 @@
+"""Real runs of 1, 2 and 4 ranks on this machine, beside what the model says of them."""
+
+import json
+import shutil
+import statistics
+
+from programs import FLAME, ROOT, mpirun, output
+from rates import Rates, mean_compute, measure_compute
+from step_model import Layout, step, work_of
+
+# A policy that has not learnt to end its lists writes until max_tokens, as the model assumes.
+KEYS = ["--config", ROOT / "tests" / "system" / "tiny.yaml", "model.preset=small",
+        "tasks.per_visit=4", "list.learning_rate=1e-7", "grpo.checkpoint_every=1000",
+        "grpo.token_budget=2048"]
+STEPS, WARM_UP = 8, 2
+SMALL, LARGE = (16, 8, 32), (24, 4, 48)  # tasks, members, max_tokens
+COLOCATED = ["cluster.placement=colocated"]
+
+
+def split(learners, rollouts, rewards):
+    return [f"cluster.learners={learners}", f"cluster.rollouts={rollouts}",
+            f"cluster.rewards={rewards}"]
+
+
+CASES = [
+    ("one process", Layout(1), SMALL, []),
+    ("one process", Layout(1), LARGE, []),
+    ("2 ranks, colocated", Layout(2), SMALL, COLOCATED),
+    ("4 ranks, colocated, optimizer split", Layout(4), SMALL,
+     [*COLOCATED, "cluster.sharding=optimizer"]),
+    ("4 ranks: 1 learner, 2 rollouts, 1 reward", Layout(1, 2, 1), LARGE, split(1, 2, 1)),
+    ("4 ranks: 2 learners (full), 1 rollout, 1 reward", Layout(2, 1, 1), SMALL,
+     [*split(2, 1, 1), "cluster.sharding=full"]),
+]
+
+
+def prepare(folder):
+    for command in ("prepare", "sft classifier", "tasks", "sft list"):
+        output([FLAME, *command.split(), *KEYS, f"run.dir={folder}"])
+
+
+def keys_of(shape):
+    return [f"grpo.tasks={shape[0]}", f"grpo.group_size={shape[1]}", f"grpo.max_tokens={shape[2]}",
+            f"grpo.steps={STEPS}"]
+
+
+def planned_work(folder, layout, shape, keys):
+    text = output([FLAME, "plan", "--json", "--gpus", layout.ranks, "--stage", "grpo",
+                   "--flops", "1e9", "--bandwidth", "1GB", *KEYS, f"run.dir={folder}",
+                   *keys_of(shape), *keys])
+    stage = json.loads(text)["stages"][0]
+    config = json.loads((folder / "list" / "model" / "config.json").read_text())
+    numbers = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"]
+    return work_of(stage, *shape, token_cache_bytes=4 * numbers)
+
+
+def measured(folder, ranks, shape, keys):
+    """Medians over the steps of a run: seconds of a step and of its phases."""
+    shutil.rmtree(folder / "grpo", ignore_errors=True)
+    (folder / ".stages" / "grpo.json").unlink(missing_ok=True)
+    command = ["grpo", *KEYS, f"run.dir={folder}", *keys_of(shape), *keys]
+    output([FLAME, *command]) if ranks == 1 else mpirun(ranks, FLAME, *command)
+    lines = (folder / "grpo" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines][WARM_UP:]
+    result = {key: statistics.median(r[key] for r in rows)
+              for key in ("seconds", "seconds_learn", "seconds_sync", "tokens_sampled")}
+    # What is neither learning nor sync is rollouts, or waiting for them.
+    rest = [r["seconds"] - r["seconds_learn"] - r["seconds_sync"] for r in rows]
+    result["seconds_rollout"] = statistics.median(rest)
+    return result
+
+
+def needed(layout):
+    """What its phases are computed by: (ranks that compute, all ranks)."""
+    return {layout.busy(layout.samplers), layout.busy(layout.learners)}
+
+
+def model_of(folder, case, before, after, rest):
+    """What the model says of a case with the rates measured before and behind its run, and how well
+    these fit."""
+    _, layout, shape, keys = case
+    computes = {key: mean_compute(before[key], after[key]) for key in before}
+    rates = Rates({key: compute for key, (compute, _) in computes.items()}, **rest)
+    said = step(planned_work(folder, layout, shape, keys), layout, rates)
+    return said, [errors for _, errors in computes.values()]
+
+
+def compare(folder, rest, repeats, say):
+    """Every case `repeats` times, in turns, each run between two measurements of the rates: this
+    machine's speed changes from minute to minute. Of each case the medians."""
+    found = [[] for _ in CASES]
+    for repeat in range(repeats):
+        for place, case in enumerate(CASES):
+            name, layout, shape, keys = case
+            before = {key: measure_compute(*key) for key in needed(layout)}
+            real = measured(folder, layout.ranks, shape, keys)
+            after = {key: measure_compute(*key) for key in needed(layout)}
+            said, errors = model_of(folder, case, before, after, rest)
+            found[place].append((real, said, errors))
+            say(f"{repeat + 1}/{repeats} {name}: measured {real['seconds']:.3f} s, "
+                f"model {said['seconds']:.3f} s")
+    return [summary(case, taken) for case, taken in zip(CASES, found)]
+
+
+def summary(case, taken):
+    name, layout, (tasks, members, tokens), _ = case
+
+    def median(of):
+        return statistics.median(of(real, said) for real, said, _ in taken)
+
+    groups = ("rollout", "learn", "sync")
+    return {
+        "case": name, "ranks": layout.ranks,
+        "step": f"{tasks} tasks of {members} completions of {tokens} tokens",
+        "sampled_of_assumed_tokens": median(
+            lambda real, _: real["tokens_sampled"] / (tasks * members * tokens)),
+        "error": median(lambda real, said: said["seconds"] / real["seconds"] - 1),
+        "errors": [said["seconds"] / real["seconds"] - 1 for real, said, _ in taken],
+        "measured": {"step": median(lambda real, _: real["seconds"]),
+                     **{g: median(lambda real, _, g=g: real[f"seconds_{g}"]) for g in groups}},
+        "model": {"step": median(lambda _, said: said["seconds"]),
+                  **{g: median(lambda _, said, g=g: said["groups"][g]) for g in groups}},
+        "model_phases": {phase: median(lambda _, said, phase=phase: said["phases"][phase])
+                         for phase in taken[0][1]["phases"]},
+        "worst_error_of_the_fits": {key: max(each[key] for _, _, errors in taken for each in errors)
+                                    for key in ("learn", "prefill", "decode")}}

@@ -1,0 +1,164 @@
+"""Seconds of one GRPO step, phase by phase, from its work and a machine's rates.
+
+A step under staleness 0 is rollout, then learning, then sync; what runs ahead overlaps the first
+with the others. docs/scaling.md says what is left out."""
+
+import dataclasses
+import heapq
+import math
+
+from rates import forward_flops
+
+MAX_SLOTS = 256          # rollout/completion.cpp: branches that are decoded at a time,
+CACHE_BYTES = 4 << 30    # and their keys and values
+PREFILL_TOKENS = 4096    # rollout/completion.h
+CANARY_TOKENS, CANARY_TARGETS = 40, 16  # rollout/weight_sync.cpp
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Ranks of each role; colocated: every rank is a learner that samples and scores, too."""
+    learners: int
+    rollouts: int = 0
+    rewards: int = 0
+    staleness: int = 0
+    ranks_a_host: int = 1 << 30
+
+    @property
+    def colocated(self):
+        return self.rollouts == 0
+
+    @property
+    def ranks(self):
+        return self.learners + self.rollouts + self.rewards
+
+    @property
+    def samplers(self):
+        return self.learners if self.colocated else self.rollouts
+
+    def hosts(self, ranks):
+        return math.ceil(ranks / self.ranks_a_host)
+
+    def busy(self, ranks):
+        """Ranks of a host that compute at once while `ranks` of all do, and its ranks."""
+        return min(ranks, self.ranks_a_host), min(self.ranks, self.ranks_a_host)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Of a step, over all ranks."""
+    tasks: int
+    members: int
+    max_tokens: int          # of a member; all are that long
+    prompt: float            # tokens of a task's prompt
+    weights: dict            # `flame plan --json`
+    learn_flops: float       # of weights, those recomputed too
+    attention_flops: float
+    busiest: float           # share of them that the busiest learner has
+    passes: float            # micro-batches of a learner
+    collective_bytes: float  # that a learner receives
+    adapter_bytes: float
+    token_cache_bytes: float  # keys and values of a token
+    lines: float = 20         # states of a member that are scored
+
+    @property
+    def shard_bytes(self):
+        """Measured on shards: 4 a prompt's token, 13 a sampled one, and what a group has besides."""
+        return self.tasks * (4 * self.prompt + self.members * self.max_tokens * 13 + 7000)
+
+
+def work_of(plan, tasks, members, max_tokens, token_cache_bytes, staleness=0):
+    """From a stage of `flame plan --json`."""
+    return Work(tasks, members, max_tokens, plan["prompt_tokens"] / tasks, plan["weights"],
+                plan["model_flops"] + plan["recomputed_flops"], plan["attention_flops"],
+                plan["busiest_learner_tokens"] / plan["tokens"], plan["passes"],
+                plan["collective_bytes"], plan["shared_bytes"] / (staleness + 2), token_cache_bytes)
+
+
+def cut(tasks, ranks):
+    """Sizes of the parts that workers are handed (CutRequest in rollout/client.h)."""
+    least, left, sizes = max(1, tasks // (8 * ranks)), tasks, []
+    while left > 0:
+        share = left if ranks == 1 else (left + 2 * ranks - 1) // (2 * ranks)
+        sizes.append(min(left, max(least, share)))
+        left -= sizes[-1]
+    return sizes
+
+
+def deal(tasks, ranks):
+    """Sizes of the parts of ranks that sample in step (DealRequest)."""
+    return [tasks // ranks + (rank < tasks % ranks) for rank in range(min(ranks, tasks))]
+
+
+def part_seconds(work, tasks, compute, rates):
+    """Of a worker's part: prefill, decode, reward, shards."""
+    targets, p = tasks, work.prompt
+    prefill = compute.prefill.seconds(
+        forward_flops(work.weights, tasks * p, targets),
+        4 * work.weights["attention"] * tasks * p * (p + 1) / 2, math.ceil(tasks * p / PREFILL_TOKENS))
+    branch = work.token_cache_bytes * (work.max_tokens + 2 * p / work.members)
+    slots = max(1, min(MAX_SLOTS, tasks * work.members, int(CACHE_BYTES / branch)))
+    # The first token comes of the prefill. A slot that is free is taken again at once.
+    steps = tasks * work.members * (work.max_tokens - 1) / slots
+    decode = math.ceil(steps) * compute.decode.seconds(slots, p + work.max_tokens / 2)
+    reward = 2 * rates.latency + tasks * work.members * work.lines / rates.states
+    shard = rates.shard_seconds + work.shard_bytes * tasks / work.tasks / rates.shard_write
+    return {"prefill": prefill, "decode": decode, "reward": reward, "write shards": shard}
+
+
+def rollout(work, layout, rates):
+    """Phases of the rank that is done last, as parts go to whoever is free."""
+    ranks = layout.samplers
+    compute = rates.at(*layout.busy(ranks))
+    workers = [(0.0, rank, {}) for rank in range(ranks)]
+    for size in deal(work.tasks, ranks) if layout.colocated else cut(work.tasks, ranks):
+        until, rank, phases = heapq.heappop(workers)
+        for phase, seconds in part_seconds(work, size, compute, rates).items():
+            phases[phase] = phases.get(phase, 0) + seconds
+        heapq.heappush(workers, (sum(phases.values()) + 2 * rates.latency, rank, phases))
+    return max(workers)[2]
+
+
+def learn(work, layout, rates):
+    """Of the busiest learner. Every learner reads all shards."""
+    compute = rates.at(*layout.busy(layout.learners))
+    arithmetic = compute.learn.seconds(work.learn_flops * work.busiest,
+                                                work.attention_flops * work.busiest, work.passes)
+    reading = max(work.shard_bytes / rates.shard_read, layout.learners * work.shard_bytes / rates.disk)
+    moving = 0.0
+    if layout.learners > 1:
+        across = layout.hosts(layout.learners) > 1
+        bandwidth = min(rates.bandwidth, rates.host_bandwidth / layout.busy(layout.learners)[0]
+                        if across else rates.bandwidth)
+        moving = work.collective_bytes / bandwidth + 2 * math.log2(layout.learners) * rates.latency
+    # Gathers and reductions go on behind the arithmetic of other units.
+    return {"learn": arithmetic, "read shards": reading, "collectives": max(0.0, moving - arithmetic)}
+
+
+def sync(work, layout, rates):
+    """Packed once, sent to each other host, checked there; then the canary on both sides."""
+    compute = rates.at(*layout.busy(layout.samplers))
+    one = compute.prefill.seconds(forward_flops(work.weights, CANARY_TOKENS, CANARY_TARGETS), 0, 1)
+    others = layout.hosts(layout.ranks) - 1
+    return {"sync": work.adapter_bytes / rates.sync_bytes +
+                    (0 if layout.colocated else others * work.adapter_bytes / rates.host_bandwidth),
+            "canary": 2 * one}
+
+
+def step(work, layout, rates):
+    """Seconds of a step, its phases by group, and the phase that costs most of it."""
+    groups = {"rollout": rollout(work, layout, rates), "learn": learn(work, layout, rates),
+              "sync": sync(work, layout, rates)}
+    seconds = {name: sum(phases.values()) for name, phases in groups.items()}
+    ahead = layout.staleness > 0 and not layout.colocated
+    trained = seconds["learn"] + seconds["sync"]
+    total = max(seconds["rollout"], trained) if ahead else seconds["rollout"] + trained
+    critical = dict(groups)
+    if ahead:
+        critical = ({"rollout": groups["rollout"]} if seconds["rollout"] >= trained else
+                    {"learn": groups["learn"], "sync": groups["sync"]})
+    phases = {phase: s for of in critical.values() for phase, s in of.items()}
+    bottleneck = max(phases, key=phases.get)
+    return {"seconds": total, "groups": seconds,
+            "phases": {phase: s for of in groups.values() for phase, s in of.items()},
+            "bottleneck": bottleneck, "bottleneck_share": phases[bottleneck] / total}
