@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +14,8 @@
 #include "base/log.h"
 #include "launch/batch_file.h"
 #include "launch/command.h"
+#include "launch/doctor_probe.h"
+#include "launch/doctor_report.h"
 #include "launch/plan_limits.h"
 #include "launch/stage.h"
 
@@ -26,7 +29,8 @@ constexpr char kUsage[] =
     "12:00:00\n"
     "flame launch --status runs/quickstart\n\n"
     "Writes the batch file for a config into run.dir/launch and gives it to sbatch; a job that is\n"
-    "stopped before its time is up goes on by itself. Refuses what flame plan says will not fit.\n"
+    "stopped before its time is up goes on by itself. Refuses what flame plan says will not fit,\n"
+    "and what flame doctor finds amiss on this host.\n"
     "Account and partition: SBATCH_ACCOUNT and SBATCH_PARTITION, which sbatch reads.\n"
     "Research software: not for treating patients.\n\n"
     "  COMMAND           pipeline, classifier, list or grpo\n"
@@ -172,6 +176,18 @@ void CheckStagesBefore(const Config& config, const std::string& command) {
   for (const std::string& stage : before) OutputDigest(config.run.dir, stage);
 }
 
+// The job inherits this host's limits, build and run folder.
+void CheckHost(const fs::path& run_dir) {
+  const auto findings = Probe(nullptr, run_dir, "cpu", std::chrono::seconds(10));
+  std::string faults;
+  for (const CheckResult& check : JudgeFindings(*findings, /*expects_gpus=*/false)) {
+    if (!check.passed) faults += StrCat("\n  ", check.name, ": ", check.found, "; ", check.mend);
+  }
+  if (!faults.empty()) {
+    throw MachineError("not submitted: flame doctor finds here what would fail in the job", faults);
+  }
+}
+
 void CheckNoOtherJob(const fs::path& run_dir) {
   if (!fs::exists(JobFile(run_dir))) return;
   const std::string job = JobOf(run_dir);
@@ -183,6 +199,7 @@ void CheckNoOtherJob(const fs::path& run_dir) {
 
 int Submit(const Config& config, const fs::path& run_dir, const std::string& text) {
   CheckNoOtherJob(run_dir);
+  CheckHost(run_dir);
   const fs::path folder = run_dir / "launch", file = folder / "job.sbatch";
   // The job's own copy: what waits in the queue does not change with the file it came from.
   WriteFileAtomically(folder / "config.yaml", config.ResolvedYaml());

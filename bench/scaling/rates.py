@@ -13,13 +13,16 @@ from programs import BUILD, FLAME, mpirun, output, row
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Seconds: per FLOP of weights, per FLOP of attention, and of a call whatever its size."""
+    """Seconds: per FLOP of weights, per FLOP of attention, per asked-for token (its softmax and
+    loss), and of a call whatever its size."""
     flop: float
     attention_flop: float
+    target: float
     call: float
 
-    def seconds(self, flops, attention_flops, calls):
-        return flops * self.flop + attention_flops * self.attention_flop + calls * self.call
+    def seconds(self, flops, attention_flops, targets, calls):
+        return (flops * self.flop + attention_flops * self.attention_flop + targets * self.target +
+                calls * self.call)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Compute:
 class Rates:
     compute: dict  # Compute by (ranks of a host that compute at once, its ranks); GPUs: one, (1, 1)
     latency: float  # seconds of a message between two ranks
-    bandwidth: float  # bytes/s that a rank receives
-    host_bandwidth: float  # bytes/s that a host receives and sends
+    bandwidth: float  # bytes/s that a rank receives of others of its host
+    host_bandwidth: float  # of those of other hosts
     sync_bytes: float  # bytes/s of packed adapters handed to all ranks of a host
     shard_seconds: float  # of a shard that is written, whatever its size
     shard_write: float  # bytes/s
@@ -75,7 +78,7 @@ def learn_flops(weights, tokens, targets):
 def fit(rows, seconds):
     """Factors, none negative, of the least squares of relative errors; the largest of these."""
     rows, seconds = numpy.array(rows, float), numpy.array(seconds, float)
-    scale = numpy.abs(rows).max(axis=0)
+    scale = numpy.maximum(numpy.abs(rows).max(axis=0), 1e-300)
     factors, _ = scipy.optimize.nnls(rows / scale / seconds[:, None], numpy.ones(len(seconds)))
     worst = numpy.abs(rows / scale @ factors / seconds - 1).max()
     return [float(f) for f in factors / scale], float(worst)
@@ -85,11 +88,11 @@ def compute_from(bench):
     """Compute of what build/bench/rates_bench printed, and the worst relative error of each fit."""
     weights = bench["weights"]
     learn, learn_error = fit(
-        [[learn_flops(weights, p["tokens"], p["targets"]), 14 * weights["attention"] * p["pairs"], 1]
-         for p in bench["learn"]], [p["seconds"] for p in bench["learn"]])
+        [[learn_flops(weights, p["tokens"], p["targets"]), 14 * weights["attention"] * p["pairs"],
+          p["targets"], 1] for p in bench["learn"]], [p["seconds"] for p in bench["learn"]])
     prefill, prefill_error = fit(
-        [[forward_flops(weights, p["tokens"], p["targets"]), 4 * weights["attention"] * p["pairs"], 1]
-         for p in bench["prefill"]], [p["seconds"] for p in bench["prefill"]])
+        [[forward_flops(weights, p["tokens"], p["targets"]), 4 * weights["attention"] * p["pairs"],
+          0, 1] for p in bench["prefill"]], [p["seconds"] for p in bench["prefill"]])
     decode, decode_error = fit([[1, p["rows"], p["rows"] * p["context"]] for p in bench["decode"]],
                                [p["seconds"] for p in bench["decode"]])
     errors = {"learn": learn_error, "prefill": prefill_error, "decode": decode_error}
@@ -110,7 +113,9 @@ def disk_rates():
 
 def measure_compute(busy, ranks):
     """What build/bench/rates_bench prints of `busy` ranks at once, among `ranks`."""
-    return row(mpirun(ranks, BUILD / "bench" / "rates_bench", busy))
+    bench = BUILD / "bench" / "rates_bench"
+    # As the run itself: mpirun binds a rank to its core, one process goes where it likes.
+    return row(output([bench]) if ranks == 1 else mpirun(ranks, bench, busy))
 
 
 def mean_compute(before, after):
@@ -139,7 +144,7 @@ def measure_rest():
 def stated(gpu, weights, cache_bytes, hosts, item_bytes=2):
     """Rates of a GPU from its data sheet's figures and the efficiencies assumed of them
     (bench/scaling/h100.json), for a policy of these weights whose token caches `cache_bytes`; what
-    the hosts' processors and disks do as measured."""
+    the hosts' processors do as measured."""
     flop = 1 / (gpu["flops"] * gpu["learn_efficiency"])
     forward = 1 / (gpu["flops"] * gpu["prefill_efficiency"])
     memory = gpu["memory_bytes_per_second"] * gpu["memory_efficiency"]
@@ -148,8 +153,7 @@ def stated(gpu, weights, cache_bytes, hosts, item_bytes=2):
     # the host, a token of context its key and value.
     decode = DecodeCost(whole * item_bytes / memory + gpu["decode_step_seconds"],
                         2 * whole * forward + gpu["choose_seconds"], cache_bytes / memory)
-    compute = Compute(Cost(flop, flop, gpu["pass_seconds"]),
-                      Cost(forward, forward, gpu["pass_seconds"]), decode)
-    return Rates({(1, 1): compute}, **{**hosts, "latency": gpu["latency"],
-                                  "bandwidth": gpu["bandwidth"],
-                                  "host_bandwidth": gpu["host_bandwidth"]})
+    compute = Compute(Cost(flop, flop, 0, gpu["pass_seconds"]),
+                      Cost(forward, forward, 0, gpu["pass_seconds"]), decode)
+    own = {name: gpu[name] for name in ("latency", "bandwidth", "host_bandwidth", "disk")}
+    return Rates({(1, 1): compute}, **{**hosts, **own})

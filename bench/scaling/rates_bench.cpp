@@ -3,14 +3,13 @@
 //   ninja -C build rates_bench && mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench
 //   2
 // learn: the pass of a GRPO learner over one micro-batch (reference, forward, backward, adapters
-// trained); prefill: prompts into a decoder; decode: one token of every row. bench/scaling/rates.py
-// fits costs to them.
+// trained); prefill: prompts into a decoder; decode: one token of every row, its choice too.
+// bench/scaling/rates.py fits costs to them.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -24,24 +23,26 @@
 #include "launch/tensor_memory.h"
 #include "model/decoder.h"
 #include "model/policy.h"
+#include "rollout/sampler.h"
 
 namespace flame {
 namespace {
 
-constexpr int kRepeats = 3;
+constexpr int kRepeats = 4;
 constexpr int64_t kVocab = 1024;
 
 struct LearnShape {
   int64_t families, trunk, branches, tokens;
 };
-constexpr LearnShape kLearn[] = {
-    {4, 64, 4, 16}, {2, 256, 8, 48}, {4, 128, 8, 32}, {1, 768, 8, 32}, {8, 128, 8, 32}};
+// Lengths that no vector's width divides, as those of real prompts.
+constexpr LearnShape kLearn[] = {{4, 61, 4, 15},  {5, 101, 8, 31}, {2, 251, 8, 45},
+                                 {4, 117, 8, 31}, {1, 771, 8, 30}, {8, 67, 8, 47}};
 
 struct DecodeShape {
   int64_t trunks, trunk, rows;
 };
 constexpr DecodeShape kDecode[] = {
-    {1, 64, 4}, {8, 64, 64}, {4, 256, 16}, {16, 128, 128}, {8, 512, 64}};
+    {1, 61, 4}, {8, 67, 64}, {4, 251, 16}, {16, 117, 128}, {8, 509, 64}};
 
 std::vector<int32_t> Draw(RandomStream* random, int64_t count) {
   std::vector<int32_t> tokens(count);
@@ -76,21 +77,20 @@ double Pairs(const LearnShape& s) {
   return static_cast<double>(s.families) * (p * (p + 1) / 2 + g * (r * p + r * (r + 1) / 2));
 }
 
-// Until the last rank is done, as a step's ranks wait for each other: the median of rounds that all
-// begin together, behind one that does not count.
+// Until the last rank is done, as a step's ranks wait for each other: the mean of rounds that all
+// begin together, behind one that does not count. A mean, for a step adds up its interruptions too.
 template <class Action>
 double Seconds(Communicator* world, const Action& action) {
-  std::vector<double> seconds;
+  double seconds = 0;
   for (int round = 0; round <= kRepeats; ++round) {
     world->Barrier();
     const auto start = std::chrono::steady_clock::now();
     action();
     world->Barrier();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-    if (round > 0) seconds.push_back(passed.count());
+    if (round > 0) seconds += passed.count();
   }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
+  return seconds / kRepeats;
 }
 
 nlohmann::json Learn(const Policy& policy, const LearnShape& shape, Communicator* world) {
@@ -137,9 +137,16 @@ nlohmann::json Decode(const Policy& policy, const DecodeShape& shape, Communicat
                       {"targets", count},
                       {"pairs", count * p * (p + 1) / 2},
                       {"seconds", prompt}});
+  std::vector<int64_t> tokens = slots;
   const double seconds = Seconds(world, [&] {
     for (int64_t slot = 0; slot < shape.rows; ++slot) decoder.Begin(slot, slot % shape.trunks);
-    for (int64_t t = 0; t < kTokens; ++t) decoder.Step(slots, slots);
+    for (int64_t t = 0; t < kTokens; ++t) {
+      const at::Tensor logits = decoder.Step(slots, tokens);
+      const float* row = logits.const_data_ptr<float>();
+      for (int64_t r = 0; r < shape.rows; ++r, row += kVocab) {
+        tokens[r] = ChooseToken(row, kVocab, {}, random.Uniform()).token;
+      }
+    }
   });
   return {{"rows", shape.rows}, {"context", p + kTokens / 2}, {"seconds", seconds / kTokens}};
 }

@@ -55,18 +55,18 @@ def planned_work(folder, layout, shape, keys):
 
 
 def measured(folder, ranks, shape, keys):
-    """Medians over the steps of a run: seconds of a step and of its phases."""
+    """Means over the steps of a run: seconds of a step and of its phases."""
     shutil.rmtree(folder / "grpo", ignore_errors=True)
     (folder / ".stages" / "grpo.json").unlink(missing_ok=True)
     command = ["grpo", *KEYS, f"run.dir={folder}", *keys_of(shape), *keys]
     output([FLAME, *command]) if ranks == 1 else mpirun(ranks, FLAME, *command)
     lines = (folder / "grpo" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines][WARM_UP:]
-    result = {key: statistics.median(r[key] for r in rows)
+    result = {key: statistics.fmean(r[key] for r in rows)
               for key in ("seconds", "seconds_learn", "seconds_sync", "tokens_sampled")}
     # What is neither learning nor sync is rollouts, or waiting for them.
     rest = [r["seconds"] - r["seconds_learn"] - r["seconds_sync"] for r in rows]
-    result["seconds_rollout"] = statistics.median(rest)
+    result["seconds_rollout"] = statistics.fmean(rest)
     return result
 
 

@@ -19,7 +19,7 @@ from rates import measure_rest, stated
 from step_model import Layout, step, work_of
 
 HERE = pathlib.Path(__file__).resolve().parent
-REPEATS = 3
+REPEATS = 2
 MEMBERS, MAX_TOKENS = 8, 512
 # A step of 64 tasks is the authors' (32 x 2); that of 8 tasks a GPU grows with the machines.
 STEPS = {"64 tasks": lambda gpus: 64, "8 tasks a GPU": lambda gpus: 8 * gpus}

@@ -62,6 +62,11 @@ class Work:
     lines: float = 20         # states of a member that are scored
 
     @property
+    def targets(self):
+        """Tokens that are trained."""
+        return self.tasks * self.members * self.max_tokens
+
+    @property
     def shard_bytes(self):
         """Measured on shards: 4 a prompt's token, 13 a sampled one, and what a group has besides."""
         return self.tasks * (4 * self.prompt + self.members * self.max_tokens * 13 + 7000)
@@ -95,7 +100,8 @@ def part_seconds(work, tasks, compute, rates):
     targets, p = tasks, work.prompt
     prefill = compute.prefill.seconds(
         forward_flops(work.weights, tasks * p, targets),
-        4 * work.weights["attention"] * tasks * p * (p + 1) / 2, math.ceil(tasks * p / PREFILL_TOKENS))
+        4 * work.weights["attention"] * tasks * p * (p + 1) / 2, targets,
+        math.ceil(tasks * p / PREFILL_TOKENS))
     branch = work.token_cache_bytes * (work.max_tokens + 2 * p / work.members)
     slots = max(1, min(MAX_SLOTS, tasks * work.members, int(CACHE_BYTES / branch)))
     # The first token comes of the prefill. A slot that is free is taken again at once.
@@ -123,13 +129,13 @@ def learn(work, layout, rates):
     """Of the busiest learner. Every learner reads all shards."""
     compute = rates.at(*layout.busy(layout.learners))
     arithmetic = compute.learn.seconds(work.learn_flops * work.busiest,
-                                                work.attention_flops * work.busiest, work.passes)
+                                       work.attention_flops * work.busiest,
+                                       work.targets * work.busiest, work.passes)
     reading = max(work.shard_bytes / rates.shard_read, layout.learners * work.shard_bytes / rates.disk)
     moving = 0.0
     if layout.learners > 1:
         across = layout.hosts(layout.learners) > 1
-        bandwidth = min(rates.bandwidth, rates.host_bandwidth / layout.busy(layout.learners)[0]
-                        if across else rates.bandwidth)
+        bandwidth = min(rates.bandwidth, rates.host_bandwidth) if across else rates.bandwidth
         moving = work.collective_bytes / bandwidth + 2 * math.log2(layout.learners) * rates.latency
     # Gathers and reductions go on behind the arithmetic of other units.
     return {"learn": arithmetic, "read shards": reading, "collectives": max(0.0, moving - arithmetic)}
@@ -138,7 +144,8 @@ def learn(work, layout, rates):
 def sync(work, layout, rates):
     """Packed once, sent to each other host, checked there; then the canary on both sides."""
     compute = rates.at(*layout.busy(layout.samplers))
-    one = compute.prefill.seconds(forward_flops(work.weights, CANARY_TOKENS, CANARY_TARGETS), 0, 1)
+    one = compute.prefill.seconds(forward_flops(work.weights, CANARY_TOKENS, CANARY_TARGETS), 0,
+                                  CANARY_TARGETS, 1)
     others = layout.hosts(layout.ranks) - 1
     return {"sync": work.adapter_bytes / rates.sync_bytes +
                     (0 if layout.colocated else others * work.adapter_bytes / rates.host_bandwidth),

@@ -95,6 +95,16 @@ def test_low_limit_of_open_files_is_found(tmp_path):
     assert "ulimit -n" in found["open files"]["mend"]
 
 
+def test_launch_submits_nothing_from_a_host_that_fails(tmp_path):
+    words = [str(FLAME), "launch", "pipeline", "--time", "60", "--config", str(TINY),
+             f"run.dir={tmp_path / 'run'}"]
+    result = subprocess.run(["bash", "-c", 'ulimit -n 100; exec "$@"', "bash", *words],
+                            capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 4, result.stderr
+    assert "flame doctor finds" in result.stderr and "open files" in result.stderr
+    assert not (tmp_path / "run" / "launch").exists()
+
+
 def test_rank_that_does_not_answer_is_named(tmp_path):
     # Stopped once it has joined: a rank that never joins is the launcher's to report.
     script = tmp_path / "stop.sh"

@@ -18,7 +18,7 @@ import step_model  # noqa: E402
 from step_model import Layout, Work  # noqa: E402
 
 WEIGHTS = {"frozen": 1e6, "trainable": 1e4, "head": 1e5, "attention": 512}
-ONE = rates.Compute(rates.Cost(1e-10, 2e-10, 1e-3), rates.Cost(1e-10, 2e-10, 1e-3),
+ONE = rates.Compute(rates.Cost(1e-10, 2e-10, 1e-5, 1e-3), rates.Cost(1e-10, 2e-10, 0, 1e-3),
                     rates.DecodeCost(1e-3, 1e-5, 1e-8))
 HOSTS = {"latency": 0.0, "bandwidth": 1e9, "host_bandwidth": 1e9, "sync_bytes": 1e9,
          "shard_seconds": 0.0, "shard_write": 1e9, "shard_read": 1e9, "disk": 1e9, "states": 1e6}
@@ -71,10 +71,11 @@ def test_a_step_of_one_rank_is_the_sum_of_its_parts():
     assert said["phases"]["prefill"] == pytest.approx(prefill)
     assert said["phases"]["decode"] == pytest.approx(decode)
     assert said["phases"]["reward"] == pytest.approx(16 * 8 * 20 / 1e6)
-    assert said["phases"]["learn"] == pytest.approx(1e10 * 1e-10 + 1e9 * 2e-10 + 2e-3)
+    learn = 1e10 * 1e-10 + 1e9 * 2e-10 + 16 * 8 * 33 * 1e-5 + 2e-3
+    assert said["phases"]["learn"] == pytest.approx(learn)
     canary = 2 * (rates.forward_flops(WEIGHTS, 40, 16) * 1e-10 + 1e-3)
     assert said["seconds"] == pytest.approx(
-        prefill + decode + 2560e-6 + shard + 1.202 + shard + 1e6 / 1e9 + canary)
+        prefill + decode + 2560e-6 + shard + learn + shard + 1e6 / 1e9 + canary)
     assert said["bottleneck"] == "learn"
 
 
