@@ -1,7 +1,8 @@
 """The model of a step in bench/scaling: its parts against closed forms, its counts against `flame
-plan`, and the recorded comparison with real runs."""
+plan`. How far it is from real runs is measured by bench/scaling/scaling.py."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,6 @@ import pytest
 from conftest import FLAME, ROOT, TINY, run
 
 SCALING = ROOT / "bench" / "scaling"
-RESULT = ROOT / "bench" / "results" / "scaling.json"
 sys.path.insert(0, str(SCALING))
 
 import rates  # noqa: E402
@@ -95,22 +95,22 @@ def test_collectives_that_outlast_the_arithmetic_show():
     assert step_model.step(WORK, Layout(2), RATES)["phases"]["collectives"] == 0
 
 
-def test_recorded_runs_took_what_the_model_says_within_15_percent():
-    recorded = json.loads(RESULT.read_text())
-    assert {row["ranks"] for row in recorded["check"]} == {1, 2, 4}
-    for row in recorded["check"]:
-        assert abs(row["error"]) <= 0.15, row["case"]
-        assert row["model"]["step"] / row["measured"]["step"] == pytest.approx(
-            1 + row["error"], abs=0.1), row["case"]
-
-
-def test_recorded_extrapolation_is_what_the_model_says():
-    again = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", RESULT],
-                           capture_output=True, text=True, check=True, timeout=300,
-                           env={"PATH": "/usr/bin:/bin", "FLAME_BUILD": str(FLAME.parent)})
-    recorded = json.loads(RESULT.read_text())["extrapolation"]
-    said = json.loads(again.stdout)["extrapolation"]
-    assert [(r["gpus"], r["step"], r["kind"], r["layout"], r["bottleneck"]) for r in said] == [
-        (r["gpus"], r["step"], r["kind"], r["layout"], r["bottleneck"]) for r in recorded]
-    assert [r["seconds"] for r in said] == pytest.approx([r["seconds"] for r in recorded])
-    assert {r["gpus"] for r in said} == {8, 64, 512}
+def test_extrapolation_names_a_bottleneck_at_every_size(tmp_path):
+    """From rates of hosts that an earlier result holds; nothing is measured."""
+    earlier = tmp_path / "earlier.json"
+    hosts = {name: HOSTS[name] for name in HOSTS}
+    earlier.write_text(json.dumps({"hosts": hosts, "check": []}))
+    result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", earlier],
+                            capture_output=True, text=True, check=False, timeout=300,
+                            env={**os.environ, "FLAME_BUILD": str(FLAME.parent)})
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)["extrapolation"]
+    assert sorted({row["gpus"] for row in rows}) == [8, 64, 512] and len(rows) == 12
+    for row in rows:
+        assert row["bottleneck"] in row["phases"] and 0 < row["bottleneck_share"] <= 1
+        assert row["seconds"] == pytest.approx(64 / row["tasks_per_second"] if row["step"] == "64 tasks"
+                                               else 8 * row["gpus"] / row["tasks_per_second"])
+    # A step that does not grow cannot go on getting faster.
+    fixed = {row["gpus"]: row["seconds"] for row in rows
+             if row["step"] == "64 tasks" and row["kind"] == "on-policy"}
+    assert fixed[64] < fixed[8] and fixed[512] > fixed[64] / 2
