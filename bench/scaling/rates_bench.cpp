@@ -11,7 +11,9 @@
 #include <c10/core/GradMode.h>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
@@ -28,8 +30,9 @@
 namespace flame {
 namespace {
 
-constexpr int kRepeats = 4;
+constexpr int kRounds = 5;
 constexpr int64_t kVocab = 1024;
+constexpr int kDecoded = 16;  // tokens a row
 
 struct LearnShape {
   int64_t families, trunk, branches, tokens;
@@ -77,23 +80,38 @@ double Pairs(const LearnShape& s) {
   return static_cast<double>(s.families) * (p * (p + 1) / 2 + g * (r * p + r * (r + 1) / 2));
 }
 
-// Until the last rank is done, as a step's ranks wait for each other: the mean of rounds that all
-// begin together, behind one that does not count. A mean, for a step adds up its interruptions too.
-template <class Action>
-double Seconds(Communicator* world, const Action& action) {
-  double seconds = 0;
-  for (int round = 0; round <= kRepeats; ++round) {
-    world->Barrier();
-    const auto start = std::chrono::steady_clock::now();
-    action();
-    world->Barrier();
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-    if (round > 0) seconds += passed.count();
+// What is timed, and how its row begins; seconds are divided by `calls`.
+struct Point {
+  nlohmann::json row;
+  std::function<void()> action;
+  int calls = 1;
+};
+
+// The rows of all points with their seconds: means over rounds in which each runs once, in turns,
+// so that a noisy machine is noisy for all; before them a round that does not count. Until the last
+// rank is done, as a step's ranks wait for each other. Means, for a step adds up its interruptions
+// too.
+nlohmann::json Timed(const std::vector<Point>& points, Communicator* world) {
+  std::vector<double> seconds(points.size());
+  for (int round = 0; round <= kRounds; ++round) {
+    for (size_t p = 0; p < points.size(); ++p) {
+      world->Barrier();
+      const auto start = std::chrono::steady_clock::now();
+      points[p].action();
+      world->Barrier();
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+      if (round > 0) seconds[p] += passed.count() / kRounds / points[p].calls;
+    }
   }
-  return seconds / kRepeats;
+  nlohmann::json rows;
+  for (size_t p = 0; p < points.size(); ++p) {
+    rows.push_back(points[p].row);
+    rows.back()["seconds"] = seconds[p];
+  }
+  return rows;
 }
 
-nlohmann::json Learn(const Policy& policy, const LearnShape& shape, Communicator* world) {
+Point Learn(const Policy& policy, const LearnShape& shape) {
   RandomStream random(1, kInit);
   std::vector<Family> families;
   for (int64_t f = 0; f < shape.families; ++f) {
@@ -103,70 +121,82 @@ nlohmann::json Learn(const Policy& policy, const LearnShape& shape, Communicator
     }
   }
   const FamilyBatch batch = PackFamilies(families);
-  const auto log_probs = [&](const ForwardOptions& options, at::Tensor* entropy) {
+  const auto log_probs = [&policy, batch](const ForwardOptions& options, at::Tensor* entropy) {
     const at::Tensor hidden = policy.Hidden(batch, options);
     return policy.LogProbs(hidden, batch.sources, batch.targets, 1, entropy);
   };
-  const double seconds = Seconds(world, [&] {
-    {
-      const c10::NoGradGuard no_grad;
-      log_probs({.adapters = false}, nullptr);
-    }
-    at::Tensor entropy;
-    (-log_probs({.dropout_seed = 1}, &entropy).mean()).backward();
-  });
-  return {{"tokens", batch.tokens.numel()},
-          {"targets", batch.targets.numel()},
-          {"pairs", Pairs(shape)},
-          {"seconds", seconds}};
+  return {{{"tokens", batch.tokens.numel()},
+           {"targets", batch.targets.numel()},
+           {"pairs", Pairs(shape)}},
+          [log_probs] {
+            {
+              const c10::NoGradGuard no_grad;
+              log_probs({.adapters = false}, nullptr);
+            }
+            at::Tensor entropy;
+            (-log_probs({.dropout_seed = 1}, &entropy).mean()).backward();
+          }};
 }
 
-nlohmann::json Decode(const Policy& policy, const DecodeShape& shape, Communicator* world,
-                      nlohmann::json* prefill) {
-  RandomStream random(2, kInit);
-  std::vector<std::vector<int32_t>> trunks(shape.trunks);
-  for (auto& trunk : trunks) trunk = Draw(&random, shape.trunk);
-  std::vector<int64_t> places(shape.trunks), slots(shape.rows);
-  std::iota(places.begin(), places.end(), 0);
-  std::iota(slots.begin(), slots.end(), 0);
-  constexpr int64_t kTokens = 16;
-  Decoder decoder(policy, {shape.rows, shape.trunks, shape.trunk, kTokens});
-  const double prompt = Seconds(world, [&] { decoder.Prefill(places, trunks); });
-  const auto count = static_cast<double>(shape.trunks), p = static_cast<double>(shape.trunk);
-  prefill->push_back({{"tokens", count * p},
-                      {"targets", count},
-                      {"pairs", count * p * (p + 1) / 2},
-                      {"seconds", prompt}});
-  std::vector<int64_t> tokens = slots;
-  const double seconds = Seconds(world, [&] {
-    for (int64_t slot = 0; slot < shape.rows; ++slot) decoder.Begin(slot, slot % shape.trunks);
-    for (int64_t t = 0; t < kTokens; ++t) {
+// One token of every row of a decoder whose prompts are there.
+struct Decoding {
+  Decoding(const Policy& policy, const DecodeShape& shape)
+      : decoder(policy, {shape.rows, shape.trunks, shape.trunk, kDecoded}),
+        trunks(shape.trunks),
+        places(shape.trunks),
+        slots(shape.rows) {
+    RandomStream random(2, kInit);
+    for (auto& trunk : trunks) trunk = Draw(&random, shape.trunk);
+    std::iota(places.begin(), places.end(), 0);
+    std::iota(slots.begin(), slots.end(), 0);
+  }
+
+  void Prefill() { decoder.Prefill(places, trunks); }
+
+  void Decode() {
+    std::vector<int64_t> tokens = slots;
+    for (const int64_t slot : slots) decoder.Begin(slot, slot % std::ssize(places));
+    for (int64_t t = 0; t < kDecoded; ++t) {
       const at::Tensor logits = decoder.Step(slots, tokens);
       const float* row = logits.const_data_ptr<float>();
-      for (int64_t r = 0; r < shape.rows; ++r, row += kVocab) {
-        tokens[r] = ChooseToken(row, kVocab, {}, random.Uniform()).token;
+      for (int64_t& token : tokens) {
+        token = ChooseToken(row, kVocab, {}, random.Uniform()).token;
+        row += kVocab;
       }
     }
-  });
-  return {{"rows", shape.rows}, {"context", p + kTokens / 2}, {"seconds", seconds / kTokens}};
-}
+  }
+
+  RandomStream random{3, kSampling};
+  Decoder decoder;
+  std::vector<std::vector<int32_t>> trunks;
+  std::vector<int64_t> places, slots;
+};
 
 // All ranks of `computing`.
 void Measure(Communicator* computing, int ranks) {
   Policy policy = MakePolicy();
-  nlohmann::json learn, prefill, decode;
-  for (const LearnShape& shape : kLearn) learn.push_back(Learn(policy, shape, computing));
+  std::vector<Point> learn, prefill, decode;
+  for (const LearnShape& shape : kLearn) learn.push_back(Learn(policy, shape));
   for (const DecodeShape& shape : kDecode) {
-    decode.push_back(Decode(policy, shape, computing, &prefill));
+    const auto decoding = std::make_shared<Decoding>(policy, shape);
+    const auto count = static_cast<double>(shape.trunks), p = static_cast<double>(shape.trunk);
+    prefill.push_back(
+        {{{"tokens", count * p}, {"targets", count}, {"pairs", count * p * (p + 1) / 2}},
+         [decoding] { decoding->Prefill(); }});
+    decode.push_back({{{"rows", shape.rows}, {"context", p + kDecoded / 2}},
+                      [decoding] { decoding->Decode(); },
+                      kDecoded});
   }
+  std::vector<nlohmann::json> rows;
+  for (const auto* points : {&learn, &prefill, &decode}) rows.push_back(Timed(*points, computing));
   if (computing->rank() > 0) return;
   std::cout << nlohmann::json{{"what", "preset small, float32, a thread a rank"},
                               {"computing", computing->size()},
                               {"ranks", ranks},
                               {"weights", WeightsOf(policy)},
-                              {"learn", learn},
-                              {"prefill", prefill},
-                              {"decode", decode}}
+                              {"learn", rows[0]},
+                              {"prefill", rows[1]},
+                              {"decode", rows[2]}}
             << "\n";
 }
 
