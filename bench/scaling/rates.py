@@ -46,7 +46,7 @@ class Compute:
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    compute: dict  # Compute by (ranks of a host that compute at once, its ranks); GPUs: one, (1, 1)
+    compute: dict  # Compute by (ranks of a host that compute at once, its ranks)
     latency: float  # seconds of a message between two ranks
     bandwidth: float  # bytes/s that a rank receives of others of its host
     host_bandwidth: float  # of those of other hosts
@@ -58,9 +58,11 @@ class Rates:
     states: float  # scored a second by a reward rank
 
     def at(self, busy, ranks):
-        """Of a rank that computes beside `busy` - 1 others on a host of `ranks`. GPUs are nobody
-        else's."""
-        return self.compute.get((busy, ranks)) or self.compute[1, 1]
+        """Of a rank that computes beside `busy` - 1 others on a host of `ranks`; the only one where
+        ranks do not share what computes, as with a GPU each."""
+        if len(self.compute) == 1:
+            return next(iter(self.compute.values()))
+        return self.compute[busy, ranks]
 
 
 def forward_flops(weights, tokens, targets):

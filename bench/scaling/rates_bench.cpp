@@ -1,7 +1,7 @@
 // What a rank's arithmetic takes while two of a host's four ranks are at it and the others wait for
 // a message, as JSON:
-//   ninja -C build rates_bench && mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench
-//   2
+//   ninja -C build rates_bench
+//   mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench 2
 // learn: the pass of a GRPO learner over one micro-batch (reference, forward, backward, adapters
 // trained); prefill: prompts into a decoder; decode: one token of every row, its choice too.
 // bench/scaling/rates.py fits costs to them.
@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
@@ -202,6 +203,9 @@ void Measure(Communicator* computing, int ranks) {
 
 void Run(Communicator* world, int count) {
   constexpr int kDoneTag = 1;
+  if (count < 1 || count > world->size()) {
+    throw UsageError("expected 1 to ", world->size(), " ranks that compute, found ", count);
+  }
   const bool computes = world->rank() < count;
   const auto computing = world->Split(computes ? 0 : 1);
   if (!computes) {

@@ -118,7 +118,7 @@ def rollout(work, layout, rates):
     compute = rates.at(*layout.busy(ranks))
     workers = [(0.0, rank, {}) for rank in range(ranks)]
     for size in deal(work.tasks, ranks) if layout.colocated else cut(work.tasks, ranks):
-        until, rank, phases = heapq.heappop(workers)
+        _, rank, phases = heapq.heappop(workers)
         for phase, seconds in part_seconds(work, size, compute, rates).items():
             phases[phase] = phases.get(phase, 0) + seconds
         heapq.heappush(workers, (sum(phases.values()) + 2 * rates.latency, rank, phases))

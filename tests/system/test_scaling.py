@@ -88,6 +88,13 @@ def test_what_runs_ahead_is_hidden():
         max(groups["rollout"], groups["learn"] + groups["sync"]))
 
 
+def test_rates_that_were_not_measured_are_not_made_up():
+    shared = rates.Rates({(1, 4): ONE, (2, 4): ONE}, **HOSTS)
+    step_model.step(WORK, Layout(1, 2, 1), shared)
+    with pytest.raises(KeyError):
+        step_model.step(WORK, Layout(4), shared)
+
+
 def test_collectives_that_outlast_the_arithmetic_show():
     slow = rates.Rates({(1, 1): ONE}, **{**HOSTS, "bandwidth": 1e6})
     phases = step_model.step(WORK, Layout(2), slow)["phases"]
@@ -98,8 +105,7 @@ def test_collectives_that_outlast_the_arithmetic_show():
 def test_extrapolation_names_a_bottleneck_at_every_size(tmp_path):
     """From rates of hosts that an earlier result holds; nothing is measured."""
     earlier = tmp_path / "earlier.json"
-    hosts = {name: HOSTS[name] for name in HOSTS}
-    earlier.write_text(json.dumps({"hosts": hosts, "check": []}))
+    earlier.write_text(json.dumps({"hosts": HOSTS, "check": []}))
     result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", earlier],
                             capture_output=True, text=True, check=False, timeout=300,
                             env={**os.environ, "FLAME_BUILD": str(FLAME.parent)})
@@ -108,8 +114,6 @@ def test_extrapolation_names_a_bottleneck_at_every_size(tmp_path):
     assert sorted({row["gpus"] for row in rows}) == [8, 64, 512] and len(rows) == 12
     for row in rows:
         assert row["bottleneck"] in row["phases"] and 0 < row["bottleneck_share"] <= 1
-        assert row["seconds"] == pytest.approx(64 / row["tasks_per_second"] if row["step"] == "64 tasks"
-                                               else 8 * row["gpus"] / row["tasks_per_second"])
     # A step that does not grow cannot go on getting faster.
     fixed = {row["gpus"]: row["seconds"] for row in rows
              if row["step"] == "64 tasks" and row["kind"] == "on-policy"}
