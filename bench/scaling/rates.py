@@ -3,12 +3,16 @@ not at hand."""
 
 import dataclasses
 import json
+import math
+import statistics
 import tempfile
 
 import numpy
 import scipy.optimize
 
 from programs import BUILD, FLAME, mpirun, output, row
+
+PREFILL_TOKENS = 4096  # rollout/completion.h
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +31,15 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeCost:
-    """Seconds of one token of every row: of a step, a row, and a row's token of context."""
+    """Seconds of one token of every row: of a step, a row, and a row's token of context, in the
+    prompt that it shares and in its own text."""
     step: float
     row: float
-    context: float
+    prompt: float
+    own: float
 
-    def seconds(self, rows, context):
-        return self.step + rows * (self.row + context * self.context)
+    def seconds(self, rows, prompt, own):
+        return self.step + rows * (self.row + prompt * self.prompt + own * self.own)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,19 +92,34 @@ def fit(rows, seconds):
     return [float(f) for f in factors / scale], float(worst)
 
 
+def prefill_work(weights, prompts, tokens):
+    """What Cost.seconds takes, of so many prompts of so many tokens each."""
+    return (forward_flops(weights, prompts * tokens, prompts),
+            4 * weights["attention"] * prompts * tokens * (tokens + 1) / 2, prompts,
+            math.ceil(prompts * tokens / PREFILL_TOKENS))
+
+
+def completion_row(weights, point):
+    """The factors' multiples: of prefill (no cost a target), then of decoding."""
+    flops, attention_flops, _, calls = prefill_work(weights, point["prompts"], point["trunk"])
+    # The first token comes of the prefill.
+    steps = point["tokens"] - 1
+    tokens = steps * point["prompts"] * point["members"]
+    return [flops, attention_flops, calls, steps, tokens, tokens * point["trunk"],
+            tokens * point["tokens"] / 2]
+
+
 def compute_from(bench):
     """Compute of what build/bench/rates_bench printed, and the worst relative error of each fit."""
     weights = bench["weights"]
     learn, learn_error = fit(
         [[learn_flops(weights, p["tokens"], p["targets"]), 14 * weights["attention"] * p["pairs"],
           p["targets"], 1] for p in bench["learn"]], [p["seconds"] for p in bench["learn"]])
-    prefill, prefill_error = fit(
-        [[forward_flops(weights, p["tokens"], p["targets"]), 4 * weights["attention"] * p["pairs"],
-          0, 1] for p in bench["prefill"]], [p["seconds"] for p in bench["prefill"]])
-    decode, decode_error = fit([[1, p["rows"], p["rows"] * p["context"]] for p in bench["decode"]],
-                               [p["seconds"] for p in bench["decode"]])
-    errors = {"learn": learn_error, "prefill": prefill_error, "decode": decode_error}
-    return Compute(Cost(*learn), Cost(*prefill), DecodeCost(*decode)), errors
+    complete, complete_error = fit([completion_row(weights, p) for p in bench["complete"]],
+                                   [p["seconds"] for p in bench["complete"]])
+    flop, attention_flop, call, *decode = complete
+    return (Compute(Cost(*learn), Cost(flop, attention_flop, 0, call), DecodeCost(*decode)),
+            {"learn": learn_error, "complete": complete_error})
 
 
 def disk_rates():
@@ -120,12 +141,12 @@ def measure_compute(busy, ranks):
     return row(output([bench]) if ranks == 1 else mpirun(ranks, bench, busy))
 
 
-def mean_compute(before, after):
-    """Compute of the means of two measurements of the same points."""
-    mean = dict(before)
-    for part in ("learn", "prefill", "decode"):
-        mean[part] = [{**a, "seconds": (a["seconds"] + b["seconds"]) / 2}
-                      for a, b in zip(before[part], after[part])]
+def mean_compute(benches):
+    """Compute of the means of measurements of the same points."""
+    mean = dict(benches[0])
+    for part in ("learn", "complete"):
+        mean[part] = [{**same[0], "seconds": statistics.fmean(p["seconds"] for p in same)}
+                      for same in zip(*(bench[part] for bench in benches))]
     return compute_from(mean)
 
 
@@ -154,7 +175,8 @@ def stated(gpu, weights, cache_bytes, hosts, item_bytes=2):
     # Rows share the reading of the weights; a row adds its arithmetic and the choice of its token on
     # the host, a token of context its key and value.
     decode = DecodeCost(whole * item_bytes / memory + gpu["decode_step_seconds"],
-                        2 * whole * forward + gpu["choose_seconds"], cache_bytes / memory)
+                        2 * whole * forward + gpu["choose_seconds"], cache_bytes / memory,
+                        cache_bytes / memory)
     compute = Compute(Cost(flop, flop, 0, gpu["pass_seconds"]),
                       Cost(forward, forward, 0, gpu["pass_seconds"]), decode)
     own = {name: gpu[name] for name in ("latency", "bandwidth", "host_bandwidth", "disk")}

@@ -3,8 +3,7 @@
 //   ninja -C build rates_bench
 //   mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench 2
 // learn: the pass of a GRPO learner over one micro-batch (reference, forward, backward, adapters
-// trained); prefill: prompts into a decoder; decode: one token of every row, its choice too.
-// bench/scaling/rates.py fits costs to them.
+// trained); complete: prompts and tokens of rollouts. bench/scaling/rates.py fits costs to them.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -13,9 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
-#include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -24,29 +21,30 @@
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "launch/tensor_memory.h"
-#include "model/decoder.h"
 #include "model/policy.h"
-#include "rollout/sampler.h"
+#include "rollout/completion.h"
 
 namespace flame {
 namespace {
 
-constexpr int kRounds = 5;
+constexpr int kRounds = 2;
 constexpr int64_t kVocab = 1024;
-constexpr int kDecoded = 16;  // tokens a row
 
 struct LearnShape {
   int64_t families, trunk, branches, tokens;
 };
 // Lengths that no vector's width divides, as those of real prompts.
 constexpr LearnShape kLearn[] = {{4, 61, 4, 15},  {5, 101, 8, 31}, {2, 251, 8, 45},
-                                 {4, 117, 8, 31}, {1, 771, 8, 30}, {8, 67, 8, 47}};
+                                 {4, 117, 8, 31}, {1, 771, 8, 30}, {7, 97, 4, 47}};
 
-struct DecodeShape {
-  int64_t trunks, trunk, rows;
+// A completion of one token is made of the prompts alone.
+struct CompleteShape {
+  int64_t prompts, trunk, members, tokens;
 };
-constexpr DecodeShape kDecode[] = {
-    {1, 61, 4}, {8, 67, 64}, {4, 251, 16}, {16, 117, 128}, {8, 509, 64}};
+constexpr CompleteShape kComplete[] = {{1, 103, 4, 1},   {16, 117, 8, 1}, {24, 67, 4, 1},
+                                       {2, 771, 4, 1},   {1, 61, 4, 31},  {4, 251, 4, 47},
+                                       {8, 67, 8, 15},   {4, 117, 8, 31}, {12, 93, 4, 47},
+                                       {16, 117, 8, 31}, {24, 61, 8, 23}, {8, 509, 8, 15}};
 
 std::vector<int32_t> Draw(RandomStream* random, int64_t count) {
   std::vector<int32_t> tokens(count);
@@ -81,11 +79,10 @@ double Pairs(const LearnShape& s) {
   return static_cast<double>(s.families) * (p * (p + 1) / 2 + g * (r * p + r * (r + 1) / 2));
 }
 
-// What is timed, and how its row begins; seconds are divided by `calls`.
+// What is timed, and how its row begins.
 struct Point {
   nlohmann::json row;
   std::function<void()> action;
-  int calls = 1;
 };
 
 // The rows of all points with their seconds: means over rounds in which each runs once, in turns,
@@ -101,7 +98,7 @@ nlohmann::json Timed(const std::vector<Point>& points, Communicator* world) {
       points[p].action();
       world->Barrier();
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-      if (round > 0) seconds[p] += passed.count() / kRounds / points[p].calls;
+      if (round > 0) seconds[p] += passed.count() / kRounds;
     }
   }
   nlohmann::json rows;
@@ -139,65 +136,34 @@ Point Learn(const Policy& policy, const LearnShape& shape) {
           }};
 }
 
-// One token of every row of a decoder whose prompts are there.
-struct Decoding {
-  Decoding(const Policy& policy, const DecodeShape& shape)
-      : decoder(policy, {shape.rows, shape.trunks, shape.trunk, kDecoded}),
-        trunks(shape.trunks),
-        places(shape.trunks),
-        slots(shape.rows) {
-    RandomStream random(2, kInit);
-    for (auto& trunk : trunks) trunk = Draw(&random, shape.trunk);
-    std::iota(places.begin(), places.end(), 0);
-    std::iota(slots.begin(), slots.end(), 0);
-  }
-
-  void Prefill() { decoder.Prefill(places, trunks); }
-
-  void Decode() {
-    std::vector<int64_t> tokens = slots;
-    for (const int64_t slot : slots) decoder.Begin(slot, slot % std::ssize(places));
-    for (int64_t t = 0; t < kDecoded; ++t) {
-      const at::Tensor logits = decoder.Step(slots, tokens);
-      const float* row = logits.const_data_ptr<float>();
-      for (int64_t& token : tokens) {
-        token = ChooseToken(row, kVocab, {}, random.Uniform()).token;
-        row += kVocab;
-      }
-    }
-  }
-
-  RandomStream random{3, kSampling};
-  Decoder decoder;
-  std::vector<std::vector<int32_t>> trunks;
-  std::vector<int64_t> places, slots;
-};
+Point Complete(const Policy& policy, const CompleteShape& shape) {
+  RandomStream random(2, kInit);
+  std::vector<CompletionPrompt> prompts;
+  for (int64_t p = 0; p < shape.prompts; ++p) prompts.push_back({Draw(&random, shape.trunk), p});
+  CompletionOptions options;
+  options.members = shape.members;
+  options.max_tokens = shape.tokens;
+  return {{{"prompts", shape.prompts},
+           {"trunk", shape.trunk},
+           {"members", shape.members},
+           {"tokens", shape.tokens}},
+          [&policy, prompts, options] { CompletePrompts(policy, prompts, options); }};
+}
 
 // All ranks of `computing`.
 void Measure(Communicator* computing, int ranks) {
   Policy policy = MakePolicy();
-  std::vector<Point> learn, prefill, decode;
+  std::vector<Point> learn, complete;
   for (const LearnShape& shape : kLearn) learn.push_back(Learn(policy, shape));
-  for (const DecodeShape& shape : kDecode) {
-    const auto decoding = std::make_shared<Decoding>(policy, shape);
-    const auto count = static_cast<double>(shape.trunks), p = static_cast<double>(shape.trunk);
-    prefill.push_back(
-        {{{"tokens", count * p}, {"targets", count}, {"pairs", count * p * (p + 1) / 2}},
-         [decoding] { decoding->Prefill(); }});
-    decode.push_back({{{"rows", shape.rows}, {"context", p + kDecoded / 2}},
-                      [decoding] { decoding->Decode(); },
-                      kDecoded});
-  }
-  std::vector<nlohmann::json> rows;
-  for (const auto* points : {&learn, &prefill, &decode}) rows.push_back(Timed(*points, computing));
+  for (const CompleteShape& shape : kComplete) complete.push_back(Complete(policy, shape));
+  const nlohmann::json learned = Timed(learn, computing), completed = Timed(complete, computing);
   if (computing->rank() > 0) return;
   std::cout << nlohmann::json{{"what", "preset small, float32, a thread a rank"},
                               {"computing", computing->size()},
                               {"ranks", ranks},
                               {"weights", WeightsOf(policy)},
-                              {"learn", rows[0]},
-                              {"prefill", rows[1]},
-                              {"decode", rows[2]}}
+                              {"learn", learned},
+                              {"complete", completed}}
             << "\n";
 }
 

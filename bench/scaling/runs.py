@@ -12,7 +12,7 @@ from step_model import Layout, step, work_of
 KEYS = ["--config", ROOT / "tests" / "system" / "tiny.yaml", "model.preset=small",
         "tasks.per_visit=4", "list.learning_rate=1e-7", "grpo.checkpoint_every=1000",
         "grpo.token_budget=2048"]
-STEPS, WARM_UP = 8, 2
+STEPS, WARM_UP = 6, 2
 SMALL, LARGE = (16, 8, 32), (24, 4, 48)  # tasks, members, max_tokens
 COLOCATED = ["cluster.placement=colocated"]
 
@@ -75,52 +75,29 @@ def needed(layout):
     return {layout.busy(layout.samplers), layout.busy(layout.learners)}
 
 
-def model_of(folder, case, before, after, rest):
-    """What the model says of a case with the rates measured before and behind its run, and how well
-    these fit."""
-    _, layout, shape, keys = case
-    computes = {key: mean_compute(before[key], after[key]) for key in before}
+def compare(folder, case, rest, repeats):
+    """A case run `repeats` times, each between two measurements of the rates: this machine's speed
+    changes from minute to minute. The model has the means of the rates, and stands beside the mean
+    of the runs."""
+    name, layout, shape, keys = case
+    benches, taken = [], []
+    for repeat in range(repeats + 1):
+        benches.append({key: measure_compute(*key) for key in needed(layout)})
+        if repeat < repeats:
+            taken.append(measured(folder, layout.ranks, shape, keys))
+    computes = {key: mean_compute([each[key] for each in benches]) for key in benches[0]}
     rates = Rates({key: compute for key, (compute, _) in computes.items()}, **rest)
     said = step(planned_work(folder, layout, shape, keys), layout, rates)
-    return said, [errors for _, errors in computes.values()]
-
-
-def compare(folder, rest, repeats, say):
-    """Every case `repeats` times, in turns, each run between two measurements of the rates: this
-    machine's speed changes from minute to minute. Of each case the medians."""
-    found = [[] for _ in CASES]
-    for repeat in range(repeats):
-        for place, case in enumerate(CASES):
-            name, layout, shape, keys = case
-            before = {key: measure_compute(*key) for key in needed(layout)}
-            real = measured(folder, layout.ranks, shape, keys)
-            after = {key: measure_compute(*key) for key in needed(layout)}
-            said, errors = model_of(folder, case, before, after, rest)
-            found[place].append((real, said, errors))
-            say(f"{repeat + 1}/{repeats} {name}: measured {real['seconds']:.3f} s, "
-                f"model {said['seconds']:.3f} s")
-    return [summary(case, taken) for case, taken in zip(CASES, found)]
-
-
-def summary(case, taken):
-    name, layout, (tasks, members, tokens), _ = case
-
-    def median(of):
-        return statistics.median(of(real, said) for real, said, _ in taken)
-
+    real = {key: statistics.fmean(each[key] for each in taken) for key in taken[0]}
+    tasks, members, tokens = shape
     groups = ("rollout", "learn", "sync")
     return {
         "case": name, "ranks": layout.ranks,
         "step": f"{tasks} tasks of {members} completions of {tokens} tokens",
-        "sampled_of_assumed_tokens": median(
-            lambda real, _: real["tokens_sampled"] / (tasks * members * tokens)),
-        "error": median(lambda real, said: said["seconds"] / real["seconds"] - 1),
-        "errors": [said["seconds"] / real["seconds"] - 1 for real, said, _ in taken],
-        "measured": {"step": median(lambda real, _: real["seconds"]),
-                     **{g: median(lambda real, _, g=g: real[f"seconds_{g}"]) for g in groups}},
-        "model": {"step": median(lambda _, said: said["seconds"]),
-                  **{g: median(lambda _, said, g=g: said["groups"][g]) for g in groups}},
-        "model_phases": {phase: median(lambda _, said, phase=phase: said["phases"][phase])
-                         for phase in taken[0][1]["phases"]},
-        "worst_error_of_the_fits": {key: max(each[key] for _, _, errors in taken for each in errors)
-                                    for key in ("learn", "prefill", "decode")}}
+        "error": said["seconds"] / real["seconds"] - 1,
+        "measured": {"step": real["seconds"], **{g: real[f"seconds_{g}"] for g in groups}},
+        "model": {"step": said["seconds"], **{g: said["groups"][g] for g in groups}},
+        "model_phases": said["phases"], "runs": [each["seconds"] for each in taken],
+        "sampled_of_assumed_tokens": real["tokens_sampled"] / (tasks * members * tokens),
+        "worst_error_of_the_fits": {part: max(errors[part] for _, errors in computes.values())
+                                    for part in ("learn", "complete")}}

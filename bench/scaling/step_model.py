@@ -7,11 +7,10 @@ import dataclasses
 import heapq
 import math
 
-from rates import forward_flops
+from rates import forward_flops, prefill_work
 
 MAX_SLOTS = 256          # rollout/completion.cpp: branches that are decoded at a time,
 CACHE_BYTES = 4 << 30    # and their keys and values
-PREFILL_TOKENS = 4096    # rollout/completion.h
 CANARY_TOKENS, CANARY_TARGETS = 40, 16  # rollout/weight_sync.cpp
 
 
@@ -97,16 +96,13 @@ def deal(tasks, ranks):
 
 def part_seconds(work, tasks, compute, rates):
     """Of a worker's part: prefill, decode, reward, shards."""
-    targets, p = tasks, work.prompt
-    prefill = compute.prefill.seconds(
-        forward_flops(work.weights, tasks * p, targets),
-        4 * work.weights["attention"] * tasks * p * (p + 1) / 2, targets,
-        math.ceil(tasks * p / PREFILL_TOKENS))
+    p = work.prompt
+    prefill = compute.prefill.seconds(*prefill_work(work.weights, tasks, p))
     branch = work.token_cache_bytes * (work.max_tokens + 2 * p / work.members)
     slots = max(1, min(MAX_SLOTS, tasks * work.members, int(CACHE_BYTES / branch)))
     # The first token comes of the prefill. A slot that is free is taken again at once.
     steps = tasks * work.members * (work.max_tokens - 1) / slots
-    decode = math.ceil(steps) * compute.decode.seconds(slots, p + work.max_tokens / 2)
+    decode = math.ceil(steps) * compute.decode.seconds(slots, p, work.max_tokens / 2)
     reward = 2 * rates.latency + tasks * work.members * work.lines / rates.states
     shard = rates.shard_seconds + work.shard_bytes * tasks / work.tasks / rates.shard_write
     return {"prefill": prefill, "decode": decode, "reward": reward, "write shards": shard}

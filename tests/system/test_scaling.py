@@ -1,5 +1,5 @@
 """The model of a step in bench/scaling: its parts against closed forms, its counts against `flame
-plan`. How far it is from real runs is measured by bench/scaling/scaling.py."""
+plan`, and what bench/scaling/scaling.py recorded of it beside real runs."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pytest
 from conftest import FLAME, ROOT, TINY, run
 
 SCALING = ROOT / "bench" / "scaling"
+RESULT = ROOT / "bench" / "results" / "scaling.json"
 sys.path.insert(0, str(SCALING))
 
 import rates  # noqa: E402
@@ -19,7 +20,7 @@ from step_model import Layout, Work  # noqa: E402
 
 WEIGHTS = {"frozen": 1e6, "trainable": 1e4, "head": 1e5, "attention": 512}
 ONE = rates.Compute(rates.Cost(1e-10, 2e-10, 1e-5, 1e-3), rates.Cost(1e-10, 2e-10, 0, 1e-3),
-                    rates.DecodeCost(1e-3, 1e-5, 1e-8))
+                    rates.DecodeCost(1e-3, 1e-5, 1e-8, 3e-8))
 HOSTS = {"latency": 0.0, "bandwidth": 1e9, "host_bandwidth": 1e9, "sync_bytes": 1e9,
          "shard_seconds": 0.0, "shard_write": 1e9, "shard_read": 1e9, "disk": 1e9, "states": 1e6}
 RATES = rates.Rates({(1, 1): ONE}, **HOSTS)
@@ -66,7 +67,7 @@ def test_a_step_of_one_rank_is_the_sum_of_its_parts():
     said = step_model.step(WORK, Layout(1), RATES)
     forward = rates.forward_flops(WEIGHTS, 1600, 16)
     prefill = forward * 1e-10 + 4 * 512 * 16 * 5050 * 2e-10 + 1e-3
-    decode = 32 * (1e-3 + 128 * (1e-5 + 116.5 * 1e-8))
+    decode = 32 * (1e-3 + 128 * (1e-5 + 100 * 1e-8 + 16.5 * 3e-8))
     shard = WORK.shard_bytes / 1e9
     assert said["phases"]["prefill"] == pytest.approx(prefill)
     assert said["phases"]["decode"] == pytest.approx(decode)
@@ -102,17 +103,30 @@ def test_collectives_that_outlast_the_arithmetic_show():
     assert step_model.step(WORK, Layout(2), RATES)["phases"]["collectives"] == 0
 
 
-def test_extrapolation_names_a_bottleneck_at_every_size(tmp_path):
-    """From rates of hosts that an earlier result holds; nothing is measured."""
-    earlier = tmp_path / "earlier.json"
-    earlier.write_text(json.dumps({"hosts": HOSTS, "check": []}))
-    result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", earlier],
+def test_the_recorded_comparison_is_within_15_percent():
+    rows = json.loads(RESULT.read_text())["check"]
+    assert {row["ranks"] for row in rows} == {1, 2, 4}
+    for row in rows:
+        said, real = row["model"], row["measured"]
+        assert said["step"] == pytest.approx(said["rollout"] + said["learn"] + said["sync"])
+        assert real["step"] == pytest.approx(numpy.mean(row["runs"]))
+        assert said["step"] == pytest.approx(real["step"], rel=0.15), row["case"]
+        # The model takes every completion to be of max_tokens.
+        assert row["sampled_of_assumed_tokens"] == pytest.approx(1)
+
+
+def test_the_recorded_extrapolation_is_what_the_model_says():
+    """Of the rates of hosts that were measured with it: nothing is measured here."""
+    result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", RESULT],
                             capture_output=True, text=True, check=False, timeout=300,
                             env={**os.environ, "FLAME_BUILD": str(FLAME.parent)})
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)["extrapolation"]
     assert sorted({row["gpus"] for row in rows}) == [8, 64, 512] and len(rows) == 12
-    for row in rows:
+    recorded = json.loads(RESULT.read_text())["extrapolation"]
+    for row, before in zip(rows, recorded, strict=True):
+        assert row["seconds"] == pytest.approx(before["seconds"])
+        assert row["bottleneck"] == before["bottleneck"]
         assert row["bottleneck"] in row["phases"] and 0 < row["bottleneck_share"] <= 1
     # A step that does not grow cannot go on getting faster.
     fixed = {row["gpus"]: row["seconds"] for row in rows
