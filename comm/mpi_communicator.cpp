@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -205,7 +206,7 @@ std::string MpiLibraryVersion() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
   int size = 0;
   Check(MPI_Get_library_version(text, &size), "MPI_Get_library_version");
-  return {text, static_cast<size_t>(size)};
+  return {text, strnlen(text, static_cast<size_t>(size))};  // Open MPI counts the end's zero, too
 }
 
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }

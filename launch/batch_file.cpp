@@ -145,7 +145,8 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "    --cpu-bind=cores --kill-on-bad-exit=1 ",
              program.string(), " \"${@:2}\" \\\n    --config ", folder.string(),
              "/config.yaml || status=$?\n"
-             "  if ((status == 75)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
+             "  # 138: the signal came before flame was ready for it.\n"
+             "  if ((status == 75 || status == 138)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
              "  if ((status != 0)); then exit \"$status\"; fi\n"
              "}\n\n");
   for (const Step& step : StepsOf(request.command, layout)) {

@@ -90,20 +90,6 @@ Communicator::Milliseconds Timeouts(const Config& config, double count) {
 
 bool Colocated(const ClusterOptions& cluster) { return cluster.placement == "colocated"; }
 
-void CheckColocated(const ClusterOptions& cluster, int size) {
-  if (cluster.rollouts > 0 || cluster.rewards > 0 ||
-      (cluster.learners > 0 && cluster.learners != size)) {
-    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
-                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
-                     "; expected them at 0: each of the ", size, " ranks does everything");
-  }
-  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
-    throw UsageError("cluster.placement is colocated and cluster.sharding ",
-                     cluster.sharding.policy,
-                     "; expected none or optimizer: a rank that samples holds all weights");
-  }
-}
-
 RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
   if (Colocated(cluster)) {
     CheckColocated(cluster, size);
@@ -153,6 +139,20 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
 }
 
 }  // namespace
+
+void CheckColocated(const ClusterOptions& cluster, int size) {
+  if (cluster.rollouts > 0 || cluster.rewards > 0 ||
+      (cluster.learners > 0 && cluster.learners != size)) {
+    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
+                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
+                     "; expected them at 0: each of the ", size, " ranks does everything");
+  }
+  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
+    throw UsageError("cluster.placement is colocated and cluster.sharding ",
+                     cluster.sharding.policy,
+                     "; expected none or optimizer: a rank that samples holds all weights");
+  }
+}
 
 void CheckRoles(const Config& config, Communicator* world) {
   if (world != nullptr && world->size() > 1) {

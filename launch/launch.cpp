@@ -18,6 +18,7 @@
 #include "launch/doctor_report.h"
 #include "launch/plan_limits.h"
 #include "launch/stage.h"
+#include "launch/stages.h"
 
 namespace flame {
 namespace {
@@ -153,9 +154,11 @@ int64_t CountOf(const OwnOptions& options, const std::string& name) {
 // Refuses what would fail once the job has waited for its nodes.
 void CheckFits(Config config, const BatchRequest& request, const BatchLayout& layout,
                double memory) {
-  config.cluster.learners = layout.learners;
-  config.cluster.rollouts = layout.rollouts;
-  config.cluster.rewards = layout.rewards;
+  if (layout.learners > 0) {
+    config.cluster.learners = layout.learners;
+    config.cluster.rollouts = layout.rollouts;
+    config.cluster.rewards = layout.rewards;
+  }
   std::vector<StagePlan> plans;
   for (const std::string stage : {"classifier", "list", "grpo"}) {
     if (request.command != "pipeline" && request.command != stage) continue;
@@ -173,7 +176,10 @@ void CheckStagesBefore(const Config& config, const std::string& command) {
   if (command != "pipeline") before = {"prepare"};
   if (command == "list" || command == "grpo") before.insert(before.end(), {"classifier", "tasks"});
   if (command == "grpo") before.push_back("list");
-  for (const std::string& stage : before) OutputDigest(config.run.dir, stage);
+  for (const std::string& stage : before) {
+    OutputDigest(config.run.dir, stage);
+    CheckSettings(config.run.dir, stage, StageSettings(config, stage));
+  }
 }
 
 // The job inherits this host's limits, build and run folder.

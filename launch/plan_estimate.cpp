@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "comm/roles.h"
 #include "data/corpus.h"
+#include "launch/grpo_roles.h"
 #include "launch/run_paths.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
@@ -139,7 +140,10 @@ struct Counts {
 Counts CountsOf(const Config& config, const std::string& stage, int64_t ranks) {
   if (ranks == 1) return {};
   if (stage != "grpo") return {ranks, 0, 0, false};
-  if (config.cluster.placement == "colocated") return {ranks, ranks, ranks, true};
+  if (config.cluster.placement == "colocated") {
+    CheckColocated(config.cluster, static_cast<int>(ranks));
+    return {ranks, ranks, ranks, true};
+  }
   const ClusterOptions& c = config.cluster;
   const RankMesh mesh = AssignRoles(static_cast<int>(ranks), 0, static_cast<int>(c.learners),
                                     static_cast<int>(c.rollouts), static_cast<int>(c.rewards));

@@ -180,8 +180,8 @@ bool IsRunInUse(const std::filesystem::path& run_dir) {
   return lock.l_type != F_UNLCK;
 }
 
-void StopIfRequested() {
-  if (StopRequested()) throw Stopped("stopped on a signal; the same command goes on from here");
+void StopIfRequested(bool requested) {
+  if (requested) throw Stopped("stopped on a signal; the same command goes on from here");
 }
 
 }  // namespace flame

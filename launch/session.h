@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/signals.h"
 #include "comm/communicator.h"
 #include "launch/config.h"
 
@@ -41,7 +42,7 @@ class RankSession {
 bool IsRunInUse(const std::filesystem::path& run_dir);
 
 // Throws Stopped (75) if a stop signal has arrived: for work that has nothing to save.
-void StopIfRequested();
+void StopIfRequested(bool requested = StopRequested());
 
 }  // namespace flame
 

@@ -180,6 +180,8 @@ void RunStage(const Stage& stage) {
   stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   FinishStage(stage, {seconds.count(), {}});
+  // A program that runs the stages one by one would not hear of it otherwise.
+  StopIfRequested();
 }
 
 void CheckSettings(const fs::path& run_dir, const std::string& stage, const std::string& settings) {

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/signals.h"
 #include "data/feedback.h"
 #include "data/prepare.h"
 #include "data/synth.h"
@@ -28,6 +29,7 @@
 #include "launch/list_examples.h"
 #include "launch/materials.h"
 #include "launch/run_paths.h"
+#include "launch/session.h"
 #include "launch/stage.h"
 #include "launch/tensor_memory.h"
 #include "trainer/sft.h"
@@ -153,7 +155,12 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const StageCost cost = {seconds.count(), PeakTensorBytesOfRanks(device, world)};
   if (IsFirst(world)) FinishStage(stage, cost);
+  // A signal that came too late for the stage to save and stop: rank 0 decides for all.
+  at::Tensor stop = at::zeros({1}, at::kLong);
+  if (IsFirst(world)) stop.fill_(StopRequested() ? 1 : 0);
+  if (world != nullptr) world->Broadcast(stop, 0)->Wait();
   if (world != nullptr) world->Barrier();
+  StopIfRequested(stop.item<int64_t>() != 0);
 }
 
 // `stage` is the one whose settings the training depends on.

@@ -96,7 +96,8 @@ void Submit(const fs::path& file, int64_t workers) {
   if (!fs::exists(batch))
     throw MachineError(batch.string(), ": expected the batch file of a worker");
   const std::string array = StrCat("--array=0-", workers - 1);
-  execlp("sbatch", "sbatch", array.c_str(), batch.c_str(), file.c_str(), nullptr);
+  const fs::path program = fs::read_symlink("/proc/self/exe");
+  execlp("sbatch", "sbatch", array.c_str(), batch.c_str(), file.c_str(), program.c_str(), nullptr);
   throw MachineError("cannot start sbatch: ", std::strerror(errno),
                      "; --slurm needs a host that submits to Slurm");
 }

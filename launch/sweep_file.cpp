@@ -138,6 +138,9 @@ class Reader {
     axis.key = value.name.substr(0, dot);
     axis.kind = static_cast<RandomAxis::Kind>(kind - KindNames().begin());
     if (axis.kind == RandomAxis::Kind::kChoice) {
+      if (value.items.empty()) {
+        return Fault(value, "random.keys." + value.name + " is []; expected at least one value");
+      }
       axis.choices = value.items;
     } else if (value.items.size() != 2 || !ParseNumber(value.items[0], &axis.low) ||
                !ParseNumber(value.items[1], &axis.high) || !IsRange(axis)) {

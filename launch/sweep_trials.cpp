@@ -72,10 +72,25 @@ std::vector<Settings> DrawnPoints(const SweepFile& file) {
   return points;
 }
 
+// What the grid gives one value each holds for the points that `list` and `random` add, too, where
+// these do not say otherwise.
 std::vector<Settings> AllPoints(const SweepFile& file) {
-  std::vector<Settings> points = GridPoints(file.grid);
-  for (const auto& [name, settings] : file.list) points.push_back(settings);
-  for (Settings& point : DrawnPoints(file)) points.push_back(std::move(point));
+  std::vector<Settings> added;
+  for (const auto& [name, settings] : file.list) added.push_back(settings);
+  for (Settings& point : DrawnPoints(file)) added.push_back(std::move(point));
+  const auto fixed = [](const SweepAxis& axis) { return axis.values.size() == 1; };
+  const bool varies = !std::all_of(file.grid.begin(), file.grid.end(), fixed);
+  std::vector<Settings> points;
+  if (varies || added.empty()) points = GridPoints(file.grid);
+  for (Settings& point : added) {
+    for (const SweepAxis& axis : file.grid) {
+      const auto same = [&axis](const auto& setting) { return setting.first == axis.key; };
+      if (fixed(axis) && std::none_of(point.begin(), point.end(), same)) {
+        point.push_back({axis.key, axis.values.front()});
+      }
+    }
+    points.push_back(std::move(point));
+  }
   if (points.empty()) points.push_back({});  // the base config over the seeds
   return points;
 }

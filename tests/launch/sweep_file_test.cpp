@@ -71,6 +71,27 @@ TEST_F(SweepFileTest, ListedPoints_ThoseAlreadyInTheGridAreNotRepeated) {
   EXPECT_THAT(trials[2].config.data.split, ElementsAre(8, 1, 1));
 }
 
+TEST_F(SweepFileTest, OneValueInTheGrid_HoldsForAllPointsThatDoNotSayOtherwise) {
+  const auto trials =
+      ExpandSweep(Read("grid: {evaluate.split: [validation], reward.alpha: [0, 5]}\nlist:\n"
+                       "  kl: {grpo.kl: 0.1}\n  other: {evaluate.split: test}\n"
+                       "random: {trials: 1, keys: {grpo.kl: {uniform: [0.2, 0.3]}}}\n"));
+  ASSERT_EQ(trials.size(), 5u);
+  for (const int i : {0, 1, 2, 4}) EXPECT_EQ(trials[i].config.evaluate.split, "validation") << i;
+  EXPECT_EQ(trials[3].config.evaluate.split, "test");
+  // It is no point of its own beside others.
+  EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\nlist:\n"
+                             "  kl: {grpo.kl: 0.1}\n"))
+                .size(),
+            1u);
+  EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\n")).size(), 1u);
+}
+
+TEST_F(SweepFileTest, ChoiceOfNothing_IsNamed) {
+  EXPECT_THAT(FaultOf("random:\n  trials: 2\n  keys: {reward.alpha: {choice: []}}\n"),
+              HasSubstr("sweep.yaml:5: random.keys.reward.alpha.choice is []; expected at least"));
+}
+
 TEST_F(SweepFileTest, RandomPoints_InTheirRangesAndTheSameWhenMoreAreDrawn) {
   const std::string keys =
       "  keys:\n    grpo.learning_rate: {log_uniform: [1e-5, 1e-3]}\n"

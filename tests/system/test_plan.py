@@ -132,6 +132,18 @@ def test_group_that_does_not_divide_the_learners_is_refused(tmp_path):
     assert result.returncode == 2 and "divisor of the 4 learners" in result.stderr
 
 
+@pytest.mark.parametrize("key, words", [
+    ("cluster.rollouts=1", "each of the 2 ranks does everything"),
+    ("cluster.sharding=full", "a rank that samples holds all weights")])
+@pytest.mark.parametrize("command", [
+    ["plan", "--gpus", "2"],
+    ["launch", "pipeline", "--nodes", "2", "--gpus-per-node", "1", "--time", "30", "--dry-run"]])
+def test_colocated_ranks_that_grpo_would_refuse_are_refused(tmp_path, command, key, words):
+    result = run(*command, "--config", TINY, f"run.dir={tmp_path / 'run'}",
+                 "cluster.placement=colocated", key, check=False)
+    assert result.returncode == 2 and words in result.stderr
+
+
 def test_moments_in_the_host_s_memory_take_none_of_the_gpu_s(tmp_path):
     config = ("--config", TINY, f"run.dir={tmp_path / 'run'}", "--gpus", 2, "model.device=cuda")
     run("prepare", "--config", TINY, f"run.dir={tmp_path / 'run'}")

@@ -53,3 +53,17 @@ def test_training_stop_signal_saves_and_exits_75(tiny_run, run_copy):
     assert (folder / "grpo" / "checkpoints" / "LATEST").exists()
     run("grpo", "--config", TINY, f"run.dir={folder}")
     assert weights(folder, "grpo") == weights(tiny_run, "grpo")
+
+
+def test_stop_signal_in_a_stage_that_cannot_stop_midway_is_not_lost(tmp_path):
+    """The stage ends whole; whoever runs the stages one by one hears of the signal."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen([str(FLAME), "prepare", "--config", str(TINY), f"run.dir={folder}"],
+                               stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "stage prepare: started" in line:
+            break
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert "skipped" in run("prepare", "--config", TINY, f"run.dir={folder}").stderr

@@ -244,7 +244,7 @@ def test_slurm_submits_an_array_of_workers(tmp_path):
     file = write_sweep(tmp_path)
     result = run("sweep", file, "--jobs", 3, "--slurm", cwd=ROOT,
                  env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file)]
+    assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file), str(FLAME.resolve())]
     assert not (tmp_path / "out").exists()
 
 
