@@ -261,7 +261,9 @@ int RunLaunch(const Arguments& arguments) {
                                     {"--cancel", Cancel}}) {
     const auto given = options.values.find(name);
     if (given == options.values.end()) continue;
-    if (arguments.size() > 2) throw UsageError(name, " takes a run's folder and nothing else");
+    if (dry_run || options.values.size() > 1 || !options.rest.empty()) {
+      throw UsageError(name, " takes a run's folder and nothing else");
+    }
     return watch(given->second);
   }
   return Launch(options, dry_run);

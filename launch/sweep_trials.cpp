@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "base/checksum.h"
@@ -33,10 +34,16 @@ std::vector<Settings> GridPoints(const std::vector<SweepAxis>& axes) {
   return points;
 }
 
-// Four digits: enough for a search, and short to read.
-std::string Rounded(double value) {
+// Four digits, more where the range is narrow: enough for a search, and short to read.
+std::string Rounded(double value, const RandomAxis& axis) {
+  const double largest = std::max(std::abs(axis.low), std::abs(axis.high));
+  const int narrow = static_cast<int>(std::log10(largest / (axis.high - axis.low)));
   char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
+  std::snprintf(text, sizeof text, "%.*g", 4 + std::max(narrow, 0), value);
+  const double rounded = std::strtod(text, nullptr);
+  if (rounded < axis.low || rounded > axis.high) {
+    std::snprintf(text, sizeof text, "%.17g", value);
+  }
   return text;
 }
 
@@ -44,9 +51,9 @@ std::string Rounded(double value) {
 std::string Drawn(const RandomAxis& axis, double uniform) {
   switch (axis.kind) {
     case RandomAxis::Kind::kUniform:
-      return Rounded(axis.low + uniform * (axis.high - axis.low));
+      return Rounded(axis.low + uniform * (axis.high - axis.low), axis);
     case RandomAxis::Kind::kLogUniform:
-      return Rounded(axis.low * std::pow(axis.high / axis.low, uniform));
+      return Rounded(axis.low * std::pow(axis.high / axis.low, uniform), axis);
     case RandomAxis::Kind::kInteger:
       return std::to_string(
           static_cast<int64_t>(axis.low + std::floor(uniform * (axis.high - axis.low + 1))));

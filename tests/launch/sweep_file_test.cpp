@@ -87,6 +87,16 @@ TEST_F(SweepFileTest, OneValueInTheGrid_HoldsForAllPointsThatDoNotSayOtherwise) 
   EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\n")).size(), 1u);
 }
 
+TEST_F(SweepFileTest, NarrowRange_DrawnPointsDifferAndKeepToIt) {
+  const auto trials =
+      ExpandSweep(Read("random:\n  trials: 3\n  keys: {grpo.kl: {uniform: [0.12345, 0.12346]}}\n"));
+  ASSERT_EQ(trials.size(), 3u);
+  for (const Trial& trial : trials) {
+    EXPECT_GE(trial.config.grpo.kl, 0.12345);
+    EXPECT_LE(trial.config.grpo.kl, 0.12346);
+  }
+}
+
 TEST_F(SweepFileTest, ChoiceOfNothing_IsNamed) {
   EXPECT_THAT(FaultOf("random:\n  trials: 2\n  keys: {reward.alpha: {choice: []}}\n"),
               HasSubstr("sweep.yaml:5: random.keys.reward.alpha.choice is []; expected at least"));

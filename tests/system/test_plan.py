@@ -144,6 +144,12 @@ def test_colocated_ranks_that_grpo_would_refuse_are_refused(tmp_path, command, k
     assert result.returncode == 2 and words in result.stderr
 
 
+@pytest.mark.parametrize("more", [["--cancel=b"], ["--dry-run"], ["reward.alpha=1"]])
+def test_launch_watches_one_run_and_does_nothing_besides(more):
+    result = run("launch", "--status=a", *more, check=False)
+    assert result.returncode == 2 and "a run's folder and nothing else" in result.stderr
+
+
 def test_moments_in_the_host_s_memory_take_none_of_the_gpu_s(tmp_path):
     config = ("--config", TINY, f"run.dir={tmp_path / 'run'}", "--gpus", 2, "model.device=cuda")
     run("prepare", "--config", TINY, f"run.dir={tmp_path / 'run'}")
