@@ -155,7 +155,8 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const StageCost cost = {seconds.count(), PeakTensorBytesOfRanks(device, world)};
   if (IsFirst(world)) FinishStage(stage, cost);
-  // A signal that came too late for the stage to save and stop: rank 0 decides for all.
+  // A signal that came too late for the stage to save and stop: rank 0 decides for all, and goes
+  // when all have heard of it.
   at::Tensor stop = at::zeros({1}, at::kLong);
   if (IsFirst(world)) stop.fill_(StopRequested() ? 1 : 0);
   if (world != nullptr) world->Broadcast(stop, 0)->Wait();

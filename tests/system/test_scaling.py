@@ -111,6 +111,7 @@ def test_the_recorded_comparison_is_within_15_percent():
         assert said["step"] == pytest.approx(said["rollout"] + said["learn"] + said["sync"])
         assert real["step"] == pytest.approx(numpy.mean(row["runs"]))
         assert said["step"] == pytest.approx(real["step"], rel=0.15), row["case"]
+        assert row["error"] == pytest.approx(said["step"] / real["step"] - 1)
         # The model takes every completion to be of max_tokens.
         assert row["sampled_of_assumed_tokens"] == pytest.approx(1)
 
@@ -126,7 +127,8 @@ def test_the_recorded_extrapolation_is_what_the_model_says():
     recorded = json.loads(RESULT.read_text())["extrapolation"]
     for row, before in zip(rows, recorded, strict=True):
         assert row["seconds"] == pytest.approx(before["seconds"])
-        assert row["bottleneck"] == before["bottleneck"]
+        for key in ("gpus", "step", "kind", "layout", "bottleneck"):
+            assert row[key] == before[key]
         assert row["bottleneck"] in row["phases"] and 0 < row["bottleneck_share"] <= 1
     # A step that does not grow cannot go on getting faster.
     fixed = {row["gpus"]: row["seconds"] for row in rows

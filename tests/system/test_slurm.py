@@ -126,7 +126,7 @@ class Job:
 
     def goes_on(self, hurry=True):
         self.restart(hurry=hurry)
-        self.wait("COMPLETED", seconds=420)
+        self.wait("COMPLETED", seconds=300 if hurry else 300 + 120)
         assert "resumed at step" in self.log()
 
 
