@@ -68,6 +68,10 @@ const char* Name(LogLevel level) {
   return "";
 }
 
+std::string Prefixed(const Logging& state, LogLevel level, const std::string& text) {
+  return StrCat("[", Name(level), state.rank, "] ", text);
+}
+
 google::LogSeverity Severity(LogLevel level) {
   if (level == LogLevel::kError) return google::GLOG_ERROR;
   return level == LogLevel::kWarning ? google::GLOG_WARNING : google::GLOG_INFO;
@@ -108,12 +112,18 @@ void LogLine(LogLevel level, const std::string& text) {
   {
     const std::lock_guard<std::mutex> lock(state.mutex);
     StartLocked(&state);
-    line = StrCat("[", Name(level), state.rank, "] ", text);
+    line = Prefixed(state, level, text);
     const bool shown = level >= state.level;
     if (state.file && (shown || level >= LogLevel::kInfo)) state.file->Append(line);
     if (!shown) return;
   }
   google::LogMessage(__FILE__, __LINE__, Severity(level)).stream() << line;
+}
+
+void LogToFileAlone(const std::string& text) {
+  Logging& state = State();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.file) state.file->Append(Prefixed(state, LogLevel::kInfo, text));
 }
 
 }  // namespace flame

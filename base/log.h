@@ -18,6 +18,8 @@ LogLevel ParseLogLevel(const std::string& name);
 // From here on lines of info and above, and those that stderr shows, are appended to `path` too.
 void LogToFile(const std::string& path);
 void LogLine(LogLevel level, const std::string& text);
+// A line of information for the file alone.
+void LogToFileAlone(const std::string& text);
 
 template <class... Parts>
 void LogDebug(const Parts&... parts) {

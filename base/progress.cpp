@@ -45,20 +45,26 @@ Progress::Progress(std::string label, int64_t total, std::string unit, int64_t d
       total_(total),
       done_(done),
       start_done_(done),
-      terminal_(isatty(STDERR_FILENO)),
+      terminal_(isatty(STDERR_FILENO) && ShownLogLevel() <= LogLevel::kInfo),
       start_(Clock::now()),
       drawn_(start_) {}
 
 Progress::~Progress() { Draw(true); }
 
-void Progress::Add(int64_t n, const std::string& note) {
+void Progress::Add(int64_t n) {
   done_ += n;
-  note_ = note;
   if (SecondsSince(drawn_) >= (terminal_ ? 0.1 : 10.0)) Draw(false);
 }
 
-void Progress::Draw(bool last) {
-  drawn_ = Clock::now();
+void Progress::Step(const std::string& note) {
+  ++done_;
+  note_ = note;
+  if (!terminal_) return Draw(false);
+  LogToFileAlone(label_ + ": " + Text(false));
+  if (SecondsSince(drawn_) >= 0.1) Draw(false);
+}
+
+std::string Progress::Text(bool last) const {
   const double elapsed = SecondsSince(start_);
   const double rate = elapsed > 0 ? static_cast<double>(done_ - start_done_) / elapsed : 0;
   std::string text = StrCat(done_, "/", total_, " ", unit_, ", ", Rate(rate), " ", unit_, "/s");
@@ -67,7 +73,12 @@ void Progress::Draw(bool last) {
   } else if (rate > 0) {
     text += ", " + HumanDuration(static_cast<double>(total_ - done_) / rate) + " left";
   }
-  if (!note_.empty()) text += ", " + note_;
+  return note_.empty() ? text : text + ", " + note_;
+}
+
+void Progress::Draw(bool last) {
+  drawn_ = Clock::now();
+  const std::string text = Text(last);
   if (!terminal_) return LogInfo(label_, ": ", text);
   const double fraction = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1;
   std::string line = label_ + " " + Bar(fraction) + " " + text;

@@ -1,5 +1,6 @@
-// Progress of a long loop on stderr: a bar with rate and time left on a terminal, a plain line
-// every ten seconds otherwise.
+// Progress of a long loop, with rate and time left: on a terminal a bar; otherwise plain log lines,
+// one for each step of a training and one every ten seconds of other loops. The log file has a
+// training's lines either way.
 #ifndef FLAME_BASE_PROGRESS_H_
 #define FLAME_BASE_PROGRESS_H_
 
@@ -11,12 +12,14 @@ namespace flame {
 
 class Progress {
  public:
-  // Example: Progress p("classifier", 1200, "batch"); p.Add(1, "loss 0.42");
+  // Example: Progress p("classifier", 1200, "step"); p.Step("loss 0.42");
   Progress(std::string label, int64_t total, std::string unit, int64_t done = 0);
   ~Progress();  // ends the line
-  void Add(int64_t n, const std::string& note = "");
+  void Add(int64_t n);
+  void Step(const std::string& note);
 
  private:
+  std::string Text(bool last) const;
   void Draw(bool last);
   std::string label_, unit_, note_;
   int64_t total_, done_, start_done_;

@@ -93,12 +93,14 @@ ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::stri
     throw UsageError("no ", takes_word, " given; see --help");
   }
   if (values.count("log-level") != 0) {
-    InitLogging(ParseLogLevel(values["log-level"].as<std::string>()), -1);
+    parsed.log_level = values["log-level"].as<std::string>();
+    InitLogging(ParseLogLevel(parsed.log_level), -1);
   }
   const std::string file = values.count("config") != 0 ? values["config"].as<std::string>() : "";
   parsed.config = LoadConfig(file, overrides);
   parsed.json = values.count("json") != 0;
-  if (values.count("trace") != 0) StartTrace();
+  parsed.trace = values.count("trace") != 0;
+  if (parsed.trace) StartTrace();
   if (takes_out && values.count("out") != 0) parsed.out = values["out"].as<std::string>();
   return parsed;
 }

@@ -42,9 +42,13 @@ struct Step {
   int64_t ranks;
 };
 
-std::vector<Step> StepsOf(const std::string& command, const BatchLayout& layout) {
-  const Step classifier{"sft classifier", layout.gpu_ranks}, list{"sft list", layout.gpu_ranks};
-  std::string roles = "grpo";
+std::vector<Step> StepsOf(const BatchRequest& request, const BatchLayout& layout) {
+  const std::string& command = request.command;
+  const std::string level = request.log_level.empty() ? "" : " --log-level " + request.log_level;
+  const std::string options = level + (request.trace ? " --trace" : "");
+  const Step classifier{"sft classifier" + options, layout.gpu_ranks};
+  const Step list{"sft list" + options, layout.gpu_ranks};
+  std::string roles = "grpo" + options;
   if (layout.rollouts > 0) {
     roles += StrCat(" cluster.learners=", layout.learners, " cluster.rollouts=", layout.rollouts,
                     " cluster.rewards=", layout.rewards);
@@ -53,7 +57,8 @@ std::vector<Step> StepsOf(const std::string& command, const BatchLayout& layout)
   if (command == "classifier") return {classifier};
   if (command == "list") return {list};
   if (command == "grpo") return {grpo};
-  return {{"prepare", 1}, classifier, {"tasks", 1}, list, grpo, {"evaluate", 1}};
+  return {{"prepare" + level, 1}, classifier, {"tasks" + level, 1}, list, grpo,
+          {"evaluate" + level, 1}};
 }
 
 std::string Directives(const Config& config, const BatchRequest& request, const BatchLayout& layout,
@@ -135,9 +140,18 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "export SLURM_HOSTFILE=",
              folder.string(),
              "/hosts-$SLURM_JOB_ID\n\n"
-             "# Runs a command of flame on the first so many ranks.\n"
+             "# Runs a command of flame on the first so many ranks. The signal reaches what runs, "
+             "not the gap\n"
+             "# between two commands: with less than six minutes left none is started.\n"
              "step() {\n"
-             "  local ranks=$1 status=0 node\n"
+             "  local ranks=$1 status=0 node end\n"
+             "  end=$(scontrol show job \"$SLURM_JOB_ID\" | sed -n 's/.* EndTime=\\([0-9][^ "
+             "]*\\).*/\\1/p') || true\n"
+             "  if [[ $end ]] && ((SECONDS > 300 && $(date -d \"$end\" +%s) - $(date +%s) < 360)); "
+             "then\n"
+             "    scontrol requeue \"$SLURM_JOB_ID\"\n"
+             "    exit 75\n"
+             "  fi\n"
              "  for node in \"${node_of_rank[@]:0:$ranks}\"; do echo \"${nodes[node]}\"; done "
              ">\"$SLURM_HOSTFILE\"\n"
              "  srun --mpi=pmix --distribution=arbitrary --ntasks=\"$ranks\" "
@@ -149,7 +163,7 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "  if ((status == 75 || status == 138)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
              "  if ((status != 0)); then exit \"$status\"; fi\n"
              "}\n\n");
-  for (const Step& step : StepsOf(request.command, layout)) {
+  for (const Step& step : StepsOf(request, layout)) {
     text += StrCat("step ", step.ranks, " ", step.words, "\n");
   }
   return text;

@@ -16,7 +16,9 @@ struct BatchRequest {
   int64_t nodes = 1;
   // Ranks of a node that learn or sample, a GPU each; with model.device=cpu no GPU is asked for.
   int64_t gpus_per_node = 1;
-  std::string time;  // as Slurm writes it: 30, 12:00:00, 2-00:00:00
+  std::string time;            // as Slurm writes it: 30, 12:00:00, 2-00:00:00
+  std::string log_level = "";  // --log-level of each command, empty: its default
+  bool trace = false;          // of trainings; the last one's timeline stays
 };
 
 // Ranks of a job in order: GPU ranks fill node after node; those that score need no GPU and run

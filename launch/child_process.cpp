@@ -10,16 +10,19 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "launch/device.h"
 
 namespace flame {
 namespace {
 
 // The environment without what tells a process that it is a rank.
-std::vector<std::string> EnvironmentOfOneProcess() {
-  std::vector<std::string> rest;
+std::vector<std::string> EnvironmentOfOneProcess(int place) {
+  std::vector<std::string> rest = {StrCat(kPlaceVariable, "=", place)};
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
-    if (!text.starts_with("OMPI_") && !text.starts_with("PMIX_")) rest.push_back(text);
+    if (!text.starts_with("OMPI_") && !text.starts_with("PMIX_") &&
+        !text.starts_with(kPlaceVariable))
+      rest.push_back(text);
   }
   return rest;
 }
@@ -33,10 +36,11 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
 
 }  // namespace
 
-pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log) {
+pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log,
+                 int place) {
   std::vector<std::string> arguments = {"flame"};
   arguments.insert(arguments.end(), words.begin(), words.end());
-  std::vector<std::string> environment = EnvironmentOfOneProcess();
+  std::vector<std::string> environment = EnvironmentOfOneProcess(place);
   const std::vector<char*> argv = Pointers(&arguments), envp = Pointers(&environment);
   const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -12,8 +12,10 @@
 namespace flame {
 
 // Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the
-// job that this process may be in, and it is killed when this process dies. Throws MachineError.
-pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log);
+// job that this process may be in, and it is killed when this process dies. `place` (from 0) among
+// the children at work picks its GPU, as a rank's place on its machine does. Throws MachineError.
+pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log,
+                 int place);
 
 // The exit status of a child that has ended, 128 + N where signal N killed it; nothing while it
 // runs. Throws MachineError where it is no child of this process.

@@ -29,7 +29,9 @@ struct ConfigArguments {
   bool json = false;
   std::string word;           // the positional argument, where a command takes one
   std::filesystem::path out;  // --out, where a command takes it
-  bool help = false;          // help was asked for and printed
+  std::string log_level;      // --log-level; empty: not given
+  bool trace = false;
+  bool help = false;  // help was asked for and printed
 };
 // `usage` begins with an example. `takes_word`: names the positional argument, "" for none.
 ConfigArguments ParseConfigArguments(const Arguments& arguments, const std::string& usage,

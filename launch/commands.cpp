@@ -64,16 +64,6 @@ int RunSynth(const Arguments& arguments) {
   return 0;
 }
 
-// Parses, sets up and runs one stage.
-template <class Stage>
-int RunConfigured(const Arguments& arguments, const std::string& usage, const Stage& stage) {
-  const ConfigArguments parsed = ParseConfigArguments(arguments, usage);
-  if (parsed.help) return 0;
-  RankSession session(parsed.config);
-  stage(parsed.config, session);
-  return 0;
-}
-
 int RunPrepare(const Arguments& arguments) {
   const ConfigArguments parsed = ParseConfigArguments(
       arguments,
@@ -123,26 +113,31 @@ int RunTasks(const Arguments& arguments) {
       words.push_back(word.starts_with("--feedback=") ? "tasks." + word.substr(2) : word);
     }
   }
-  return RunConfigured(words,
-                       "flame tasks --config configs/quickstart.yaml\n"
-                       "flame tasks --config configs/quickstart.yaml --feedback "
-                       "decisions.jsonl\n\n"
-                       "The classifier's errors, and add/remove tasks built from them.\n\n"
-                       "  --feedback FILE   as tasks.feedback=FILE (docs/rewards.md)\n",
-                       [](const Config& config, RankSession& session) {
-                         session.RequireOneProcess("tasks");
-                         TasksStage(config);
-                       });
+  const ConfigArguments parsed =
+      ParseConfigArguments(words,
+                           "flame tasks --config configs/quickstart.yaml\n"
+                           "flame tasks --config configs/quickstart.yaml --feedback "
+                           "decisions.jsonl\n\n"
+                           "The classifier's errors, and add/remove tasks built from them.\n\n"
+                           "  --feedback FILE   as tasks.feedback=FILE (docs/rewards.md)\n");
+  if (parsed.help) return 0;
+  RankSession session(parsed.config);
+  session.RequireOneProcess("tasks");
+  TasksStage(parsed.config);
+  return 0;
 }
 
 int RunGrpoCommand(const Arguments& arguments) {
-  return RunConfigured(
+  const ConfigArguments parsed = ParseConfigArguments(
       arguments,
       "flame grpo --config configs/quickstart.yaml\n"
       "mpirun -np 4 flame grpo --config configs/quickstart.yaml cluster.learners=2 "
       "cluster.rollouts=1 cluster.rewards=1\n\n"
-      "Step-wise GRPO of the list-wise policy.\n",
-      [](const Config& config, RankSession& session) { GrpoStage(config, session.world()); });
+      "Step-wise GRPO of the list-wise policy.\n");
+  if (parsed.help) return 0;
+  RankSession session(parsed.config, /*logs=*/true, /*by_role=*/true);
+  GrpoStage(parsed.config, session.world());
+  return 0;
 }
 
 void PrintEvaluation(const Config& config, bool as_json) {
@@ -159,6 +154,7 @@ int RunEvaluate(const Arguments& arguments) {
   RankSession session(parsed.config);
   session.RequireOneProcess("evaluate");
   EvaluateStage(parsed.config);
+  TellTimes(parsed.config);
   PrintEvaluation(parsed.config, parsed.json);
   return 0;
 }
@@ -173,6 +169,7 @@ int RunPipelineCommand(const Arguments& arguments) {
   RankSession session(parsed.config);
   session.RequireOneProcess("pipeline");
   RunPipeline(parsed.config);
+  TellTimes(parsed.config);
   PrintEvaluation(parsed.config, parsed.json);
   return 0;
 }

@@ -18,9 +18,9 @@ namespace {
 
 constexpr char kModule[] = FLAME_CUDA_MODULE;  // path of libflame_cuda.so
 
-// Of this process among those that the launcher started on this machine.
+// Of this process among those that share this machine.
 int LocalRank() {
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"}) {
+  for (const char* name : {kPlaceVariable, "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"}) {
     const char* text = std::getenv(name);
     if (text != nullptr) return std::atoi(text);
   }

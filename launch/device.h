@@ -11,11 +11,14 @@
 
 namespace flame {
 
+// Set for processes that are no ranks but share a machine: the place of this one, from 0.
+inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
+
 // "cpu"; or "cuda": of the machine's GPUs the one that has this rank's number among the ranks of
-// its machine, counted round where there are fewer. Opens the GPU's libraries on the first call,
-// which must come before anything asks ATen whether CUDA is there: it remembers the answer. Throws
-// UsageError on another name, MachineError that says what is missing: the module of a build with
-// the GPU's wheels, a library, a driver or a GPU.
+// its machine (or its place), counted round where there are fewer. Opens the GPU's libraries on the
+// first call, which must come before anything asks ATen whether CUDA is there: it remembers the
+// answer. Throws UsageError on another name, MachineError that says what is missing: the module of
+// a build with the GPU's wheels, a library, a driver or a GPU.
 c10::Device OpenDevice(const std::string& name);
 
 // A communicator over the ranks of `learners` that takes tensors on model.device: NCCL for cuda,

@@ -9,14 +9,11 @@
 #include <torch/version.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <set>
-
 #include "base/checksum.h"
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
 #include "launch/device.h"
+#include "launch/loaded_libraries.h"
 
 namespace flame {
 namespace {
@@ -53,19 +50,6 @@ std::map<std::string, std::string> Versions() {
   if (driver != nullptr && driver(&number) == 0 && number > 0)
     versions["cuda driver"] = StrCat(number);
   return versions;
-}
-
-// Files of the process's map whose name begins with `name`.
-std::vector<std::string> LoadedFiles(const std::string& name) {
-  std::set<std::string> files;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    const size_t slash = line.find('/');
-    if (slash == std::string::npos) continue;
-    const std::filesystem::path path = line.substr(slash);
-    if (path.filename().string().starts_with(name)) files.insert(path.string());
-  }
-  return {files.begin(), files.end()};
 }
 
 // Through the CUDA runtime that the GPU's wheels bring; this program is not linked to it.
@@ -117,6 +101,7 @@ RankFacts FactsOfThisRank(int rank, const std::string& device) {
     facts.gpu_error = error.what();
   }
   facts.versions = Versions();
+  facts.libraries = LoadedLibraries();
   facts.nccl_files = LoadedFiles("libnccl");
   rlimit files = {};
   getrlimit(RLIMIT_NOFILE, &files);

@@ -21,15 +21,16 @@ struct RankFacts {
   std::string host;
   // By library, of what is loaded at run time; `flame` is the program's SHA-256.
   std::map<std::string, std::string> versions;
-  std::vector<std::string> nccl_files;  // that are loaded
-  int64_t open_files = 0;               // the soft limit, descriptors
-  int64_t shared_memory_bytes = 0;      // free in /dev/shm
-  int64_t cores = 0;                    // that the process may use
-  std::vector<GpuFacts> gpus;           // of the machine, where model.device is cuda
-  std::string gpu_error;                // why there are none then
+  std::map<std::string, std::string> libraries;  // LoadedLibraries()
+  std::vector<std::string> nccl_files;           // that are loaded
+  int64_t open_files = 0;                        // the soft limit, descriptors
+  int64_t shared_memory_bytes = 0;               // free in /dev/shm
+  int64_t cores = 0;                             // that the process may use
+  std::vector<GpuFacts> gpus;                    // of the machine, where model.device is cuda
+  std::string gpu_error;                         // why there are none then
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, versions, nccl_files, open_files,
-                                   shared_memory_bytes, cores, gpus, gpu_error)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, versions, libraries, nccl_files,
+                                   open_files, shared_memory_bytes, cores, gpus, gpu_error)
 
 // `device`: model.device; cuda opens the GPU's libraries (OpenDevice).
 RankFacts FactsOfThisRank(int rank, const std::string& device);

@@ -148,8 +148,9 @@ void Answer(Communicator* world, Prober* prober) {
     }
     const json ask = json::parse(message.bytes);
     if (ask.at("do") == "stop") return;
-    world->Send(json{{"number", ask.at("number")}, {"answer", prober->Do(ask)}}.dump(), 0,
-                kAnswerTag);
+    const json answer = {{"number", ask.at("number")}, {"answer", prober->Do(ask)}};
+    // Names of files may hold bytes that are no UTF-8.
+    world->Send(answer.dump(-1, ' ', false, json::error_handler_t::replace), 0, kAnswerTag);
   }
 }
 

@@ -29,6 +29,7 @@ class Judge {
   std::vector<CheckResult> Checks(bool expects_gpus) const {
     std::vector<CheckResult> checks = {Ranks()};
     for (const std::string& library : Libraries()) checks.push_back(Version(library));
+    checks.push_back(OtherLibraries());
     checks.push_back(Nccl());
     if (expects_gpus) checks.push_back(Gpus());
     checks.push_back(Writable());
@@ -103,6 +104,29 @@ class Judge {
       check.mend = library == "flame"
                        ? "run one build of the program everywhere, from a shared folder"
                        : "install the same version of " + library + " on these hosts";
+    }
+    return check;
+  }
+
+  // Of what several ranks have loaded: plug-ins are loaded where a host's hardware asks for them.
+  CheckResult OtherLibraries() const {
+    std::map<std::string, std::map<std::string, std::vector<int>>> ranks;  // by library and build
+    for (const RankFacts& facts : findings_.ranks) {
+      for (const auto& [library, build] : facts.libraries) {
+        ranks[library][build].push_back(facts.rank);
+      }
+    }
+    CheckResult check{"same libraries", true, StrCat(ranks.size(), " files, by their build ids"),
+                      ""};
+    for (const auto& [library, builds] : ranks) {
+      if (builds.size() == 1) continue;
+      check.found = check.passed ? "" : check.found + "; ";
+      check.passed = false;
+      check.found += library;
+      for (const auto& [build, those] : builds) {
+        check.found += StrCat(" ", Short(build, 12), ": ", Names(those));
+      }
+      check.mend = "install one build of these libraries on all hosts";
     }
     return check;
   }
@@ -244,18 +268,6 @@ std::vector<CheckResult> JudgeFindings(const Findings& findings, bool expects_gp
   return Judge(findings).Checks(expects_gpus);
 }
 
-std::string DoctorTable(const std::vector<CheckResult>& checks) {
-  size_t width = 0;
-  for (const CheckResult& check : checks) width = std::max(width, check.name.size());
-  std::string table;
-  for (const CheckResult& check : checks) {
-    table += StrCat(check.passed ? "pass  " : "FAIL  ", check.name,
-                    std::string(width - check.name.size() + 2, ' '), check.found, "\n");
-    if (!check.passed) table += StrCat(std::string(8, ' '), "mend: ", check.mend, "\n");
-  }
-  return table;
-}
-
 nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResult>& checks) {
   using nlohmann::json;
   json report = {{"passed", true},
@@ -281,6 +293,23 @@ nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResul
     report["clock_ahead"].push_back({{"rank", rank}, {"seconds", ahead}});
   }
   return report;
+}
+
+std::string DoctorTable(const nlohmann::json& report) {
+  const auto text = [](const nlohmann::json& check, const char* name) {
+    return check.at(name).get<std::string>();
+  };
+  size_t width = 0;
+  for (const auto& check : report.at("checks")) width = std::max(width, text(check, "name").size());
+  std::string table;
+  for (const auto& check : report.at("checks")) {
+    const std::string name = text(check, "name");
+    const bool passed = check.at("passed");
+    table += StrCat(passed ? "pass  " : "FAIL  ", name, std::string(width - name.size() + 2, ' '),
+                    text(check, "found"), "\n");
+    if (!passed) table += StrCat(std::string(8, ' '), "mend: ", text(check, "mend"), "\n");
+  }
+  return table;
 }
 
 }  // namespace flame

@@ -19,11 +19,11 @@ struct CheckResult {
 // `expects_gpus`: model.device is cuda.
 std::vector<CheckResult> JudgeFindings(const Findings& findings, bool expects_gpus);
 
-// "pass  clocks  ..." a line, the mend below; and {"passed", "checks": [{name, passed, found,
-// mend}], "ranks": [...], "links": [{from, to, latency_seconds, bytes_per_second}], "clock_ahead":
-// [...]}.
-std::string DoctorTable(const std::vector<CheckResult>& checks);
+// {"passed", "checks": [{name, passed, found, mend}], "ranks": [...], "links": [{from, to,
+// latency_seconds, bytes_per_second}], "clock_ahead": [...]}; and of such a report the checks,
+// "pass  clocks  ..." a line, the mend below.
 nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResult>& checks);
+std::string DoctorTable(const nlohmann::json& report);
 
 }  // namespace flame
 

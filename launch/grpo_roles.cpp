@@ -167,6 +167,11 @@ void CheckRoles(const Config& config, Communicator* world) {
                    ", or leave them at 0");
 }
 
+bool OnlyScores(const ClusterOptions& cluster, const Communicator* world) {
+  return world != nullptr && world->size() > 1 &&
+         MeshOf(cluster, world->size(), world->rank()).role == Role::kReward;
+}
+
 GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
                     const std::string& inputs_sha256, const std::string& settings) {
   GrpoJob job;

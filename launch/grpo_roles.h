@@ -23,6 +23,10 @@ void CheckColocated(const ClusterOptions& cluster, int size);
 // Throws UsageError where config.cluster does not fit the ranks that there are.
 void CheckRoles(const Config& config, Communicator* world);
 
+// True where this rank of `world` is a reward rank of GRPO, which computes on no device. Throws as
+// CheckRoles.
+bool OnlyScores(const ClusterOptions& cluster, const Communicator* world);
+
 // What RunGrpo needs but for its communicators and rollouts.
 GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
                     const std::string& inputs_sha256, const std::string& settings);

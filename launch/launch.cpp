@@ -1,13 +1,10 @@
 // flame launch: a job of flame on a Slurm cluster.
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -17,8 +14,9 @@
 #include "launch/doctor_probe.h"
 #include "launch/doctor_report.h"
 #include "launch/plan_limits.h"
+#include "launch/slurm_program.h"
 #include "launch/stage.h"
-#include "launch/stages.h"
+#include "launch/stage_inputs.h"
 
 namespace flame {
 namespace {
@@ -46,25 +44,10 @@ constexpr char kUsage[] =
     "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the "
     "time\n";
 
-struct Answer {
-  int status = 0;
-  std::string text;  // stdout and stderr
-};
+constexpr int kLongestAnswer = 60;  // s
 
-// Of a program of Slurm, given as words without quotes or spaces in them. A minute is plenty.
-Answer Ask(const std::string& command) {
-  FILE* pipe = popen(StrCat("timeout 60 ", command, " 2>&1").c_str(), "r");
-  if (pipe == nullptr) throw MachineError("cannot start '", command, "'");
-  Answer answer;
-  std::array<char, 4096> block;
-  size_t count = 0;
-  while ((count = fread(block.data(), 1, block.size(), pipe)) > 0) {
-    answer.text.append(block.data(), count);
-  }
-  const int ended = pclose(pipe);
-  answer.status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
-  while (answer.text.ends_with('\n')) answer.text.pop_back();
-  return answer;
+ProgramAnswer Ask(const std::vector<std::string>& words) {
+  return AskProgram(words, kLongestAnswer, Errors::kInText);
 }
 
 fs::path JobFile(const fs::path& run_dir) { return run_dir / "launch" / "job"; }
@@ -90,7 +73,7 @@ fs::path LogOf(const fs::path& run_dir, const std::string& job) {
 
 // "JobState=RUNNING Reason=None ..."; empty where Slurm has forgotten the job.
 std::string StateOf(const std::string& job) {
-  const Answer answer = Ask("scontrol -o show job " + job);
+  const ProgramAnswer answer = Ask({"scontrol", "-o", "show", "job", job});
   if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return "";
   if (answer.status != 0) throw MachineError("scontrol show job ", job, ": ", answer.text);
   std::string state;
@@ -133,7 +116,7 @@ int Cancel(const fs::path& run_dir) {
   const std::string job = JobOf(run_dir);
   if (!AtWork(StateOf(job)))
     throw UsageError("job ", job, " has ended; there is nothing to cancel");
-  const Answer answer = Ask("scancel " + job);
+  const ProgramAnswer answer = Ask({"scancel", job});
   if (answer.status != 0) throw MachineError("scancel ", job, ": ", answer.text);
   std::cout << "job " << job << " cancelled\n";
   return 0;
@@ -172,6 +155,7 @@ void CheckFits(Config config, const BatchRequest& request, const BatchLayout& la
 }
 
 void CheckStagesBefore(const Config& config, const std::string& command) {
+  if (command == "pipeline") CheckInputs(config);
   std::vector<std::string> before;
   if (command != "pipeline") before = {"prepare"};
   if (command == "list" || command == "grpo") before.insert(before.end(), {"classifier", "tasks"});
@@ -203,19 +187,26 @@ void CheckNoOtherJob(const fs::path& run_dir) {
   }
 }
 
-int Submit(const Config& config, const fs::path& run_dir, const std::string& text) {
+int Submit(const ConfigArguments& parsed, const fs::path& run_dir, const std::string& text) {
   CheckNoOtherJob(run_dir);
   CheckHost(run_dir);
   const fs::path folder = run_dir / "launch", file = folder / "job.sbatch";
   // The job's own copy: what waits in the queue does not change with the file it came from.
-  WriteFileAtomically(folder / "config.yaml", config.ResolvedYaml());
+  WriteFileAtomically(folder / "config.yaml", parsed.config.ResolvedYaml());
   WriteFileAtomically(file, text);
-  const Answer answer = Ask("sbatch --parsable " + file.string());
+  const ProgramAnswer answer = Ask({"sbatch", "--parsable", file.string()});
   if (answer.status != 0) throw MachineError("sbatch ", file.string(), ": ", answer.text);
   const std::string job = answer.text.substr(0, answer.text.find(';'));
   WriteFileAtomically(JobFile(run_dir), job + "\n");
-  std::cout << "job " << job << "\n";
-  LogInfo("submitted ", file.string(), "; flame launch --status ", config.run.dir.string(),
+  if (parsed.json) {
+    std::cout << nlohmann::json{{"job", job},
+                                {"batch_file", file.string()},
+                                {"log", LogOf(run_dir, job).string()}}
+              << "\n";
+  } else {
+    std::cout << "job " << job << "\n";
+  }
+  LogInfo("submitted ", file.string(), "; flame launch --status ", parsed.config.run.dir.string(),
           " says how it is");
   return 0;
 }
@@ -231,8 +222,12 @@ int Launch(const OwnOptions& options, bool dry_run) {
   if (!options.values.contains("--time")) {
     throw UsageError("--time is missing: how long the job may take, as 12:00:00");
   }
-  const BatchRequest request{parsed.word, CountOf(options, "--nodes"),
-                             CountOf(options, "--gpus-per-node"), options.values.at("--time")};
+  const BatchRequest request{parsed.word,
+                             CountOf(options, "--nodes"),
+                             CountOf(options, "--gpus-per-node"),
+                             options.values.at("--time"),
+                             parsed.log_level,
+                             parsed.trace};
   const BatchLayout layout = LayOut(parsed.config, request);
   const fs::path run_dir = fs::absolute(parsed.config.run.dir).lexically_normal();
   const std::string text =
@@ -242,7 +237,8 @@ int Launch(const OwnOptions& options, bool dry_run) {
   CheckFits(parsed.config, request, layout,
             memory == options.values.end() ? 0 : ParseAmount(memory->first, memory->second));
   CheckStagesBefore(parsed.config, request.command);
-  if (!dry_run) return Submit(parsed.config, run_dir, text);
+  if (!dry_run) return Submit(parsed, run_dir, text);
+  if (parsed.json) throw UsageError("--dry-run prints the batch file; expected no --json with it");
   std::cout << text;
   return 0;
 }

@@ -15,6 +15,7 @@
 #include "launch/materials.h"
 #include "launch/run_paths.h"
 #include "launch/session.h"
+#include "launch/stage_inputs.h"
 #include "launch/stages.h"
 #include "rollout/trajectory.h"
 

@@ -22,6 +22,7 @@
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "launch/device.h"
+#include "launch/grpo_roles.h"
 #include "launch/tensor_memory.h"
 #include "trainer/learner_group.h"
 
@@ -107,7 +108,7 @@ class RankSession::RunLock {
   int file_;
 };
 
-RankSession::RankSession(const Config& config, bool logs) : run_dir_(config.run.dir) {
+RankSession::RankSession(const Config& config, bool logs, bool by_role) : run_dir_(config.run.dir) {
   InstallStopSignals();
   KeepLargeBlocksApart();
   SetThreads(config.run.threads);
@@ -123,7 +124,7 @@ RankSession::RankSession(const Config& config, bool logs) : run_dir_(config.run.
     InitLogging(first() ? shown : std::max(shown, LogLevel::kWarning), world_->rank());
     CheckSameOnAllRanks(config, world_.get());
   }
-  OpenDevice(config.model.device);
+  if (!by_role || !OnlyScores(config.cluster, world_.get())) OpenDevice(config.model.device);
   if (first()) lock_ = std::make_unique<RunLock>(config.run.dir);
   if (logs) LogTo(run_dir_ / "logs");
 }

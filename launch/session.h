@@ -15,9 +15,10 @@ namespace flame {
 // in one run folder.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session; with `logs`, every rank logs to run.dir/logs too. Throws
-  // MachineError naming the process that holds the lock, or what model.device lacks (OpenDevice).
-  explicit RankSession(const Config& config, bool logs = true);
+  // Rank 0 locks run.dir for the session; with `logs`, every rank logs to run.dir/logs too.
+  // `by_role`: ranks that config.cluster makes reward ranks open no GPU. Throws MachineError naming
+  // the process that holds the lock, or what model.device lacks (OpenDevice).
+  explicit RankSession(const Config& config, bool logs = true, bool by_role = false);
   // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
   ~RankSession();
   Communicator* world() const { return world_.get(); }

@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -31,6 +29,7 @@
 #include "launch/run_paths.h"
 #include "launch/session.h"
 #include "launch/stage.h"
+#include "launch/stage_inputs.h"
 #include "launch/tensor_memory.h"
 #include "trainer/sft.h"
 
@@ -38,68 +37,6 @@ namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string FileStamp(const fs::directory_entry& file) {
-  return StrCat(file.path().filename().string(), " ", file.file_size(), " ",
-                file.last_write_time().time_since_epoch().count(), "\n");
-}
-
-// Size and time of a file, or of a folder's files, so that a changed one is noticed without reading
-// gigabytes; "" where there is none.
-std::string FileStamps(const fs::path& path) {
-  std::vector<std::string> stamps;
-  if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
-  if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (entry.is_regular_file()) stamps.push_back(FileStamp(entry));
-    }
-  }
-  std::sort(stamps.begin(), stamps.end());
-  std::string joined;
-  for (const std::string& stamp : stamps) joined += stamp;
-  return joined;
-}
-
-using Keys = std::vector<std::string>;
-
-Keys Joined(Keys keys, const Keys& more) {
-  keys.insert(keys.end(), more.begin(), more.end());
-  return keys;
-}
-
-// The lines but for those of when a training is saved and what is kept, which no result depends on.
-std::string WithoutSaving(const std::string& lines) {
-  std::istringstream stream(lines);
-  std::string rest;
-  for (std::string line; std::getline(stream, line);) {
-    const std::string key = line.substr(0, line.find('='));
-    const bool saving = key.ends_with(".checkpoint_every") || key.ends_with(".keep_last") ||
-                        key.ends_with(".keep_best") || key.ends_with(".keep_shards");
-    if (!saving) rest += line + "\n";
-  }
-  return rest;
-}
-
-}  // namespace
-
-std::string StageSettings(const Config& config, const std::string& stage) {
-  static const Keys model = {"model.path",       "model.preset",    "model.dtype",
-                             "model.quantize",   "model.trainable", "model.recompute",
-                             "model.vocab_size", "model.lora"};
-  static const std::map<std::string, Keys> keys = {
-      {"prepare",
-       {"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
-        "model.quantize", "model.vocab_size", "run.seed"}},
-      {"classifier", Joined({"classifier", "tasks.errors", "tasks.holdout", "run.seed"}, model)},
-      {"tasks", {"tasks", "run.seed"}},
-      {"list", Joined({"list", "run.seed"}, model)},
-      {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
-      {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
-  return WithoutSaving(config.Canonical(keys.at(stage))) +
-         (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
-}
-
-namespace {
 
 // The outputs of earlier stages, all of which must have been made with this config.
 std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
@@ -124,20 +61,11 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
   return stage;
 }
 
-DataOptions DataOf(const Config& config) {
-  DataOptions data = config.data;
-  if (data.hospital == "synth" && data.root.empty()) {
-    data.root = RunPaths(config.run.dir).hospital();
-    data.mappings = data.root / "mappings";
-  }
-  return data;
-}
-
 bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
 
 // Rank 0 alone reads and writes the stage's record; all ranks make it. config.yaml tells what the
-// last stage that ran used.
-void RunStageOf(const Config& config, Stage stage, Communicator* world) {
+// last stage that ran used. `on_device`: this rank computes on model.device.
+void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_device = true) {
   stage.make = [&config, world, make = std::move(stage.make)](const std::string& inputs) {
     if (IsFirst(world)) {
       WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
@@ -148,7 +76,7 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world) {
   if (IsFirst(world)) begun.fill_(BeginStage(stage) ? 1 : 0);
   if (world != nullptr) world->Broadcast(begun, 0)->Wait();
   if (begun.item<int64_t>() == 0) return;
-  const c10::Device device = OpenDevice(config.model.device);
+  const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
   ResetPeakTensorBytes(device);
   const auto start = std::chrono::steady_clock::now();
   stage.make(Sha256(stage.inputs));
@@ -278,23 +206,12 @@ void KeepFeedback(const Config& config, const Corpus& corpus, const std::vector<
 
 void PrepareStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  const bool synth = config.data.hospital == "synth" && config.data.root.empty();
+  const bool synth = MakesHospital(config);
   const DataOptions data = DataOf(config);
   Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
   if (synth) stage.outputs.push_back("hospital");
-  stage.inputs += (synth ? "" : FileStamps(data.root) + FileStamps(data.mappings)) +
-                  FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
-                  FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug);
-  stage.check = [&] {
-    if (synth) return;
-    for (const fs::path& folder : {data.root, data.mappings}) {
-      if (!fs::is_directory(folder)) {
-        throw DataError("'", folder.string(),
-                        "' is not a folder; expected the tables of data.root "
-                        "and data.mappings");
-      }
-    }
-  };
+  stage.inputs += InputStamps(config);
+  stage.check = [&] { CheckInputs(config); };
   stage.make = [&](const std::string&) {
     if (synth) {
       // Tables of which no record says that they are whole.
@@ -423,7 +340,7 @@ void GrpoStage(const Config& config, Communicator* world) {
     RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, save, inputs,
                  StageSettings(config, "grpo"), world);
   };
-  RunStageOf(config, std::move(stage), world);
+  RunStageOf(config, std::move(stage), world, !OnlyScores(config.cluster, world));
 }
 
 void EvaluateStage(const Config& config) {
@@ -436,8 +353,6 @@ void EvaluateStage(const Config& config) {
   RunStageOf(config, std::move(stage), nullptr);
 }
 
-namespace {
-
 void TellTimes(const Config& config) {
   std::string text;
   double all = 0;
@@ -449,17 +364,15 @@ void TellTimes(const Config& config) {
   LogInfo("made in ", HumanDuration(all), ": ", text);
 }
 
-}  // namespace
-
 void RunPipeline(const Config& config) {
   CheckRoles(config, nullptr);
+  CheckInputs(config);
   PrepareStage(config);
   ClassifierStage(config, nullptr);
   TasksStage(config);
   ListStage(config, nullptr);
   GrpoStage(config, nullptr);
   EvaluateStage(config);
-  TellTimes(config);
 }
 
 }  // namespace flame

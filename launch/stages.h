@@ -28,14 +28,13 @@ Policy LoadGrpoPolicy(const Config& config, bool tell);
 // SHA-256 of what GrpoStage depends on, as its shards and checkpoints say it. Throws DataError
 // where an earlier stage is not done.
 std::string GrpoInputs(const Config& config);
-// The config lines that the own result of a stage ("prepare", "classifier", ...) depends on. Where
-// it was computed is none of them: a model that a GPU trained can be evaluated on a CPU.
-std::string StageSettings(const Config& config, const std::string& stage);
 // evaluation.json.
 void EvaluateStage(const Config& config);
 
 // All of them in order, one process.
 void RunPipeline(const Config& config);
+// A line of the log: how long each stage took.
+void TellTimes(const Config& config);
 
 }  // namespace flame
 

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "launch/command.h"
+#include "launch/stage_inputs.h"
+#include "launch/sweep_curves.h"
 #include "launch/sweep_report.h"
 #include "launch/sweep_worker.h"
 
@@ -33,6 +35,7 @@ struct SweepArguments {
   std::string action = "run";  // or status, report
   fs::path place;              // a sweep file; of status and report its folder too
   int64_t jobs = 1;
+  std::string log_level;  // of the worker and its jobs; empty: their default
   bool slurm = false, json = false, help = false;
 };
 
@@ -54,6 +57,8 @@ SweepArguments Parse(const Arguments& arguments) {
   options.add_options()("help,h", "this text")                                                   //
       ("jobs", po::value<int64_t>()->default_value(1), "trials at once; with --slurm: workers")  //
       ("slurm", "submit the workers as a job array of slurm/sweep.sbatch")                       //
+      ("log-level", po::value<std::string>(),
+       "debug, info (the default), warning or error: what goes to stderr and trials' log.txt")  //
       ("json", "the result as JSON");
   po::options_description all = options;
   all.add_options()("words", po::value<std::vector<std::string>>());
@@ -78,6 +83,10 @@ SweepArguments Parse(const Arguments& arguments) {
   if (parsed.jobs < 1 || parsed.jobs > 1000) {
     throw UsageError("--jobs is ", parsed.jobs, "; expected 1 to 1000");
   }
+  if (values.count("log-level") != 0) {
+    parsed.log_level = values["log-level"].as<std::string>();
+    InitLogging(ParseLogLevel(parsed.log_level), -1);
+  }
   parsed.slurm = values.count("slurm") != 0;
   parsed.json = values.count("json") != 0;
   TakeWords(values.count("words") != 0 ? values["words"].as<std::vector<std::string>>()
@@ -91,13 +100,20 @@ void Print(const SweepResults& results, bool as_json) {
 }
 
 // Becomes sbatch; returns only by throwing.
-void Submit(const fs::path& file, int64_t workers) {
+void Submit(const SweepArguments& arguments) {
   const fs::path batch = fs::path(FLAME_SHARE_DIR) / "slurm" / "sweep.sbatch";
   if (!fs::exists(batch))
     throw MachineError(batch.string(), ": expected the batch file of a worker");
-  const std::string array = StrCat("--array=0-", workers - 1);
-  const fs::path program = fs::read_symlink("/proc/self/exe");
-  execlp("sbatch", "sbatch", array.c_str(), batch.c_str(), file.c_str(), program.c_str(), nullptr);
+  std::vector<std::string> words = {"sbatch", StrCat("--array=0-", arguments.jobs - 1),
+                                    batch.string(), arguments.place.string(),
+                                    fs::read_symlink("/proc/self/exe").string()};
+  if (!arguments.log_level.empty()) {
+    words.insert(words.end(), {"--log-level", arguments.log_level});
+  }
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  execvp("sbatch", pointers.data());
   throw MachineError("cannot start sbatch: ", std::strerror(errno),
                      "; --slurm needs a host that submits to Slurm");
 }
@@ -106,12 +122,13 @@ void Run(const SweepArguments& arguments) {
   const SweepFile file = ReadSweepFile(arguments.place);
   const std::vector<Trial> trials = ExpandSweep(file);
   const std::vector<SweepJob> jobs = PlanJobs(file.options.dir, trials);
+  for (const Trial& trial : trials) CheckInputs(trial.config);
   LogInfo(arguments.place.string(), ": ", trials.size(), " trials on ", jobs.size() - trials.size(),
           " shared stages in ", file.options.dir.string());
-  if (arguments.slurm) Submit(arguments.place, arguments.jobs);
+  if (arguments.slurm) Submit(arguments);
   WriteSweepRecord(file, trials, jobs);
   WorkOff(jobs, {file.options.dir, arguments.jobs, file.options.retries,
-                 file.options.heartbeat_deadline});
+                 file.options.heartbeat_deadline, arguments.log_level});
 }
 
 void WriteReport(const SweepResults& results) {
@@ -128,8 +145,11 @@ int RunSweep(const Arguments& arguments) {
   const SweepArguments parsed = Parse(arguments);
   if (parsed.help) return 0;
   if (parsed.action == "run") Run(parsed);
-  const SweepResults results = ReadSweepResults(parsed.place);
-  if (parsed.action == "report") WriteReport(results);
+  SweepResults results = ReadSweepResults(parsed.place);
+  if (parsed.action == "report") {
+    ReadLearning(&results);
+    WriteReport(results);
+  }
   Print(results, parsed.json);
   return 0;
 }

@@ -16,34 +16,45 @@ struct Sums {
   double mean = 0, variance = 0, count = 0;
 };
 
-void AddMetrics(const std::filesystem::path& file, std::map<int64_t, Sums>* by_step) {
+std::vector<StepReward> ReadMetrics(const std::filesystem::path& file) {
   std::istringstream lines(ReadWholeFile(file));
-  int64_t number = 0;
+  std::vector<StepReward> steps;
   for (std::string line; std::getline(lines, line);) {
-    ++number;
     try {
       const json row = json::parse(line);
-      const double deviation = row.at("reward_std");
-      Sums& sums = (*by_step)[row.at("step").get<int64_t>()];
-      sums.mean += row.at("reward_mean").get<double>();
-      sums.variance += deviation * deviation;
-      sums.count += 1;
+      steps.push_back({row.at("step"), row.at("reward_mean"), row.at("reward_std")});
     } catch (const json::exception&) {
-      throw DataError(file.string(), ":", number,
+      throw DataError(file.string(), ":", steps.size() + 1,
                       ": expected a step's metrics with step, reward_mean and reward_std");
     }
   }
+  return steps;
 }
 
 }  // namespace
 
+void ReadLearning(SweepResults* results) {
+  for (TrialResult& trial : results->trials) {
+    if (trial.row.is_null()) continue;
+    const RunPaths paths(results->dir / "trials" / trial.id);
+    try {
+      trial.learning = ReadMetrics(paths.stage("grpo") / "metrics.jsonl");
+    } catch (const Error& error) {
+      trial.damage = error.what();
+      trial.evaluation = trial.row = nullptr;
+    }
+  }
+}
+
 Curve MeanCurve(const SweepResults& results, const std::vector<size_t>& trials, size_t bins) {
   std::map<int64_t, Sums> by_step;
   for (const size_t i : trials) {
-    const TrialResult& trial = results.trials[i];
-    if (trial.status.state != JobState::kDone) continue;
-    const RunPaths paths(results.dir / "trials" / trial.id);
-    AddMetrics(paths.stage("grpo") / "metrics.jsonl", &by_step);
+    for (const StepReward& reward : results.trials[i].learning) {
+      Sums& sums = by_step[reward.step];
+      sums.mean += reward.mean;
+      sums.variance += reward.deviation * reward.deviation;
+      sums.count += 1;
+    }
   }
   const size_t in_a_bin = (by_step.size() + bins - 1) / bins;
   Curve curve;

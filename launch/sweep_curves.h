@@ -9,6 +9,10 @@
 
 namespace flame {
 
+// Fills `learning` of the done and whole trials; one whose metrics cannot be read is damaged from
+// then on, and has no row.
+void ReadLearning(SweepResults* results);
+
 // One value a bin of consecutive steps.
 struct Curve {
   std::vector<double> step;         // the bin's mean
@@ -17,8 +21,8 @@ struct Curve {
       reward_variance;  // of R within a group: reward_std squared, averaged likewise
 };
 
-// Over the finished ones of `trials` (indices into results.trials), in at most `bins` (> 0) bins;
-// empty where none is finished. Throws DataError naming a line that is no step's metrics.
+// Over those of `trials` (indices into results.trials) that have learning, in at most `bins` (> 0)
+// bins; empty where none has.
 Curve MeanCurve(const SweepResults& results, const std::vector<size_t>& trials, size_t bins);
 
 }  // namespace flame

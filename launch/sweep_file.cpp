@@ -149,7 +149,11 @@ class Reader {
                                  axis.kind == RandomAxis::Kind::kLogUniform ? ", low > 0" : "",
                                  axis.kind == RandomAxis::Kind::kInteger ? ", both integers" : ""));
     }
-    if (!TakesItems(value, axis.key)) return;
+    ConfigValue drawn = value;
+    if (axis.kind == RandomAxis::Kind::kUniform || axis.kind == RandomAxis::Kind::kLogUniform) {
+      drawn.items.push_back(NumberText(axis.low + 0.3183 * (axis.high - axis.low)));
+    }
+    if (!TakesItems(drawn, axis.key)) return;
     file_.random.push_back(std::move(axis));
   }
 
@@ -167,6 +171,10 @@ class Reader {
     require(!file_.options.dir.empty(), "'dir' is missing: the folder of the sweep");
     require((file_.options.random_trials > 0) == !random_.empty(),
             "expected both random.trials and random.keys, or neither");
+    const SweepCriterion& criterion = file_.options.criterion;
+    require(criterion.policy != "classifier" || criterion.maximize != "jaccard_sampled",
+            "criterion.maximize is jaccard_sampled; expected another column, since the classifier, "
+            "criterion.policy, samples nothing");
     std::vector<int64_t> seeds = file_.options.seeds;
     std::sort(seeds.begin(), seeds.end());
     require(std::adjacent_find(seeds.begin(), seeds.end()) == seeds.end(),

@@ -93,11 +93,11 @@ class Page {
 
  private:
   std::string Opening() const {
-    std::map<JobState, int> counts;
-    for (const TrialResult& trial : results_.trials) ++counts[trial.status.state];
+    std::map<std::string, int> counts;
+    for (const TrialResult& trial : results_.trials) ++counts[StateText(trial)];
     std::string states;
     for (const auto& [state, count] : counts) {
-      states += StrCat(states.empty() ? "" : ", ", count, " ", NameOf(state));
+      states += StrCat(states.empty() ? "" : ", ", count, " ", state);
     }
     std::string html =
         Tag("h1", HtmlText("Sweep " + results_.dir.filename().string())) + "\n" +
@@ -133,8 +133,9 @@ class Page {
     const auto points = std::count_if(points_.begin(), points_.end(),
                                       [](const SweepPoint& point) { return !point.complete; });
     return Paragraph(StrCat("Left out: ", trials, " of ", results_.trials.size(),
-                            " trials are not done, and in no mean or plot; ", points, " of ",
-                            points_.size(), " points with such trials cannot be the best."));
+                            " trials are not done or damaged, and in no mean or plot; ", points,
+                            " of ", points_.size(),
+                            " points with such trials cannot be the best."));
   }
 
   // What the sweep sets alike everywhere.
@@ -345,13 +346,14 @@ class Page {
   std::string Failures() const {
     std::string items;
     for (const TrialResult& trial : results_.trials) {
+      if (!trial.damage.empty()) items += Tag("li", HtmlText(DamageText(results_, trial))) + "\n";
       if (trial.status.state != JobState::kFailed) continue;
       items +=
           Tag("li", HtmlText(StrCat(trial.id, ": ", PointName(trial.settings, keys_), ", seed ",
                                     trial.seed, ", attempts: ", trial.status.attempts))) +
           "\n";
     }
-    return items.empty() ? "" : "<h2>Failed trials</h2>\n<ul>\n" + items + "</ul>\n";
+    return items.empty() ? "" : "<h2>Failed and damaged trials</h2>\n<ul>\n" + items + "</ul>\n";
   }
 
   const SweepResults& results_;

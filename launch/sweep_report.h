@@ -18,6 +18,8 @@ std::string SweepCsv(const SweepResults& results);
 // One HTML file that needs no other, readable on light and dark screens.
 std::string SweepPage(const SweepResults& results);
 
+// What is wrong with the files of a damaged trial, and how it is made again.
+std::string DamageText(const SweepResults& results, const TrialResult& trial);
 // The keys that more than one value was tried of, in the order of the settings.
 std::vector<std::string> VariedKeys(const SweepResults& results);
 // "a.b=1 c.d=2" of the settings of `keys` alone; "the base config" where there are none.

@@ -54,10 +54,25 @@ JobStatus StatusOf(const SweepClaims& claims, const std::string& name, int64_t r
   return status;
 }
 
-void ReadEvaluation(const fs::path& dir, const std::string& policy, TrialResult* trial) {
+void ReadEvaluation(const fs::path& dir, const SweepCriterion& criterion, TrialResult* trial) {
   const fs::path file = RunPaths(dir / "trials" / trial->id).evaluation();
-  trial->evaluation = json::parse(ReadWholeFile(file));
-  trial->row = RowOf(trial->evaluation, policy, file);
+  try {
+    json evaluation = json::parse(ReadWholeFile(file));
+    json row = RowOf(evaluation, criterion.policy, file);
+    for (const std::string& column :
+         {std::string("jaccard"), std::string("ddi"), criterion.maximize}) {
+      row.at(column).get<double>();
+    }
+    evaluation.at("num_visits").get<int64_t>();
+    evaluation.at("split").get<std::string>();
+    evaluation.at("truth").at("ddi").get<double>();
+    trial->evaluation = std::move(evaluation);
+    trial->row = std::move(row);
+  } catch (const json::exception& error) {
+    trial->damage = StrCat(file.string(), ": ", error.what());
+  } catch (const Error& error) {
+    trial->damage = error.what();
+  }
 }
 
 SweepResults FromRecord(const fs::path& dir, const json& record) {
@@ -87,8 +102,7 @@ SweepResults FromRecord(const fs::path& dir, const json& record) {
     }
     trial.status =
         StatusOf(claims, trial.id, retries, failed[entry.at("parent").get<std::string>()]);
-    if (trial.status.state == JobState::kDone)
-      ReadEvaluation(dir, results.criterion.policy, &trial);
+    if (trial.status.state == JobState::kDone) ReadEvaluation(dir, results.criterion, &trial);
     results.trials.push_back(std::move(trial));
   }
   if (results.trials.empty()) throw DataError(dir.string(), ": sweep.json holds no trial");
@@ -133,8 +147,7 @@ SweepResults ReadSweepResults(const fs::path& place) {
   try {
     return FromRecord(dir, ReadRecord(dir));
   } catch (const json::exception& error) {
-    throw DataError(dir.string(),
-                    ": sweep.json or an evaluation.json below it lacks something: ", error.what());
+    throw DataError((dir / "sweep.json").string(), ": lacks something: ", error.what());
   }
 }
 
@@ -150,6 +163,10 @@ const char* NameOf(JobState state) {
       break;
   }
   return "failed";
+}
+
+std::string StateText(const TrialResult& trial) {
+  return trial.damage.empty() ? NameOf(trial.status.state) : "damaged";
 }
 
 Summary Summarize(const std::vector<double>& values) {
@@ -181,7 +198,8 @@ std::vector<SweepPoint> PointsOf(const SweepResults& results) {
     std::map<std::string, std::vector<double>> values;
     for (const size_t i : point.trials) {
       const TrialResult& trial = results.trials[i];
-      point.complete = point.complete && trial.status.state == JobState::kDone;
+      point.complete =
+          point.complete && trial.status.state == JobState::kDone && trial.damage.empty();
       for (const auto& [column, value] : trial.row.items()) {
         if (value.is_number()) values[column].push_back(value);
       }

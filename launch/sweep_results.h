@@ -28,14 +28,25 @@ struct JobStatus {
   double silence = 0;  // seconds since the owner was heard of, by this host's clock
 };
 
+// Of one step of GRPO: mean of R, and its standard deviation within a group.
+struct StepReward {
+  int64_t step = 0;
+  double mean = 0, deviation = 0;
+};
+
 struct TrialResult {
   std::string id;
   Settings settings;  // run.seed aside
   int64_t seed = 0;
   JobStatus status;
-  nlohmann::json evaluation;  // evaluation.json, null unless done
-  nlohmann::json row;         // its row of the criterion's policy, null unless done
+  nlohmann::json evaluation;  // evaluation.json, null unless done and whole
+  nlohmann::json row;         // its row of the criterion's policy, null likewise
+  std::string damage;         // of a done trial: which file lacks what; empty where it is whole
+  std::vector<StepReward> learning;  // ReadLearning's
 };
+
+// "damaged", or the name of its state.
+std::string StateText(const TrialResult& trial);
 
 struct SharedStage {
   std::string name;
@@ -50,7 +61,8 @@ struct SweepResults {
   std::vector<TrialResult> trials;
 };
 
-// `place` is the sweep's file or folder. Throws DataError where no sweep was started there.
+// `place` is the sweep's file or folder. A done trial whose evaluation.json is not whole is
+// damaged, and has no row. Throws DataError where no sweep was started there.
 SweepResults ReadSweepResults(const std::filesystem::path& place);
 
 // "waiting", "running", "done", "failed".
@@ -68,7 +80,7 @@ Summary Summarize(const std::vector<double>& values);
 struct SweepPoint {
   Settings settings;
   std::vector<size_t> trials;              // indices into SweepResults::trials
-  bool complete = false;                   // all of them are done
+  bool complete = false;                   // all of them are done and whole
   std::map<std::string, Summary> columns;  // numbers of the criterion's row, over those done
 };
 // In the order of the trials.

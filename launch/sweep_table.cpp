@@ -80,7 +80,7 @@ std::string BestText(const SweepResults& results) {
                 ": ", *ScoreOf(points[*best], results.criterion), ")",
                 left_out == 0 ? ""
                               : StrCat("; left out: ", left_out, " of ", points.size(),
-                                       " points, whose trials are not all done"),
+                                       " points, whose trials are not all done and whole"),
                 "\n");
 }
 
@@ -99,6 +99,11 @@ std::string PointName(const Settings& settings, const std::vector<std::string>& 
     if (std::find(keys.begin(), keys.end(), setting.first) != keys.end()) named.push_back(setting);
   }
   return named.empty() ? "the base config" : SettingsText(named);
+}
+
+std::string DamageText(const SweepResults& results, const TrialResult& trial) {
+  return StrCat(trial.id, " is damaged: ", trial.damage, "; made again once ",
+                SweepClaims(results.dir).Folder(trial.id).string(), " is deleted");
 }
 
 std::vector<std::string> VariedKeys(const SweepResults& results) {
@@ -127,17 +132,21 @@ std::string SweepTable(const SweepResults& results) {
                     std::to_string(stage.status.attempts), "", "",
                     WorkerText(stage.status, results.heartbeat_deadline)});
   }
-  std::map<JobState, int> counts;
+  std::map<std::string, int> counts;
   for (const TrialResult& trial : results.trials) {
-    ++counts[trial.status.state];
+    ++counts[StateText(trial)];
     rows.push_back({trial.id, PointName(trial.settings, keys), std::to_string(trial.seed),
-                    NameOf(trial.status.state), std::to_string(trial.status.attempts),
+                    StateText(trial), std::to_string(trial.status.attempts),
                     Number(trial.row, "jaccard", "%.4f"), Number(trial.row, "ddi", "%.4f"),
                     WorkerText(trial.status, results.heartbeat_deadline)});
   }
   std::string text = Aligned(rows) + StrCat(results.trials.size(), " trials:");
-  for (const auto& [state, count] : counts) text += StrCat(" ", count, " ", NameOf(state));
-  return text + "\n" + BestText(results);
+  for (const auto& [state, count] : counts) text += StrCat(" ", count, " ", state);
+  text += "\n";
+  for (const TrialResult& trial : results.trials) {
+    if (!trial.damage.empty()) text += DamageText(results, trial) + "\n";
+  }
+  return text + BestText(results);
 }
 
 json SweepJson(const SweepResults& results) {
@@ -153,7 +162,8 @@ json SweepJson(const SweepResults& results) {
     trials.push_back({{"id", trial.id},
                       {"settings", SettingsJson(trial.settings)},
                       {"seed", trial.seed},
-                      {"state", NameOf(trial.status.state)},
+                      {"state", StateText(trial)},
+                      {"damage", trial.damage},
                       {"attempts", trial.status.attempts},
                       {"owner", trial.status.owner},
                       {"silence", trial.status.silence},
@@ -186,7 +196,7 @@ std::string SweepCsv(const SweepResults& results) {
   for (const TrialResult& trial : results.trials) {
     text += StrCat(trial.id, ",", trial.seed);
     for (const std::string& key : keys) text += "," + Quoted(ValueOf(trial.settings, key));
-    text += StrCat(",", NameOf(trial.status.state));
+    text += "," + StateText(trial);
     for (const std::string& column : Columns()) text += "," + Number(trial.row, column, "%.17g");
     text += "\n";
   }

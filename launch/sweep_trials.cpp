@@ -9,7 +9,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/random.h"
-#include "launch/stages.h"
+#include "launch/stage_inputs.h"
 
 namespace flame {
 namespace {
@@ -114,11 +114,51 @@ Trial MakeTrial(const SweepFile& file, const Settings& settings, const int64_t* 
     throw UsageError("trial '", SettingsText(settings), "' of ", file.options.base.string(), ": ",
                      error.what());
   }
+  const ClusterOptions& cluster = trial.config.cluster;
+  if (cluster.learners + cluster.rollouts + cluster.rewards > 1) {
+    throw UsageError("cluster.learners, rollouts and rewards of ", file.options.base.string(),
+                     " ask for ", cluster.learners + cluster.rollouts + cluster.rewards,
+                     " ranks; a trial of a sweep is one process: expected them at 0");
+  }
   trial.seed = trial.config.run.seed;
   trial.config.run.dir = "trial";
   trial.id = Short(Sha256(trial.config.Canonical({""})));
   trial.config.run.dir = file.options.dir / "trials" / trial.id;
   return trial;
+}
+
+std::string ValueIn(const Config& config, const std::string& key) {
+  std::string text = config.Canonical({key}).substr(key.size() + 1);
+  text.pop_back();  // the end of its line
+  const bool quoted = text.size() > 2 && text.front() == '"' && text.back() == '"';
+  return quoted ? text.substr(1, text.size() - 2) : text;
+}
+
+// From here on every trial says what it has of each key that any trial sets, in one order and one
+// spelling: what one leaves at its default compares with what another sets.
+void SpellOut(std::vector<Trial>* trials) {
+  std::vector<std::string> keys;
+  for (const Trial& trial : *trials) {
+    for (const auto& [key, value] : trial.settings) {
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+    }
+  }
+  for (Trial& trial : *trials) {
+    trial.settings.clear();
+    for (const std::string& key : keys) {
+      trial.settings.push_back({key, ValueIn(trial.config, key)});
+    }
+  }
+}
+
+void CheckOneSplit(const std::vector<Trial>& trials) {
+  const std::string& split = trials[0].config.evaluate.split;
+  for (const Trial& trial : trials) {
+    if (trial.config.evaluate.split == split) continue;
+    throw UsageError("trial '", SettingsText(trial.settings), "' has evaluate.split ",
+                     trial.config.evaluate.split, ", another has ", split,
+                     "; expected one in all trials of a sweep, which are compared");
+  }
 }
 
 // The stages before GRPO, each with the command that makes it.
@@ -145,6 +185,8 @@ std::vector<Trial> ExpandSweep(const SweepFile& file) {
       if (seen.insert(trial.id).second) trials.push_back(std::move(trial));
     }
   }
+  SpellOut(&trials);
+  CheckOneSplit(trials);
   return trials;
 }
 

@@ -14,14 +14,14 @@ namespace flame {
 
 struct Trial {
   std::string id;     // 10 hex digits: a digest of the config, run.dir aside
-  Settings settings;  // of its point, run.seed aside
+  Settings settings;  // of its point, run.seed aside: of every key that any point sets
   int64_t seed = 0;
   Config config;  // run.dir is the trial's folder
 };
 
 // Grid points, the last key fastest, then listed, then drawn points; of each one trial a seed.
 // Where two have the same config the first stays. Throws UsageError naming the settings that do not
-// go together.
+// go together, that evaluate on another split than others, or that need several ranks.
 std::vector<Trial> ExpandSweep(const SweepFile& file);
 
 struct SweepJob {

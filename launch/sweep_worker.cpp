@@ -57,6 +57,7 @@ class Worker {
     size_t job;
     Attempt attempt;
     pid_t child;
+    int place;  // of those at once, counted from 0
   };
 
   // Takes what can be taken, in the order of the jobs.
@@ -104,17 +105,28 @@ class Worker {
     try {
       WriteFileAtomically(job.folder / "job.yaml", job.config.ResolvedYaml());
       if (job.parent >= 0) ShareStages(jobs_[job.parent].folder, job.folder);
-      running_.push_back({i, attempt, StartFlame(CommandOf(job), LogOf(job))});
+      const int place = FreePlace();
+      running_.push_back({i, attempt, StartFlame(CommandOf(job), LogOf(job), place), place});
     } catch (const Error& error) {
       LogError(job.name, ": ", error.what());
       End(i, attempt, static_cast<int>(error.status()));
     }
   }
 
+  int FreePlace() const {
+    int place = 0;
+    const auto taken = [&](const Running& running) { return running.place == place; };
+    while (std::any_of(running_.begin(), running_.end(), taken)) ++place;
+    return place;
+  }
+
   std::vector<std::string> CommandOf(const SweepJob& job) const {
     std::vector<std::string> words = job.command;
     words.push_back("--config");
     words.push_back((job.folder / "job.yaml").string());
+    if (!options_.log_level.empty()) {
+      words.insert(words.end(), {"--log-level", options_.log_level});
+    }
     if (options_.jobs_at_once > 1 && job.config.run.threads == 0) {
       const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
       words.push_back(StrCat("run.threads=", std::max<int64_t>(1, cores / options_.jobs_at_once)));

@@ -265,7 +265,7 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent,
         LogWarning("grpo: step ", report.step, ": ", warning);
       }
       metrics->Write(ToJson(report));
-      progress->Add(1, RewardNote(report));
+      progress->Step(RewardNote(report));
     }
     total->seconds_wait += report.seconds_wait;
     total->seconds_learn += report.seconds_learn;

@@ -209,7 +209,7 @@ class Reporter {
   void Report(const nlohmann::json& row) {
     if (!metrics_) return;
     metrics_->Write(row);
-    progress_->Add(1, LossNote(row.at("loss")));
+    progress_->Step(LossNote(row.at("loss")));
   }
 
  private:

@@ -72,13 +72,28 @@ TEST(LogToFile, FolderAbsent_MachineErrorNamesIt) {
   EXPECT_THROW(LogToFile((folder / "absent/run.log").string()), MachineError);
 }
 
-TEST(Progress, NoTerminal_PlainLineAtTheEnd) {
+TEST(Progress, TrainingWithoutTerminal_OneLineAStepAndTheEnd) {
   const TemporaryFolder folder;
   const std::string text = StderrOf(folder, [] {
-    Progress progress("sft", 4, "batch", 1);
-    progress.Add(3, "loss 0.42");
+    Progress progress("sft", 3, "step", 1);
+    progress.Step("loss 0.52");
+    progress.Step("loss 0.42");
   });
-  const std::regex expected("\\[info\\] sft: 4/4 batch, .* batch/s, took 0 s, loss 0.42\n");
+  const std::regex expected(
+      "\\[info\\] sft: 2/3 step, .* step/s, 0 s left, loss 0.52\n"
+      "\\[info\\] sft: 3/3 step, .* step/s, 0 s left, loss 0.42\n"
+      "\\[info\\] sft: 3/3 step, .* step/s, took 0 s, loss 0.42\n");
+  EXPECT_TRUE(std::regex_match(text, expected)) << text;
+}
+
+TEST(Progress, OtherLoopWithoutTerminal_LinesAreSecondsApart) {
+  const TemporaryFolder folder;
+  const std::string text = StderrOf(folder, [] {
+    Progress progress("scores", 4, "visit");
+    progress.Add(1);
+    progress.Add(3);
+  });
+  const std::regex expected("\\[info\\] scores: 4/4 visit, .* visit/s, took 0 s\n");
   EXPECT_TRUE(std::regex_match(text, expected)) << text;
 }
 

@@ -73,18 +73,54 @@ TEST_F(SweepFileTest, ListedPoints_ThoseAlreadyInTheGridAreNotRepeated) {
 
 TEST_F(SweepFileTest, OneValueInTheGrid_HoldsForAllPointsThatDoNotSayOtherwise) {
   const auto trials =
-      ExpandSweep(Read("grid: {evaluate.split: [validation], reward.alpha: [0, 5]}\nlist:\n"
-                       "  kl: {grpo.kl: 0.1}\n  other: {evaluate.split: test}\n"
+      ExpandSweep(Read("grid: {evaluate.samples: [3], reward.alpha: [0, 5]}\nlist:\n"
+                       "  kl: {grpo.kl: 0.1}\n  other: {evaluate.samples: 2}\n"
                        "random: {trials: 1, keys: {grpo.kl: {uniform: [0.2, 0.3]}}}\n"));
   ASSERT_EQ(trials.size(), 5u);
-  for (const int i : {0, 1, 2, 4}) EXPECT_EQ(trials[i].config.evaluate.split, "validation") << i;
-  EXPECT_EQ(trials[3].config.evaluate.split, "test");
+  for (const int i : {0, 1, 2, 4}) EXPECT_EQ(trials[i].config.evaluate.samples, 3) << i;
+  EXPECT_EQ(trials[3].config.evaluate.samples, 2);
   // It is no point of its own beside others.
   EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\nlist:\n"
                              "  kl: {grpo.kl: 0.1}\n"))
                 .size(),
             1u);
   EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\n")).size(), 1u);
+}
+
+TEST_F(SweepFileTest, KeyThatSomePointsLeaveAtItsDefault_IsSpelledOutInAll) {
+  const auto trials =
+      ExpandSweep(Read("grid: {reward.alpha: [0.0, 5]}\nlist:\n  named: {credit.lambda: 0.250}\n"
+                       "  text: {tasks.errors: holdout}\n"));
+  ASSERT_EQ(trials.size(), 4u);
+  const auto of = [&trials](int i) {
+    return ElementsAre(Pair("reward.alpha", i == 1 ? "5" : trials[2].settings[0].second),
+                       Pair("credit.lambda", i == 2 ? "0.25" : trials[1].settings[1].second),
+                       Pair("tasks.errors", i == 3 ? "holdout" : trials[0].settings[2].second));
+  };
+  for (const int i : {1, 2, 3}) EXPECT_THAT(trials[i].settings, of(i)) << i;
+  EXPECT_EQ(trials[0].settings[0].second, "0");
+  EXPECT_EQ(trials[0].settings[1].second, NumberText(trials[0].config.credit.lambda));
+  EXPECT_EQ(trials[0].settings[2].second, trials[0].config.tasks.errors);
+}
+
+TEST_F(SweepFileTest, TrialsOnTwoSplits_AreRefused) {
+  EXPECT_THAT(FaultOf("grid: {evaluate.split: [test, validation]}\n"),
+              HasSubstr("evaluate.split validation, another has test; expected one"));
+}
+
+TEST_F(SweepFileTest, SeveralRanks_AreRefused) {
+  EXPECT_THAT(FaultOf("grid: {cluster.learners: [2]}\n"),
+              HasSubstr("ask for 2 ranks; a trial of a sweep is one process"));
+}
+
+TEST_F(SweepFileTest, RangeOfNumbersForAnIntegerKey_IsNamedWithItsLine) {
+  EXPECT_THAT(FaultOf("random:\n  trials: 2\n  keys: {grpo.group_size: {uniform: [4, 16]}}\n"),
+              HasSubstr("sweep.yaml:5: grpo.group_size is"));
+}
+
+TEST_F(SweepFileTest, CriterionThatNoTrialCanMeet_IsRefused) {
+  EXPECT_THAT(FaultOf("criterion: {policy: classifier, maximize: jaccard_sampled}\n"),
+              HasSubstr("expected another column, since the classifier"));
 }
 
 TEST_F(SweepFileTest, NarrowRange_DrawnPointsDifferAndKeepToIt) {

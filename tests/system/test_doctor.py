@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -84,6 +86,30 @@ def test_library_of_another_version_is_found(tmp_path):
     found = failures(result)
     assert list(found) == ["same hdf5"]
     assert "1.14.3: rank 1" in found["same hdf5"]["found"]
+
+
+def test_other_build_of_a_library_is_found(tmp_path):
+    linked = subprocess.run(["ldd", FLAME], capture_output=True, text=True, check=True).stdout
+    path = pathlib.Path(re.search(r"=> (\S*libglog\S*)", linked)[1])
+    other = tmp_path / path.name
+    content = path.read_bytes()
+    at = content.index(b"GNU\0") + 4  # of the note with the build id
+    assert content[at - 8:at - 4] == (3).to_bytes(4, "little")
+    other.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+    result = doctor(*two(command(tmp_path / "run"),
+                         ["-x", f"LD_PRELOAD={other}", *command(tmp_path / "run")]), check=False)
+    found = failures(result)
+    assert list(found) == ["same libraries"]
+    assert path.name in found["same libraries"]["found"]
+    assert "rank 1" in found["same libraries"]["found"]
+
+
+def test_run_folder_whose_name_is_no_text_is_found_in_json(tmp_path):
+    folder = os.fsencode(tmp_path / "file") + b"/\xff"
+    (tmp_path / "file").write_text("no folder")
+    result = subprocess.run([*command("x")[:-1], b"run.dir=" + folder], capture_output=True,
+                            text=True, timeout=60, check=False)
+    assert list(failures(result)) == ["run folder is writable"]
 
 
 def test_low_limit_of_open_files_is_found(tmp_path):

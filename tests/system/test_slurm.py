@@ -1,169 +1,17 @@
 """The shipped batch files on a real Slurm of two hosts, each with a network of its own."""
 
-import fcntl
 import json
-import os
 import pathlib
 import random
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-import h5py
 import pytest
 from conftest import FLAME, ROOT, TINY, metrics
-
-TESTBED = ROOT / "slurm" / "testbed"
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "ip", "ps", "unshare", "nsenter")
-# Seconds that Slurm may take for what it does, beyond what the job itself takes.
-SLURM = 90
-
-
-def why_not():
-    """Why this machine can have no testbed, or None."""
-    if os.geteuid() != 0:
-        return "only root may make the hosts of slurm/testbed"
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing:
-        return f"{', '.join(missing)} missing: scripts/setup --peers installs Slurm"
-    if subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True,
-                      check=False).returncode != 0:
-        return "this container may not make network namespaces, which slurm/testbed needs"
-    return None
-
-
-def wait_for(condition, what, seconds=SLURM, seen=lambda: ""):
-    """`seen`: what a failure shows beside `what`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"no {what} within {seconds} s\n{seen()}")
-        time.sleep(0.05)
-
-
-class Testbed:
-    """Two hosts; `folder` is on the disk that both see (they do not see this machine's /tmp)."""
-
-    __test__ = False
-
-    def __init__(self, folder):
-        self.folder = folder
-        (folder / "build").mkdir()
-        (folder / "build" / "flame").symlink_to(FLAME)
-        (folder / "configs").symlink_to(ROOT / "configs")
-
-    def attempt(self, *words):
-        return subprocess.run([str(TESTBED), "run", *map(str, words)], capture_output=True,
-                              text=True, timeout=60, cwd=self.folder, check=False)
-
-    def run(self, *words):
-        result = self.attempt(*words)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    def verb(self, *words):
-        result = subprocess.run([str(TESTBED), *words], capture_output=True, text=True, timeout=120,
-                                check=False)
-        assert result.returncode == 0, result.stderr
-
-    def steps_on(self, host):
-        """Whether processes of a job live there."""
-        ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,
-                             text=True, check=True).stdout.split()
-        names = subprocess.run(["ps", "-o", "comm=", *ids], capture_output=True, text=True,
-                               check=False).stdout.split()
-        return set(names) - {"slurmd"}
-
-    def submit(self, file, name, *arguments, options=()):
-        """A shipped batch file, from a folder with build/flame as its users have it."""
-        output = self.folder / f"{name}.log"
-        job = self.run("sbatch", "--parsable", f"--output={output}", *options,
-                       ROOT / "slurm" / file, *arguments)
-        return Job(self, job.strip(), output)
-
-
-class Job:
-    def __init__(self, testbed, number, output):
-        self.testbed, self.number, self.output = testbed, number, output
-
-    def log(self):
-        return self.output.read_text() if self.output.exists() else ""
-
-    def field(self, name):
-        text = self.testbed.run("scontrol", "show", "job", self.number)
-        return re.search(rf"\b{name}=(\S+)", text)[1]
-
-    def wait(self, *states, seconds=SLURM):
-        """The state it ended in, which must be one of `states`."""
-        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-
-        def state():
-            now = self.field("JobState")
-            return now if now in ended + states else None
-
-        found = wait_for(state, f"end of job {self.number}", seconds)
-        assert found in states, f"{found}: {self.log()}"
-        return found
-
-    def restart(self, seconds=SLURM, hurry=True):
-        """It is in the queue again, where Slurm would let it wait for two minutes.
-
-        Ten seconds do where all its hosts were there: they refuse the job while they clean up after
-        its first start. Where one was cut off, the controller tries a minute later again to end the
-        first start's steps, which the second's have the numbers of.
-        """
-        wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}", seconds,
-                 lambda: self.log()[-2000:])
-        if hurry:
-            self.testbed.run("scontrol", "update", f"JobId={self.number}",
-                             "StartTime=now+10seconds")
-
-    def goes_on(self, hurry=True):
-        self.restart(hurry=hurry)
-        self.wait("COMPLETED", seconds=300 if hurry else 300 + 120)
-        assert "resumed at step" in self.log()
-
-
-@pytest.fixture(scope="module")
-def testbed():
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    with open("/var/tmp/flame-testbed.lock", "w") as lock:
-        wait_for(lambda: locked(lock), "free testbed", 600)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="flame-slurm-", dir="/var/tmp"))
-        keeper = start_keeper(TESTBED, folder, lock)
-        try:
-            assert keeper.stdout.readline() == "up\n"
-            yield Testbed(folder)
-        finally:
-            keeper.stdin.close()
-            assert keeper.wait(120) == 0
-
-
-def start_keeper(program, folder, lock):
-    """Has the testbed up until this process closes the keeper's stdin or ends, however it does.
-
-    Then it is taken down and `folder` removed, and `lock` is free for the next run of these tests.
-    """
-    script = '"$1" up 2 && echo up && cat; "$1" down && rm -rf "$2"'
-    return subprocess.Popen(["bash", "-c", script, "keeper", str(program), str(folder)],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                            pass_fds=[lock.fileno()], start_new_session=True)
-
-
-def locked(file):
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
+from slurm_testbed import TESTBED, Job, locked, testbed, wait_for  # noqa: F401
 
 
 @pytest.fixture
@@ -214,10 +62,10 @@ def test_killed_run_of_the_tests_leaves_no_testbed(tmp_path):
     folder.mkdir()
     run = subprocess.Popen(
         [sys.executable, "-c",
-         "import test_slurm\n"
+         "import slurm_testbed\n"
          f"lock = open('{tmp_path}/lock', 'w')\n"
-         "assert test_slurm.locked(lock)\n"
-         f"keeper = test_slurm.start_keeper('{stub}', '{folder}', lock)\n"
+         "assert slurm_testbed.locked(lock)\n"
+         f"keeper = slurm_testbed.start_keeper('{stub}', '{folder}', lock)\n"
          "print(keeper.stdout.readline(), flush=True)\n"
          "keeper.wait()"],
         cwd=pathlib.Path(__file__).parent, stdout=subprocess.PIPE, text=True)
@@ -239,55 +87,6 @@ def test_batch_files_and_testbed_pass_shellcheck():
     result = subprocess.run(["shellcheck", *map(str, files)], capture_output=True, text=True,
                             check=False)
     assert result.returncode == 0, result.stdout
-
-
-def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, tiny_run):
-    folder = testbed.folder / "pipeline"
-    job = testbed.submit("pipeline.sbatch", "pipeline", TINY, f"run.dir={folder}",
-                         options=("--cpus-per-task=1",))
-    job.wait("COMPLETED", seconds=300)
-    assert job.log().count("2 ranks: node1 x 1, node2 x 1") == 3  # both SFTs and GRPO
-    one, two = (json.loads((run / "evaluation.json").read_text()) for run in (tiny_run, folder))
-    assert [row["policy"] for row in one["rows"]] == [row["policy"] for row in two["rows"]]
-    for row, other in zip(one["rows"], two["rows"]):
-        for name in ("jaccard", "jaccard_sampled", "f1", "prauc", "ddi", "drugs"):
-            # One drug more or less in a few of the visits is float's rounding; more is not.
-            assert other[name] == pytest.approx(row[name], abs=0.01), (row["policy"], name)
-    for stage in ("classifier", "list"):
-        first, last = (metrics(run / stage)[-1]["loss"] for run in (tiny_run, folder))
-        assert last == pytest.approx(first, rel=1e-4), stage
-
-
-def first_tokens(folder):
-    """What was sampled under version 0, by task and member."""
-    texts = {}
-    for path in sorted((folder / "grpo" / "rollouts").glob("step-000000-*.h5")):
-        with h5py.File(path) as file:
-            rows = {name: file["trajectories"][name][:]
-                    for name in ("tokens", "offsets", "task_id", "member", "policy_version")}
-        assert set(rows["policy_version"]) == {0}
-        for i, key in enumerate(zip(rows["task_id"].tolist(), rows["member"].tolist())):
-            begin, end = rows["offsets"][i:i + 2]
-            texts[key] = rows["tokens"][begin:end].tolist()
-    return texts
-
-
-def test_pipeline_from_list_sft_on_two_hosts_samples_and_evaluates_as_one_process(
-        testbed, before_grpo, tiny_run):
-    folder = before_grpo("grpo-on-both")
-    for name in ("evaluation.json", ".stages/evaluate.json"):
-        (folder / name).unlink()
-    job = testbed.submit("pipeline.sbatch", folder.name, TINY, f"run.dir={folder}",
-                         options=("--cpus-per-task=1",))
-    job.wait("COMPLETED", seconds=300)
-    assert "stage list: inputs unchanged, skipped" in job.log()
-    assert len(list((folder / "grpo" / "rollouts").glob("step-000000-*.h5"))) == 2
-    assert first_tokens(folder) == first_tokens(tiny_run)
-    one, two = (json.loads((run / "evaluation.json").read_text())["rows"]
-                for run in (tiny_run, folder))
-    assert one[:4] == two[:4] and one[3]["policy"] == "list-sft"
-    for name in ("jaccard", "jaccard_sampled", "ddi", "drugs"):
-        assert two[4][name] == pytest.approx(one[4][name], abs=0.01), name
 
 
 def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(

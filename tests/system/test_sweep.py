@@ -189,8 +189,12 @@ def test_worker_that_hangs_its_trial_is_not_run_twice(copied):
     assert "another worker took it over" in errors
 
 
-def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied):
-    file, out, trial = copied("list:\n  broken: {tasks.feedback: /nonexistent/decisions.jsonl}\n")
+def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied, tmp_path):
+    decisions = tmp_path / "decisions.jsonl"
+    file, out, trial = copied(f"list:\n  broken: {{tasks.feedback: {decisions}}}\n")
+    refused = run("sweep", file, check=False, cwd=ROOT)
+    assert refused.returncode == 3 and f"there is no file {decisions}" in refused.stderr
+    decisions.write_text("no decision\n")
     worker = start(file)
     wait_for(lambda: training_of(out, worker), worker)
     children = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True,
@@ -219,9 +223,9 @@ def test_worker_that_dies_counts_as_a_failure_and_the_report_tells_what_it_leave
     assert "attempt 1 of at most 1 failed" in heir.stderr and "1 of 8 jobs failed" in heir.stderr
     assert [(a["end"], a["status"]) for a in attempts(out, trial)] == [("failed", 4)]
     table = run("sweep", "report", out, cwd=ROOT).stdout
-    assert "left out: 1 of 4 points, whose trials are not all done" in table
+    assert "left out: 1 of 4 points, whose trials are not all done and whole" in table
     page = (out / "report.html").read_text()
-    assert "Left out: 1 of 4 trials are not done, and in no mean or plot; 1 of 4 points" in page
+    assert "Left out: 1 of 4 trials are not done or damaged, and in no mean or plot; 1 of 4" in page
     rows = list(csv.DictReader((out / "report.csv").open()))
     assert [row["state"] for row in rows if row["id"] == trial] == ["failed"]
 
@@ -245,6 +249,9 @@ def test_slurm_submits_an_array_of_workers(tmp_path):
     result = run("sweep", file, "--jobs", 3, "--slurm", cwd=ROOT,
                  env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file), str(FLAME.resolve())]
+    result = run("sweep", file, "--slurm", "--log-level", "warning", cwd=ROOT,
+                 env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert result.stdout.split()[-2:] == ["--log-level", "warning"] and result.stderr == ""
     assert not (tmp_path / "out").exists()
 
 
@@ -301,3 +308,49 @@ def test_plots_of_too_many_values_are_named_as_left_out(tmp_path):
     assert "Left out: reward.alpha has 13 values and credit.lambda 13; expected at most 12" in page
     assert "Lines and names are left out" in page
     assert page.count("<svg") == 1  # the trade-off, as one cloud
+
+
+def test_damaged_trials_are_told_and_the_others_shown(tmp_path):
+    made_up_sweep(tmp_path, seeds=3)
+    (tmp_path / "trials/0-0/evaluation.json").unlink()
+    evaluation = tmp_path / "trials/5-1/evaluation.json"
+    evaluation.write_text(evaluation.read_text().replace('"ddi": 0.1}', '"ddi": null}'))
+    (tmp_path / "trials/20-2/grpo/metrics.jsonl").write_text('{"step": 1}\n')
+    status = run("sweep", "status", tmp_path)
+    assert "9 trials: 2 damaged 7 done" in status.stdout
+    result = run("sweep", "report", tmp_path)
+    assert "9 trials: 3 damaged 6 done" in result.stdout
+    page = (tmp_path / "report.html").read_text()
+    for damage in (f"0-0 is damaged: {tmp_path}/trials/0-0/evaluation.json",
+                   f"5-1 is damaged: {evaluation}: ",
+                   f"20-2 is damaged: {tmp_path}/trials/20-2/grpo/metrics.jsonl:1: expected a step"):
+        assert damage in result.stdout and damage in page
+    assert f"{tmp_path}/attempts/0-0 is deleted" in page
+    assert "Left out: 3 of 9 trials" in page and page.count("<svg") == 1 + 2 * 3
+    states = {t["id"]: t["state"] for t in
+              json.loads(run("sweep", "status", tmp_path, "--json").stdout)["trials"]}
+    assert states["0-0"] == states["5-1"] == "damaged" and states["0-1"] == "done"
+
+
+def test_trials_at_once_have_places_of_their_own(copied):
+    file, _, _ = copied("  grpo.steps: [31]\n")
+    worker = start(file, "--jobs", "2", "--log-level", "warning")
+
+    def places():
+        children = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True,
+                                  check=False).stdout.split()
+        found = [place_of(child) for child in children]
+        return len(found) == 2 and sorted(found)
+
+    assert wait_for(places, worker) == ["0", "1"]
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=DEADLINE)
+    assert worker.returncode == 75 and "started" not in errors
+
+
+def place_of(process):
+    try:
+        entries = open(f"/proc/{process}/environ").read().split("\0")
+    except OSError:
+        return ""
+    return next((e.split("=")[1] for e in entries if e.startswith("FLAME_PLACE=")), "")

@@ -1,0 +1,162 @@
+"""A real Slurm of two hosts on this machine, each with a network of its own (slurm/testbed)."""
+
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+from conftest import FLAME, ROOT
+
+TESTBED = ROOT / "slurm" / "testbed"
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "ip", "ps", "unshare", "nsenter")
+# Seconds that Slurm may take for what it does, beyond what the job itself takes.
+SLURM = 90
+
+
+def why_not():
+    """Why this machine can have no testbed, or None."""
+    if os.geteuid() != 0:
+        return "only root may make the hosts of slurm/testbed"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"{', '.join(missing)} missing: scripts/setup --peers installs Slurm"
+    if subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True,
+                      check=False).returncode != 0:
+        return "this container may not make network namespaces, which slurm/testbed needs"
+    return None
+
+
+def wait_for(condition, what, seconds=SLURM, seen=lambda: ""):
+    """`seen`: what a failure shows beside `what`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {what} within {seconds} s\n{seen()}")
+        time.sleep(0.05)
+
+
+class Testbed:
+    """Two hosts; `folder` is on the disk that both see (they do not see this machine's /tmp)."""
+
+    __test__ = False
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "build").mkdir()
+        (folder / "build" / "flame").symlink_to(FLAME)
+        (folder / "configs").symlink_to(ROOT / "configs")
+
+    def attempt(self, *words):
+        return subprocess.run([str(TESTBED), "run", *map(str, words)], capture_output=True,
+                              text=True, timeout=60, cwd=self.folder, check=False)
+
+    def run(self, *words):
+        result = self.attempt(*words)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def verb(self, *words):
+        result = subprocess.run([str(TESTBED), *words], capture_output=True, text=True, timeout=120,
+                                check=False)
+        assert result.returncode == 0, result.stderr
+
+    def steps_on(self, host):
+        """Whether processes of a job live there."""
+        ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,
+                             text=True, check=True).stdout.split()
+        names = subprocess.run(["ps", "-o", "comm=", *ids], capture_output=True, text=True,
+                               check=False).stdout.split()
+        return set(names) - {"slurmd"}
+
+    def submit(self, file, name, *arguments, options=()):
+        """A shipped batch file, from a folder with build/flame as its users have it."""
+        output = self.folder / f"{name}.log"
+        job = self.run("sbatch", "--parsable", f"--output={output}", *options,
+                       ROOT / "slurm" / file, *arguments)
+        return Job(self, job.strip(), output)
+
+
+class Job:
+    def __init__(self, testbed, number, output):
+        self.testbed, self.number, self.output = testbed, number, output
+
+    def log(self):
+        return self.output.read_text() if self.output.exists() else ""
+
+    def field(self, name):
+        text = self.testbed.run("scontrol", "show", "job", self.number)
+        return re.search(rf"\b{name}=(\S+)", text)[1]
+
+    def wait(self, *states, seconds=SLURM):
+        """The state it ended in, which must be one of `states`."""
+        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+        def state():
+            now = self.field("JobState")
+            return now if now in ended + states else None
+
+        found = wait_for(state, f"end of job {self.number}", seconds)
+        assert found in states, f"{found}: {self.log()}"
+        return found
+
+    def restart(self, seconds=SLURM, hurry=True):
+        """It is in the queue again, where Slurm would let it wait for two minutes.
+
+        Ten seconds do where all its hosts were there: they refuse the job while they clean up after
+        its first start. Where one was cut off, the controller tries a minute later again to end the
+        first start's steps, which the second's have the numbers of.
+        """
+        wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}", seconds,
+                 lambda: self.log()[-2000:])
+        if hurry:
+            self.testbed.run("scontrol", "update", f"JobId={self.number}",
+                             "StartTime=now+10seconds")
+
+    def goes_on(self, hurry=True):
+        self.restart(hurry=hurry)
+        self.wait("COMPLETED", seconds=300 if hurry else 300 + 120)
+        assert "resumed at step" in self.log()
+
+
+@pytest.fixture(scope="module")
+def testbed():
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with open("/var/tmp/flame-testbed.lock", "w") as lock:
+        wait_for(lambda: locked(lock), "free testbed", 600)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="flame-slurm-", dir="/var/tmp"))
+        keeper = start_keeper(TESTBED, folder, lock)
+        try:
+            assert keeper.stdout.readline() == "up\n"
+            yield Testbed(folder)
+        finally:
+            keeper.stdin.close()
+            assert keeper.wait(120) == 0
+
+
+def start_keeper(program, folder, lock):
+    """Has the testbed up until this process closes the keeper's stdin or ends, however it does.
+
+    Then it is taken down and `folder` removed, and `lock` is free for the next run of these tests.
+    """
+    script = '"$1" up 2 && echo up && cat; "$1" down && rm -rf "$2"'
+    return subprocess.Popen(["bash", "-c", script, "keeper", str(program), str(folder)],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                            pass_fds=[lock.fileno()], start_new_session=True)
+
+
+def locked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False

@@ -1,0 +1,74 @@
+"""What the batch files do between their stages, with programs of Slurm that only note their words."""
+
+import os
+import subprocess
+import time
+
+from conftest import ROOT, TINY, run
+
+PIPELINE = ROOT / "slurm" / "pipeline.sbatch"
+
+
+def time_in(seconds):
+    """As Slurm writes it, in local time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + seconds))
+
+
+def run_batch(folder, file, *arguments, end=None, seconds=0):
+    """Runs the file as a job that has run for `seconds`; its exit status and the stubs' words."""
+    told = "" if end is None else f"   StartTime=x EndTime={time_in(end)} Deadline=N/A"
+    for name in ("srun", "scontrol"):
+        stub = folder / name
+        stub.write_text(f'#!/bin/sh\necho {name} "$@" >>{folder}/words\n'
+                        f'[ "$1 $2" = "show job" ] && echo "{told}"\nexit 0\n')
+        stub.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "7",
+                   "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_CPUS_PER_TASK": "1",
+                   "SLURM_JOB_NODELIST": "node[1-2]", "SECONDS": str(seconds)}
+    (folder / "words").write_text("")
+    result = subprocess.run(["bash", str(file), *map(str, arguments)], capture_output=True,
+                            text=True, check=False, env=environment, timeout=60)
+    return result.returncode, (folder / "words").read_text().splitlines()
+
+
+def both_files(folder):
+    """The shipped pipeline file, and one that flame launch writes."""
+    written = folder / "job.sbatch"
+    written.write_text(run("launch", "pipeline", "--dry-run", "--config", TINY, "--time", "30",
+                           "--log-level", "debug", "--trace", f"run.dir={folder / 'run'}",
+                           cwd=ROOT).stdout)
+    (folder / "run" / "launch").mkdir(parents=True)
+    return [(PIPELINE, TINY), (written,)]
+
+
+def test_no_stage_starts_with_less_than_six_minutes_left(tmp_path):
+    for words in both_files(tmp_path):
+        status, said = run_batch(tmp_path, *words, end=350, seconds=400)
+        steps = [line for line in said if " show " not in line]
+        assert status == 75 and steps == ["scontrol requeue 7"], said
+
+
+def test_stages_start_where_there_is_time_or_no_word_of_it(tmp_path):
+    for words in both_files(tmp_path):
+        for more in ({"end": 400, "seconds": 400}, {"seconds": 400},
+                     # A job that short would never get anywhere.
+                     {"end": 200, "seconds": 10}):
+            status, said = run_batch(tmp_path, *words, **more)
+            assert status == 0 and sum(line.startswith("srun") for line in said) == 6, said
+
+
+def test_launched_job_logs_as_it_was_told_to(tmp_path):
+    _, (written,) = both_files(tmp_path)
+    text = written.read_text()
+    assert text.count("--log-level debug") == 6 and text.count("--trace") == 3
+    refused = run("launch", "pipeline", "--dry-run", "--json", "--config", TINY, "--time", "30",
+                  check=False, cwd=ROOT)
+    assert refused.returncode == 2 and "expected no --json" in refused.stderr
+
+
+def test_launch_refuses_files_that_are_not_there(tmp_path):
+    refused = run("launch", "pipeline", "--dry-run", "--config", TINY, "--time", "30",
+                  "data.root=/nonexistent", f"run.dir={tmp_path / 'run'}", check=False, cwd=ROOT)
+    assert refused.returncode == 3
+    assert "data.root: '/nonexistent' is not a folder" in refused.stderr
+    assert not (tmp_path / "run").exists()
