@@ -58,3 +58,10 @@ def run_copy(tiny_run, tmp_path):
         return target
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def testbed():
+    # That module needs this one.
+    from slurm_testbed import two_hosts
+    yield from two_hosts()

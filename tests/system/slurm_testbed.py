@@ -126,8 +126,8 @@ class Job:
         assert "resumed at step" in self.log()
 
 
-@pytest.fixture(scope="module")
-def testbed():
+def two_hosts():
+    """For a fixture: a Testbed, taken down when the caller is done with it."""
     reason = why_not()
     if reason:
         pytest.skip(reason)

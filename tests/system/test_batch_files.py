@@ -20,7 +20,8 @@ def run_batch(folder, file, *arguments, end=None, seconds=0):
     for name in ("srun", "scontrol"):
         stub = folder / name
         stub.write_text(f'#!/bin/sh\necho {name} "$@" >>{folder}/words\n'
-                        f'[ "$1 $2" = "show job" ] && echo "{told}"\nexit 0\n')
+                        f'[ "$1 $2" = "show job" ] && echo "{told}"\n'
+                        '[ "$1 $2" = "show hostnames" ] && echo node1\nexit 0\n')
         stub.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "7",
                    "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_CPUS_PER_TASK": "1",

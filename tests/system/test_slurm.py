@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import FLAME, ROOT, TINY, metrics
-from slurm_testbed import TESTBED, Job, locked, testbed, wait_for  # noqa: F401
+from slurm_testbed import TESTBED, Job, locked, wait_for
 
 
 @pytest.fixture
