@@ -142,4 +142,17 @@ void MetricsSink::Write(const nlohmann::json& row) {
   Flush(&events_, folder_);
 }
 
+std::vector<double> SumsOfMetrics(const fs::path& folder, const std::vector<std::string>& names) {
+  std::vector<double> sums(names.size());
+  std::ifstream lines(folder / "metrics.jsonl");
+  for (std::string line; std::getline(lines, line);) {
+    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    for (size_t i = 0; i < names.size() && row.is_object(); ++i) {
+      const auto value = row.find(names[i]);
+      if (value != row.end() && value->is_number()) sums[i] += value->get<double>();
+    }
+  }
+  return sums;
+}
+
 }  // namespace flame

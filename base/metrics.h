@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace flame {
 
@@ -24,6 +25,11 @@ class MetricsSink {
   std::filesystem::path folder_;
   std::ofstream lines_, events_;
 };
+
+// Sums of the columns `names` over the rows of folder/metrics.jsonl; zeros where there is no file.
+// A line that a killed writer left unfinished counts for nothing.
+std::vector<double> SumsOfMetrics(const std::filesystem::path& folder,
+                                  const std::vector<std::string>& names);
 
 }  // namespace flame
 

@@ -14,19 +14,23 @@ volatile sig_atomic_t stop_requested = 0;
 
 void OnStop(int) { stop_requested = 1; }
 
-}  // namespace
-
-void InstallStopSignals() {
+void Install(int number) {
   struct sigaction action = {};
   action.sa_handler = OnStop;
   action.sa_flags = SA_RESTART;  // a write under way is not cut short
   sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGTERM, SIGUSR1}) {
-    if (sigaction(signal, &action, nullptr) != 0) {
-      throw MachineError("cannot handle signal ", signal, ": ", std::strerror(errno));
-    }
+  if (sigaction(number, &action, nullptr) != 0) {
+    throw MachineError("cannot handle signal ", number, ": ", std::strerror(errno));
   }
 }
+
+}  // namespace
+
+void InstallStopSignals() {
+  for (const int number : {SIGTERM, SIGUSR1}) Install(number);
+}
+
+void InstallInterruptAsStop() { Install(SIGINT); }
 
 bool StopRequested() { return stop_requested != 0; }
 

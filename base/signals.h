@@ -5,6 +5,8 @@
 namespace flame {
 
 void InstallStopSignals();
+// The same for SIGINT (Ctrl-C), which otherwise ends a process as it is.
+void InstallInterruptAsStop();
 // True once a stop signal has arrived.
 bool StopRequested();
 

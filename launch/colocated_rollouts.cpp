@@ -1,5 +1,6 @@
 #include "launch/colocated_rollouts.h"
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <utility>
@@ -17,8 +18,13 @@ constexpr int kShardTag = 404;
 class ColocatedRolloutClient : public RolloutClient {
  public:
   ColocatedRolloutClient(RolloutWorker* worker, Communicator* learners,
-                         std::function<int64_t(int32_t)> length, const ShardFolder* shards)
-      : worker_(worker), learners_(learners), length_(std::move(length)), shards_(shards) {}
+                         std::function<int64_t(int32_t)> length, const ShardFolder* shards,
+                         double* idle_seconds)
+      : worker_(worker),
+        learners_(learners),
+        length_(std::move(length)),
+        shards_(shards),
+        idle_seconds_(idle_seconds) {}
 
   void Begin(const RolloutRequest& request) override {
     std::vector<int64_t> lengths;
@@ -44,7 +50,10 @@ class ColocatedRolloutClient : public RolloutClient {
       Write(*own, &out);
     }
     std::vector<RolloutReply> replies;
+    const auto start = std::chrono::steady_clock::now();
     const std::vector<std::string> texts = GatherTexts(learners_, out.Take());
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+    *idle_seconds_ += waited.count();
     for (int rank = 0; rank < learners_->size(); ++rank) {
       if (texts[rank].empty()) continue;
       WireReader in(texts[rank]);
@@ -91,6 +100,7 @@ class ColocatedRolloutClient : public RolloutClient {
   Communicator* learners_;
   std::function<int64_t(int32_t)> length_;
   const ShardFolder* shards_;
+  double* idle_seconds_;
   std::map<int64_t, std::optional<RolloutReply>> begun_;  // nothing: no task fell to this rank
 };
 
@@ -98,8 +108,9 @@ class ColocatedRolloutClient : public RolloutClient {
 
 std::unique_ptr<RolloutClient> MakeColocatedRolloutClient(
     RolloutWorker* worker, Communicator* learners, std::function<int64_t(int32_t task)> length,
-    const ShardFolder* shards) {
-  return std::make_unique<ColocatedRolloutClient>(worker, learners, std::move(length), shards);
+    const ShardFolder* shards, double* idle_seconds) {
+  return std::make_unique<ColocatedRolloutClient>(worker, learners, std::move(length), shards,
+                                                  idle_seconds);
 }
 
 }  // namespace flame

@@ -141,7 +141,11 @@ int RunGrpoCommand(const Arguments& arguments) {
 }
 
 void PrintEvaluation(const Config& config, bool as_json) {
-  const json evaluation = json::parse(ReadWholeFile(RunPaths(config.run.dir).evaluation()));
+  const std::filesystem::path file = RunPaths(config.run.dir).evaluation();
+  const json evaluation = json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
+  if (!evaluation.is_object()) {
+    throw DataError(file.string(), ": expected a JSON object; delete the file to evaluate again");
+  }
   std::cout << (as_json ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
 }
 

@@ -8,7 +8,22 @@
 namespace flame {
 namespace {
 
+void CheckColocated(const ClusterOptions& cluster) {
+  if (cluster.placement != "colocated") return;
+  if (cluster.learners + cluster.rollouts + cluster.rewards > 0) {
+    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
+                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
+                     "; expected them at 0: each rank does everything");
+  }
+  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
+    throw UsageError("cluster.placement is colocated and cluster.sharding ",
+                     cluster.sharding.policy,
+                     "; expected none or optimizer: a rank that samples holds all weights");
+  }
+}
+
 void CheckTogether(const Config& config) {
+  CheckColocated(config.cluster);
   if (config.data.split.size() != 3) {
     throw UsageError("data.split has ", config.data.split.size(),
                      " numbers; expected three: train, validation, test");

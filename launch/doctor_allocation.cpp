@@ -18,6 +18,9 @@ using Words = std::vector<std::string>;
 // Longer than all answers of all ranks take, and than Slurm tries to reach a host.
 constexpr int kLongestExamination = 600, kLongestStart = 30;  // s
 
+// From here on the numbers of steps are Slurm's own: batch file, shell of salloc (slurm.h).
+constexpr int64_t kFirstOwnStep = 0xfffffff0;
+
 int64_t FromSlurm(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? 0 : std::atoll(text);
@@ -66,8 +69,15 @@ CheckResult WhyNoReport(int status) {
 }  // namespace
 
 bool InAllocationOfSeveral() {
-  return !LaunchedByMpi() && std::getenv("SLURM_JOB_ID") != nullptr &&
-         std::max(FromSlurm("SLURM_NTASKS"), FromSlurm("SLURM_JOB_NUM_NODES")) > 1;
+  if (LaunchedByMpi() || std::getenv("SLURM_JOB_ID") == nullptr) return false;
+  const bool in_step =
+      std::getenv("SLURM_STEP_ID") != nullptr && FromSlurm("SLURM_STEP_ID") < kFirstOwnStep;
+  if (in_step && FromSlurm("SLURM_STEP_NUM_TASKS") > 1) {
+    throw UsageError("this is one of ", FromSlurm("SLURM_STEP_NUM_TASKS"),
+                     " tasks of srun without --mpi=pmix; expected srun --mpi=pmix, or flame doctor "
+                     "in the batch file itself");
+  }
+  return !in_step && std::max(FromSlurm("SLURM_NTASKS"), FromSlurm("SLURM_JOB_NUM_NODES")) > 1;
 }
 
 nlohmann::json ReportOfAllocation(const Words& words) {

@@ -9,8 +9,8 @@
 
 namespace flame {
 
-// True in a batch file, or a shell of salloc, of a job of more than one rank: where SLURM_JOB_ID is
-// set and no launcher has made this process a rank.
+// True in a batch file, or a shell of salloc, of a job of more than one rank. Throws UsageError in
+// one of several tasks that srun started without --mpi=pmix, which know nothing of each other.
 bool InAllocationOfSeveral();
 
 // The report (DoctorJson) of `flame doctor WORDS` on all ranks of the allocation, by srun. Where

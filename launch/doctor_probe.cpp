@@ -164,7 +164,13 @@ class Examination {
   }
 
   Findings Run() {
-    for (auto& [rank, answer] : AskAll({{"do", "facts"}})) findings_.ranks.push_back(answer);
+    for (const auto& [rank, answer] : AskAll({{"do", "facts"}})) {
+      if (answer.contains("error")) {
+        findings_.unknown[rank] = answer.at("error");
+      } else {
+        findings_.ranks.push_back(answer);
+      }
+    }
     TryFolder();
     for (const int rank : std::set<int>(ranks_)) MeasureClock(rank);
     for (const auto& [from, to] : Links()) MeasureLink(from, to);
@@ -188,11 +194,17 @@ class Examination {
     if (ranks_.erase(rank) == 1) findings_.silent.push_back(rank);
   }
 
-  // The answer to the newest question; null where there is none in time.
-  json Take(int rank, int number) {
+  Clock::time_point Deadline() const { return Clock::now() + kVisible + deadline_; }
+
+  // The answer to that question; null where there is none in time.
+  json Take(int rank, int number, Clock::time_point end) {
+    const auto left = [end] {
+      return std::max(Milliseconds(1),
+                      std::chrono::duration_cast<Milliseconds>(end - Clock::now()));
+    };
     try {
       Message message;
-      while (world_->TryReceive(rank, kAnswerTag, kVisible + deadline_, &message)) {
+      while (world_->TryReceive(rank, kAnswerTag, left(), &message)) {
         json answer = json::parse(message.bytes);
         if (answer.at("number") == number) return answer.at("answer");
       }
@@ -203,16 +215,17 @@ class Examination {
     return nullptr;
   }
 
-  // All ranks at the same time; those that answered.
+  // All ranks at the same time, with one deadline; those that answered.
   std::map<int, json> AskAll(const json& ask) {
     std::map<int, int> numbers;
     for (const int rank : std::set<int>(ranks_)) {
       if (rank != 0) Send(rank, ask), numbers[rank] = number_;
     }
     std::map<int, json> answers = {{0, prober_->Do(ask)}};
+    const auto end = Deadline();
     for (const auto& [rank, number] : numbers) {
       if (ranks_.count(rank) == 0) continue;
-      json answer = Take(rank, number);
+      json answer = Take(rank, number, end);
       if (!answer.is_null()) answers[rank] = std::move(answer);
     }
     return answers;
@@ -242,7 +255,7 @@ class Examination {
     for (int i = 0; i < 8; ++i) {
       const double sent = WallSeconds();
       Send(rank, {{"do", "clock"}});
-      const json there = ranks_.count(rank) == 0 ? json() : Take(rank, number_);
+      const json there = ranks_.count(rank) == 0 ? json() : Take(rank, number_, Deadline());
       if (!there.is_number()) return;
       const double received = WallSeconds();
       if (received - sent >= shortest) continue;
@@ -279,8 +292,8 @@ class Examination {
     Send(other, other == from ? measure : echo);
     const int there_number = number_;
     json here = from == 0 ? prober_->Do(measure) : to == 0 ? prober_->Do(echo) : json();
-    const json there = Take(other, there_number);
-    if (here_number != 0) here = Take(to, here_number);
+    const json there = Take(other, there_number, Deadline());
+    if (here_number != 0) here = Take(to, here_number, Deadline());
     const json& measured = from == 0 ? here : there;
     LinkFacts link{from, to, "", 0, 0};
     if (here.is_null() || there.is_null()) {

@@ -31,9 +31,10 @@ struct LinkFacts {
 
 struct Findings {
   int num_ranks = 0;
-  std::vector<int> silent;          // gave no answer within the deadline
-  std::vector<RankFacts> ranks;     // of the others, in order
-  std::vector<FolderFacts> folder;  // by rank
+  std::vector<int> silent;             // gave no answer within the deadline
+  std::map<int, std::string> unknown;  // by rank: why it could not collect its facts
+  std::vector<RankFacts> ranks;        // of the others, in order
+  std::vector<FolderFacts> folder;     // by rank
   std::vector<LinkFacts> links;  // a ring over the first rank of each host, and one within a host
   std::map<int, double> clock_ahead;  // by rank: seconds ahead of rank 0's clock
 };

@@ -32,10 +32,9 @@ class Judge {
     checks.push_back(OtherLibraries());
     checks.push_back(Nccl());
     if (expects_gpus) checks.push_back(Gpus());
-    checks.push_back(Writable());
-    checks.push_back(Shared());
-    checks.push_back(Network());
-    checks.push_back(Clocks());
+    for (CheckResult check : {Writable(), Shared(), Network(), Clocks()}) {
+      checks.push_back(OfAllRanks(std::move(check)));
+    }
     checks.push_back(OpenFiles());
     checks.push_back(SharedMemory());
     return checks;
@@ -69,16 +68,28 @@ class Judge {
   CheckResult Ranks() const {
     std::set<std::string> hosts;
     for (const auto& [rank, host] : hosts_) hosts.insert(host);
-    CheckResult check{"ranks", findings_.silent.empty(), "", ""};
-    check.found = StrCat(findings_.ranks.size(), " of ", findings_.num_ranks, " ranks answer, on ",
-                         hosts.size(), " host", hosts.size() == 1 ? "" : "s");
-    if (!check.passed) {
+    const size_t answered = static_cast<size_t>(findings_.num_ranks) - findings_.silent.size();
+    CheckResult check{"ranks", findings_.silent.empty() && findings_.unknown.empty(), "", ""};
+    check.found = StrCat(answered, " of ", findings_.num_ranks, " ranks answer, on ", hosts.size(),
+                         " host", hosts.size() == 1 ? "" : "s");
+    if (!findings_.silent.empty()) {
       check.found += "; silent: " + Names(findings_.silent);
       check.mend =
           "see that the host runs and is reached over the network that MPI uses "
           "(OMPI_MCA_btl_tcp_if_include names an interface)";
     }
+    for (const auto& [rank, why] : findings_.unknown) {
+      check.found += "; " + Name(rank) + " knows nothing of itself: " + why;
+      check.mend += check.mend.empty() ? "see what that rank says" : "";
+    }
     return check;
+  }
+
+  // What only ranks that answer were tried for is not known of the others.
+  CheckResult OfAllRanks(CheckResult check) const {
+    if (findings_.silent.empty() || !check.passed) return check;
+    return {check.name, false, "not tried with " + Names(findings_.silent),
+            "have all ranks answer first"};
   }
 
   std::set<std::string> Libraries() const {

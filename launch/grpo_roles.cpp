@@ -46,8 +46,8 @@ int64_t PromptTokens(const PromptBuilder& prompts, const ListTask& task) {
                               prompts.ListQuestion(task.input, task.edit).size());
 }
 
-// Tells how long each role had nothing to do, and how the ranks would be split by the work done.
-// Collective.
+// Tells how long each role had nothing to do, and how the ranks would be split by the work done; of
+// colocated ranks how long they waited for each other's rollouts. Collective.
 void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::time_point start,
                 Communicator* world) {
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start;
@@ -57,6 +57,12 @@ void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::ti
   world->AllGather(all, own)->Wait();
   if (world->rank() != 0) return;
   const auto times = all.accessor<double, 2>();
+  if (mesh.rollout_ranks.empty()) {
+    const at::Tensor sums = all.sum(0);
+    LogInfo("idle: ranks ", std::round(100 * sums[0].item<double>() / sums[1].item<double>()),
+            " % of their time, until the others' rollouts were there");
+    return;
+  }
   const std::vector<const std::vector<int>*> roles = {&mesh.learner_ranks, &mesh.rollout_ranks,
                                                       &mesh.reward_ranks};
   std::vector<double> busy, share;
@@ -76,12 +82,15 @@ void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::ti
 void Report(const GrpoReport& report) {
   LogInfo("grpo: mean reward ", report.first_reward, " (first fifth) -> ", report.last_reward,
           " (last fifth) in ", report.steps, " steps");
-  const double known = report.seconds_wait + report.seconds_learn + report.seconds_sync;
-  const auto share = [&](double seconds) { return std::round(100 * seconds / report.seconds); };
-  LogInfo("grpo: ", HumanDuration(report.seconds),
-          ", of which rollouts and rewards were waited for ", share(report.seconds_wait),
-          " %, learning took ", share(report.seconds_learn), " %, sync ",
-          share(report.seconds_sync), " %, all else ", share(report.seconds - known), " %");
+  const auto& [earlier, wait, learn, sync] = report.earlier;
+  const double all = earlier + report.seconds;
+  const double known =
+      wait + report.seconds_wait + learn + report.seconds_learn + sync + report.seconds_sync;
+  const auto share = [&](double seconds) { return std::round(100 * seconds / all); };
+  LogInfo("grpo: ", HumanDuration(all), ", of which rollouts and rewards were waited for ",
+          share(wait + report.seconds_wait), " %, learning took ",
+          share(learn + report.seconds_learn), " %, sync ", share(sync + report.seconds_sync),
+          " %, all else ", share(all - known), " %");
 }
 
 Communicator::Milliseconds Timeouts(const Config& config, double count) {
@@ -92,7 +101,6 @@ bool Colocated(const ClusterOptions& cluster) { return cluster.placement == "col
 
 RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
   if (Colocated(cluster)) {
-    CheckColocated(cluster, size);
     RankMesh mesh;
     for (int r = 0; r < size; ++r) mesh.learner_ranks.push_back(r);
     return mesh;
@@ -139,20 +147,6 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
 }
 
 }  // namespace
-
-void CheckColocated(const ClusterOptions& cluster, int size) {
-  if (cluster.rollouts > 0 || cluster.rewards > 0 ||
-      (cluster.learners > 0 && cluster.learners != size)) {
-    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
-                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
-                     "; expected them at 0: each of the ", size, " ranks does everything");
-  }
-  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
-    throw UsageError("cluster.placement is colocated and cluster.sharding ",
-                     cluster.sharding.policy,
-                     "; expected none or optimizer: a rank that samples holds all weights");
-  }
-}
 
 void CheckRoles(const Config& config, Communicator* world) {
   if (world != nullptr && world->size() > 1) {
@@ -238,11 +232,14 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   } else {
     const auto rewards = MakeLocalRewardClient(*scorer);
     RolloutWorker worker(context, rewards.get(), versions);
-    const auto rollouts = alone ? MakeLocalRolloutClient(&worker)
-                                : MakeColocatedRolloutClient(&worker, own.get(), length,
-                                                             job.carry_shards ? &shards : nullptr);
+    double idle = 0;
+    const auto rollouts =
+        alone ? MakeLocalRolloutClient(&worker)
+              : MakeColocatedRolloutClient(&worker, own.get(), length,
+                                           job.carry_shards ? &shards : nullptr, &idle);
     job.rollouts = rollouts.get();
     Train(config, job, own.get());
+    if (!alone) ReportIdle(mesh, idle, start, world);
   }
 }
 

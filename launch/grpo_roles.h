@@ -17,9 +17,6 @@
 
 namespace flame {
 
-// Throws UsageError where so many colocated ranks cannot be what config.cluster asks for.
-void CheckColocated(const ClusterOptions& cluster, int size);
-
 // Throws UsageError where config.cluster does not fit the ranks that there are.
 void CheckRoles(const Config& config, Communicator* world);
 

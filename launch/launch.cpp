@@ -46,8 +46,17 @@ constexpr char kUsage[] =
 
 constexpr int kLongestAnswer = 60;  // s
 
-ProgramAnswer Ask(const std::vector<std::string>& words) {
-  return AskProgram(words, kLongestAnswer, Errors::kInText);
+ProgramAnswer Ask(const std::vector<std::string>& words, Errors errors = Errors::kInText) {
+  ProgramAnswer answer = AskProgram(words, kLongestAnswer, errors);
+  if (answer.status == kOutOfTime) {
+    throw MachineError(words[0], " has not answered for ", kLongestAnswer, " s",
+                       words[0] == "sbatch" ? "; squeue says whether there is a job now" : "");
+  }
+  return answer;
+}
+
+bool IsNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
 fs::path JobFile(const fs::path& run_dir) { return run_dir / "launch" / "job"; }
@@ -61,7 +70,7 @@ std::string JobOf(const fs::path& run_dir) {
   }
   std::string job = ReadWholeFile(JobFile(run_dir));
   while (job.ends_with('\n')) job.pop_back();
-  if (job.empty() || job.find_first_not_of("0123456789") != std::string::npos) {
+  if (!IsNumber(job)) {
     throw DataError(JobFile(run_dir).string(), " holds '", job, "'; expected the number of a job");
   }
   return job;
@@ -194,9 +203,16 @@ int Submit(const ConfigArguments& parsed, const fs::path& run_dir, const std::st
   // The job's own copy: what waits in the queue does not change with the file it came from.
   WriteFileAtomically(folder / "config.yaml", parsed.config.ResolvedYaml());
   WriteFileAtomically(file, text);
-  const ProgramAnswer answer = Ask({"sbatch", "--parsable", file.string()});
-  if (answer.status != 0) throw MachineError("sbatch ", file.string(), ": ", answer.text);
+  const ProgramAnswer answer = Ask({"sbatch", "--parsable", file.string()}, Errors::kOnStderr);
+  if (answer.status != 0) {
+    throw MachineError("sbatch ", file.string(), " ended with status ", answer.status,
+                       "; its words are above");
+  }
   const std::string job = answer.text.substr(0, answer.text.find(';'));
+  if (!IsNumber(job)) {
+    throw MachineError("sbatch --parsable printed '", answer.text,
+                       "'; expected the number of a job. squeue says whether there is one now");
+  }
   WriteFileAtomically(JobFile(run_dir), job + "\n");
   if (parsed.json) {
     std::cout << nlohmann::json{{"job", job},

@@ -77,6 +77,7 @@ std::vector<Library> AllLibraries() {
 std::string DigestOfEnds(const fs::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   const std::streamoff size = file.tellg();
+  if (size < 0) return "unreadable";
   Xxh3Stream digest;
   for (const std::streamoff start :
        {std::streamoff{0}, std::max<std::streamoff>(0, size - kEnds)}) {

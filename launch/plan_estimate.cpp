@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "comm/roles.h"
 #include "data/corpus.h"
-#include "launch/grpo_roles.h"
 #include "launch/run_paths.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
@@ -140,10 +139,7 @@ struct Counts {
 Counts CountsOf(const Config& config, const std::string& stage, int64_t ranks) {
   if (ranks == 1) return {};
   if (stage != "grpo") return {ranks, 0, 0, false};
-  if (config.cluster.placement == "colocated") {
-    CheckColocated(config.cluster, static_cast<int>(ranks));
-    return {ranks, ranks, ranks, true};
-  }
+  if (config.cluster.placement == "colocated") return {ranks, ranks, ranks, true};
   const ClusterOptions& c = config.cluster;
   const RankMesh mesh = AssignRoles(static_cast<int>(ranks), 0, static_cast<int>(c.learners),
                                     static_cast<int>(c.rollouts), static_cast<int>(c.rewards));
@@ -290,6 +286,12 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
   if (sharding.policy == "hybrid" && group > 0 && counts.learners % group != 0) {
     throw UsageError("cluster.shard_group is ", group, "; expected a divisor of the ",
                      counts.learners, " learners of ", stage);
+  }
+  const int64_t a_host = machines.ranks_a_node, last = counts.learners % a_host;
+  if (sharding.policy == "hybrid" && group == 0 && counts.learners > a_host && last != 0) {
+    throw UsageError("cluster.sharding is hybrid, and of the ", counts.learners, " learners of ",
+                     stage, " hosts have from ", last, " to ", a_host,
+                     "; expected as many on each, or a cluster.shard_group");
   }
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;

@@ -7,8 +7,10 @@
 
 namespace flame {
 
+inline constexpr int kOutOfTime = 124;
+
 struct ProgramAnswer {
-  int status = 0;    // exit status; 124 where it was ended for its time, 127 where there is none
+  int status = 0;    // exit status; kOutOfTime where it was ended for that, 127 where there is none
   std::string text;  // what it printed, line ends at the end taken off
 };
 

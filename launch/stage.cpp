@@ -194,6 +194,9 @@ void CheckSettings(const fs::path& run_dir, const std::string& stage, const std:
 }
 
 void ShareStages(const fs::path& from, const fs::path& to) {
+  if (!fs::is_directory(from / ".stages")) {
+    throw DataError((from / ".stages").string(), " is missing: no stage there can be shared");
+  }
   for (const auto& entry : fs::directory_iterator(from / ".stages")) {
     if (entry.path().extension() != ".json") continue;
     const std::string stage = entry.path().stem().string();

@@ -29,7 +29,7 @@ struct Stage {
 // true.
 bool BeginStage(const Stage& stage);
 struct StageCost {
-  double seconds = 0;
+  double seconds = 0;               // of all processes that worked on it
   std::vector<int64_t> peak_bytes;  // of tensors on the computing device at a time, by rank
 };
 
@@ -53,7 +53,8 @@ std::string OutputDigest(const std::filesystem::path& run_dir, const std::string
 
 // Gives the run folder `to` every stage that is done in `from`, so that a pipeline there skips it:
 // hard links of the outputs (no output is ever changed in place), copies where the file system has
-// no links. Stages that `to` has from there already are left alone.
+// no links. Stages that `to` has from there already are left alone. Throws DataError where a file
+// of a stage is missing.
 void ShareStages(const std::filesystem::path& from, const std::filesystem::path& to);
 
 }  // namespace flame

@@ -12,6 +12,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "data/feedback.h"
@@ -78,10 +79,12 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_
   if (begun.item<int64_t>() == 0) return;
   const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
   ResetPeakTensorBytes(device);
+  // Of processes that were stopped or killed in the middle of a training, by its steps.
+  const double earlier = SumsOfMetrics(stage.run_dir / stage.name, {"seconds"})[0];
   const auto start = std::chrono::steady_clock::now();
   stage.make(Sha256(stage.inputs));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const StageCost cost = {seconds.count(), PeakTensorBytesOfRanks(device, world)};
+  const StageCost cost = {earlier + seconds.count(), PeakTensorBytesOfRanks(device, world)};
   if (IsFirst(world)) FinishStage(stage, cost);
   // A signal that came too late for the stage to save and stop: rank 0 decides for all, and goes
   // when all have heard of it.

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <cstring>
@@ -118,6 +119,13 @@ void Submit(const SweepArguments& arguments) {
                      "; --slurm needs a host that submits to Slurm");
 }
 
+bool AllDone(const SweepFile& file, const std::vector<SweepJob>& jobs) {
+  const SweepClaims claims(file.options.dir);
+  return std::all_of(jobs.begin(), jobs.end(), [&](const SweepJob& job) {
+    return StateOf(claims.AttemptsAt(job.name), file.options.retries) == JobState::kDone;
+  });
+}
+
 void Run(const SweepArguments& arguments) {
   const SweepFile file = ReadSweepFile(arguments.place);
   const std::vector<Trial> trials = ExpandSweep(file);
@@ -125,7 +133,10 @@ void Run(const SweepArguments& arguments) {
   for (const Trial& trial : trials) CheckInputs(trial.config);
   LogInfo(arguments.place.string(), ": ", trials.size(), " trials on ", jobs.size() - trials.size(),
           " shared stages in ", file.options.dir.string());
-  if (arguments.slurm) Submit(arguments);
+  if (arguments.slurm) {
+    if (AllDone(file, jobs)) return LogInfo("every job is done; nothing is submitted");
+    Submit(arguments);
+  }
   WriteSweepRecord(file, trials, jobs);
   WorkOff(jobs, {file.options.dir, arguments.jobs, file.options.retries,
                  file.options.heartbeat_deadline, arguments.log_level});

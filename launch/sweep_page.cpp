@@ -110,8 +110,8 @@ class Page {
         LeftOut() + "<h2>Best</h2>\n";
     const std::string criterion = CriterionText(results_.criterion);
     if (!best_) {
-      return html + Paragraph("No point meets the criterion yet: " + criterion +
-                              ", over points whose trials are all done.");
+      return html + Paragraph("No point meets the criterion: " + criterion +
+                              ", over points whose trials are all done and whole.");
     }
     const SweepPoint& point = points_[*best_];
     return html +

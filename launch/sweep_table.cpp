@@ -73,7 +73,10 @@ std::string BestText(const SweepResults& results) {
   const std::vector<SweepPoint> points = PointsOf(results);
   const auto best = BestPoint(points, results.criterion);
   const std::string criterion = CriterionText(results.criterion);
-  if (!best) return "best: none yet (" + criterion + ", all seeds done)\n";
+  const auto left = std::any_of(points.begin(), points.end(),
+                                [](const SweepPoint& point) { return !point.complete; });
+  if (!best && left) return "best: none yet (" + criterion + ", all seeds done)\n";
+  if (!best) return "best: none, for no point meets the criterion (" + criterion + ")\n";
   const auto left_out = std::count_if(points.begin(), points.end(),
                                       [](const SweepPoint& point) { return !point.complete; });
   return StrCat("best: ", PointName(points[*best].settings, VariedKeys(results)), " (", criterion,
@@ -103,7 +106,8 @@ std::string PointName(const Settings& settings, const std::vector<std::string>& 
 
 std::string DamageText(const SweepResults& results, const TrialResult& trial) {
   return StrCat(trial.id, " is damaged: ", trial.damage, "; made again once ",
-                SweepClaims(results.dir).Folder(trial.id).string(), " is deleted");
+                SweepClaims(results.dir).Folder(trial.id).string(), " and ",
+                (results.dir / "trials" / trial.id).string(), " are deleted");
 }
 
 std::vector<std::string> VariedKeys(const SweepResults& results) {

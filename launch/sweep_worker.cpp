@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <exception>
+#include <fstream>
 #include <thread>
 
 #include "base/atomic_file.h"
@@ -104,13 +106,31 @@ class Worker {
     LogInfo(job.name, " (", job.what, "): started, attempt ", attempt.number);
     try {
       WriteFileAtomically(job.folder / "job.yaml", job.config.ResolvedYaml());
-      if (job.parent >= 0) ShareStages(jobs_[job.parent].folder, job.folder);
+      if (job.parent >= 0) TakeStages(jobs_[job.parent], job);
       const int place = FreePlace();
       running_.push_back({i, attempt, StartFlame(CommandOf(job), LogOf(job), place), place});
     } catch (const Error& error) {
-      LogError(job.name, ": ", error.what());
-      End(i, attempt, static_cast<int>(error.status()));
+      NotStarted(i, attempt, error.what(), error.status());
+    } catch (const std::exception& error) {
+      NotStarted(i, attempt, error.what(), ExitStatus::kMachine);
     }
+  }
+
+  void TakeStages(const SweepJob& parent, const SweepJob& job) const {
+    try {
+      ShareStages(parent.folder, job.folder);
+    } catch (const std::exception& error) {
+      throw DataError(error.what(), "; ", parent.name, " is made again once ",
+                      claims_.Folder(parent.name).string(), " is deleted, and this job is tried ",
+                      "again once ", claims_.Folder(job.name).string(), " is");
+    }
+  }
+
+  // The other jobs of this worker go on.
+  void NotStarted(size_t i, const Attempt& attempt, const char* why, ExitStatus status) {
+    LogError(jobs_[i].name, ": ", why);
+    std::ofstream(LogOf(jobs_[i]), std::ios::app) << "flame: " << why << "\n";
+    End(i, attempt, static_cast<int>(status));
   }
 
   int FreePlace() const {
@@ -242,6 +262,9 @@ class Worker {
 
 void WorkOff(const std::vector<SweepJob>& jobs, const WorkerOptions& options) {
   InstallStopSignals();
+  // A terminal sends it to the jobs, too, which end at once: what they had is resumed, and none has
+  // failed by it.
+  InstallInterruptAsStop();
   Worker(jobs, options).Run();
 }
 

@@ -253,6 +253,9 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent,
   std::optional<Progress> progress;
   if (run->rank() == 0) {
     metrics.emplace(job.folder, run->step());
+    const auto sums =
+        SumsOfMetrics(job.folder, {"seconds", "seconds_wait", "seconds_learn", "seconds_sync"});
+    std::copy(sums.begin(), sums.end(), total->earlier.begin());
     progress.emplace("grpo", job.options.steps, "step", run->step());
   }
   Schedule schedule(job, run);

@@ -2,6 +2,7 @@
 #ifndef FLAME_TRAINER_GRPO_H_
 #define FLAME_TRAINER_GRPO_H_
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -44,6 +45,8 @@ struct GrpoReport {
   double first_reward = 0, last_reward = 0;
   // Of this call, and of it waiting for rollouts, learning and syncing.
   double seconds = 0, seconds_wait = 0, seconds_learn = 0, seconds_sync = 0;
+  // The same of the steps that this call found done (learner 0 alone), by metrics.jsonl.
+  std::array<double, 4> earlier = {};
 };
 
 // Each step (from 0): learner 0 draws tasks (epoch-wise shuffles of the list; task_id = step *

@@ -1,5 +1,6 @@
 """What the batch files do between their stages, with programs of Slurm that only note their words."""
 
+import json
 import os
 import subprocess
 import time
@@ -73,3 +74,44 @@ def test_launch_refuses_files_that_are_not_there(tmp_path):
     assert refused.returncode == 3
     assert "data.root: '/nonexistent' is not a folder" in refused.stderr
     assert not (tmp_path / "run").exists()
+
+
+def launch_with(folder, sbatch):
+    stub = folder / "sbatch"
+    stub.write_text("#!/bin/sh\n" + sbatch)
+    stub.chmod(0o755)
+    return run("launch", "pipeline", "--json", "--config", TINY, "--time", "30",
+               f"run.dir={folder / 'run'}", check=False, cwd=ROOT,
+               env={"PATH": f"{folder}:{os.environ['PATH']}"})
+
+
+def test_number_of_the_job_is_told_apart_from_what_sbatch_says_besides(tmp_path):
+    told = launch_with(tmp_path, "echo 'sbatch: info: partition set' >&2; echo '4711;cluster'\n")
+    assert told.returncode == 0 and "partition set" in told.stderr
+    log = tmp_path / "run" / "launch" / "job-4711.log"
+    assert json.loads(told.stdout) == {"job": "4711", "log": str(log),
+                                       "batch_file": str(log.with_name("job.sbatch"))}
+    assert (tmp_path / "run" / "launch" / "job").read_text() == "4711\n"
+
+
+def test_word_of_sbatch_that_is_no_number_is_refused(tmp_path):
+    told = launch_with(tmp_path, "echo 'Submitted batch job 4711'\n")
+    assert told.returncode == 4 and "printed 'Submitted batch job 4711'" in told.stderr
+    assert not (tmp_path / "run" / "launch" / "job").exists()
+    refused = launch_with(tmp_path, "echo no such partition >&2; exit 1\n")
+    assert refused.returncode == 4 and "ended with status 1" in refused.stderr
+
+
+def test_pipeline_file_refuses_roles_before_anything_is_trained(tmp_path):
+    result = run("prepare", "cluster.placement=colocated", "--config", TINY,
+                 f"run.dir={tmp_path / 'run'}", "cluster.learners=7", check=False, cwd=ROOT)
+    assert result.returncode == 2 and "each rank does everything" in result.stderr
+    assert "build/flame \"${@:2}\" cluster.placement=colocated --config" in PIPELINE.read_text()
+
+
+def test_launch_refuses_hosts_with_uneven_learners_of_hybrid(tmp_path):
+    refused = run("launch", "pipeline", "--dry-run", "--config", TINY, "--time", "30", "--nodes", 3,
+                  "--gpus-per-node", 2, "cluster.learners=3", "cluster.rollouts=3",
+                  "cluster.rewards=1", "cluster.sharding=hybrid", f"run.dir={tmp_path / 'run'}",
+                  check=False, cwd=ROOT)
+    assert refused.returncode == 2 and "hosts have from 1 to 2" in refused.stderr

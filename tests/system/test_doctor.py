@@ -144,4 +144,26 @@ def test_rank_that_does_not_answer_is_named(tmp_path):
     report = json.loads(result.stdout)
     assert not report["passed"]
     failed = {check["name"]: check["found"] for check in report["checks"] if not check["passed"]}
-    assert any("rank 1" in text for text in failed.values())
+    assert failed["ranks"].startswith("1 of 2 ranks answer") and "rank 1" in failed["ranks"]
+    assert {"run folder is shared", "messages", "clocks"} <= set(failed)  # tried with nobody
+
+
+def test_library_that_is_gone_from_the_disk_is_told(tmp_path):
+    library = tmp_path / "libgone.so"
+    (tmp_path / "gone.c").write_text("#include <unistd.h>\n__attribute__((constructor)) static void "
+                                     f'leave(void) {{ unlink("{library}"); }}\n')
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,--build-id=none", "-o", library,
+                    tmp_path / "gone.c"], check=True)
+    result = subprocess.run(
+        command(tmp_path / "run"), capture_output=True, text=True, timeout=60, check=False,
+        # With it set the program is started once.
+        env={**os.environ, "LD_PRELOAD": str(library), "GOMP_SPINCOUNT": "10000"})
+    assert json.loads(result.stdout)["ranks"][0]["libraries"]["libgone.so"] == "unreadable"
+
+
+def test_tasks_that_know_nothing_of_each_other_are_refused(tmp_path):
+    result = subprocess.run(
+        command(tmp_path / "run"), capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2",
+             "SLURM_STEP_NUM_TASKS": "2"})
+    assert result.returncode == 2 and "srun without --mpi=pmix" in result.stderr

@@ -1,12 +1,14 @@
 """A training killed at any moment ends, started again, in the same weights bit for bit."""
 
+import json
 import random
+import re
 import signal
 import subprocess
 import time
 
 import pytest
-from conftest import FLAME, TINY, run
+from conftest import FLAME, TINY, metrics, run
 
 COMMANDS = {"classifier": ["sft", "classifier"], "list": ["sft", "list"], "grpo": ["grpo"]}
 
@@ -51,7 +53,14 @@ def test_training_stop_signal_saves_and_exits_75(tiny_run, run_copy):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
     assert (folder / "grpo" / "checkpoints" / "LATEST").exists()
-    run("grpo", "--config", TINY, f"run.dir={folder}")
+    # As if that process had taken long: the summary is of all that worked on it.
+    rows = metrics(folder / "grpo")
+    rows[0]["seconds"] += 3600
+    rows[0]["seconds_wait"] += 3600
+    (folder / "grpo" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    said = run("grpo", "--config", TINY, f"run.dir={folder}").stderr
+    assert re.search(r"grpo: 1 h 00 min, of which rollouts and rewards were waited for 100 %", said)
+    assert json.loads((folder / ".stages" / "grpo.json").read_text())["seconds"] > 3600
     assert weights(folder, "grpo") == weights(tiny_run, "grpo")
 
 

@@ -325,7 +325,7 @@ def test_damaged_trials_are_told_and_the_others_shown(tmp_path):
                    f"5-1 is damaged: {evaluation}: ",
                    f"20-2 is damaged: {tmp_path}/trials/20-2/grpo/metrics.jsonl:1: expected a step"):
         assert damage in result.stdout and damage in page
-    assert f"{tmp_path}/attempts/0-0 is deleted" in page
+    assert f"{tmp_path}/attempts/0-0 and {tmp_path}/trials/0-0 are deleted" in page
     assert "Left out: 3 of 9 trials" in page and page.count("<svg") == 1 + 2
     states = {t["id"]: t["state"] for t in
               json.loads(run("sweep", "status", tmp_path, "--json").stdout)["trials"]}
@@ -354,3 +354,55 @@ def place_of(process):
     except OSError:
         return ""
     return next((e.split("=")[1] for e in entries if e.startswith("FLAME_PLACE=")), "")
+
+
+def test_interrupt_from_the_terminal_fails_no_trial(copied):
+    file, out, trial = copied()
+    for _ in range(2):
+        worker = subprocess.Popen([str(FLAME), "sweep", str(file)], cwd=ROOT, text=True,
+                                  start_new_session=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        wait_for(lambda process=worker: training_of(out, process), worker)
+        os.killpg(worker.pid, signal.SIGINT)
+        _, errors = worker.communicate(timeout=DEADLINE)
+        assert worker.returncode == 75, errors
+    run("sweep", file, cwd=ROOT)
+    assert [a["end"] for a in attempts(out, trial)] == ["stopped", "stopped", "done"]
+
+
+def test_shared_stage_that_is_gone_fails_its_trial_alone(copied):
+    file, out, trial = copied()
+    (stage,) = (out / "stages").glob("list-*")
+    shutil.rmtree(stage)
+    result = run("sweep", file, check=False, cwd=ROOT)
+    assert result.returncode == 4 and "1 of 8 jobs failed" in result.stderr, result.stderr
+    log = (out / "trials" / trial / "log.txt").read_text()
+    assert f"{stage}/.stages is missing" in log
+    assert f"made again once {out}/attempts/{stage.name} is deleted" in log
+    for name in (stage.name, trial):
+        shutil.rmtree(out / "attempts" / name)
+    assert "4 trials: 4 done" in run("sweep", file, cwd=ROOT).stdout
+
+
+def test_damaged_trial_is_made_again_as_the_report_says(copied):
+    file, out, _ = copied()
+    run("sweep", file, cwd=ROOT)
+    trial = next((out / "trials").iterdir())
+    evaluation = trial / "evaluation.json"
+    evaluation.write_bytes(bytes(evaluation.stat().st_size))
+    said = run("sweep", "status", out, cwd=ROOT).stdout
+    folders = [out / "attempts" / trial.name, trial]
+    assert f"made again once {folders[0]} and {folders[1]} are deleted" in said
+    for folder in folders:
+        shutil.rmtree(folder)
+    assert "4 trials: 4 done" in run("sweep", file, cwd=ROOT).stdout
+    done = run("sweep", file, "--slurm", cwd=ROOT, env={"PATH": "/nonexistent"})
+    assert "nothing is submitted" in done.stderr and "4 trials: 4 done" in done.stdout
+
+
+def test_best_says_that_no_point_meets_the_criterion(tmp_path):
+    made_up_sweep(tmp_path, seeds=2)
+    record = json.loads((tmp_path / "sweep.json").read_text())
+    record["criterion"]["ddi_at_most"] = 0.01
+    (tmp_path / "sweep.json").write_text(json.dumps(record))
+    assert "best: none, for no point meets" in run("sweep", "status", tmp_path).stdout
