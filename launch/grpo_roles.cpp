@@ -220,7 +220,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   context.lines = job.lines;
   const auto length = [&](int32_t task) { return PromptTokens(*materials.prompts, tasks[task]); };
   const int64_t versions = config.grpo.staleness + 1;
-  const ShardFolder shards{ShardsOf(config), config.run.seed, inputs_sha256};
+  const ShardFolder shards{ShardsOf(config), static_cast<uint64_t>(config.run.seed), inputs_sha256};
   if (mesh.role == Role::kRollout) {
     // Two answers in turn fit into what the learner allows a rollout rank.
     const auto rewards =
