@@ -39,6 +39,13 @@ class Handle {
   ~Handle() {
     if (id_ >= 0) release_(id_);
   }
+  // Releases it now. Of a dataset that writes what HDF5 still holds of it, which a full disk
+  // refuses.
+  void Close(const std::string& place) {
+    if (release_(std::exchange(id_, -1)) < 0) {
+      throw MachineError(place, ": cannot write: ", Cause());
+    }
+  }
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), release_(other.release_) {}
   Handle& operator=(Handle&&) = delete;
   hid_t id() const { return id_; }
@@ -99,13 +106,14 @@ void WriteDataset(hid_t file, const std::string& place, const std::string& name,
   if (H5Tget_class(type) != H5T_STRING) SetChunks(properties.id(), shape, H5Tget_size(type));
   const Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
                      H5Sclose);
-  const Handle set(
+  Handle set(
       H5Dcreate2(file, name.c_str(), type, space.id(), links.id(), properties.id(), H5P_DEFAULT),
       H5Dclose);
   set.OrThrow<MachineError>(place, "create");
   if (H5Dwrite(set.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
     throw MachineError(place, ": cannot write: ", Cause());
   }
+  set.Close(place);
 }
 
 template <class T>

@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -189,6 +193,63 @@ TEST(Hdf5File, DiskFullAtClosing_MachineErrorSaysSo) {
   // Small metadata stays in the library's cache until then.
   for (int i = 0; i < 100; ++i) out.SetAttribute("attribute" + std::to_string(i), int64_t{i});
   EXPECT_THAT([&] { out.Close(); }, ThrowsMessage<MachineError>(HasSubstr("No space left")));
+}
+
+// No file of this process grows beyond `bytes` while this lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : before_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &limit_);
+    const rlimit lower = {bytes, limit_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &lower);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &limit_);
+    signal(SIGXFSZ, before_);
+  }
+
+ private:
+  rlimit limit_ = {};
+  void (*before_)(int);
+};
+
+// As on a disk that is full for a moment, until another process gives up what it has there.
+TEST(Hdf5File, OneWriteRefused_NothingHalfWrittenPassesForWhole) {
+  const TemporaryFolder folder;
+  std::vector<int32_t> numbers(3000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const std::vector<std::string> texts(200, "a text of some length");
+  const auto write = [&](const fs::path& path, int refused, rlim_t limit) {
+    Hdf5File file = Hdf5File::Create(path);
+    const std::vector<std::function<void()>> parts = {[&] { file.Write("a/numbers", numbers); },
+                                                      [&] { file.Write("texts", texts); },
+                                                      [&] { file.Write("b/numbers", numbers); }};
+    for (int part = 0; part < 3; ++part) {
+      std::optional<FileSizeLimit> limited;
+      if (part == refused) limited.emplace(limit);
+      parts[part]();
+    }
+    file.Close();
+  };
+  write(folder / "whole.h5", -1, 0);
+  const auto size = fs::file_size(folder / "whole.h5");
+  int refusals = 0;
+  for (int refused = 0; refused < 3; ++refused) {
+    for (rlim_t limit = 0; limit < size + 4096; limit += 999) {
+      const fs::path path = folder / StrCat(refused, "-", limit, ".h5");
+      try {
+        write(path, refused, limit);
+      } catch (const MachineError&) {
+        ++refusals;
+        continue;
+      }
+      const Hdf5File file = Hdf5File::OpenForReading(path);
+      EXPECT_EQ(file.Read<int32_t>("a/numbers"), numbers) << path;
+      EXPECT_EQ(file.Read<int32_t>("b/numbers"), numbers) << path;
+      EXPECT_EQ(file.Read<std::string>("texts"), texts) << path;
+    }
+  }
+  EXPECT_GT(refusals, 3);
 }
 
 TEST(Hdf5File, FolderAbsent_MachineError) {
