@@ -211,6 +211,14 @@ std::string MpiLibraryVersion() {
 
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
 
+bool StartHasBarrier() {
+  const char* hosts = std::getenv("SLURM_STEP_NUM_NODES");
+  const char* fence = std::getenv("SLURM_PMIX_FENCE");
+  const bool by_srun = std::getenv("PMIX_RANK") != nullptr && hosts != nullptr;
+  return !by_srun || std::strcmp(hosts, "1") == 0 ||
+         (fence != nullptr && std::strcmp(fence, "ring") == 0);
+}
+
 namespace {
 
 // A library may end the process: the others must not wait for it until their deadline.
@@ -229,6 +237,12 @@ void EndJobOfOpenSession() {
 MpiSession::MpiSession(Communicator::Milliseconds timeout)
     : timeout_(timeout), engine_(std::make_shared<Engine>()) {
   int provided = MPI_THREAD_SINGLE, rank = 0, size = 1;
+  const char* task = std::getenv("SLURM_PROCID");
+  if (!StartHasBarrier() && task != nullptr && std::strcmp(task, "0") == 0) {
+    LogWarning(
+        "srun starts ranks on several hosts without SLURM_PMIX_FENCE=ring in its environment: "
+        "a rank may then end in a segmentation fault as MPI starts");
+  }
   // The engine uses MPI from one thread at a time; the watchdog may abort from another.
   Watched("start of MPI", timeout, [&] {
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");

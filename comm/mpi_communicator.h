@@ -14,6 +14,12 @@ class Engine;
 // True under mpirun or srun, so that a program started by hand never initialises MPI.
 bool LaunchedByMpi();
 
+// False where srun started ranks on several hosts without SLURM_PMIX_FENCE=ring. Slurm 22.05's
+// other barrier, the tree, holds no host back in a job of fewer hosts than slurm.conf's TreeWidth:
+// a rank that has left MPI_Init may then send to one still inside, which dies of it (segmentation
+// fault).
+bool StartHasBarrier();
+
 // In one line, such as "Open MPI v4.1.4, package: ...".
 std::string MpiLibraryVersion();
 

@@ -139,7 +139,9 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "mapfile -t nodes < <(scontrol show hostnames \"$SLURM_JOB_NODELIST\")\n"
              "export SLURM_HOSTFILE=",
              folder.string(),
-             "/hosts-$SLURM_JOB_ID\n\n"
+             "/hosts-$SLURM_JOB_ID\n"
+             "# Else ranks may meet before all are ready (docs/clusters.md).\n"
+             "export SLURM_PMIX_FENCE=ring\n\n"
              "# Runs a command of flame on the first so many ranks. The signal reaches what runs, "
              "not the gap\n"
              "# between two commands: with less than six minutes left none is started.\n"

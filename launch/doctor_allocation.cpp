@@ -81,7 +81,7 @@ bool InAllocationOfSeveral() {
 }
 
 nlohmann::json ReportOfAllocation(const Words& words) {
-  Words command = {"srun", "--mpi=pmix", "--kill-on-bad-exit=1"};
+  Words command = {"env", "SLURM_PMIX_FENCE=ring", "srun", "--mpi=pmix", "--kill-on-bad-exit=1"};
   if (const int64_t cores = FromSlurm("SLURM_CPUS_PER_TASK"); cores > 0) {
     command.push_back(StrCat("--cpus-per-task=", cores));
   }

@@ -26,11 +26,13 @@ struct RankFacts {
   int64_t open_files = 0;                        // the soft limit, descriptors
   int64_t shared_memory_bytes = 0;               // free in /dev/shm
   int64_t cores = 0;                             // that the process may use
+  bool start_has_barrier = true;                 // StartHasBarrier()
   std::vector<GpuFacts> gpus;                    // of the machine, where model.device is cuda
   std::string gpu_error;                         // why there are none then
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, versions, libraries, nccl_files,
-                                   open_files, shared_memory_bytes, cores, gpus, gpu_error)
+                                   open_files, shared_memory_bytes, cores, start_has_barrier, gpus,
+                                   gpu_error)
 
 // `device`: model.device; cuda opens the GPU's libraries (OpenDevice).
 RankFacts FactsOfThisRank(int rank, const std::string& device);

@@ -27,7 +27,7 @@ class Judge {
   }
 
   std::vector<CheckResult> Checks(bool expects_gpus) const {
-    std::vector<CheckResult> checks = {Ranks()};
+    std::vector<CheckResult> checks = {Ranks(), Start()};
     for (const std::string& library : Libraries()) checks.push_back(Version(library));
     checks.push_back(OtherLibraries());
     checks.push_back(Nccl());
@@ -83,6 +83,15 @@ class Judge {
       check.mend += check.mend.empty() ? "see what that rank says" : "";
     }
     return check;
+  }
+
+  CheckResult Start() const {
+    const auto open = Where([](const RankFacts& facts) { return !facts.start_has_barrier; });
+    if (open.empty()) return {"start", true, "ranks meet when all are ready", ""};
+    return {
+        "start", false,
+        "Slurm may let ranks meet before all are ready, and one then ends in a segmentation fault",
+        "export SLURM_PMIX_FENCE=ring before srun, as the files in slurm/ do"};
   }
 
   // What only ranks that answer were tried for is not known of the others.

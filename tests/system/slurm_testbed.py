@@ -68,6 +68,9 @@ class Testbed:
                                 check=False)
         assert result.returncode == 0, result.stderr
 
+    def controller_log(self):
+        return pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log").read_text()
+
     def steps_on(self, host):
         """Whether processes of a job live there."""
         ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,
@@ -95,6 +98,12 @@ class Job:
         text = self.testbed.run("scontrol", "show", "job", self.number)
         return re.search(rf"\b{name}=(\S+)", text)[1]
 
+    def story(self):
+        """What a failure of a wait shows: where Slurm and the job's ranks are."""
+        return "\n".join((self.testbed.run("scontrol", "show", "job", self.number),
+                          self.testbed.run("sinfo", "-N", "-l"), self.log()[-4000:],
+                          self.testbed.controller_log()[-6000:]))
+
     def wait(self, *states, seconds=SLURM):
         """The state it ended in, which must be one of `states`."""
         ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
@@ -103,7 +112,7 @@ class Job:
             now = self.field("JobState")
             return now if now in ended + states else None
 
-        found = wait_for(state, f"end of job {self.number}", seconds)
+        found = wait_for(state, f"end of job {self.number}", seconds, self.story)
         assert found in states, f"{found}: {self.log()}"
         return found
 
@@ -115,7 +124,7 @@ class Job:
         first start's steps, which the second's have the numbers of.
         """
         wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}", seconds,
-                 lambda: self.log()[-2000:])
+                 self.story)
         if hurry:
             self.testbed.run("scontrol", "update", f"JobId={self.number}",
                              "StartTime=now+10seconds")

@@ -21,12 +21,14 @@ def run_batch(folder, file, *arguments, end=None, seconds=0):
     for name in ("srun", "scontrol"):
         stub = folder / name
         stub.write_text(f'#!/bin/sh\necho {name} "$@" >>{folder}/words\n'
+                        f'[ {name} = srun ] && echo "$SLURM_PMIX_FENCE" >>{folder}/fences\n'
                         f'[ "$1 $2" = "show job" ] && echo "{told}"\n'
                         '[ "$1 $2" = "show hostnames" ] && echo node1\nexit 0\n')
         stub.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "7",
                    "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_CPUS_PER_TASK": "1",
-                   "SLURM_JOB_NODELIST": "node[1-2]", "SECONDS": str(seconds)}
+                   "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NTASKS_PER_NODE": "1",
+                   "SECONDS": str(seconds)}
     (folder / "words").write_text("")
     result = subprocess.run(["bash", str(file), *map(str, arguments)], capture_output=True,
                             text=True, check=False, env=environment, timeout=60)
@@ -57,6 +59,16 @@ def test_stages_start_where_there_is_time_or_no_word_of_it(tmp_path):
                      {"end": 200, "seconds": 10}):
             status, said = run_batch(tmp_path, *words, **more)
             assert status == 0 and sum(line.startswith("srun") for line in said) == 6, said
+
+
+def test_ranks_of_several_hosts_start_behind_a_barrier(tmp_path):
+    """Slurm's default lets them meet before all are ready (docs/clusters.md)."""
+    for words in (*both_files(tmp_path), (ROOT / "slurm" / "grpo-nodes.sbatch", TINY)):
+        (tmp_path / "fences").unlink(missing_ok=True)
+        run_batch(tmp_path, *words)
+        assert set((tmp_path / "fences").read_text().split("\n")) == {"ring", ""}, words
+    file = (ROOT / "slurm" / "grpo.sbatch").read_text()
+    assert "SLURM_PMIX_FENCE" in file or "#SBATCH --nodes=1\n" in file
 
 
 def test_launched_job_logs_as_it_was_told_to(tmp_path):

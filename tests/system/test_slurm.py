@@ -49,10 +49,10 @@ def undisturbed(testbed, tiny_run):
     return weights(folder)
 
 
-def wait_until_trained(folder, steps):
+def wait_until_trained(job, folder, steps):
     path = folder / "grpo" / "metrics.jsonl"
     wait_for(lambda: path.exists() and len(path.read_text().splitlines()) >= steps,
-             f"step {steps} in {path}")
+             f"step {steps} in {path}", seen=job.story)
 
 
 def test_killed_run_of_the_tests_leaves_no_testbed(tmp_path):
@@ -93,7 +93,7 @@ def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
         testbed, before_grpo, undisturbed):
     folder = before_grpo("signalled")
     job = submit_grpo(testbed, folder)
-    wait_until_trained(folder, 1)
+    wait_until_trained(job, folder, 1)
     time.sleep(random.Random(1).uniform(0, 2))
     # As Slurm does before the time is up: to the steps, not to the batch file's shell.
     testbed.run("scancel", "--signal=USR1", job.number)
@@ -118,7 +118,7 @@ def test_grpo_host_cut_off_ends_names_the_host_and_goes_on_once_healed(
         testbed, before_grpo, undisturbed):
     folder = before_grpo("cut")
     job = submit_grpo(testbed, folder)
-    wait_until_trained(folder, 5)
+    wait_until_trained(job, folder, 5)
     testbed.verb("cut", "node2")
     try:
         job.wait("FAILED")
@@ -146,7 +146,7 @@ def test_launch_submits_cancels_and_goes_on(testbed, before_grpo):
     assert (folder / "launch" / "job.sbatch").read_text() == printed
     again = testbed.attempt(*words)
     assert again.returncode == 2 and f"a job at work, {first.number}" in again.stderr
-    wait_until_trained(folder, 1)
+    wait_until_trained(first, folder, 1)
     assert "JobState=RUNNING" in testbed.run(FLAME, "launch", "--status", folder)
     testbed.run(FLAME, "launch", "--cancel", folder)
     first.wait("CANCELLED")

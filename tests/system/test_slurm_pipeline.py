@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import h5py
 import pytest
@@ -116,3 +117,61 @@ def test_doctor_in_a_batch_file_names_a_host_cut_off_before_it_starts(testbed):
     failed = [check for check in cut["checks"] if not check["passed"]]
     assert [check["name"] for check in failed] == ["ranks"]
     assert "of 2 hosts no step starts on node2" in failed[0]["found"], failed
+
+
+# Holds the ranks of node1 up inside MPI_Init, and notes when each rank has left it.
+HELD_UP = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+void* opal_shmem_segment_attach(void* segment) {
+  char host[64] = "";
+  gethostname(host, sizeof host - 1);
+  if (host[4] == '1') sleep(2);
+  return ((void* (*)(void*))dlsym(RTLD_NEXT, "opal_shmem_segment_attach"))(segment);
+}
+
+int MPI_Init_thread(int* argc, char*** argv, int required, int* provided) {
+  int (*init)(int*, char***, int, int*) = dlsym(RTLD_NEXT, "MPI_Init_thread");
+  int status = init(argc, argv, required, provided);
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  FILE* file = fopen(getenv("LEFT_AT"), "a");
+  fprintf(file, "%.3f\n", now.tv_sec + now.tv_nsec * 1e-9);
+  fclose(file);
+  return status;
+}
+"""
+
+
+def test_no_rank_leaves_the_start_of_mpi_before_all_are_ready(testbed):
+    folder = testbed.folder / "start"
+    folder.mkdir()
+    (folder / "held_up.c").write_text(HELD_UP)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "held_up.so", folder / "held_up.c"],
+                   check=True)
+    # With it set the program is started once, and MPI too.
+    settings = f"LD_PRELOAD={folder}/held_up.so GOMP_SPINCOUNT=10000"
+    doctor = f"{FLAME} doctor --config {QUICKSTART} run.dir={folder / 'run'} --json"
+    script = folder / "job.sh"
+    script.write_text("#!/bin/bash\n"
+                      f"env {settings} LEFT_AT={folder}/shipped {doctor} >{folder}/shipped.json\n"
+                      f"env {settings} LEFT_AT={folder}/bare srun --mpi=pmix {doctor} "
+                      f">{folder}/bare.json\nexit 0\n")
+    output = folder / "log"
+    job = Job(testbed, testbed.run("sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=2",
+                                   f"--output={output}", script).strip(), output)
+    job.wait("COMPLETED")
+    left = [float(time) for time in (folder / "shipped").read_text().split()]
+    assert len(left) == 4 and max(left) - min(left) < 1, job.log()
+    # What it is there for. Such ranks may end in a segmentation fault, or just be told.
+    left = [float(time) for time in (folder / "bare").read_text().split()]
+    assert max(left) - min(left) > 1
+    assert "without SLURM_PMIX_FENCE=ring" in job.log()
+    if (folder / "bare.json").read_text():
+        checks = json.loads((folder / "bare.json").read_text())["checks"]
+        assert [check["name"] for check in checks if not check["passed"]] == ["start"]
