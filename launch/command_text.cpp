@@ -3,16 +3,11 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <openssl/evp.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <exception>
-#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -21,6 +16,7 @@
 #include "data/tokenizer.h"
 #include "data/tokenizer_stream.h"
 #include "launch/device.h"
+#include "launch/json_lines.h"
 #include "model/policy.h"
 #include "model/shapes.h"
 #include "rollout/completion.h"
@@ -49,97 +45,6 @@ std::optional<po::variables_map> Parse(const std::vector<std::string>& arguments
   return values;
 }
 
-// The lines of stdin that are not blank.
-class Lines {
- public:
-  struct Line {
-    int64_t number;  // from 1, blank lines counted
-    std::string text;
-  };
-  // Waits for one line and adds those, up to `most`, that are there or follow at once; none at the
-  // end of input.
-  std::vector<Line> Next(size_t most) {
-    std::vector<Line> lines;
-    while (lines.size() < most && (lines.empty() || HasLine() || IsReadable())) {
-      if (!HasLine() && Read()) continue;
-      if (buffer_.empty()) break;
-      const size_t size = std::min(buffer_.find('\n'), buffer_.size());
-      ++number_;
-      if (buffer_.find_first_not_of(" \t\r") < size) {
-        lines.push_back({number_, buffer_.substr(0, size)});
-      }
-      buffer_.erase(0, size + 1);
-    }
-    return lines;
-  }
-
- private:
-  bool HasLine() const { return buffer_.find('\n') != std::string::npos; }
-  bool IsReadable() const {
-    constexpr int kMilliseconds = 2;  // between two writes of one who sends many lines
-    pollfd input = {STDIN_FILENO, POLLIN, 0};
-    return !at_end_ && poll(&input, 1, kMilliseconds) > 0;
-  }
-  // False at the end of input.
-  bool Read() {
-    char bytes[65536];
-    ssize_t size = -1;
-    while (!at_end_ && (size = read(STDIN_FILENO, bytes, sizeof bytes)) < 0 && errno == EINTR) {
-    }
-    if (!at_end_ && size < 0) throw MachineError("cannot read stdin: ", std::strerror(errno));
-    at_end_ = size <= 0;
-    if (!at_end_) buffer_.append(bytes, size);
-    return !at_end_;
-  }
-
-  std::string buffer_;
-  int64_t number_ = 0;
-  bool at_end_ = false;
-};
-
-void Print(const json& answer) {
-  if (!(std::cout << answer.dump() << std::endl)) {
-    throw MachineError("cannot write its answer to stdout");
-  }
-}
-
-// Runs `body` for a line: what it throws names the line.
-template <class Body>
-auto ForLine(int64_t number, const Body& body) {
-  try {
-    return body();
-  } catch (const json::parse_error& error) {
-    throw DataError("line ", number, " of stdin: not JSON, at byte ", error.byte);
-  } catch (const json::exception&) {
-    throw DataError("line ", number, " of stdin: a member is of another type than expected");
-  } catch (const Error& error) {
-    throw Error(error.status(), StrCat("line ", number, " of stdin: ", error.what()));
-  }
-}
-
-json ParseLine(const std::string& line) {
-  json question = json::parse(line);
-  if (!question.is_object()) throw DataError("expected a JSON object, found ", line);
-  return question;
-}
-
-// Answers every line that is not blank.
-void AnswerLines(const std::function<json(const json&)>& answer) {
-  Lines lines;
-  while (true) {
-    const std::vector<Lines::Line> next = lines.Next(1);
-    if (next.empty()) return;
-    ForLine(next[0].number, [&] { Print(answer(ParseLine(next[0].text))); });
-  }
-}
-
-const json& Member(const json& question, const char* name) {
-  if (!question.contains(name)) {
-    throw DataError("expected a member '", name, "', found ", question.dump());
-  }
-  return question[name];
-}
-
 std::string DecodeBase64(const std::string& text) {
   std::string bytes(text.size() / 4 * 3, '\0');
   const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
@@ -152,26 +57,6 @@ std::string DecodeBase64(const std::string& text) {
   }
   bytes.resize(size - padding);
   return bytes;
-}
-
-const std::string& StringMember(const json& question, const char* name) {
-  const json& value = Member(question, name);
-  if (!value.is_string()) {
-    throw DataError("'", name, "' is ", value.dump(), "; expected a string");
-  }
-  return value.get_ref<const std::string&>();
-}
-
-// At most one of the members that say the same.
-void CheckOneOf(const json& question, std::initializer_list<const char*> names) {
-  std::string found;
-  for (const char* name : names) {
-    if (!question.contains(name)) continue;
-    if (!found.empty()) {
-      throw DataError("'", found, "' and '", name, "' are both there; expected one of them");
-    }
-    found = name;
-  }
 }
 
 std::string TextOf(const json& question) {
@@ -286,9 +171,9 @@ class Generator {
 
   void Run() {
     constexpr size_t kPrompts = 256;
-    Lines input;
+    InputLines input;
     while (true) {
-      const std::vector<Lines::Line> lines = input.Next(kPrompts);
+      const std::vector<InputLine> lines = input.Next(kPrompts);
       if (lines.empty()) return;
       std::vector<CompletionPrompt> prompts;
       std::exception_ptr fault;  // of the first line that has one; those before it are answered
@@ -302,7 +187,7 @@ class Generator {
         }
       }
       for (const auto& completions : CompletePrompts(policy_, prompts, options_)) {
-        for (const Completion& completion : completions) Print(AnswerOf(completion));
+        for (const Completion& completion : completions) PrintLine(AnswerOf(completion));
       }
       if (fault) std::rethrow_exception(fault);
     }

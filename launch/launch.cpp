@@ -39,7 +39,8 @@ constexpr char kUsage[] =
     "  --time T          as Slurm writes it: 12:00:00, 2-00:00:00\n"
     "  --gpu-memory S    memory of a GPU, as 80GB, for what must fit into it\n"
     "  --dry-run         print the batch file, write and submit nothing\n"
-    "  --status RUN_DIR  state of the run's last job, and the last line of its log\n"
+    "  --status RUN_DIR  state of the run's last job, and the last line of its log (--json: as an\n"
+    "                    object)\n"
     "  --logs RUN_DIR    its log\n"
     "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the "
     "time\n";
@@ -80,36 +81,59 @@ fs::path LogOf(const fs::path& run_dir, const std::string& job) {
   return run_dir / "launch" / StrCat("job-", job, ".log");
 }
 
-// "JobState=RUNNING Reason=None ..."; empty where Slurm has forgotten the job.
-std::string StateOf(const std::string& job) {
+// What scontrol says of a job, by its names: {{"JobState", "RUNNING"}, ...}; empty where Slurm has
+// forgotten the job.
+using JobState = std::vector<std::pair<std::string, std::string>>;
+
+JobState StateOf(const std::string& job) {
   const ProgramAnswer answer = Ask({"scontrol", "-o", "show", "job", job});
-  if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return "";
+  if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return {};
   if (answer.status != 0) throw MachineError("scontrol show job ", job, ": ", answer.text);
-  std::string state;
+  JobState state;
   for (const char* name : {"JobState", "Reason", "Restarts", "ExitCode", "RunTime", "NodeList"}) {
-    const size_t start = answer.text.find(StrCat(" ", name, "="));
+    const std::string before = StrCat(" ", name, "=");
+    size_t start = answer.text.find(before);
     if (start == std::string::npos) continue;
-    state += answer.text.substr(start, answer.text.find(' ', start + 1) - start);
+    start += before.size();
+    state.emplace_back(name, answer.text.substr(start, answer.text.find(' ', start) - start));
   }
-  return state.empty() ? state : state.substr(1);
+  return state;
 }
 
-bool AtWork(const std::string& state) {
+bool AtWork(const JobState& state) {
+  if (state.empty()) return false;
   for (const char* word : {"PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED",
                            "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}) {
-    if (state.starts_with(StrCat("JobState=", word))) return true;
+    if (state[0].second.starts_with(word)) return true;
   }
   return false;
 }
 
-int Status(const fs::path& run_dir) {
-  const std::string job = JobOf(run_dir), state = StateOf(job);
-  std::cout << "job " << job << ": " << (state.empty() ? "Slurm no longer knows it" : state)
-            << "\n";
-  if (!fs::exists(LogOf(run_dir, job))) return 0;
-  std::string log = ReadWholeFile(LogOf(run_dir, job));
-  while (log.ends_with('\n')) log.pop_back();
-  std::cout << log.substr(log.rfind('\n') + 1) << "\n";
+std::string LastLineOf(const fs::path& log) {
+  if (!fs::exists(log)) return "";
+  std::string text = ReadWholeFile(log);
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
+int Status(const fs::path& run_dir, bool json) {
+  const std::string job = JobOf(run_dir);
+  const JobState state = StateOf(job);
+  const std::string last_line = LastLineOf(LogOf(run_dir, job));
+  if (json) {
+    nlohmann::json report = {{"job", job},
+                             {"at_work", AtWork(state)},
+                             {"slurm", nlohmann::json::object()},
+                             {"log", LogOf(run_dir, job).string()},
+                             {"last_line", last_line}};
+    for (const auto& [name, value] : state) report["slurm"][name] = value;
+    std::cout << report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+    return 0;
+  }
+  std::cout << "job " << job << ":" << (state.empty() ? " Slurm no longer knows it" : "");
+  for (const auto& [name, value] : state) std::cout << " " << name << "=" << value;
+  std::cout << "\n";
+  if (!last_line.empty()) std::cout << last_line << "\n";
   return 0;
 }
 
@@ -267,16 +291,16 @@ int RunLaunch(const Arguments& arguments) {
   const OwnOptions options = SeparateOptions(
       words, "launch",
       {"--nodes", "--gpus-per-node", "--time", "--gpu-memory", "--status", "--logs", "--cancel"});
-  using Watch = int (*)(const fs::path&);
-  for (const auto& [name, watch] : {std::pair<const char*, Watch>{"--status", Status},
-                                    {"--logs", Logs},
-                                    {"--cancel", Cancel}}) {
+  for (const char* name : {"--status", "--logs", "--cancel"}) {
     const auto given = options.values.find(name);
     if (given == options.values.end()) continue;
-    if (dry_run || options.values.size() > 1 || !options.rest.empty()) {
-      throw UsageError(name, " takes a run's folder and nothing else");
+    const bool status = given->first == "--status";
+    const bool json = status && options.rest == Arguments{"--json"};
+    if (dry_run || options.values.size() > 1 || !(json || options.rest.empty())) {
+      throw UsageError(name, " takes a run's folder and nothing else", status ? " but --json" : "");
     }
-    return watch(given->second);
+    if (status) return Status(given->second, json);
+    return given->first == "--logs" ? Logs(given->second) : Cancel(given->second);
   }
   return Launch(options, dry_run);
 }

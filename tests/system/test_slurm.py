@@ -157,6 +157,9 @@ def test_launch_submits_cancels_and_goes_on(testbed, before_grpo):
     log = testbed.run(FLAME, "launch", "--logs", folder)
     assert "3 ranks: node1 x 1, node2 x 2" in log and "resumed at step" in log
     assert "JobState=COMPLETED" in testbed.run(FLAME, "launch", "--status", folder)
+    status = json.loads(testbed.run(FLAME, "launch", "--status", folder, "--json"))
+    assert status["slurm"]["JobState"] == "COMPLETED" and not status["at_work"]
+    assert status["job"] == second.number and status["last_line"] == log.splitlines()[-1]
     assert metrics(folder / "grpo")[-1]["step"] == STEPS
 
 
