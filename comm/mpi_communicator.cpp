@@ -212,11 +212,14 @@ std::string MpiLibraryVersion() {
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
 
 bool StartHasBarrier() {
-  const char* hosts = std::getenv("SLURM_STEP_NUM_NODES");
-  const char* fence = std::getenv("SLURM_PMIX_FENCE");
-  const bool by_srun = std::getenv("PMIX_RANK") != nullptr && hosts != nullptr;
-  return !by_srun || std::strcmp(hosts, "1") == 0 ||
-         (fence != nullptr && std::strcmp(fence, "ring") == 0);
+  const auto value = [](const char* name) {
+    const char* text = std::getenv(name);
+    return std::string(text == nullptr ? "" : text);
+  };
+  // mpirun within a step leaves the step's other variables as they are.
+  const bool by_srun = value("PMIX_NAMESPACE").starts_with("slurm.pmix.");
+  const std::string hosts = value("SLURM_STEP_NUM_NODES");
+  return !by_srun || hosts.empty() || hosts == "1" || value("SLURM_PMIX_FENCE") == "ring";
 }
 
 namespace {
@@ -240,8 +243,8 @@ MpiSession::MpiSession(Communicator::Milliseconds timeout)
   const char* task = std::getenv("SLURM_PROCID");
   if (!StartHasBarrier() && task != nullptr && std::strcmp(task, "0") == 0) {
     LogWarning(
-        "srun starts ranks on several hosts without SLURM_PMIX_FENCE=ring in its environment: "
-        "a rank may then end in a segmentation fault as MPI starts");
+        "srun has started ranks on several hosts without SLURM_PMIX_FENCE=ring in its environment: "
+        "one may end in a segmentation fault as MPI starts, unless Slurm's mpi.conf sets the ring");
   }
   // The engine uses MPI from one thread at a time; the watchdog may abort from another.
   Watched("start of MPI", timeout, [&] {

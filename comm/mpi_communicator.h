@@ -14,10 +14,11 @@ class Engine;
 // True under mpirun or srun, so that a program started by hand never initialises MPI.
 bool LaunchedByMpi();
 
-// False where srun started ranks on several hosts without SLURM_PMIX_FENCE=ring. Slurm 22.05's
-// other barrier, the tree, holds no host back in a job of fewer hosts than slurm.conf's TreeWidth:
-// a rank that has left MPI_Init may then send to one still inside, which dies of it (segmentation
-// fault).
+// False where srun started this process among ranks on several hosts and without
+// SLURM_PMIX_FENCE=ring. The barrier at the end of MPI_Init may then hold no host back (in Slurm
+// 22.05 where the job has fewer hosts than slurm.conf's TreeWidth, unless mpi.conf has
+// PMIxCollFence=ring): a rank that has left MPI_Init sends to one still inside, which may end in a
+// segmentation fault.
 bool StartHasBarrier();
 
 // In one line, such as "Open MPI v4.1.4, package: ...".

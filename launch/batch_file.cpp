@@ -140,7 +140,7 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "export SLURM_HOSTFILE=",
              folder.string(),
              "/hosts-$SLURM_JOB_ID\n"
-             "# Else ranks may meet before all are ready (docs/clusters.md).\n"
+             "# The barrier at the end of MPI_Init that holds between hosts (docs/clusters.md).\n"
              "export SLURM_PMIX_FENCE=ring\n\n"
              "# Runs a command of flame on the first so many ranks. The signal reaches what runs, "
              "not the gap\n"

@@ -15,8 +15,7 @@ namespace {
 
 constexpr char kUsage[] =
     "flame doctor --config configs/quickstart.yaml --json\n"
-    "srun --mpi=pmix flame doctor --config configs/quickstart.yaml    # every rank of an "
-    "allocation\n"
+    "SLURM_PMIX_FENCE=ring srun --mpi=pmix flame doctor --config configs/quickstart.yaml\n"
     "mpirun flame doctor --config configs/quickstart.yaml\n\n"
     "Tries what a run needs on every rank of an allocation before the run is started: one build "
     "and\n"

@@ -109,7 +109,6 @@ RankFacts FactsOfThisRank(int rank, const std::string& device) {
   facts.shared_memory_bytes = FreeSharedMemory();
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) facts.cores = CPU_COUNT(&cores);
-  facts.start_has_barrier = StartHasBarrier();
   return facts;
 }
 

@@ -14,7 +14,7 @@ struct GpuFacts {
   int64_t free_bytes = 0, total_bytes = 0;
   std::vector<int> unreachable;  // GPUs of the machine whose memory it cannot reach directly
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(GpuFacts, free_bytes, total_bytes, unreachable)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GpuFacts, free_bytes, total_bytes, unreachable)
 
 struct RankFacts {
   int rank = 0;
@@ -26,13 +26,14 @@ struct RankFacts {
   int64_t open_files = 0;                        // the soft limit, descriptors
   int64_t shared_memory_bytes = 0;               // free in /dev/shm
   int64_t cores = 0;                             // that the process may use
-  bool start_has_barrier = true;                 // StartHasBarrier()
+  bool start_has_barrier = true;                 // of ranks: StartHasBarrier()
   std::vector<GpuFacts> gpus;                    // of the machine, where model.device is cuda
   std::string gpu_error;                         // why there are none then
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, versions, libraries, nccl_files,
-                                   open_files, shared_memory_bytes, cores, start_has_barrier, gpus,
-                                   gpu_error)
+// Another build of the program may tell other facts.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RankFacts, rank, host, versions, libraries,
+                                                nccl_files, open_files, shared_memory_bytes, cores,
+                                                start_has_barrier, gpus, gpu_error)
 
 // `device`: model.device; cuda opens the GPU's libraries (OpenDevice).
 RankFacts FactsOfThisRank(int rank, const std::string& device);

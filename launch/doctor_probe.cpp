@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/hdf5.h"
+#include "comm/mpi_communicator.h"
 
 namespace flame {
 namespace {
@@ -47,7 +48,11 @@ class Prober {
   json Do(const json& ask) {
     const std::string what = ask.at("do");
     try {
-      if (what == "facts") return FactsOfThisRank(rank(), device_);
+      if (what == "facts") {
+        RankFacts facts = FactsOfThisRank(rank(), device_);
+        facts.start_has_barrier = world_ == nullptr || StartHasBarrier();
+        return facts;
+      }
       if (what == "write") return WriteFile(ask.at("token"));
       if (what == "look") return Look(ask.at("token"), ask.at("ranks"));
       if (what == "clean") return Clean(ask.at("token"));

@@ -39,8 +39,8 @@ constexpr char kUsage[] =
     "  --time T          as Slurm writes it: 12:00:00, 2-00:00:00\n"
     "  --gpu-memory S    memory of a GPU, as 80GB, for what must fit into it\n"
     "  --dry-run         print the batch file, write and submit nothing\n"
-    "  --status RUN_DIR  state of the run's last job, and the last line of its log (--json: as an\n"
-    "                    object)\n"
+    "  --status RUN_DIR  state of the run's last job, and the last line of its log; with --json\n"
+    "                    {job, at_work, slurm: {JobState, ...}, log, last_line}\n"
     "  --logs RUN_DIR    its log\n"
     "  --cancel RUN_DIR  end it; a training saves first, where Slurm's KillWait gives it the "
     "time\n";
@@ -299,7 +299,7 @@ int RunLaunch(const Arguments& arguments) {
     if (dry_run || options.values.size() > 1 || !(json || options.rest.empty())) {
       throw UsageError(name, " takes a run's folder and nothing else", status ? " but --json" : "");
     }
-    if (status) return Status(given->second, json);
+    if (status) return Status(fs::absolute(given->second).lexically_normal(), json);
     return given->first == "--logs" ? Logs(given->second) : Cancel(given->second);
   }
   return Launch(options, dry_run);

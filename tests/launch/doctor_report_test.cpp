@@ -106,6 +106,12 @@ TEST(DoctorReport, WhatWasNotTriedWithASilentRankDoesNotPass) {
                                              "run folder is shared", "messages", "clocks"}));
 }
 
+TEST(DoctorReport, FactsOfABuildThatTellsOthersAreRead) {
+  const RankFacts facts = nlohmann::json{{"rank", 1}, {"host", "birch"}, {"other", 7}};
+  EXPECT_EQ(facts.rank, 1);
+  EXPECT_EQ(facts.host, "birch");
+}
+
 TEST(DoctorReport, TableAndJsonSayTheSame) {
   Findings findings = Sound();
   findings.clock_ahead[3] = 7;

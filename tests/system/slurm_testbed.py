@@ -69,7 +69,8 @@ class Testbed:
         assert result.returncode == 0, result.stderr
 
     def controller_log(self):
-        return pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log").read_text()
+        file = pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log")
+        return file.read_text() if file.exists() else ""
 
     def steps_on(self, host):
         """Whether processes of a job live there."""
@@ -100,9 +101,13 @@ class Job:
 
     def story(self):
         """What a failure of a wait shows: where Slurm and the job's ranks are."""
-        return "\n".join((self.testbed.run("scontrol", "show", "job", self.number),
-                          self.testbed.run("sinfo", "-N", "-l"), self.log()[-4000:],
-                          self.testbed.controller_log()[-6000:]))
+        told = []
+        for words in (("scontrol", "show", "job", self.number), ("sinfo", "-N", "-l")):
+            try:
+                told.append(self.testbed.attempt(*words).stdout)
+            except subprocess.TimeoutExpired as late:
+                told.append(str(late))
+        return "\n".join((*told, self.log()[-4000:], self.testbed.controller_log()[-6000:]))
 
     def wait(self, *states, seconds=SLURM):
         """The state it ended in, which must be one of `states`."""
