@@ -81,30 +81,28 @@ fs::path LogOf(const fs::path& run_dir, const std::string& job) {
   return run_dir / "launch" / StrCat("job-", job, ".log");
 }
 
-// What scontrol says of a job, by its names: {{"JobState", "RUNNING"}, ...}; empty where Slurm has
+// What scontrol says of a job, by its names: {"JobState": "RUNNING", ...}; empty where Slurm has
 // forgotten the job.
-using JobState = std::vector<std::pair<std::string, std::string>>;
-
-JobState StateOf(const std::string& job) {
+nlohmann::ordered_json StateOf(const std::string& job) {
+  nlohmann::ordered_json state = nlohmann::ordered_json::object();
   const ProgramAnswer answer = Ask({"scontrol", "-o", "show", "job", job});
-  if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return {};
+  if (answer.status != 0 && answer.text.find("Invalid job id") != std::string::npos) return state;
   if (answer.status != 0) throw MachineError("scontrol show job ", job, ": ", answer.text);
-  JobState state;
   for (const char* name : {"JobState", "Reason", "Restarts", "ExitCode", "RunTime", "NodeList"}) {
     const std::string before = StrCat(" ", name, "=");
     size_t start = answer.text.find(before);
     if (start == std::string::npos) continue;
     start += before.size();
-    state.emplace_back(name, answer.text.substr(start, answer.text.find(' ', start) - start));
+    state[name] = answer.text.substr(start, answer.text.find(' ', start) - start);
   }
   return state;
 }
 
-bool AtWork(const JobState& state) {
-  if (state.empty()) return false;
+bool AtWork(const nlohmann::ordered_json& state) {
+  const std::string name = state.value("JobState", "");
   for (const char* word : {"PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED",
                            "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}) {
-    if (state[0].second.starts_with(word)) return true;
+    if (name.starts_with(word)) return true;
   }
   return false;
 }
@@ -118,20 +116,22 @@ std::string LastLineOf(const fs::path& log) {
 
 int Status(const fs::path& run_dir, bool json) {
   const std::string job = JobOf(run_dir);
-  const JobState state = StateOf(job);
+  const auto state = StateOf(job);
   const std::string last_line = LastLineOf(LogOf(run_dir, job));
   if (json) {
-    nlohmann::json report = {{"job", job},
-                             {"at_work", AtWork(state)},
-                             {"slurm", nlohmann::json::object()},
-                             {"log", LogOf(run_dir, job).string()},
-                             {"last_line", last_line}};
-    for (const auto& [name, value] : state) report["slurm"][name] = value;
+    const nlohmann::ordered_json report = {{"job", job},
+                                           {"at_work", AtWork(state)},
+                                           {"slurm", state},
+                                           {"log", LogOf(run_dir, job).string()},
+                                           {"last_line", last_line}};
+    // A log may hold bytes that are no UTF-8.
     std::cout << report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return 0;
   }
   std::cout << "job " << job << ":" << (state.empty() ? " Slurm no longer knows it" : "");
-  for (const auto& [name, value] : state) std::cout << " " << name << "=" << value;
+  for (const auto& [name, value] : state.items()) {
+    std::cout << " " << name << "=" << value.get<std::string>();
+  }
   std::cout << "\n";
   if (!last_line.empty()) std::cout << last_line << "\n";
   return 0;

@@ -109,7 +109,7 @@ def test_grpo_whose_time_is_almost_up_is_requeued_and_goes_on(testbed, before_gr
                          options=("--cpus-per-task=1", "--time=5"))
     job.restart(seconds=240)
     assert "stopped on a signal after step" in job.log() and "resumed at step" not in job.log()
-    wait_for(lambda: "resumed at step" in job.log(), "second start", 120, lambda: job.log()[-2000:])
+    wait_for(lambda: "resumed at step" in job.log(), "second start", 120, job.story)
     testbed.run("scancel", job.number)
     job.wait("CANCELLED")
 

@@ -168,6 +168,7 @@ def test_no_rank_leaves_the_start_of_mpi_before_all_are_ready(testbed):
     job.wait("COMPLETED")
     left = [float(time) for time in (folder / "shipped").read_text().split()]
     assert len(left) == 4 and max(left) - min(left) < 1, job.log()
+    assert json.loads((folder / "shipped.json").read_text())["passed"]
     # What it is there for. Ranks held up may end in a segmentation fault, or just be told.
     left = [float(time) for time in (folder / "bare").read_text().split()]
     assert len(left) < 4 or max(left) - min(left) > 1
