@@ -102,14 +102,18 @@ def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
 
 
 def test_grpo_whose_time_is_almost_up_is_requeued_and_goes_on(testbed, before_grpo):
-    """Five minutes are all it has, so Slurm's own signal comes at its next look at the clock."""
     folder = before_grpo("time")
     job = testbed.submit("grpo.sbatch", folder.name, TINY, f"run.dir={folder}",
                          "grpo.steps=100000", "cluster.timeout=10",
-                         options=("--cpus-per-task=1", "--time=5"))
-    job.restart(seconds=240)
+                         options=("--cpus-per-task=1", "--time=30"))
+    wait_until_trained(job, folder, 1)
+    # Less than the five minutes before which Slurm sends its signal: it does at its next look at
+    # the clock, every half a minute. Any earlier and there might be no step yet to go on from.
+    testbed.run("scontrol", "update", f"JobId={job.number}", "TimeLimit=5")
+    job.restart()
+    testbed.run("scontrol", "update", f"JobId={job.number}", "TimeLimit=30")
     assert "stopped on a signal after step" in job.log() and "resumed at step" not in job.log()
-    wait_for(lambda: "resumed at step" in job.log(), "second start", 120, job.story)
+    wait_for(lambda: "resumed at step" in job.log(), "second start", seen=job.story)
     testbed.run("scancel", job.number)
     job.wait("CANCELLED")
 
