@@ -16,9 +16,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
+// Of tests in which it must pass, and of those in which it must not.
+constexpr Communicator::Milliseconds kShort(200), kLong(10'000);
+
 // What each rank's MachineError says, "" without one.
-std::vector<std::string> ErrorsOf(int size, const std::function<void(Communicator&)>& body) {
-  auto group = MakeLocalGroup(size, std::chrono::milliseconds(200));
+std::vector<std::string> ErrorsOf(int size, Communicator::Milliseconds deadline,
+                                  const std::function<void(Communicator&)>& body) {
+  auto group = MakeLocalGroup(size, deadline);
   std::vector<std::string> errors(size);
   std::vector<std::thread> threads;
   for (int r = 0; r < size; ++r) {
@@ -35,7 +39,7 @@ std::vector<std::string> ErrorsOf(int size, const std::function<void(Communicato
 }
 
 TEST(Deadline, AbsentRanks_AreNamedWithOperationAndSequence) {
-  const auto errors = ErrorsOf(4, [](Communicator& comm) {
+  const auto errors = ErrorsOf(4, kShort, [](Communicator& comm) {
     comm.Barrier();
     if (comm.rank() % 2) return;
     comm.AllReduce(at::ones({3}), ReduceOp::kMax)->Wait();
@@ -47,7 +51,7 @@ TEST(Deadline, AbsentRanks_AreNamedWithOperationAndSequence) {
 }
 
 TEST(Deadline, AbsentRankOfASplit_HasItsRankInTheJob) {
-  const auto errors = ErrorsOf(4, [](Communicator& comm) {
+  const auto errors = ErrorsOf(4, kShort, [](Communicator& comm) {
     auto odd = comm.Split(comm.rank() % 2);
     if (comm.rank() == 1) odd->Barrier();
   });
@@ -55,7 +59,7 @@ TEST(Deadline, AbsentRankOfASplit_HasItsRankInTheJob) {
 }
 
 TEST(Deadline, MessageNeverSent_NamesSenderAndTag) {
-  const auto errors = ErrorsOf(3, [](Communicator& comm) {
+  const auto errors = ErrorsOf(3, kShort, [](Communicator& comm) {
     if (comm.rank() == 0) comm.Receive(2, 5);
     if (comm.rank() == 1) comm.Receive(Communicator::kAnySource, 6);
   });
@@ -66,7 +70,7 @@ TEST(Deadline, MessageNeverSent_NamesSenderAndTag) {
 }
 
 TEST(Deadline, ATakenDeadline_DoesNotSpoilALaterMessage) {
-  const auto errors = ErrorsOf(2, [](Communicator& comm) {
+  const auto errors = ErrorsOf(2, kLong, [](Communicator& comm) {
     Message message;
     if (comm.rank() == 0) {
       EXPECT_FALSE(comm.TryReceive(1, 1, Communicator::Milliseconds(5), &message));
@@ -107,7 +111,7 @@ TEST(Mismatch, AnyTwoDifferentCollectives_EachRankNamesBoth) {
   for (const auto& [first, run_first] : operations) {
     for (const auto& [second, run_second] : operations) {
       if (first == second) continue;
-      const auto errors = ErrorsOf(2, [&](Communicator& comm) {
+      const auto errors = ErrorsOf(2, kLong, [&](Communicator& comm) {
         comm.rank() == 0 ? run_first(comm) : run_second(comm);
       });
       EXPECT_THAT(errors[0], AllOf(HasSubstr("rank 0 runs " + first),
@@ -119,7 +123,7 @@ TEST(Mismatch, AnyTwoDifferentCollectives_EachRankNamesBoth) {
 }
 
 TEST(Mismatch, RankThatSkippedACollective_IsFoundAtTheNext) {
-  const auto errors = ErrorsOf(3, [](Communicator& comm) {
+  const auto errors = ErrorsOf(3, kLong, [](Communicator& comm) {
     if (comm.rank() != 1) comm.AllReduce(at::ones({5}), ReduceOp::kSum)->Wait();
     comm.Barrier();
   });

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -31,8 +32,53 @@ def mpirun(ranks, *arguments):
             str(FLAME), *map(str, arguments)]
 
 
+def ranks_below(launcher):
+    """{rank: pid} of the program's processes under mpirun."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = dict(item.split("=", 1) for item in path.read_text().split("\0") if "=" in item)
+            parent = int((path.parent / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            command = (path.parent / "cmdline").read_text().split("\0")[0]
+        except (OSError, UnicodeDecodeError):
+            continue
+        if parent == launcher and command == str(FLAME):
+            found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(path.parent.name)
+    return found
+
+
+def lives(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def kill_launcher(process):
+    """kill -9 of an mpirun; returns once its ranks, which end behind it, are gone."""
+    ranks = ranks_below(process.pid).values()
+    assert ranks
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while any(map(lives, ranks)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def attempts(out, job):
+    """Of a sweep at one of its jobs, the latest last. A claim is made empty, and filled at once."""
+    def read(file):
+        text = file.read_text()
+        return json.loads(text) if text else {"owner": "", "beat": 0, "end": "", "status": 0}
+
+    files = (out / "attempts" / job).glob("*.json")
+    return [read(file) for file in sorted(files, key=lambda file: int(file.stem))]
 
 
 @pytest.fixture(scope="session")

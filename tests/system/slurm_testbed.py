@@ -72,6 +72,10 @@ class Testbed:
         file = pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log")
         return file.read_text() if file.exists() else ""
 
+    def wait_idle(self):
+        wait_for(lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "2",
+                 "two idle hosts", 240)
+
     def steps_on(self, host):
         """Whether processes of a job live there."""
         ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,

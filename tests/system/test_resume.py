@@ -40,10 +40,12 @@ def test_training_killed_twice_ends_in_the_same_weights(tiny_run, run_copy, stag
     assert weights(folder, stage) == weights(tiny_run, stage)
 
 
-def test_training_stop_signal_saves_and_exits_75(tiny_run, run_copy):
-    folder = run_copy("grpo")
+def test_training_stop_signal_saves_and_exits_75(run_copy):
+    whole, folder = run_copy("grpo", name="whole"), run_copy("grpo")
+    keys = ["grpo.steps=40"]
+    run("grpo", "--config", TINY, f"run.dir={whole}", *keys)
     process = subprocess.Popen(
-        [str(FLAME), "grpo", "--config", str(TINY), f"run.dir={folder}"],
+        [str(FLAME), "grpo", "--config", str(TINY), f"run.dir={folder}", *keys],
         stderr=subprocess.PIPE, text=True)
     rollouts = folder / "grpo" / "rollouts"
     while not list(rollouts.glob("step-000000-*")):
@@ -58,16 +60,17 @@ def test_training_stop_signal_saves_and_exits_75(tiny_run, run_copy):
     rows[0]["seconds"] += 3600
     rows[0]["seconds_wait"] += 3600
     (folder / "grpo" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    said = run("grpo", "--config", TINY, f"run.dir={folder}").stderr
+    said = run("grpo", "--config", TINY, f"run.dir={folder}", *keys).stderr
     assert re.search(r"grpo: 1 h 00 min, of which rollouts and rewards were waited for 100 %", said)
     assert json.loads((folder / ".stages" / "grpo.json").read_text())["seconds"] > 3600
-    assert weights(folder, "grpo") == weights(tiny_run, "grpo")
+    assert weights(folder, "grpo") == weights(whole, "grpo")
 
 
 def test_stop_signal_in_a_stage_that_cannot_stop_midway_is_not_lost(tmp_path):
     """The stage ends whole; whoever runs the stages one by one hears of the signal."""
     folder = tmp_path / "run"
-    process = subprocess.Popen([str(FLAME), "prepare", "--config", str(TINY), f"run.dir={folder}"],
+    words = ["prepare", "--config", str(TINY), f"run.dir={folder}", "data.synth_patients=1000"]
+    process = subprocess.Popen([str(FLAME), *words],
                                stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "stage prepare: started" in line:
@@ -75,4 +78,4 @@ def test_stop_signal_in_a_stage_that_cannot_stop_midway_is_not_lost(tmp_path):
     process.send_signal(signal.SIGUSR1)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
-    assert "skipped" in run("prepare", "--config", TINY, f"run.dir={folder}").stderr
+    assert "skipped" in run(*words).stderr

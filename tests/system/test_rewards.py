@@ -68,7 +68,7 @@ def test_example_runs_alone_and_on_reward_ranks_alike(run_copy):
 def test_program_that_fails_once_is_started_anew_and_nothing_changes(run_copy, tmp_path, fault):
     whole, failing = run_copy("grpo", name="whole"), run_copy("grpo", name="failing")
     grpo(whole)
-    result = grpo(failing, f"reward.external={faulty(tmp_path, fault)}", "reward.external_timeout=3")
+    result = grpo(failing, f"reward.external={faulty(tmp_path, fault)}", "reward.external_timeout=10")
     assert "started anew" in result.stderr
     assert sum(row["reward_retries"] for row in metrics(failing / "grpo")) == 1
     assert losses(failing) == pytest.approx(losses(whole), rel=1e-5)
@@ -77,13 +77,13 @@ def test_program_that_fails_once_is_started_anew_and_nothing_changes(run_copy, t
 @pytest.mark.parametrize("fault, words", [
     ("sys.exit('the drug table is empty')", "the end of its stderr: the drug table is empty"),
     ("print('phi is 3', flush=True); continue", "phi is 3"),
-    ("time.sleep(60)", "answers in 1 s"),
+    ("time.sleep(60)", "answers in 5 s"),
 ])
 def test_program_that_goes_on_failing_ends_the_run_which_can_be_resumed(run_copy, tmp_path, fault,
                                                                         words):
     folder = run_copy("grpo")
     command = faulty(tmp_path, fault, at=400, always=True)
-    result = grpo(folder, f"reward.external={command}", "reward.external_timeout=1", "grpo.steps=20",
+    result = grpo(folder, f"reward.external={command}", "reward.external_timeout=5", "grpo.steps=20",
                   "grpo.checkpoint_every=1", check=False)
     assert result.returncode == 4, result.stderr
     assert words in result.stderr and "failed 3 times in a row" in result.stderr
@@ -91,7 +91,7 @@ def test_program_that_goes_on_failing_ends_the_run_which_can_be_resumed(run_copy
     done = len(metrics(folder / "grpo"))
     assert done > 0
     faulty(tmp_path, "pass")
-    grpo(folder, f"reward.external={command}", "reward.external_timeout=1", "grpo.steps=20",
+    grpo(folder, f"reward.external={command}", "reward.external_timeout=5", "grpo.steps=20",
          "grpo.checkpoint_every=1")
     assert [row["step"] for row in metrics(folder / "grpo")] == list(range(1, 21))
 

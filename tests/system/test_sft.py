@@ -101,7 +101,8 @@ def test_balance_changes_what_yes_and_no_weigh(tiny_run, run_copy, balance):
 
 def test_validated_training_killed_and_started_again_decides_the_same(run_copy):
     whole, killed = run_copy("classifier", name="whole"), run_copy("classifier", name="killed")
-    options = [*SFT, "classifier.sort_window=2", "classifier.balance=subsample"]
+    options = [*SFT, "classifier.sort_window=2", "classifier.balance=subsample",
+               "classifier.epochs=4"]
     run("sft", "classifier", "--config", TINY, f"run.dir={whole}", *options)
     process = subprocess.Popen(
         [str(FLAME), "sft", "classifier", "--config", str(TINY), f"run.dir={killed}", *options],

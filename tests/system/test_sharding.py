@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import TINY, metrics, mpirun, run
+from conftest import TINY, kill_launcher, metrics, mpirun, ranks_below, run
 from safetensors.numpy import load_file, save_file
 
 POLICIES = ["none", "optimizer", "full", "hybrid"]
@@ -122,43 +122,34 @@ def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
     assert all(entry["fault"] is None for entry in report["checkpoints"])
 
 
-def ranks_below(launcher):
-    """{rank: pid} of the program's processes under mpirun."""
-    found = {}
-    children = subprocess.run(["pgrep", "-P", str(launcher)], capture_output=True, text=True,
-                              check=False).stdout.split()
-    for pid in children:
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                fields = dict(f.split(b"=", 1) for f in file.read().split(b"\0") if b"=" in f)
-        except OSError:
-            continue
-        if b"OMPI_COMM_WORLD_RANK" in fields:
-            found[int(fields[b"OMPI_COMM_WORLD_RANK"])] = int(pid)
-    return found
-
-
 def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
     """kill -9 of one of two ranks, twenty times, saves of every step among the moments."""
     keys = ["classifier.epochs=24", "classifier.checkpoint_every=1", "cluster.sharding=full"]
     calm, killed = run_copy("classifier", name="calm"), run_copy("classifier", name="killed")
     job(2, "sft", "classifier", "--config", TINY, f"run.dir={calm}", *keys)
     command = mpirun(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)
+    rows, latest = (killed / "classifier" / name for name in ("metrics.jsonl", "checkpoints/LATEST"))
     dice = random.Random(5)
-    kills = 0
-    while kills < 20:
+
+    def steps():
+        return rows.read_text().count("\n") if rows.exists() else 0
+
+    for kill in range(20):
+        begun, had_saved = steps(), latest.exists()
         child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        time.sleep(0.4 + dice.random() * 1.2)
-        victims = ranks_below(child.pid)
-        if child.poll() is not None:
-            break  # done before its turn to be killed
-        if victims:
-            subprocess.run(["kill", "-9", str(victims[dice.choice(sorted(victims))])], check=False)
-            kills += 1
+        # One in four while it starts, the others some steps on.
+        target, pause = (begun, 0.6) if kill % 4 == 0 else (begun + dice.randrange(1, 8), 0.1)
+        deadline = time.monotonic() + 60
+        while len(ranks_below(child.pid)) < 2 or steps() < target:
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(dice.uniform(0, pause))
+        subprocess.run(["kill", "-9", str(ranks_below(child.pid)[dice.randrange(2)])], check=True)
         stderr = child.communicate(timeout=60)[1].decode()
-        assert "damaged" not in stderr and "missing" not in stderr, stderr
-    print("killed", kills, "times, at step", len(losses(killed / "classifier")))
-    assert kills == 20
+        assert child.returncode != 0
+        # Killed between the first checkpoint and its name, it says that the name is missing.
+        assert "damaged" not in stderr and ("missing" not in stderr or not had_saved), stderr
+    print("killed 20 times, at step", steps())
     job(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)
     for name in ("model.safetensors", "entities.safetensors"):
         there = killed / "classifier" / "model" / name
@@ -176,9 +167,7 @@ def test_other_settings_are_refused_by_key(run_copy):
     while not (folder / "classifier" / "checkpoints" / "LATEST").exists():
         assert child.poll() is None
         time.sleep(0.01)
-    child.kill()
-    child.wait(timeout=60)
-    time.sleep(1)  # mpirun's child ends with it
+    kill_launcher(child)
     result = run("sft", "classifier", "--config", TINY, f"run.dir={folder}", *keys,
                  "classifier.learning_rate=0.002", check=False)
     assert result.returncode == 3

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import FLAME, ROOT, TINY, run
+from conftest import FLAME, ROOT, TINY, attempts, run
 
 TRIALS = 4
 DEADLINE = 120  # seconds, for anything that is waited for
@@ -44,11 +44,6 @@ def wait_for(what, process):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     raise AssertionError("waited too long")
-
-
-def attempts(out, job):
-    files = (out / "attempts" / job).glob("*.json")
-    return [json.loads(f.read_text()) for f in sorted(files, key=lambda f: int(f.stem))]
 
 
 def training_of(out, process):
@@ -260,7 +255,7 @@ def test_trials_at_once_have_places_of_their_own(copied):
         children = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True,
                                   check=False).stdout.split()
         found = [place_of(child) for child in children]
-        return len(found) == 2 and sorted(found)
+        return len(found) == 2 and all(found) and sorted(found)
 
     assert wait_for(places, worker) == ["0", "1"]
     worker.send_signal(signal.SIGTERM)
@@ -278,11 +273,13 @@ def place_of(process):
 
 def test_interrupt_from_the_terminal_fails_no_trial(copied):
     file, out, trial = copied()
-    for _ in range(2):
+    log = out / "trials" / trial / "log.txt"
+    for start_number in (1, 2):
         worker = subprocess.Popen([str(FLAME), "sweep", str(file)], cwd=ROOT, text=True,
                                   start_new_session=True, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)
-        wait_for(lambda process=worker: training_of(out, process), worker)
+        wait_for(lambda process=worker, count=start_number: training_of(out, process) and
+                 log.read_text().count("stage grpo: started") == count, worker)
         os.killpg(worker.pid, signal.SIGINT)
         _, errors = worker.communicate(timeout=DEADLINE)
         assert worker.returncode == 75, errors

@@ -22,6 +22,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
   } else if (fault == "exits") {
     std::exit(7);
   } else if (fault == "killed") {
+    usleep(500'000);  // the others wait by then, and have something to tell
     raise(SIGKILL);
   } else if (fault == "throws") {
     throw DataError("the corpus of the last rank is corrupt");
@@ -46,7 +47,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
 void Run(const std::string& fault) {
   InstallStopSignals();
   // In the wedged job only the watchdog's patience counts.
-  MpiSession session(std::chrono::milliseconds(fault == "wedged" ? 60000 : 1500));
+  MpiSession session(std::chrono::milliseconds(fault == "wedged" ? 60000 : 5000));
   const auto world = session.World();
   at::Tensor ones = at::ones({1000});
   world->AllReduce(ones, ReduceOp::kSum)->Wait();
