@@ -131,7 +131,7 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
              std::function<int64_t(int32_t)> length, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   if (learners->rank() == 0) {
-    // Less than the other learners allow this one, so that the rank at fault is the one named.
+    // Less than the other learners allow this one for a sync, so that the rank at fault is named.
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
                 /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9),

@@ -41,6 +41,12 @@ class RolloutClient {
   virtual ~RolloutClient() = default;
   // Sampling of a step may start, at the policy version of the last Sync, while the caller trains.
   virtual void Begin(const RolloutRequest& request) { (void)request; }
+  // Whether Collect would not have to wait, which this does for at most `patience`. The step is
+  // begun if it was not. Throws as Collect does.
+  virtual bool Ready(const RolloutRequest& request, Communicator::Milliseconds patience) {
+    (void)request, (void)patience;
+    return true;
+  }
   // Waits for the step, which is begun if it was not. Samples, scores and writes shards, in order
   // of parts: tasks with long prompts first.
   virtual std::vector<RolloutReply> Collect(const RolloutRequest& request) = 0;

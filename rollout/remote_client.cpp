@@ -82,15 +82,19 @@ class RemoteRolloutClient : public RolloutClient {
     ordered_.notify_all();
   }
 
+  bool Ready(const RolloutRequest& request, Communicator::Milliseconds patience) override {
+    std::unique_lock lock(mutex_);
+    const Step& step = BegunLocked(&lock, request);
+    answered_.wait_for(lock, patience, [&] { return error_ != nullptr || step.missing == 0; });
+    if (error_ != nullptr) std::rethrow_exception(error_);
+    return step.missing == 0;
+  }
+
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
     std::unique_lock lock(mutex_);
-    if (!steps_.contains(request.step)) {
-      lock.unlock();
-      Begin(request);
-      lock.lock();
-    }
-    AwaitLocked(&lock, [&] { return steps_.at(request.step).missing == 0; });
-    std::vector<RolloutReply> replies = std::move(steps_.at(request.step).replies);
+    Step& step = BegunLocked(&lock, request);
+    AwaitLocked(&lock, [&] { return step.missing == 0; });
+    std::vector<RolloutReply> replies = std::move(step.replies);
     steps_.erase(request.step);
     return replies;
   }
@@ -104,6 +108,16 @@ class RemoteRolloutClient : public RolloutClient {
   }
 
  private:
+  // Stays where it is until it is collected.
+  Step& BegunLocked(std::unique_lock<std::mutex>* lock, const RolloutRequest& request) {
+    if (!steps_.contains(request.step)) {
+      lock->unlock();
+      Begin(request);
+      lock->lock();
+    }
+    return steps_.at(request.step);
+  }
+
   template <class Done>
   void AwaitLocked(std::unique_lock<std::mutex>* lock, const Done& done) {
     answered_.wait(*lock, [&] { return error_ != nullptr || done(); });

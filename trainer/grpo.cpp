@@ -99,10 +99,25 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   }
 }
 
+// How long the first learner waits for rollouts before it tells the others that they are to come.
+constexpr Communicator::Milliseconds kTurn(200);
+
+// Until the rollouts are there. In turns, so that no learner's own deadline passes in a single wait
+// for the first one, which would then be the rank that is named: of rollouts that do not come the
+// client knows whose fault it is.
+void AwaitRollouts(const GrpoJob& job, const RolloutRequest& request) {
+  double waiting = 1;
+  while (waiting != 0) {
+    const bool here = job.rollouts == nullptr || job.rollouts->Ready(request, kTurn);
+    waiting = MaxOverLearners(job.learners, {here ? 0.0 : 1.0})[0];
+  }
+}
+
 // Has the request rolled out; every learner gets the shards.
 std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& request,
                                  StepReport* report) {
   const auto start = Clock::now();
+  AwaitRollouts(job, request);
   nlohmann::json paths = nlohmann::json::array();
   if (job.rollouts != nullptr) {
     const std::vector<RolloutReply> replies = job.rollouts->Collect(request);

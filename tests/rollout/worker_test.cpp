@@ -258,6 +258,18 @@ TEST_F(WorkerTest, RankThatDoesNotAnswer_IsNamed) {
   EXPECT_THAT(MachineFault([&] { client->Collect(AllTasks()); }), HasSubstr("rollout rank 1"));
 }
 
+TEST_F(WorkerTest, RemoteStep_IsReadyOnceItsPartsAreThere) {
+  auto world = MakeLocalGroup(2);
+  const auto nobody =
+      MakeRemoteRolloutClient(world[0].get(), {{1}, [](int32_t) { return 10; }, false, timeout_});
+  EXPECT_FALSE(nobody->Ready(AllTasks(), std::chrono::milliseconds(10)));
+  RunRemote([&](RolloutClient* client) {
+    client->Sync(PolicyVersionOf(0, *policy_));
+    while (!client->Ready(AllTasks(), std::chrono::milliseconds(10))) continue;
+    EXPECT_GT(client->Collect(AllTasks()).size(), 1u);
+  });
+}
+
 TEST_F(WorkerTest, OlderVersion_IsSampledWhileItIsHeld) {
   RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get(), /*versions=*/2);
   RolloutRequest request = AllTasks();

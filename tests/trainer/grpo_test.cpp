@@ -5,7 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -50,9 +53,19 @@ Trajectory MakeMember(std::vector<int32_t> tokens, const float* logprobs, float 
 // policy's.
 class FakeRollouts : public RolloutClient {
  public:
+  static constexpr std::chrono::milliseconds kSlow{4000};
   explicit FakeRollouts(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
+  bool Ready(const RolloutRequest& request, Communicator::Milliseconds patience) override {
+    if (request.step != slow_at) return true;
+    if (!there_at_) there_at_ = std::chrono::steady_clock::now() + kSlow;
+    std::this_thread::sleep_until(
+        std::min(*there_at_, std::chrono::steady_clock::now() + patience));
+    return std::chrono::steady_clock::now() >= *there_at_;
+  }
+
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
+    while (!Ready(request, kSlow)) continue;
     if (request.step == fail_at) throw std::runtime_error("power cut");
     EXPECT_EQ(request.policy_version, version_);
     requests.push_back(request);
@@ -71,6 +84,7 @@ class FakeRollouts : public RolloutClient {
   std::vector<RolloutRequest> requests;
   const Policy* policy = nullptr;  // that samples
   int64_t fail_at = -1;
+  int64_t slow_at = -1;  // the step whose rollouts take kSlow
   int64_t version_shift = 0;  // what the shards say beyond the truth
   bool certain = false;       // all log-probabilities are 0
 
@@ -103,6 +117,7 @@ class FakeRollouts : public RolloutClient {
 
   std::filesystem::path folder_;
   int64_t version_ = -1;
+  std::optional<std::chrono::steady_clock::time_point> there_at_;  // of slow_at
 };
 
 GrpoJob ToyJob(Policy* policy, const std::filesystem::path& folder, FakeRollouts* rollouts) {
@@ -212,23 +227,43 @@ TEST(RunGrpo, KilledAndResumed_EqualsUninterruptedBitForBit) {
   EXPECT_EQ(MetricsRows(folder).size(), 7u);
 }
 
-TEST(RunGrpo, TwoLearners_EqualOne) {
-  Policy alone = ToyPolicyWithAdapters(at::kDouble, 0);
-  RunToy(&alone, FreshFolder("alone"));
-  const auto folder = FreshFolder("pair");
-  std::vector<Policy> policies;
-  for (int rank = 0; rank < 2; ++rank) policies.push_back(ToyPolicyWithAdapters(at::kDouble, 0));
-  FakeRollouts rollouts(folder);
-  auto group = MakeLocalGroup(2);
+// Runs both, of a group with the deadline, on the rollouts of the first.
+void RunPair(std::vector<Policy>* policies, const std::filesystem::path& folder,
+             FakeRollouts* rollouts, Communicator::Milliseconds deadline) {
+  auto group = MakeLocalGroup(2, deadline);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
-      GrpoJob job = ToyJob(&policies[rank], folder, rank == 0 ? &rollouts : nullptr);
+      GrpoJob job = ToyJob(&policies->at(rank), folder, rank == 0 ? rollouts : nullptr);
       job.learners = group[rank].get();
       RunGrpo(job);
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+std::vector<Policy> ToyPair() {
+  std::vector<Policy> policies;
+  for (int rank = 0; rank < 2; ++rank) policies.push_back(ToyPolicyWithAdapters(at::kDouble, 0));
+  return policies;
+}
+
+TEST(RunGrpo, RolloutsSlowerThanTheDeadlineOfLearners_AreWaitedFor) {
+  const auto folder = FreshFolder();
+  std::vector<Policy> policies = ToyPair();
+  FakeRollouts rollouts(folder);
+  rollouts.slow_at = 2;
+  RunPair(&policies, folder, &rollouts, FakeRollouts::kSlow - std::chrono::seconds(1));
+  EXPECT_EQ(MetricsRows(folder).size(), 7u);
+}
+
+TEST(RunGrpo, TwoLearners_EqualOne) {
+  Policy alone = ToyPolicyWithAdapters(at::kDouble, 0);
+  RunToy(&alone, FreshFolder("alone"));
+  const auto folder = FreshFolder("pair");
+  std::vector<Policy> policies = ToyPair();
+  FakeRollouts rollouts(folder);
+  RunPair(&policies, folder, &rollouts, std::chrono::minutes(1));
   // Shards hold float32 log-probabilities of two policies that differ by 1e-16 or so.
   EXPECT_LT(MaxDifference(alone, policies[0]), 1e-8);
   EXPECT_EQ(MaxDifference(policies[0], policies[1]), 0);
