@@ -40,6 +40,15 @@ class ColocatedRolloutClient : public RolloutClient {
     }
   }
 
+  bool Ready(const RolloutRequest& request) override {
+    if (!begun_.contains(request.step)) Begin(request);
+    const auto start = std::chrono::steady_clock::now();
+    learners_->Barrier();
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+    *idle_seconds_ += waited.count();
+    return true;
+  }
+
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
     if (!begun_.contains(request.step)) Begin(request);
     std::optional<RolloutReply> own = begun_.extract(request.step).mapped();
@@ -50,10 +59,7 @@ class ColocatedRolloutClient : public RolloutClient {
       Write(*own, &out);
     }
     std::vector<RolloutReply> replies;
-    const auto start = std::chrono::steady_clock::now();
     const std::vector<std::string> texts = GatherTexts(learners_, out.Take());
-    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
-    *idle_seconds_ += waited.count();
     for (int rank = 0; rank < learners_->size(); ++rank) {
       if (texts[rank].empty()) continue;
       WireReader in(texts[rank]);

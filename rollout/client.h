@@ -41,10 +41,10 @@ class RolloutClient {
   virtual ~RolloutClient() = default;
   // Sampling of a step may start, at the policy version of the last Sync, while the caller trains.
   virtual void Begin(const RolloutRequest& request) { (void)request; }
-  // Whether Collect would not have to wait, which this does for at most `patience`. The step is
-  // begun if it was not. Throws as Collect does.
-  virtual bool Ready(const RolloutRequest& request, Communicator::Milliseconds patience) {
-    (void)request, (void)patience;
+  // Whether Collect would not have to wait. Waits itself, for a small share of what a part may take;
+  // begins the step if it was not. Throws as Collect does.
+  virtual bool Ready(const RolloutRequest& request) {
+    (void)request;
     return true;
   }
   // Waits for the step, which is begun if it was not. Samples, scores and writes shards, in order

@@ -99,16 +99,13 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   }
 }
 
-// How long the first learner waits for rollouts before it tells the others that they are to come.
-constexpr Communicator::Milliseconds kTurn(200);
-
 // Until the rollouts are there. In turns, so that no learner's own deadline passes in a single wait
 // for the first one, which would then be the rank that is named: of rollouts that do not come the
 // client knows whose fault it is.
 void AwaitRollouts(const GrpoJob& job, const RolloutRequest& request) {
   double waiting = 1;
   while (waiting != 0) {
-    const bool here = job.rollouts == nullptr || job.rollouts->Ready(request, kTurn);
+    const bool here = job.rollouts == nullptr || job.rollouts->Ready(request);
     waiting = MaxOverLearners(job.learners, {here ? 0.0 : 1.0})[0];
   }
 }

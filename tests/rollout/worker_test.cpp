@@ -260,12 +260,12 @@ TEST_F(WorkerTest, RankThatDoesNotAnswer_IsNamed) {
 
 TEST_F(WorkerTest, RemoteStep_IsReadyOnceItsPartsAreThere) {
   auto world = MakeLocalGroup(2);
-  const auto nobody =
-      MakeRemoteRolloutClient(world[0].get(), {{1}, [](int32_t) { return 10; }, false, timeout_});
-  EXPECT_FALSE(nobody->Ready(AllTasks(), std::chrono::milliseconds(10)));
+  const auto nobody = MakeRemoteRolloutClient(
+      world[0].get(), {{1}, [](int32_t) { return 10; }, false, std::chrono::seconds(4)});
+  EXPECT_FALSE(nobody->Ready(AllTasks()));
   RunRemote([&](RolloutClient* client) {
     client->Sync(PolicyVersionOf(0, *policy_));
-    while (!client->Ready(AllTasks(), std::chrono::milliseconds(10))) continue;
+    while (!client->Ready(AllTasks())) continue;
     EXPECT_GT(client->Collect(AllTasks()).size(), 1u);
   });
 }

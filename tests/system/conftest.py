@@ -37,12 +37,14 @@ def ranks_below(launcher):
     found = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
         try:
-            variables = dict(item.split("=", 1) for item in path.read_text().split("\0") if "=" in item)
             parent = int((path.parent / "stat").read_text().rsplit(")", 1)[1].split()[1])
             command = (path.parent / "cmdline").read_text().split("\0")[0]
+            if parent != launcher or command != str(FLAME):
+                continue
+            variables = dict(item.split("=", 1) for item in path.read_text().split("\0") if "=" in item)
         except (OSError, UnicodeDecodeError):
             continue
-        if parent == launcher and command == str(FLAME):
+        if "OMPI_COMM_WORLD_RANK" in variables:
             found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(path.parent.name)
     return found
 

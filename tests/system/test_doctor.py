@@ -138,7 +138,7 @@ def test_rank_that_does_not_answer_is_named(tmp_path):
                                      "unsigned flags, long creation, long access) "
                                      "{ raise(SIGSTOP); return -1; }\n")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "stop.c"], check=True)
-    words = [*command(tmp_path / "run"), "cluster.timeout=3"]
+    words = [*command(tmp_path / "run"), "cluster.timeout=15"]
     result = doctor(*two(words, ["-x", f"LD_PRELOAD={library}", *words]), check=False)
     assert result.returncode != 0
     report = json.loads(result.stdout)

@@ -390,7 +390,7 @@ def test_grpo_rank_that_stops_answering_ends_the_job_and_is_named(run_copy, rank
     folder = run_copy("grpo")
     process = subprocess.Popen(
         mpirun(learners + 2, "grpo", "--config", TINY, f"run.dir={folder}", "grpo.steps=100000",
-               "cluster.timeout=5", f"cluster.learners={learners}", "cluster.rollouts=1",
+               "cluster.timeout=15", f"cluster.learners={learners}", "cluster.rollouts=1",
                "cluster.rewards=1"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

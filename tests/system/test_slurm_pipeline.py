@@ -187,9 +187,8 @@ def test_no_rank_leaves_the_start_of_mpi_before_all_are_ready(testbed):
     assert json.loads((folder / "shipped.json").read_text())["passed"]
     # What it is there for: ranks held up end in a segmentation fault, or are told.
     left, ready = (moments(folder / "bare", what) for what in ("left", "ready"))
-    if len(left) == 4:
-        assert min(left) < max(ready)
-        assert "without SLURM_PMIX_FENCE=ring" in job.log()
+    assert len(left) < 4 or min(left) < max(ready)
+    assert "without SLURM_PMIX_FENCE=ring" in job.log()
     if (folder / "bare.json").read_text():
         checks = json.loads((folder / "bare.json").read_text())["checks"]
         assert [check["name"] for check in checks if not check["passed"]] == ["start"]

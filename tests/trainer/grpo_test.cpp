@@ -53,19 +53,18 @@ Trajectory MakeMember(std::vector<int32_t> tokens, const float* logprobs, float 
 // policy's.
 class FakeRollouts : public RolloutClient {
  public:
-  static constexpr std::chrono::milliseconds kSlow{4000};
+  static constexpr std::chrono::milliseconds kSlow{8000};
   explicit FakeRollouts(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  bool Ready(const RolloutRequest& request, Communicator::Milliseconds patience) override {
+  bool Ready(const RolloutRequest& request) override {
     if (request.step != slow_at) return true;
     if (!there_at_) there_at_ = std::chrono::steady_clock::now() + kSlow;
-    std::this_thread::sleep_until(
-        std::min(*there_at_, std::chrono::steady_clock::now() + patience));
+    std::this_thread::sleep_for(kSlow / 10);
     return std::chrono::steady_clock::now() >= *there_at_;
   }
 
   std::vector<RolloutReply> Collect(const RolloutRequest& request) override {
-    while (!Ready(request, kSlow)) continue;
+    while (!Ready(request)) continue;
     if (request.step == fail_at) throw std::runtime_error("power cut");
     EXPECT_EQ(request.policy_version, version_);
     requests.push_back(request);
@@ -227,19 +226,25 @@ TEST(RunGrpo, KilledAndResumed_EqualsUninterruptedBitForBit) {
   EXPECT_EQ(MetricsRows(folder).size(), 7u);
 }
 
-// Runs both, of a group with the deadline, on the rollouts of the first.
-void RunPair(std::vector<Policy>* policies, const std::filesystem::path& folder,
-             FakeRollouts* rollouts, Communicator::Milliseconds deadline) {
+// Runs both, of a group with the deadline, on the rollouts of the first. What went wrong on each.
+std::vector<std::string> RunPair(std::vector<Policy>* policies, const std::filesystem::path& folder,
+                                 FakeRollouts* rollouts, Communicator::Milliseconds deadline) {
+  std::vector<std::string> errors(2);
   auto group = MakeLocalGroup(2, deadline);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
       GrpoJob job = ToyJob(&policies->at(rank), folder, rank == 0 ? rollouts : nullptr);
       job.learners = group[rank].get();
-      RunGrpo(job);
+      try {
+        RunGrpo(job);
+      } catch (const Error& error) {
+        errors[rank] = error.what();
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
+  return errors;
 }
 
 std::vector<Policy> ToyPair() {
@@ -253,7 +258,8 @@ TEST(RunGrpo, RolloutsSlowerThanTheDeadlineOfLearners_AreWaitedFor) {
   std::vector<Policy> policies = ToyPair();
   FakeRollouts rollouts(folder);
   rollouts.slow_at = 2;
-  RunPair(&policies, folder, &rollouts, FakeRollouts::kSlow - std::chrono::seconds(1));
+  const auto errors = RunPair(&policies, folder, &rollouts, FakeRollouts::kSlow - std::chrono::seconds(2));
+  EXPECT_THAT(errors, testing::Each(""));
   EXPECT_EQ(MetricsRows(folder).size(), 7u);
 }
 
@@ -263,7 +269,7 @@ TEST(RunGrpo, TwoLearners_EqualOne) {
   const auto folder = FreshFolder("pair");
   std::vector<Policy> policies = ToyPair();
   FakeRollouts rollouts(folder);
-  RunPair(&policies, folder, &rollouts, std::chrono::minutes(1));
+  EXPECT_THAT(RunPair(&policies, folder, &rollouts, std::chrono::minutes(1)), testing::Each(""));
   // Shards hold float32 log-probabilities of two policies that differ by 1e-16 or so.
   EXPECT_LT(MaxDifference(alone, policies[0]), 1e-8);
   EXPECT_EQ(MaxDifference(policies[0], policies[1]), 0);

@@ -22,7 +22,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
   } else if (fault == "exits") {
     std::exit(7);
   } else if (fault == "killed") {
-    usleep(500'000);  // the others wait by then, and have something to tell
+    sleep(2);  // the others wait by then, and have something to tell
     raise(SIGKILL);
   } else if (fault == "throws") {
     throw DataError("the corpus of the last rank is corrupt");
