@@ -51,6 +51,6 @@ def test_ranks_that_do_everything_tell_how_long_they_waited(run_copy):
                "cluster.placement=colocated", "grpo.tasks=1"),
         capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
-    # The second has nothing to sample.
-    assert re.search(r"idle: ranks [1-9]\d* % of their time, until the others' rollouts were there",
+    idle = re.search(r"idle: ranks (\d+) % of their time, until the others' rollouts were there",
                      result.stderr)
+    assert int(idle[1]) >= 5, result.stderr  # the second has nothing to sample
