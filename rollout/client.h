@@ -41,8 +41,8 @@ class RolloutClient {
   virtual ~RolloutClient() = default;
   // Sampling of a step may start, at the policy version of the last Sync, while the caller trains.
   virtual void Begin(const RolloutRequest& request) { (void)request; }
-  // Whether Collect would not have to wait. Waits itself, for a small share of what a part may take;
-  // begins the step if it was not. Throws as Collect does.
+  // Whether Collect would not have to wait; begins the step if it was not. A remote client waits
+  // itself, for a small share of what a part may take, and throws as Collect does.
   virtual bool Ready(const RolloutRequest& request) {
     (void)request;
     return true;

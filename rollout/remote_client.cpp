@@ -85,7 +85,8 @@ class RemoteRolloutClient : public RolloutClient {
   bool Ready(const RolloutRequest& request) override {
     std::unique_lock lock(mutex_);
     const Step& step = BegunLocked(&lock, request);
-    answered_.wait_for(lock, options_.timeout / 8, [&] { return error_ != nullptr || step.missing == 0; });
+    answered_.wait_for(lock, options_.timeout / 8,
+                       [&] { return error_ != nullptr || step.missing == 0; });
     if (error_ != nullptr) std::rethrow_exception(error_);
     return step.missing == 0;
   }

@@ -1,12 +1,10 @@
 """Programs that give phi, and what becomes of those that fail."""
 
-import os
-import pathlib
 import subprocess
 import time
 
 import pytest
-from conftest import FLAME, ROOT, TINY, metrics, mpirun, run
+from conftest import FLAME, ROOT, TINY, lives, metrics, mpirun, run
 
 EXAMPLE = f"python3 {ROOT / 'examples' / 'external_reward.py'}"
 SPLIT = ["cluster.learners=1", "cluster.rollouts=1", "cluster.rewards=2"]
@@ -122,11 +120,9 @@ def test_program_that_reads_nothing_dies_with_a_killed_run(run_copy, tmp_path):
     process.kill()
     process.wait(timeout=10)
     deadline = time.time() + 10
-    while time.time() < deadline and os.path.exists(f"/proc/{child}/cmdline") \
-            and pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+    while time.time() < deadline and lives(child):
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{child}") or \
-        not pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
+    assert not lives(child)
 
 
 def test_metrics_tell_how_phi_moves_and_what_was_not_matched(run_copy):

@@ -83,7 +83,7 @@ class FakeRollouts : public RolloutClient {
   std::vector<RolloutRequest> requests;
   const Policy* policy = nullptr;  // that samples
   int64_t fail_at = -1;
-  int64_t slow_at = -1;  // the step whose rollouts take kSlow
+  int64_t slow_at = -1;       // the step whose rollouts take kSlow
   int64_t version_shift = 0;  // what the shards say beyond the truth
   bool certain = false;       // all log-probabilities are 0
 
@@ -258,7 +258,8 @@ TEST(RunGrpo, RolloutsSlowerThanTheDeadlineOfLearners_AreWaitedFor) {
   std::vector<Policy> policies = ToyPair();
   FakeRollouts rollouts(folder);
   rollouts.slow_at = 2;
-  const auto errors = RunPair(&policies, folder, &rollouts, FakeRollouts::kSlow - std::chrono::seconds(2));
+  const auto errors =
+      RunPair(&policies, folder, &rollouts, FakeRollouts::kSlow - std::chrono::seconds(2));
   EXPECT_THAT(errors, testing::Each(""));
   EXPECT_EQ(MetricsRows(folder).size(), 7u);
 }
