@@ -1,8 +1,9 @@
-# flame_layer(NAME DEPENDS ...): the static library flame_NAME of the .cpp files in this folder.
+# flame_layer(NAME DEPENDS ...): the static library flame_NAME of the .cpp files in this folder and its
+# rooms, but for main.cpp and what cmake/cuda_module.cmake builds.
 function(flame_layer name)
   cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$|/(nccl|cuda)/")
   add_library(flame_${name} STATIC ${sources})
   target_include_directories(flame_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(flame_${name} PUBLIC ${arg_DEPENDS})
@@ -16,11 +17,12 @@ function(flame_opens_cuda target)
     LINKER:--whole-archive,$<TARGET_FILE:flame_comm>,--no-whole-archive)
 endfunction()
 
-# flame_test(FOLDER DEPENDS ...): one GoogleTest program FOLDER_test of tests/FOLDER/*_test.cpp.
+# flame_test(FOLDER DEPENDS ...): one GoogleTest program FOLDER_test of the *_test.cpp under tests/FOLDER.
 # Tests under tests/FOLDER/mpi/ are for flame_mpi_test.
 function(flame_test folder)
   cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*_test.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*_test.cpp)
+  list(FILTER sources EXCLUDE REGEX "/(mpi|nccl)/")
   if(NOT sources)
     return()
   endif()

@@ -15,7 +15,7 @@
 
 #include "data/corpus.h"
 #include "data/list_task.h"
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

@@ -10,11 +10,11 @@
 #include "base/random.h"
 #include "base/safetensors.h"
 #include "data/prompt.h"
-#include "data/tokenizer.h"
 #include "launch/device.h"
 #include "launch/materials.h"
 #include "model/policy.h"
 #include "model/shapes.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 namespace {

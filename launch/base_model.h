@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "data/corpus.h"
-#include "data/tokenizer.h"
 #include "launch/config.h"
 #include "model/policy.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

@@ -13,13 +13,13 @@
 #include <optional>
 
 #include "base/error.h"
-#include "data/tokenizer.h"
-#include "data/tokenizer_stream.h"
 #include "launch/device.h"
 #include "launch/json_lines.h"
 #include "model/policy.h"
 #include "model/shapes.h"
 #include "rollout/completion.h"
+#include "tokenizer/stream.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 namespace {

@@ -8,10 +8,10 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "data/prompt.h"
-#include "data/tokenizer.h"
 #include "launch/calibrate.h"
 #include "model/policy.h"
 #include "model/policy_config.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 namespace {

@@ -10,11 +10,11 @@
 #include "base/error.h"
 #include "data/corpus.h"
 #include "data/list_task.h"
-#include "data/tokenizer.h"
-#include "data/tokenizer_text.h"
 #include "launch/config.h"
 #include "launch/run_paths.h"
 #include "rollout/trajectory.h"
+#include "tokenizer/text.h"
+#include "tokenizer/tokenizer.h"
 #include "trainer/credit.h"
 
 namespace flame {

@@ -6,8 +6,8 @@
 
 #include "data/corpus.h"
 #include "data/prompt.h"
-#include "data/tokenizer.h"
 #include "launch/config.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

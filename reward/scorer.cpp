@@ -2,12 +2,12 @@
 #include <utility>
 
 #include "base/error.h"
-#include "data/tokenizer_text.h"
 #include "reward/external.h"
 #include "reward/matcher.h"
 #include "reward/potential.h"
 #include "reward/segmentation.h"
 #include "reward/service.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 

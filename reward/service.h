@@ -9,9 +9,9 @@
 #include "comm/communicator.h"
 #include "data/corpus.h"
 #include "data/list_task.h"
-#include "data/tokenizer.h"
 #include "reward/options.h"
 #include "reward/verdict.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

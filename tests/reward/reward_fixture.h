@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

@@ -15,13 +15,13 @@
 #include "base/random.h"
 #include "data/corpus.h"
 #include "data/prompt.h"
-#include "data/tokenizer.h"
 #include "model/policy.h"
 #include "paths.h"
 #include "reward/service.h"
 #include "rollout/weight_sync.h"
 #include "rollout/worker.h"
 #include "tests/base/temporary_folder.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 

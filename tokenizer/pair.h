@@ -1,7 +1,7 @@
 // Llama 3's tokenizer as it is published in parts: encoder.json, token to id in GPT-2's alphabet,
 // and vocab.bpe, one merge a line, the first merged first.
-#ifndef FLAME_DATA_TOKENIZER_PAIR_H_
-#define FLAME_DATA_TOKENIZER_PAIR_H_
+#ifndef FLAME_TOKENIZER_PAIR_H_
+#define FLAME_TOKENIZER_PAIR_H_
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -17,4 +17,4 @@ nlohmann::json ReadTokenizerPair(const std::filesystem::path& encoder_json);
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_PAIR_H_
+#endif  // FLAME_TOKENIZER_PAIR_H_

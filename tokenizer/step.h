@@ -1,6 +1,6 @@
 // What the stages of a tokenizer.json read alike.
-#ifndef FLAME_DATA_TOKENIZER_STEP_H_
-#define FLAME_DATA_TOKENIZER_STEP_H_
+#ifndef FLAME_TOKENIZER_STEP_H_
+#define FLAME_TOKENIZER_STEP_H_
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -27,4 +27,4 @@ inline std::string StringPattern(const nlohmann::json& step, const std::string& 
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_STEP_H_
+#endif  // FLAME_TOKENIZER_STEP_H_

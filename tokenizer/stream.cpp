@@ -1,6 +1,6 @@
-#include "data/tokenizer_stream.h"
+#include "tokenizer/stream.h"
 
-#include "data/tokenizer_text.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 

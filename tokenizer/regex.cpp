@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "data/tokenizer_regex.h"
+#include "tokenizer/regex.h"
 
 #include <pcre2.h>
 

@@ -1,4 +1,4 @@
-#include "data/bpe_cache.h"
+#include "tokenizer/bpe_cache.h"
 
 #include <functional>
 #include <string>

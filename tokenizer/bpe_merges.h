@@ -1,6 +1,6 @@
 // The merges of a BPE model: a pair of tokens to its rank and to the token that it becomes.
-#ifndef FLAME_DATA_BPE_MERGES_H_
-#define FLAME_DATA_BPE_MERGES_H_
+#ifndef FLAME_TOKENIZER_BPE_MERGES_H_
+#define FLAME_TOKENIZER_BPE_MERGES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -43,4 +43,4 @@ class BpeMerges {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_BPE_MERGES_H_
+#endif  // FLAME_TOKENIZER_BPE_MERGES_H_

@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "data/tokenizer_added.h"
+#include "tokenizer/added_tokens.h"
 
 #include <pcre2.h>
 
@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
-#include "data/tokenizer_regex.h"
+#include "tokenizer/regex.h"
 
 namespace flame {
 namespace {

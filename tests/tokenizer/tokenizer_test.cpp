@@ -1,4 +1,4 @@
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,10 +10,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/tokenizer_stream.h"
-#include "data/tokenizer_text.h"
 #include "paths.h"
 #include "tests/base/temporary_folder.h"
+#include "tokenizer/stream.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 namespace {

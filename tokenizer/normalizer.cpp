@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "data/tokenizer_pipeline.h"
-#include "data/tokenizer_step.h"
-#include "data/tokenizer_text.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/step.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 namespace {

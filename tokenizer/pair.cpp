@@ -1,4 +1,4 @@
-#include "data/tokenizer_pair.h"
+#include "tokenizer/pair.h"
 
 #include <nlohmann/json.hpp>
 #include <string>

@@ -2,8 +2,8 @@
 // patterns through PCRE2) and Metaspace / Prepend+Replace with byte fallback (Llama 2 style), with
 // added tokens. Anything else in the file is refused by name at loading. Llama 3's encoder.json and
 // vocab.bpe are read as well. Const members are safe from several threads at once.
-#ifndef FLAME_DATA_TOKENIZER_H_
-#define FLAME_DATA_TOKENIZER_H_
+#ifndef FLAME_TOKENIZER_TOKENIZER_H_
+#define FLAME_TOKENIZER_TOKENIZER_H_
 
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +17,7 @@ namespace flame {
 class Tokenizer {
  public:
   // `path`: a tokenizer.json by any name, an encoder.json with Llama 3's vocab.bpe beside it
-  // (data/tokenizer_pair.h), or a folder that holds either; tokenizer.json is preferred. Throws
+  // (tokenizer/pair.h), or a folder that holds either; tokenizer.json is preferred. Throws
   // DataError naming the file and the part that is not supported.
   static Tokenizer Load(const std::filesystem::path& path);
   ~Tokenizer();
@@ -64,4 +64,4 @@ void TrainTokenizer(const std::vector<std::string>& texts, int32_t vocab_size,
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_H_
+#endif  // FLAME_TOKENIZER_TOKENIZER_H_

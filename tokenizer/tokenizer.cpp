@@ -1,4 +1,4 @@
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -7,11 +7,11 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "data/bpe.h"
-#include "data/tokenizer_added.h"
-#include "data/tokenizer_pair.h"
-#include "data/tokenizer_pipeline.h"
-#include "data/tokenizer_text.h"
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/pair.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 namespace {

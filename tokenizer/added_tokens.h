@@ -1,6 +1,6 @@
 // Added tokens of a tokenizer.json: found in a text before the model sees it.
-#ifndef FLAME_DATA_TOKENIZER_ADDED_H_
-#define FLAME_DATA_TOKENIZER_ADDED_H_
+#ifndef FLAME_TOKENIZER_ADDED_TOKENS_H_
+#define FLAME_TOKENIZER_ADDED_TOKENS_H_
 
 #include <bitset>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/tokenizer_text.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 
@@ -44,4 +44,4 @@ class AddedTokenMatcher {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_ADDED_H_
+#endif  // FLAME_TOKENIZER_ADDED_TOKENS_H_

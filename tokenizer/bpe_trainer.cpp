@@ -5,9 +5,9 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/tokenizer.h"
-#include "data/tokenizer_regex.h"
-#include "data/tokenizer_text.h"
+#include "tokenizer/regex.h"
+#include "tokenizer/text.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 namespace {

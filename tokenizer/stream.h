@@ -1,12 +1,12 @@
 // The text of ids that arrive one by one.
-#ifndef FLAME_DATA_TOKENIZER_STREAM_H_
-#define FLAME_DATA_TOKENIZER_STREAM_H_
+#ifndef FLAME_TOKENIZER_STREAM_H_
+#define FLAME_TOKENIZER_STREAM_H_
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 
@@ -30,4 +30,4 @@ class DecodeStream {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_STREAM_H_
+#endif  // FLAME_TOKENIZER_STREAM_H_

@@ -1,7 +1,7 @@
 // The stages around the model of a tokenizer.json. Each is built from its JSON object (null: none)
 // and throws DataError, which begins with `where`, naming what it does not support.
-#ifndef FLAME_DATA_TOKENIZER_PIPELINE_H_
-#define FLAME_DATA_TOKENIZER_PIPELINE_H_
+#ifndef FLAME_TOKENIZER_PIPELINE_H_
+#define FLAME_TOKENIZER_PIPELINE_H_
 
 #include <cstdint>
 #include <functional>
@@ -75,4 +75,4 @@ struct PostProcessor {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_PIPELINE_H_
+#endif  // FLAME_TOKENIZER_PIPELINE_H_

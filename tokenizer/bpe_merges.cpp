@@ -1,4 +1,4 @@
-#include "data/bpe_merges.h"
+#include "tokenizer/bpe_merges.h"
 
 #include <bit>
 

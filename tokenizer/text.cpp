@@ -1,4 +1,4 @@
-#include "data/tokenizer_text.h"
+#include "tokenizer/text.h"
 
 #include <cstdint>
 #include <cstring>

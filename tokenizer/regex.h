@@ -1,7 +1,7 @@
 // Split patterns of tokenizer.json through PCRE2. The files are written for Oniguruma; what it
 // reads differently from PCRE2 is translated (\s, newer letters) or refused by name.
-#ifndef FLAME_DATA_TOKENIZER_REGEX_H_
-#define FLAME_DATA_TOKENIZER_REGEX_H_
+#ifndef FLAME_TOKENIZER_REGEX_H_
+#define FLAME_TOKENIZER_REGEX_H_
 
 #include <functional>
 #include <memory>
@@ -46,4 +46,4 @@ class SplitPattern {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_REGEX_H_
+#endif  // FLAME_TOKENIZER_REGEX_H_

@@ -5,8 +5,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/tokenizer.h"
 #include "tests/base/temporary_folder.h"
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 namespace {

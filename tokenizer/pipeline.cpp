@@ -1,13 +1,13 @@
-#include "data/tokenizer_pipeline.h"
+#include "tokenizer/pipeline.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
-#include "data/tokenizer_regex.h"
-#include "data/tokenizer_step.h"
-#include "data/tokenizer_text.h"
+#include "tokenizer/regex.h"
+#include "tokenizer/step.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 namespace {

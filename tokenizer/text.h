@@ -1,6 +1,6 @@
 // UTF-8 and GPT-2's byte alphabet.
-#ifndef FLAME_DATA_TOKENIZER_TEXT_H_
-#define FLAME_DATA_TOKENIZER_TEXT_H_
+#ifndef FLAME_TOKENIZER_TEXT_H_
+#define FLAME_TOKENIZER_TEXT_H_
 
 #include <array>
 #include <functional>
@@ -49,4 +49,4 @@ std::optional<std::string> BytesOfCharacters(std::string_view text);
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_TOKENIZER_TEXT_H_
+#endif  // FLAME_TOKENIZER_TEXT_H_

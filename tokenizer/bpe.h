@@ -1,6 +1,6 @@
 // The BPE model of a tokenizer.json: words to ids by ranked merges.
-#ifndef FLAME_DATA_BPE_H_
-#define FLAME_DATA_BPE_H_
+#ifndef FLAME_TOKENIZER_BPE_H_
+#define FLAME_TOKENIZER_BPE_H_
 
 #include <array>
 #include <bitset>
@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "data/bpe_cache.h"
-#include "data/bpe_merges.h"
-#include "data/tokenizer_text.h"
+#include "tokenizer/bpe_cache.h"
+#include "tokenizer/bpe_merges.h"
+#include "tokenizer/text.h"
 
 namespace flame {
 
@@ -62,4 +62,4 @@ class BpeModel {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_BPE_H_
+#endif  // FLAME_TOKENIZER_BPE_H_

@@ -1,7 +1,7 @@
 // Words that a BPE model has met, with their ids. Neither readers nor writers wait: a word that is
 // there stays, and one that finds no free place is not remembered.
-#ifndef FLAME_DATA_BPE_CACHE_H_
-#define FLAME_DATA_BPE_CACHE_H_
+#ifndef FLAME_TOKENIZER_BPE_CACHE_H_
+#define FLAME_TOKENIZER_BPE_CACHE_H_
 
 #include <atomic>
 #include <cstdint>
@@ -30,4 +30,4 @@ class BpeCache {
 
 }  // namespace flame
 
-#endif  // FLAME_DATA_BPE_CACHE_H_
+#endif  // FLAME_TOKENIZER_BPE_CACHE_H_
