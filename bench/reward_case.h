@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/random.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "reward/service.h"
 
 namespace flame {

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/safetensors.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "launch/device.h"
 #include "launch/materials.h"
 #include "model/policy.h"

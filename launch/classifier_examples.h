@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "trainer/options.h"
 #include "trainer/sft.h"
 

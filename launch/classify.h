@@ -8,7 +8,7 @@
 
 #include "comm/communicator.h"
 #include "data/list_task.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "model/policy.h"
 
 namespace flame {

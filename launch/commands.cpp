@@ -4,8 +4,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/prepare.h"
-#include "data/synth.h"
+#include "data/hospitals/prepare.h"
+#include "data/synth/synth.h"
 #include "launch/command.h"
 #include "launch/command_text.h"
 #include "launch/evaluate.h"

@@ -7,7 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "launch/calibrate.h"
 #include "model/policy.h"
 #include "model/policy_config.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/list_task.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "model/family.h"
 
 namespace flame {

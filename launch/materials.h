@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "data/corpus.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "launch/config.h"
 #include "tokenizer/tokenizer.h"
 

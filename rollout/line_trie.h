@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 
 namespace flame {
 

@@ -5,7 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/hdf5.h"
 #include "base/seal.h"
-#include "tests/data/prepare_hospital.h"
+#include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {
 namespace {

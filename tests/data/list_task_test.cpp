@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "tests/data/prepare_hospital.h"
+#include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {
 namespace {

@@ -14,7 +14,7 @@
 
 #include "base/random.h"
 #include "data/corpus.h"
-#include "data/prompt.h"
+#include "data/prompts/prompt.h"
 #include "model/policy.h"
 #include "paths.h"
 #include "reward/service.h"

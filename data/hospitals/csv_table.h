@@ -1,0 +1,73 @@
+// Tables of a hospital: CSV files, plain or gzipped, read row by row through Arrow. Every value is
+// text as written (leading zeros matter); a missing value is "".
+#ifndef FLAME_DATA_HOSPITALS_CSV_TABLE_H_
+#define FLAME_DATA_HOSPITALS_CSV_TABLE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace arrow {
+class RecordBatch;
+}
+
+namespace flame {
+
+// Worked example: CsvTable("mimic", "PATIENTS", {"SUBJECT_ID", "GENDER"}).ForEachRow(
+//     [&](const CsvRow& row) { Use(row.Integer(0), row[1]); });
+class CsvRow {
+ public:
+  std::string_view operator[](size_t column) const { return values_[column]; }
+  // Throws DataError naming table, row and column if the value is no integer.
+  int64_t Integer(size_t column) const;
+  double Number(size_t column) const;  // likewise
+
+ private:
+  friend class CsvTable;
+  template <class T>
+  T Parse(size_t column, const char* expected) const;
+  CsvRow(const std::string& path, const std::vector<std::string>& columns)
+      : path_(path), columns_(columns), values_(columns.size()) {}
+  const std::string& path_;
+  const std::vector<std::string>& columns_;
+  std::vector<std::string_view> values_;  // valid during the call that got the row
+  int64_t number_ = 0;                    // 1-based, the header not counted
+};
+
+class CsvTable {
+ public:
+  // Finds `stem`.csv or `stem`.csv.gz, in any case, and checks that it has `columns`, in any case.
+  // Throws DataError: no such folder or table (with the names looked for), a missing column (with
+  // the columns found), a delimiter other than a comma, a file that is not CSV.
+  CsvTable(const std::filesystem::path& folder, const std::string& stem,
+           std::vector<std::string> columns);
+
+  static bool Exists(const std::filesystem::path& folder, const std::string& stem);
+
+  // Calls `use` with each row, whose values are in the order of `columns`, and returns the number
+  // of rows. Values may hold line breaks. Throws DataError naming the file: a row with another
+  // number of fields (with its number), a truncated gzip, text that is not UTF-8.
+  int64_t ForEachRow(const std::function<void(const CsvRow&)>& use) const;
+
+  // As ForEachRow, and throws DataError if there is no row.
+  int64_t ForEachRowOfFilled(const std::function<void(const CsvRow&)>& use) const;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  void CheckColumns();
+  void UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
+                const std::function<void(const CsvRow&)>& use) const;
+
+  std::string path_;
+  std::vector<std::string> columns_;
+  std::vector<std::string> written_;  // the same columns as the header writes them
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_HOSPITALS_CSV_TABLE_H_

@@ -1,0 +1,134 @@
+#include "data/hospitals/note_sections.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <vector>
+
+namespace flame {
+namespace {
+
+constexpr std::array kSections = {kHistorySection, kPastHistorySection, kAllergiesSection,
+                                  kMedicationsSection};
+
+// Where any of these is spoken of, what follows was written at discharge.
+constexpr std::array<std::string_view, 9> kForbidden = {"discharge med",
+                                                        "discharge drug",
+                                                        "medications on discharge",
+                                                        "meds on discharge",
+                                                        "medications at discharge",
+                                                        "meds at discharge",
+                                                        "medications upon discharge",
+                                                        "d/c med",
+                                                        "hospital course"};
+
+constexpr int kHeadingWords = 6;
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+std::vector<std::string> Lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(CollapseSpace(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+// "Words of a title:" at the beginning of a line: the title, or "" if the line is no heading. A
+// title in lower case counts only where nothing follows its colon.
+std::string_view HeadingOf(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return {};
+  const std::string_view title = line.substr(0, colon);
+  const bool titled = std::all_of(title.begin(), title.end(), [](unsigned char c) {
+    return std::isalpha(c) || std::string_view(" /&-'(),.").find(c) != std::string_view::npos;
+  });
+  const unsigned char first = title[0];
+  if (!titled || std::count(title.begin(), title.end(), ' ') >= kHeadingWords) return {};
+  if (!std::isupper(first) && (!std::isalpha(first) || colon + 1 < line.size())) return {};
+  return title;
+}
+
+auto FindSection(std::string_view title) {
+  return std::find_if(kSections.begin(), kSections.end(),
+                      [&](std::string_view section) { return Lower(section) == Lower(title); });
+}
+
+// The part of a section before anything written at discharge.
+std::string BeforeForbidden(const std::string& section) {
+  const std::string content = CollapseSpace(section);
+  const std::string lower = Lower(content);
+  size_t end = content.size();
+  for (std::string_view phrase : kForbidden) end = std::min(end, lower.find(phrase));
+  return CollapseSpace(content.substr(0, end));
+}
+
+struct Section {
+  std::string_view title;
+  std::string content;
+};
+
+std::vector<Section> AllowedSections(std::string_view text) {
+  std::vector<Section> sections;
+  bool open = false;
+  for (const std::string& line : Lines(text)) {
+    const std::string_view heading = HeadingOf(line);
+    if (!heading.empty()) {
+      const auto known = FindSection(heading);
+      open = known != kSections.end();
+      if (open) sections.push_back({*known, line.substr(heading.size() + 1)});
+    } else if (Lower(line).starts_with("discharge")) {
+      open = false;
+    } else if (open) {
+      sections.back().content += ' ' + line;
+    }
+  }
+  return sections;
+}
+
+}  // namespace
+
+std::string CollapseSpace(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    const bool space = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+    if (!space) {
+      out += c;
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+std::string AdmissionNote(std::string_view text) {
+  std::string note;
+  for (const Section& section : AllowedSections(text)) {
+    const std::string content = BeforeForbidden(section.content);
+    if (content.empty()) continue;
+    if (!note.empty()) note += '\n';
+    note.append(section.title).append(": ").append(content);
+  }
+  return note;
+}
+
+std::string NoteSection(std::string_view note, std::string_view title) {
+  while (!note.empty()) {
+    const size_t end = std::min(note.find('\n'), note.size());
+    const std::string_view line = note.substr(0, end);
+    if (line.starts_with(title) && line.substr(title.size()).starts_with(": ")) {
+      return std::string(line.substr(title.size() + 2));
+    }
+    note.remove_prefix(std::min(end + 1, note.size()));
+  }
+  return "";
+}
+
+}  // namespace flame

@@ -1,0 +1,72 @@
+// Prompts as token ids, from the templates of a YAML file (configs/prompts.yaml).
+//
+// Pieces are tokenized one by one and joined, and templates put every seam behind a line break, so
+// joined ids equal the ids of the joined text.
+//   classifier: ClassifierTrunk(visit) + CandidateBranch(drug) -> Yes / No
+//   list:       ListTrunk(visit) + ListQuestion(list, edit)    -> ListAnswer(drugs)
+#ifndef FLAME_DATA_PROMPTS_PROMPT_H_
+#define FLAME_DATA_PROMPTS_PROMPT_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/corpus.h"
+#include "data/list_task.h"
+#include "tokenizer/tokenizer.h"
+
+namespace flame {
+
+enum class EntityKind : int8_t { kDiagnosis = 0, kProcedure = 1, kDrug = 2 };
+inline constexpr int kNumEntityKinds = 3;
+// "<DiagEmb-7>", "<ProcEmb-0>", "<DrugEmb-45>".
+std::string EntityToken(EntityKind kind, int32_t index);
+
+// The slots' ids: entity i of a kind is token first[kind] + i; first -1: the kind has no slots and
+// templates render it as text alone.
+struct EntityTokens {
+  int32_t first[kNumEntityKinds] = {-1, -1, -1};
+  int32_t count[kNumEntityKinds] = {0, 0, 0};
+};
+
+class PromptTexts;
+
+class PromptBuilder {
+ public:
+  // Keeps references to `corpus` and `tokenizer`. Throws DataError on a template without a needed
+  // placeholder, an unknown placeholder, or answers whose first tokens are equal.
+  // Slots, where there are any, must be tokens of `tokenizer`, one for every code of the corpus.
+  PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
+                const Tokenizer& tokenizer, const EntityTokens& entities);
+
+  std::vector<int32_t> ClassifierTrunk(int32_t visit) const;  // begins with bos if there is one
+  const std::vector<int32_t>& CandidateBranch(int32_t drug) const;
+  int32_t yes_id() const { return yes_id_; }  // first token of the answers
+  int32_t no_id() const { return no_id_; }
+
+  std::vector<int32_t> ListTrunk(int32_t visit) const;
+  std::vector<int32_t> ListQuestion(const std::vector<int32_t>& drugs, Edit edit) const;
+  // One name a line, each line ended by a line break, then end-of-text; {} is end-of-text alone.
+  std::vector<int32_t> ListAnswer(const std::vector<int32_t>& drugs) const;
+  int32_t end_id() const { return end_id_; }
+
+  // Text of every piece a corpus can produce, for training a tokenizer.
+  static std::vector<std::string> CorpusTexts(const std::filesystem::path& templates,
+                                              const Corpus& corpus);
+
+ private:
+  void CheckEntities(const EntityTokens& entities) const;
+  std::vector<int32_t> Trunk(const std::string& text) const;
+
+  const Corpus& corpus_;
+  const Tokenizer& tokenizer_;
+  std::shared_ptr<const PromptTexts> texts_;
+  std::vector<std::vector<int32_t>> candidate_branches_;
+  int32_t yes_id_ = -1, no_id_ = -1, end_id_ = -1;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_PROMPTS_PROMPT_H_

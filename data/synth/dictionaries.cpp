@@ -1,0 +1,66 @@
+#include <cstdint>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "data/synth/tables.h"
+#include "data/synth/text.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+void WriteCodes(const std::vector<SynthCode>& codes, const char* file, const fs::path& folder) {
+  SynthTable table(file, "ROW_ID,ICD9_CODE,SHORT_TITLE,LONG_TITLE");
+  for (const SynthCode& code : codes) {
+    table.Row({Quoted(code.code), Quoted(code.short_title), Quoted(code.long_title)});
+  }
+  WriteFileAtomically(folder / table.file(), table.text());
+}
+
+// Titles as the mapping tables have them. Those of procedures have lost their leading zeros.
+void WriteTitles(const std::vector<SynthCode>& codes, bool as_numbers, const fs::path& path) {
+  std::string text = "ROW_ID,ICD9_CODE,SHORT_TITLE,LONG_TITLE,CONCISE_TITLE\n";
+  int32_t row = 0;
+  for (const SynthCode& code : codes) {
+    const size_t zeros = as_numbers ? code.code.find_first_not_of('0') : 0;
+    text += StrCat(++row, ",", code.code.substr(zeros), ",", Quoted(code.short_title), ",",
+                   Quoted(code.long_title), ",", Quoted(code.concise_title), "\n");
+  }
+  WriteFileAtomically(path, text);
+}
+
+void WriteDrugs(const SynthModel& model, const fs::path& mappings) {
+  std::string packages = "NDC,drugbank_id\n", names = "drugbank_id,drug_name\n",
+              structures = "index,drug_id,smiles\n";
+  int32_t row = 0;
+  for (const SynthDrug& drug : model.drugs) {
+    for (const std::string& ndc : drug.ndc) {
+      packages += StrCat(ndc.substr(0, 9), ",", drug.drugbank, "\n");
+    }
+    names += StrCat(drug.drugbank, ",", drug.name, "\n");
+    structures += StrCat(row++, ",", drug.drugbank, ",", drug.smiles, "\n");
+  }
+  WriteFileAtomically(mappings / "ndc9_to_drugbank.csv", packages);
+  WriteFileAtomically(mappings / "drugbank_to_name.csv", names);
+  WriteFileAtomically(mappings / "drugbank_to_smiles.csv", structures);
+}
+
+}  // namespace
+
+void WriteSynthDictionaries(const SynthModel& model, const fs::path& folder) {
+  const fs::path mappings = folder / "mappings";
+  WriteCodes(model.diagnoses, "D_ICD_DIAGNOSES.csv", folder);
+  WriteCodes(model.procedures, "D_ICD_PROCEDURES.csv", folder);
+  WriteTitles(model.diagnoses, false, mappings / "icd9_diagnoses.csv");
+  WriteTitles(model.procedures, true, mappings / "icd9_procedures.csv");
+  WriteDrugs(model, mappings);
+  std::string pairs = "drug1,drug2,sources\n";
+  for (const auto& [first, second, sources] : model.interactions) {
+    pairs +=
+        StrCat(model.drugs[first].drugbank, ",", model.drugs[second].drugbank, ",", sources, "\n");
+  }
+  WriteFileAtomically(mappings / "ddi_public.csv", pairs);
+}
+
+}  // namespace flame

@@ -1,0 +1,23 @@
+// Cells and sentences of the synthetic hospital's tables.
+#ifndef FLAME_DATA_SYNTH_TEXT_H_
+#define FLAME_DATA_SYNTH_TEXT_H_
+
+#include <string>
+
+#include "data/synth/model.h"
+#include "data/synth/patient.h"
+
+namespace flame {
+
+// "a ""b""" for a "b" (RFC 4180).
+std::string Quoted(const std::string& text);
+std::string UpperCase(std::string text);
+// "Metoprolol, Warfarin", in the order of prescribing; "" for no drug.
+std::string DrugNames(const SynthModel& model, DrugBits drugs);
+
+// A discharge summary: what was known at admission, then the answer (Discharge Medications).
+std::string SynthNote(const SynthModel& model, const SynthVisit& visit);
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_SYNTH_TEXT_H_
