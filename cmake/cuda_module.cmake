@@ -11,7 +11,7 @@ if(NOT EXISTS ${nccl_dir}/include/nccl.h OR NOT EXISTS ${cuda_dir}/include/cuda_
 endif()
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/comm/nccl/*.cpp
-  ${CMAKE_SOURCE_DIR}/model/cuda/*.cpp)
+  ${CMAKE_SOURCE_DIR}/model/kernels/cuda/*.cpp)
 add_library(flame_cuda MODULE ${cuda_sources})
 target_include_directories(flame_cuda PRIVATE ${CMAKE_SOURCE_DIR})
 target_include_directories(flame_cuda SYSTEM PRIVATE ${nccl_dir}/include ${cuda_dir}/include)

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/nccl/cuda_module.h"
-#include "model/cuda/step_graph.h"
-#include "model/step_recorder.h"
+#include "model/kernels/cuda/step_graph.h"
+#include "model/kernels/step_recorder.h"
 
 namespace flame {
 namespace {

@@ -1,4 +1,4 @@
-// A block's memory, statement by statement as in model/block.cpp and model/attention.cpp. Per token
+// A block's memory, statement by statement as in model/block.cpp and model/kernels/attention.cpp. Per token
 // row, in numbers: d = d_model, h = heads * head_dim, k = kv_heads * head_dim, f = d_ff. T rows are
 // packed; Q, which is T in all but the last block, are asked for.
 #include <algorithm>

@@ -6,8 +6,8 @@
 #include "comm/roles.h"
 #include "data/corpus.h"
 #include "launch/run_paths.h"
+#include "model/files/policy_config.h"
 #include "model/policy.h"
-#include "model/policy_config.h"
 #include "model/shapes.h"
 #include "rollout/completion.h"
 
@@ -76,7 +76,7 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
   return shape;
 }
 
-// Keys and values (model/decode_attention.h): places trunks and slots branches, on the CPU in
+// Keys and values (model/kernels/decode_attention.h): places trunks and slots branches, on the CPU in
 // blocks of kKeyBlock tokens with values padded to 16 numbers.
 int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on_cpu) {
   const auto of = [&](int64_t count, int64_t tokens) {

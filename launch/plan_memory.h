@@ -13,8 +13,8 @@
 #include "launch/plan_ledger.h"
 #include "model/architecture.h"
 #include "model/family.h"
+#include "model/kernels/quantized.h"
 #include "model/options.h"
-#include "model/quantized.h"
 #include "trainer/sharding.h"
 
 namespace flame {

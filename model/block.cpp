@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "base/trace.h"
-#include "model/kernels.h"
+#include "model/kernels/kernels.h"
 #include "model/weight_unit.h"
 
 namespace flame {

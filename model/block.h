@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "model/attention.h"
 #include "model/family.h"
+#include "model/kernels/attention.h"
+#include "model/kernels/quantized.h"
 #include "model/parameter_units.h"
-#include "model/quantized.h"
 
 namespace flame {
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/kernels.h"
+#include "model/kernels/kernels.h"
 #include "model/shapes.h"
 
 namespace flame {

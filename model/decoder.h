@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "model/block.h"
-#include "model/decode_attention.h"
+#include "model/kernels/decode_attention.h"
+#include "model/kernels/static_step.h"
+#include "model/kernels/step_recorder.h"
 #include "model/policy.h"
-#include "model/static_step.h"
-#include "model/step_recorder.h"
 
 namespace flame {
 
@@ -28,7 +28,7 @@ struct DecoderShape {
 // Decodes branches of several trunks, each of its own length. Places and slots are taken again as
 // the caller sees fit, so that a finished branch makes room for the next; nothing is reallocated.
 // No gradients. On the CPU a step costs what its branches need. On other devices it is a static
-// step (model/static_step.h) over all slots, the same work every time, which a recorder repeats
+// step (model/kernels/static_step.h) over all slots, the same work every time, which a recorder repeats
 // where there is one; the device gets one copy of token ids and sizes a step and is waited for
 // once, when the logits are copied to the host: slots x vocab_size numbers of the policy's type (65
 // MB for 256 branches of 128,256 tokens in bfloat16). Worked example, two members of one trunk:

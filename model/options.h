@@ -24,7 +24,7 @@ struct ModelOptions {
   std::string preset = "tiny";     // a random start of a known size (PolicyPreset)
   std::string dtype = "float32";   // or float64, bfloat16
   std::string device = "cpu";      // or cuda: this rank's GPU
-  std::string quantize = "none";   // or int8, nf4: frozen linear maps (model/quantized.h)
+  std::string quantize = "none";   // or int8, nf4: frozen linear maps (model/kernels/quantized.h)
   std::string trainable = "lora";  // or "full"
   bool recompute = true;      // recompute a block in backward instead of keeping its activations
   int64_t vocab_size = 2048;  // of the tokenizer trained for a preset

@@ -13,9 +13,9 @@
 
 #include "model/architecture.h"
 #include "model/family.h"
+#include "model/files/stored_rows.h"
+#include "model/kernels/quantized.h"
 #include "model/options.h"
-#include "model/quantized.h"
-#include "model/stored_rows.h"
 
 namespace flame {
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/random.h"
-#include "model/simd.h"
+#include "model/kernels/simd.h"
 
 namespace flame {
 namespace {

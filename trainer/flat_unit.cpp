@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/stored_rows.h"
+#include "model/files/stored_rows.h"
 
 namespace flame {
 namespace {

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "model/step_recorder.h"
+#include "model/kernels/step_recorder.h"
 
 namespace flame {
 

@@ -16,8 +16,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "model/decoder.h"
+#include "model/files/policy_config.h"
 #include "model/policy.h"
-#include "model/policy_config.h"
 #include "model/shapes.h"
 #include "tests/model/oracle.h"
 

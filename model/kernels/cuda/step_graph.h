@@ -1,0 +1,17 @@
+// Recording steps as CUDA graphs; part of libflame_cuda.so.
+#ifndef FLAME_MODEL_CUDA_STEP_GRAPH_H_
+#define FLAME_MODEL_CUDA_STEP_GRAPH_H_
+
+#include <memory>
+
+#include "model/kernels/step_recorder.h"
+
+namespace flame {
+
+// What the module exports; a StepRecorderMaker.
+using MakeStepGraphFunction = std::unique_ptr<StepRecorder>(c10::Device device);
+constexpr char kMakeStepGraph[] = "FlameMakeStepGraph";
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_CUDA_STEP_GRAPH_H_

@@ -1,0 +1,36 @@
+// The kernels of model/kernels/kernels.h and of quantised matrices as operators of ATen, for devices that
+// those have no code for. Same arguments and results, up to the rounding of what passes between two
+// operators.
+#ifndef FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
+#define FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "model/kernels/quantized.h"
+
+namespace flame::portable {
+
+std::pair<at::Tensor, at::Tensor> RmsNorm(const at::Tensor& x, const at::Tensor& weight,
+                                          double eps);
+std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, const at::Tensor& x,
+                                                  const at::Tensor& weight,
+                                                  const at::Tensor& inverse_rms,
+                                                  const at::Tensor& residual);
+void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse);
+at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
+// The mask is the same bit for bit.
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
+                   const at::Tensor& rows);
+
+// What each code stands for, by the unsigned number of its bits (int8: the code + 127); on the CPU.
+at::Tensor Levels(Quantization kind);
+// The same bit for bit; matrix.levels lie where its codes do.
+at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype);
+
+}  // namespace flame::portable
+
+#endif  // FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
