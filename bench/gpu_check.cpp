@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "launch/device.h"
+#include "launch/run/device.h"
 #include "model/decoder.h"
 #include "model/policy.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "launch/config.h"
 #include "launch/materials.h"
+#include "launch/run/config.h"
 #include "model/policy.h"
 
 namespace flame {

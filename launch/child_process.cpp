@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "launch/device.h"
+#include "launch/run/device.h"
 
 namespace flame {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "launch/session.h"
+#include "launch/run/session.h"
 #include "trainer/learner_group.h"
 #include "trainer/micro_batch.h"
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/progress.h"
-#include "launch/session.h"
+#include "launch/run/session.h"
 #include "reward/service.h"
 #include "rollout/worker.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "launch/config.h"
 #include "launch/materials.h"
+#include "launch/run/config.h"
 #include "model/policy.h"
 
 namespace flame {

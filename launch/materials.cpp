@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "data/feedback.h"
-#include "launch/run_paths.h"
+#include "launch/run/run_paths.h"
 
 namespace flame {
 namespace {

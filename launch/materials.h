@@ -6,7 +6,7 @@
 
 #include "data/corpus.h"
 #include "data/prompts/prompt.h"
-#include "launch/config.h"
+#include "launch/run/config.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {

@@ -78,7 +78,7 @@ def forward_flops(weights, tokens, targets):
 
 def learn_flops(weights, tokens, targets):
     """Of a GRPO learner with a KL term: forward and backward, and the reference's forward
-    (launch/plan_estimate.cpp)."""
+    (launch/plan/estimate.cpp)."""
     return (tokens * (4 * weights["frozen"] + 6 * weights["trainable"]) +
             targets * 4 * weights["head"] + forward_flops(weights, tokens, targets))
 

@@ -20,7 +20,7 @@
 #include "base/random.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
-#include "launch/tensor_memory.h"
+#include "launch/run/tensor_memory.h"
 #include "model/policy.h"
 #include "rollout/completion.h"
 
@@ -59,7 +59,7 @@ Policy MakePolicy() {
   return policy;
 }
 
-// As the plan counts them (launch/plan_estimate.h, MultipliedWeights).
+// As the plan counts them (launch/plan/estimate.h, MultipliedWeights).
 nlohmann::json WeightsOf(const Policy& policy) {
   double frozen = 0, trainable = 0;
   for (const auto& [name, tensor] : policy.parameters()) {

@@ -1,8 +1,8 @@
 // Planned memory of a learner beside what it allocates, over MPI.
-#include "launch/plan_memory.h"
+#include "launch/plan/memory.h"
 
 #include "tests/comm/mpi/mpi_test_main.h"
-#include "tests/launch/plan_fixture.h"
+#include "tests/launch/plan/plan_fixture.h"
 
 namespace flame {
 namespace {

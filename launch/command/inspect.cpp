@@ -1,0 +1,181 @@
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/hdf5.h"
+#include "base/seal.h"
+#include "data/corpus.h"
+#include "launch/command/command.h"
+#include "launch/report/inspect_shard.h"
+#include "rollout/trajectory.h"
+#include "trainer/checkpoint.h"
+
+namespace flame {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::ordered_json;
+
+const char* SplitName(Split split) {
+  return split == Split::kTrain ? "train" : split == Split::kValidation ? "validation" : "test";
+}
+
+std::vector<std::string> CodesOf(const Vocabulary& vocabulary, const std::vector<int32_t>& ids) {
+  std::vector<std::string> codes;
+  for (const int32_t id : ids) codes.push_back(vocabulary.codes[id]);
+  return codes;
+}
+
+ordered_json CorpusSummary(const Corpus& corpus) {
+  double drugs = 0, ddi = 0;
+  for (const Visit& visit : corpus.visits) {
+    drugs += static_cast<double>(visit.drugs.size());
+    ddi += corpus.ddi.Rate(visit.drugs);
+  }
+  const double count = static_cast<double>(corpus.visits.size());
+  return {{"num_patients", corpus.num_patients},
+          {"num_visits", corpus.visits.size()},
+          {"num_drugs", corpus.drugs.size()},
+          {"num_diagnoses", corpus.diagnoses.size()},
+          {"num_procedures", corpus.procedures.size()},
+          {"drugs_per_visit", drugs / count},
+          {"ddi_rate", ddi / count}};
+}
+
+void PrintVisits(const Corpus& corpus) {
+  for (const Visit& visit : corpus.visits) {
+    std::cout << ordered_json{{"subject", visit.subject},
+                              {"hadm", visit.hadm},
+                              {"split", SplitName(visit.split)},
+                              {"diagnoses", CodesOf(corpus.diagnoses, visit.diagnoses)},
+                              {"procedures", CodesOf(corpus.procedures, visit.procedures)},
+                              {"drugs", CodesOf(corpus.drugs, visit.drugs)}}
+              << "\n";
+  }
+}
+
+ordered_json ShardSummary(const std::filesystem::path& path) {
+  ShardInfo info;
+  const std::vector<Group> groups = ReadShard(path, &info);
+  int64_t members = 0, tokens = 0;
+  double reward = 0;
+  for (const Group& group : groups) {
+    for (const Trajectory& member : group.members) {
+      ++members;
+      tokens += static_cast<int64_t>(member.tokens.size());
+      reward += member.verdict.reward;
+    }
+  }
+  return {{"step", info.step},
+          {"rank", info.rank},
+          {"seed", info.seed},
+          {"num_groups", groups.size()},
+          {"num_members", members},
+          {"num_tokens", tokens},
+          {"reward_mean", members > 0 ? reward / static_cast<double>(members) : 0.0}};
+}
+
+// The checkpoints of a stage's folder; throws DataError where one is damaged, after all are shown.
+void ShowCheckpoints(const std::filesystem::path& folder, bool as_json) {
+  const ordered_json report = DescribeCheckpoints(folder);
+  if (report.at("checkpoints").empty()) {
+    throw DataError(folder.string(),
+                    ": holds no checkpoints/step-NNNNNN; expected the folder of a "
+                    "stage that trains");
+  }
+  std::string damaged;
+  if (report.at("latest_fault").is_string()) {
+    damaged = StrCat("LATEST: ", report.at("latest_fault").get<std::string>());
+  }
+  for (const ordered_json& entry : report.at("checkpoints")) {
+    const bool whole = entry.at("fault").is_null();
+    if (!whole)
+      damaged += StrCat(damaged.empty() ? "" : "; ", entry.at("fault").get<std::string>());
+    if (as_json) continue;
+    const std::string name = entry.at("name");
+    std::cout << name << (report.at("latest") == name ? " (latest)" : "");
+    if (whole) {
+      std::cout << ": whole; " << entry.at("tensors") << " tensors, " << entry.at("bytes")
+                << " bytes in " << entry.at("files") << " files of " << entry.at("ranks")
+                << " learners; value " << entry.at("value") << "\n";
+    } else {
+      std::cout << ": damaged\n";
+    }
+  }
+  if (as_json) std::cout << report << "\n";
+  if (!damaged.empty()) throw DataError(damaged);
+}
+
+void PrintSummary(const ordered_json& summary, bool as_json) {
+  if (as_json) {
+    std::cout << summary << "\n";
+    return;
+  }
+  for (const auto& [name, value] : summary.items()) std::cout << name << " " << value << "\n";
+}
+
+}  // namespace
+
+int RunInspect(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("help,h", "this text")                                               //
+      ("json", "as JSON")                                                                    //
+      ("visits", "JSON lines, one a visit")                                                  //
+      ("limit", po::value<int64_t>()->default_value(2), "groups of a shard that are shown")  //
+      ("task-id", po::value<int64_t>(), "the group of a shard that is shown")                //
+      ("full", "whole prompts of a shard's groups, not their ends")                          //
+      ("file", po::value<std::string>());
+  po::positional_options_description positional;
+  positional.add("file", 1);
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(arguments).options(options).positional(positional).run(),
+              values);
+  } catch (const po::error& error) {
+    throw UsageError(error.what(), "; see flame inspect --help");
+  }
+  if (values.count("help") != 0) {
+    std::cout << "flame inspect runs/quickstart/corpus.h5 --json\n"
+                 "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5\n"
+                 "flame inspect runs/quickstart/grpo\n\n"
+                 "What a corpus holds; of a shard its groups, lists and advantages, coloured on a\n"
+                 "terminal; of a stage's folder, its checkpoints, verified.\n\n"
+              << options;
+    return 0;
+  }
+  if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
+  const std::filesystem::path file = values["file"].as<std::string>();
+  if (std::filesystem::is_directory(file)) {
+    ShowCheckpoints(file, values.count("json") != 0);
+    return 0;
+  }
+  CheckSeal(file);
+  if (Hdf5File::OpenForReading(file).Has("trajectories")) {
+    const bool as_json = values.count("json") != 0;
+    PrintSummary(ShardSummary(file), as_json);
+    if (as_json) return 0;
+    ShowGroups show;
+    show.limit = values["limit"].as<int64_t>();
+    if (show.limit < 0) throw UsageError("--limit is ", show.limit, "; expected at least 0");
+    if (values.count("task-id") != 0) show.task_id = values["task-id"].as<int64_t>();
+    show.full = values.count("full") != 0;
+    show.color = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+    std::cout << "\n";
+    PrintGroups(file, show, std::cout);
+    return 0;
+  }
+  const Corpus corpus = ReadCorpus(file);
+  if (values.count("visits") != 0) {
+    PrintVisits(corpus);
+  } else {
+    PrintSummary(CorpusSummary(corpus), values.count("json") != 0);
+  }
+  return 0;
+}
+
+}  // namespace flame

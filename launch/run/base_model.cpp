@@ -1,0 +1,141 @@
+#include "launch/run/base_model.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "base/safetensors.h"
+#include "data/prompts/prompt.h"
+#include "launch/materials.h"
+#include "launch/run/device.h"
+#include "model/policy.h"
+#include "model/shapes.h"
+#include "tokenizer/tokenizer.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct KindSpec {
+  EntityKind kind;
+  const char* name;
+  int64_t dim, hidden;  // method.md, Hybrid representations
+  const std::string* encoder;
+  const Vocabulary* vocabulary;
+};
+
+std::vector<KindSpec> KindSpecs(const EncoderOptions& encoders, const Corpus& corpus) {
+  return {{EntityKind::kDiagnosis, "diagnosis", 64, 512, &encoders.diagnosis, &corpus.diagnoses},
+          {EntityKind::kProcedure, "procedure", 64, 512, &encoders.procedure, &corpus.procedures},
+          {EntityKind::kDrug, "drug", 300, 1024, &encoders.drug, &corpus.drugs}};
+}
+
+at::Tensor RandomEmbeddings(int64_t count, int64_t dim, uint64_t seed, uint32_t kind) {
+  at::Tensor values = at::empty({count, dim}, at::kFloat);
+  float* out = values.data_ptr<float>();
+  RandomStream stream(seed, kEntities, kind);
+  for (int64_t i = 0; i < count * dim; ++i) out[i] = static_cast<float>(stream.Normal());
+  return values;
+}
+
+at::Tensor ReadEmbeddings(const fs::path& path, int64_t count, const char* kind) {
+  const SafetensorsFile file(path);
+  const auto found = file.tensors().find("embeddings");
+  if (found == file.tensors().end() || found->second.dtype != "F32" ||
+      found->second.shape.size() != 2 || found->second.shape[0] != count) {
+    throw DataError(path.string(), ": expected a float32 tensor 'embeddings' [", count,
+                    ", dim], one row a ", kind, " of the corpus");
+  }
+  return at::from_blob(const_cast<void*>(found->second.data), found->second.shape, at::kFloat)
+      .clone();
+}
+
+// The pretrained model's tokenizer, or one trained on every prompt that the corpus can produce.
+Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs::path& scratch) {
+  if (!config.model.path.empty()) return Tokenizer::Load(config.model.path / "tokenizer.json");
+  const fs::path trained = scratch / "tokenizer.json";
+  TrainTokenizer(PromptBuilder::CorpusTexts(PromptFile(config), corpus),
+                 static_cast<int32_t>(config.model.vocab_size), trained);
+  return Tokenizer::Load(trained);
+}
+
+Policy OpenOnHost(const Config& config, const fs::path& folder) {
+  return Policy::Open(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
+}
+
+Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
+  if (!config.model.path.empty()) return OpenOnHost(config, config.model.path);
+  PolicyConfig preset = PolicyPreset(config.model.preset, tokenizer.size());
+  preset.bos_id = tokenizer.bos_id();
+  if (tokenizer.eos_id() >= 0) preset.end_ids = {tokenizer.eos_id()};
+  return Policy::Random(preset, DtypeOf(config.model.dtype), config.run.seed);
+}
+
+// Slot ids follow the embedding table's rows; where a table is padded beyond the tokenizer, unused
+// tokens fill the gap.
+void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, Policy* policy) {
+  std::vector<std::string> fill;
+  for (int64_t id = tokenizer->size(); id < policy->config().vocab_size; ++id) {
+    fill.push_back(StrCat("<|unused-", id, "|>"));
+  }
+  if (!fill.empty()) tokenizer->AddSpecialTokens(fill);
+  std::vector<EntitySlots> slots;
+  for (const KindSpec& spec : KindSpecs(config.encoders, corpus)) {
+    if (*spec.encoder == "none") continue;
+    const int64_t count = spec.vocabulary->size();
+    std::vector<std::string> names;
+    for (int32_t i = 0; i < count; ++i) names.push_back(EntityToken(spec.kind, i));
+    EntitySlots slot;
+    slot.kind = spec.name;
+    slot.first_token = tokenizer->AddSpecialTokens(names);
+    slot.collab = *spec.encoder == "random" ? RandomEmbeddings(count, spec.dim, config.run.seed,
+                                                               static_cast<uint32_t>(spec.kind))
+                                            : ReadEmbeddings(*spec.encoder, count, spec.name);
+    slot.hidden = std::min(spec.hidden, 4 * policy->config().d_model);
+    slots.push_back(std::move(slot));
+  }
+  if (!slots.empty()) policy->AddEntities(slots, config.run.seed);
+}
+
+}  // namespace
+
+void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& folder) {
+  const AtomicPath scratch(folder.string() + ".tokenizer", AtomicPath::Kind::kFolder);
+  Tokenizer tokenizer = StartingTokenizer(config, corpus, scratch.temporary());
+  Policy policy = StartingPolicy(config, tokenizer);
+  if (tokenizer.size() > policy.config().vocab_size) {
+    throw DataError((config.model.path / "tokenizer.json").string(), " has ", tokenizer.size(),
+                    " tokens, the table of ", config.model.path.string(), " ",
+                    policy.config().vocab_size, " rows; expected at most as many tokens as rows");
+  }
+  // Lists are trained to end in it.
+  policy.EndWith(tokenizer.eos_id());
+  AddSlots(config, corpus, &tokenizer, &policy);
+  SaveModel(policy, tokenizer, folder);
+}
+
+Policy OpenModel(const Config& config, const fs::path& folder) {
+  Policy policy = OpenOnHost(config, folder);
+  policy.MoveTo(OpenDevice(config.model.device));
+  return policy;
+}
+
+Policy LoadModel(const Config& config, const fs::path& folder) {
+  Policy policy = OpenModel(config, folder);
+  policy.ReadStored();
+  return policy;
+}
+
+void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder,
+               bool writes) {
+  if (!writes) return policy.JoinSave();
+  policy.Save(folder);
+  tokenizer.Save(folder);
+}
+
+}  // namespace flame

@@ -1,0 +1,126 @@
+#include "launch/run/config.h"
+
+#include "base/error.h"
+#include "model/shapes.h"
+#include "reward/segmentation.h"
+#include "trainer/preset.h"
+
+namespace flame {
+namespace {
+
+void CheckColocated(const ClusterOptions& cluster) {
+  if (cluster.placement != "colocated") return;
+  if (cluster.learners + cluster.rollouts + cluster.rewards > 0) {
+    throw UsageError("cluster.placement is colocated, and cluster.learners, rollouts and rewards ",
+                     "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
+                     "; expected them at 0: each rank does everything");
+  }
+  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
+    throw UsageError("cluster.placement is colocated and cluster.sharding ",
+                     cluster.sharding.policy,
+                     "; expected none or optimizer: a rank that samples holds all weights");
+  }
+}
+
+void CheckTogether(const Config& config) {
+  CheckColocated(config.cluster);
+  if (config.data.split.size() != 3) {
+    throw UsageError("data.split has ", config.data.split.size(),
+                     " numbers; expected three: train, validation, test");
+  }
+  for (const int64_t share : config.data.split) {
+    if (share < 1) {
+      throw UsageError("data.split has a share of ", share, "; expected at least 1 in each split");
+    }
+  }
+  ParseSegmentation(config.reward.segmentation);
+  CheckTargets("model.lora.targets", config.model.lora.targets);
+  CheckTargets("grpo.lora.targets", config.grpo.lora.targets);
+  if (config.model.trainable == "full" &&
+      (config.model.dtype == "bfloat16" || config.model.quantize != "none")) {
+    throw UsageError("model.trainable is full with model.dtype ", config.model.dtype,
+                     " and model.quantize ", config.model.quantize,
+                     "; expected lora, or float32 or float64 and none");
+  }
+  if (config.model.device == "cuda" && config.model.dtype == "float64") {
+    throw UsageError("model.dtype is float64 with model.device cuda; expected float32 or bfloat16");
+  }
+  if (config.encoders.patient != "none") {
+    throw UsageError("encoders.patient is '", config.encoders.patient,
+                     "'; expected none: a patient slot needs an encoder of visits");
+  }
+  if (config.data.hospital != "synth" && config.data.root.empty()) {
+    throw UsageError("data.root is empty; expected the folder with the tables of data.hospital '",
+                     config.data.hospital, "'");
+  }
+}
+
+}  // namespace
+
+void RunOptions::Bind(ConfigSchema* schema) {
+  schema->Path("run.dir", &dir, "folder of everything the run writes");
+  schema->Int("run.seed", &seed, {0, 4294967295.0}, "seed of every random number");
+  schema->Int("run.threads", &threads, {0, 1024},
+              "arithmetic threads; 0: this rank's share of the cores");
+}
+
+void EvaluateOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("evaluate.split", &split, {"test", "validation"}, "visits to evaluate on");
+  schema->Int("evaluate.samples", &samples, {1, 1024}, "lists sampled a visit");
+  schema->Int("evaluate.bootstrap", &bootstrap, {100, 1000000}, "bootstrap resamples");
+}
+
+void Config::Bind(ConfigSchema* schema) {
+  run.Bind(schema);
+  data.Bind(schema);
+  prompts.Bind(schema);
+  tasks.Bind(schema);
+  model.Bind(schema);
+  encoders.Bind(schema);
+  classifier.Bind(schema);
+  list.Bind("list", schema);
+  grpo.Bind(schema);
+  reward.Bind(schema);
+  credit.Bind(schema);
+  cluster.Bind(schema);
+  evaluate.Bind(schema);
+}
+
+std::string Config::Canonical(const std::vector<std::string>& prefixes) const {
+  Config copy = *this;
+  ConfigSchema schema;
+  copy.Bind(&schema);
+  return schema.Canonical(prefixes);
+}
+
+std::string Config::ResolvedYaml() const {
+  Config copy = *this;
+  ConfigSchema schema;
+  copy.Bind(&schema);
+  return schema.ResolvedYaml();
+}
+
+Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Config given;
+  ConfigSchema first;
+  given.Bind(&first);
+  first.Load(file, overrides);
+  // Again over the preset's defaults: keys that are given win.
+  Config config;
+  config.grpo.preset = given.grpo.preset;
+  ApplyPreset(&config.grpo, &config.credit);
+  ConfigSchema schema;
+  config.Bind(&schema);
+  schema.Load(file, overrides);
+  CheckTogether(config);
+  return config;
+}
+
+std::string ConfigHelp() {
+  Config config;
+  ConfigSchema schema;
+  config.Bind(&schema);
+  return schema.Help();
+}
+
+}  // namespace flame

@@ -1,0 +1,62 @@
+// The whole config: one struct a section, each bound where its layer declares it.
+#ifndef FLAME_LAUNCH_RUN_CONFIG_H_
+#define FLAME_LAUNCH_RUN_CONFIG_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/options.h"
+#include "model/options.h"
+#include "reward/options.h"
+#include "trainer/credit.h"
+#include "trainer/options.h"
+
+namespace flame {
+
+struct RunOptions {
+  std::filesystem::path dir = "runs/default";  // everything a run writes
+  int64_t seed = 1;
+  int64_t threads = 0;  // arithmetic threads of a process; 0: the machine's cores / local ranks
+  void Bind(ConfigSchema* schema);
+};
+
+struct EvaluateOptions {
+  std::string split = "test";  // or validation
+  int64_t samples = 8;         // lists sampled a visit for jaccard_sampled
+  int64_t bootstrap = 2000;    // resamples over patients
+  void Bind(ConfigSchema* schema);
+};
+
+struct Config {
+  RunOptions run;
+  DataOptions data;
+  PromptOptions prompts;
+  TaskOptions tasks;
+  ModelOptions model;
+  EncoderOptions encoders;
+  ClassifierOptions classifier;
+  SftOptions list;
+  GrpoOptions grpo;
+  RewardOptions reward;
+  CreditOptions credit;
+  ClusterOptions cluster;
+  EvaluateOptions evaluate;
+
+  void Bind(ConfigSchema* schema);
+  // "name=value" lines of the keys under `prefixes`.
+  std::string Canonical(const std::vector<std::string>& prefixes) const;
+  std::string ResolvedYaml() const;
+};
+
+// Reads and checks `file` and `overrides` whole, over the defaults of grpo.preset. Throws
+// UsageError.
+Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+
+// Help of every key, as a table.
+std::string ConfigHelp();
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_RUN_CONFIG_H_

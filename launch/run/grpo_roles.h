@@ -1,0 +1,43 @@
+// GRPO over the ranks of a job: who learns, who rolls out, who scores.
+#ifndef FLAME_LAUNCH_RUN_GRPO_ROLES_H_
+#define FLAME_LAUNCH_RUN_GRPO_ROLES_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "data/list_task.h"
+#include "launch/materials.h"
+#include "launch/run/config.h"
+#include "model/policy.h"
+#include "rollout/line_trie.h"
+#include "trainer/grpo.h"
+
+namespace flame {
+
+// Throws UsageError where config.cluster does not fit the ranks that there are.
+void CheckRoles(const Config& config, Communicator* world);
+
+// True where this rank of `world` is a reward rank of GRPO, which computes on no device. Throws as
+// CheckRoles.
+bool OnlyScores(const ClusterOptions& cluster, const Communicator* world);
+
+// What RunGrpo needs but for its communicators and rollouts.
+GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
+                    const std::string& inputs_sha256, const std::string& settings);
+// Of grpo.constrain; none where it is none.
+std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials);
+
+// Trains the adapters of the policy that `load` opens. `world` null or of one rank: every role in
+// this process; else each rank serves the role that config.cluster gives it until learner 0 is
+// done. Learners call `end` as GrpoJob's; reward ranks load no policy.
+void RunGrpoRoles(const Config& config, const Materials& materials,
+                  const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
+                  std::function<void(const Policy&)> end, const std::string& inputs_sha256,
+                  const std::string& settings, Communicator* world);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_RUN_GRPO_ROLES_H_

@@ -1,0 +1,235 @@
+#include "launch/run/stage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "launch/run/session.h"
+#include "trainer/checkpoint.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+fs::path RecordPath(const fs::path& run_dir, const std::string& stage) {
+  return run_dir / ".stages" / (stage + ".json");
+}
+
+// Regular files of an output, which is a file or a folder, sorted.
+std::vector<fs::path> FilesOf(const fs::path& output) {
+  std::vector<fs::path> files;
+  if (fs::is_regular_file(output)) files.push_back(output);
+  if (fs::is_directory(output)) {
+    for (const auto& entry : fs::recursive_directory_iterator(output)) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+json ReadRecord(const fs::path& run_dir, const std::string& stage) {
+  const fs::path path = RecordPath(run_dir, stage);
+  if (!fs::exists(path)) return json();
+  json record = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
+  bool whole = record.is_object() && record.value("inputs", json()).is_string() &&
+               record.value("outputs", json()).is_object() && !record["outputs"].empty();
+  if (whole) {
+    for (const auto& [name, entry] : record["outputs"].items()) {
+      whole = whole && entry.is_object() && entry.value("bytes", json()).is_number_unsigned() &&
+              entry.value("sha256", json()).is_string();
+    }
+  }
+  if (!whole) {
+    throw DataError(path.string(),
+                    ": expected a stage record with 'inputs' and 'outputs'; delete "
+                    "the file to have the stage made again");
+  }
+  return record;
+}
+
+// Throws DataError where an output no longer has the recorded SHA-256.
+void CheckBytes(const fs::path& run_dir, const json& record) {
+  for (const auto& [name, entry] : record.at("outputs").items()) {
+    const std::string found = Sha256OfFile(run_dir / name), expected = entry.at("sha256");
+    if (found == expected) continue;
+    throw DataError((run_dir / name).string(), ": damaged: its SHA-256 is ", found, ", expected ",
+                    expected, "; delete it to have its stage made again");
+  }
+}
+
+// "" if every recorded output is there in its size, else what is wrong.
+std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
+  for (const auto& [name, entry] : record.at("outputs").items()) {
+    std::error_code error;
+    const auto size = fs::file_size(run_dir / name, error);
+    if (error) return StrCat((run_dir / name).string(), " is missing");
+    if (size != entry.at("bytes").get<uintmax_t>()) {
+      return StrCat((run_dir / name).string(), " has ", size, " bytes, expected ",
+                    entry.at("bytes"));
+    }
+  }
+  return "";
+}
+
+// Moves what other inputs left in the stage's folder out of the way; a folder of the same inputs is
+// kept, since a training resumes from it.
+void PutAsideStale(const Stage& stage, const std::string& inputs) {
+  const fs::path folder = stage.run_dir / stage.name;
+  const fs::path begun = stage.run_dir / ".stages" / (stage.name + ".begun");
+  const std::string begun_with = fs::exists(begun) ? ReadWholeFile(begun) : "";
+  if (begun_with != inputs) {
+    // What was trained halfway is not put aside unasked: other settings may be a slip.
+    if (!fs::exists(RecordPath(stage.run_dir, stage.name))) {
+      CheckResumable(folder, inputs, stage.settings);
+    }
+    const fs::path aside = stage.run_dir / (stage.name + ".stale-" + begun_with.substr(0, 8));
+    bool moved = false;
+    const auto move_aside = [&](const fs::path& from, const fs::path& to) {
+      if (!fs::exists(from)) return;
+      if (!moved) fs::remove_all(aside);
+      fs::create_directories(to.parent_path());
+      fs::rename(from, to);
+      moved = true;
+    };
+    move_aside(folder, aside);
+    for (const fs::path& output : stage.outputs) {
+      // Outputs below the stage's folder moved with it.
+      if (*output.begin() != stage.name) move_aside(stage.run_dir / output, aside / output);
+    }
+    if (moved) {
+      LogInfo("stage ", stage.name, ": its inputs changed; earlier results moved to ",
+              aside.string());
+    }
+    WriteFileAtomically(begun, inputs);
+  }
+  fs::remove(RecordPath(stage.run_dir, stage.name));
+}
+
+std::string PeakText(const std::vector<int64_t>& peaks) {
+  if (peaks.empty()) return "";
+  const int64_t most = *std::max_element(peaks.begin(), peaks.end());
+  return StrCat(", at most ", static_cast<double>(most / 100000) / 10, " MB of tensors on a rank");
+}
+
+// Puts `from`'s file in the place of `to`.
+void LinkFile(const fs::path& from, const fs::path& to) {
+  fs::create_directories(to.parent_path());
+  fs::remove(to);
+  std::error_code error;
+  fs::create_hard_link(from, to, error);
+  if (!error) return;
+  AtomicPath copy(to, AtomicPath::Kind::kFile);
+  fs::copy_file(from, copy.temporary());
+  copy.Commit();
+}
+
+bool IsCurrent(const Stage& stage) {
+  const json record = ReadRecord(stage.run_dir, stage.name);
+  return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
+         FaultOfOutputs(stage.run_dir, record).empty();
+}
+
+}  // namespace
+
+bool BeginStage(const Stage& stage) {
+  StopIfRequested();
+  if (IsCurrent(stage)) {
+    LogInfo("stage ", stage.name, ": inputs unchanged, skipped");
+    return false;
+  }
+  if (stage.check) stage.check();
+  PutAsideStale(stage, Sha256(stage.inputs));
+  LogInfo("stage ", stage.name, ": started");
+  return true;
+}
+
+void FinishStage(const Stage& stage, const StageCost& cost) {
+  json outputs = json::object();
+  for (const fs::path& output : stage.outputs) {
+    const auto files = FilesOf(stage.run_dir / output);
+    if (files.empty()) {
+      throw MachineError("stage ", stage.name, " left no ", (stage.run_dir / output).string());
+    }
+    for (const fs::path& file : files) {
+      outputs[fs::relative(file, stage.run_dir).string()] = {{"bytes", fs::file_size(file)},
+                                                             {"sha256", Sha256OfFile(file)}};
+    }
+  }
+  const json record = {{"settings", Sha256(stage.settings)},
+                       {"inputs", Sha256(stage.inputs)},
+                       {"outputs", outputs},
+                       {"seconds", cost.seconds},
+                       {"peak_bytes", cost.peak_bytes}};
+  WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
+  LogInfo("stage ", stage.name, ": done in ", HumanDuration(cost.seconds),
+          PeakText(cost.peak_bytes));
+}
+
+void RunStage(const Stage& stage) {
+  if (!BeginStage(stage)) return;
+  const auto start = std::chrono::steady_clock::now();
+  stage.make(Sha256(stage.inputs));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  FinishStage(stage, {seconds.count(), {}});
+  // A program that runs the stages one by one would not hear of it otherwise.
+  StopIfRequested();
+}
+
+void CheckSettings(const fs::path& run_dir, const std::string& stage, const std::string& settings) {
+  const json record = ReadRecord(run_dir, stage);
+  if (!record.is_object() || record.value("settings", "") == Sha256(settings)) return;
+  throw DataError("stage ", stage, " in ", run_dir.string(),
+                  " was made with other settings than these; expected those in ",
+                  (run_dir / "config.yaml").string(),
+                  ". `flame pipeline` makes again what these settings change");
+}
+
+void ShareStages(const fs::path& from, const fs::path& to) {
+  if (!fs::is_directory(from / ".stages")) {
+    throw DataError((from / ".stages").string(), " is missing: no stage there can be shared");
+  }
+  for (const auto& entry : fs::directory_iterator(from / ".stages")) {
+    if (entry.path().extension() != ".json") continue;
+    const std::string stage = entry.path().stem().string();
+    const json record = ReadRecord(from, stage);
+    if (ReadRecord(to, stage) == record) continue;
+    const std::string fault = FaultOfOutputs(from, record);
+    if (!fault.empty()) throw DataError("stage ", stage, " cannot be shared: ", fault);
+    for (const auto& [name, output] : record.at("outputs").items()) {
+      LinkFile(from / name, to / name);
+    }
+    const fs::path begun = fs::path(".stages") / (stage + ".begun");
+    WriteFileAtomically(to / begun, ReadWholeFile(from / begun));
+    // Last: from here on the stage is done in `to`.
+    WriteFileAtomically(RecordPath(to, stage), record.dump(2) + "\n");
+  }
+}
+
+double SecondsOfStage(const fs::path& run_dir, const std::string& stage) {
+  const json record = ReadRecord(run_dir, stage);
+  return record.is_object() ? record.value("seconds", 0.0) : 0;
+}
+
+std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
+  const json record = ReadRecord(run_dir, stage);
+  const std::string fault = record.is_object()
+                                ? FaultOfOutputs(run_dir, record)
+                                : StrCat(RecordPath(run_dir, stage).string(), " is missing");
+  if (!fault.empty()) {
+    throw DataError("stage ", stage, " is not done in ", run_dir.string(), ": ", fault,
+                    "; run `flame pipeline`, or the stage's own command, first");
+  }
+  CheckBytes(run_dir, record);
+  return Sha256(record.at("outputs").dump());
+}
+
+}  // namespace flame

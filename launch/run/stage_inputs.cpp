@@ -1,0 +1,125 @@
+#include "launch/run/stage_inputs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "launch/materials.h"
+#include "launch/run/base_model.h"
+#include "launch/run/run_paths.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string FileStamp(const fs::directory_entry& file) {
+  return StrCat(file.path().filename().string(), " ", file.file_size(), " ",
+                file.last_write_time().time_since_epoch().count(), "\n");
+}
+
+// Size and time of a file, or of a folder's files, so that a changed one is noticed without reading
+// gigabytes; "" where there is none.
+std::string FileStamps(const fs::path& path) {
+  std::vector<std::string> stamps;
+  if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
+  if (fs::is_directory(path)) {
+    for (const auto& entry : fs::directory_iterator(path)) {
+      if (entry.is_regular_file()) stamps.push_back(FileStamp(entry));
+    }
+  }
+  std::sort(stamps.begin(), stamps.end());
+  std::string joined;
+  for (const std::string& stamp : stamps) joined += stamp;
+  return joined;
+}
+
+using Keys = std::vector<std::string>;
+
+Keys Joined(Keys keys, const Keys& more) {
+  keys.insert(keys.end(), more.begin(), more.end());
+  return keys;
+}
+
+// The lines but for those of when a training is saved and what is kept, which no result depends on.
+std::string WithoutSaving(const std::string& lines) {
+  std::istringstream stream(lines);
+  std::string rest;
+  for (std::string line; std::getline(stream, line);) {
+    const std::string key = line.substr(0, line.find('='));
+    const bool saving = key.ends_with(".checkpoint_every") || key.ends_with(".keep_last") ||
+                        key.ends_with(".keep_best") || key.ends_with(".keep_shards");
+    if (!saving) rest += line + "\n";
+  }
+  return rest;
+}
+
+void ExpectFolder(const char* key, const fs::path& folder) {
+  if (fs::is_directory(folder)) return;
+  throw DataError(key, ": '", folder.string(), "' is not a folder; expected one");
+}
+
+void ExpectFile(const char* key, const fs::path& file) {
+  if (fs::is_regular_file(file)) return;
+  throw DataError(key, ": there is no file ", file.string());
+}
+
+}  // namespace
+
+std::string StageSettings(const Config& config, const std::string& stage) {
+  static const Keys model = {"model.path",       "model.preset",    "model.dtype",
+                             "model.quantize",   "model.trainable", "model.recompute",
+                             "model.vocab_size", "model.lora"};
+  static const std::map<std::string, Keys> keys = {
+      {"prepare",
+       {"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
+        "model.quantize", "model.vocab_size", "run.seed"}},
+      {"classifier", Joined({"classifier", "tasks.errors", "tasks.holdout", "run.seed"}, model)},
+      {"tasks", {"tasks", "run.seed"}},
+      {"list", Joined({"list", "run.seed"}, model)},
+      {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
+      {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
+  return WithoutSaving(config.Canonical(keys.at(stage))) +
+         (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
+}
+
+bool MakesHospital(const Config& config) {
+  return config.data.hospital == "synth" && config.data.root.empty();
+}
+
+DataOptions DataOf(const Config& config) {
+  DataOptions data = config.data;
+  if (MakesHospital(config)) {
+    data.root = RunPaths(config.run.dir).hospital();
+    data.mappings = data.root / "mappings";
+  }
+  return data;
+}
+
+std::string InputStamps(const Config& config) {
+  return (MakesHospital(config) ? ""
+                                : FileStamps(config.data.root) + FileStamps(config.data.mappings)) +
+         FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
+         FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug);
+}
+
+void CheckInputs(const Config& config) {
+  ExpectFile("prompts.file", PromptFile(config));
+  if (!MakesHospital(config)) {
+    ExpectFolder("data.root", config.data.root);
+    ExpectFolder("data.mappings", config.data.mappings);
+  }
+  if (!config.model.path.empty()) ExpectFolder("model.path", config.model.path);
+  for (const auto& [key, encoder] : {std::pair("encoders.diagnosis", config.encoders.diagnosis),
+                                     {"encoders.procedure", config.encoders.procedure},
+                                     {"encoders.drug", config.encoders.drug}}) {
+    if (encoder != "none" && encoder != "random") ExpectFile(key, encoder);
+  }
+  if (!config.tasks.feedback.empty()) ExpectFile("tasks.feedback", config.tasks.feedback);
+}
+
+}  // namespace flame

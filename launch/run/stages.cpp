@@ -1,0 +1,381 @@
+#include "launch/run/stages.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/progress.h"
+#include "base/signals.h"
+#include "data/feedback.h"
+#include "data/hospitals/prepare.h"
+#include "data/synth/synth.h"
+#include "launch/calibrate.h"
+#include "launch/classifier_examples.h"
+#include "launch/classify.h"
+#include "launch/list_examples.h"
+#include "launch/materials.h"
+#include "launch/run/base_model.h"
+#include "launch/run/device.h"
+#include "launch/run/evaluate.h"
+#include "launch/run/grpo_roles.h"
+#include "launch/run/run_paths.h"
+#include "launch/run/session.h"
+#include "launch/run/stage.h"
+#include "launch/run/stage_inputs.h"
+#include "launch/run/tensor_memory.h"
+#include "trainer/sft.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The outputs of earlier stages, all of which must have been made with this config.
+std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
+  for (const std::string& stage : stages) {
+    CheckSettings(config.run.dir, stage, StageSettings(config, stage));
+  }
+  // In the given order, so that the first stage that is missing is the one named.
+  std::string digests;
+  for (const std::string& stage : stages) digests += OutputDigest(config.run.dir, stage);
+  return digests;
+}
+
+// A stage that depends on the outputs of `earlier`; `make` follows.
+Stage StageOf(const Config& config, const std::string& name, std::vector<fs::path> outputs,
+              const std::vector<std::string>& earlier) {
+  Stage stage;
+  stage.name = name;
+  stage.run_dir = config.run.dir;
+  stage.settings = StageSettings(config, name);
+  stage.inputs = stage.settings + OutputDigests(config, earlier);
+  stage.outputs = std::move(outputs);
+  return stage;
+}
+
+bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
+
+// Rank 0 alone reads and writes the stage's record; all ranks make it. config.yaml tells what the
+// last stage that ran used. `on_device`: this rank computes on model.device.
+void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_device = true) {
+  stage.make = [&config, world, make = std::move(stage.make)](const std::string& inputs) {
+    if (IsFirst(world)) {
+      WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
+    }
+    make(inputs);
+  };
+  at::Tensor begun = at::zeros({1}, at::kLong);
+  if (IsFirst(world)) begun.fill_(BeginStage(stage) ? 1 : 0);
+  if (world != nullptr) world->Broadcast(begun, 0)->Wait();
+  if (begun.item<int64_t>() == 0) return;
+  const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
+  ResetPeakTensorBytes(device);
+  // Of processes that were stopped or killed in the middle of a training, by its steps.
+  const double earlier = SumsOfMetrics(stage.run_dir / stage.name, {"seconds"})[0];
+  const auto start = std::chrono::steady_clock::now();
+  stage.make(Sha256(stage.inputs));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const StageCost cost = {earlier + seconds.count(), PeakTensorBytesOfRanks(device, world)};
+  if (IsFirst(world)) FinishStage(stage, cost);
+  // A signal that came too late for the stage to save and stop: rank 0 decides for all, and goes
+  // when all have heard of it.
+  at::Tensor stop = at::zeros({1}, at::kLong);
+  if (IsFirst(world)) stop.fill_(StopRequested() ? 1 : 0);
+  if (world != nullptr) world->Broadcast(stop, 0)->Wait();
+  if (world != nullptr) world->Barrier();
+  StopIfRequested(stop.item<int64_t>() != 0);
+}
+
+// `stage` is the one whose settings the training depends on.
+SftJob MakeSftJob(const Config& config, const std::string& stage, const std::string& label,
+                  const SftOptions& options, const fs::path& folder, const std::string& inputs,
+                  Communicator* world) {
+  SftJob job;
+  job.label = label;
+  job.trainable = config.model.trainable;
+  job.options = options;
+  job.recompute = config.model.recompute;
+  job.seed = config.run.seed;
+  job.folder = folder;
+  job.sharding = config.cluster.sharding;
+  job.config_sha256 = inputs;
+  job.settings = StageSettings(config, stage);
+  job.learners = world != nullptr && world->size() > 1 ? world : nullptr;
+  return job;
+}
+
+SftReport RunOnRanks(const Config& config, SftJob job) {
+  const auto on_device =
+      LearnersOnDevice(config.model.device, config.cluster.timeout, job.learners);
+  job.on_device = on_device.get();
+  return RunSft(job);
+}
+
+// All candidates of the validation visits, whatever the balance in training.
+std::vector<Family> ClassifierValidation(const Config& config, const Materials& materials) {
+  std::vector<Family> families;
+  for (const int32_t visit :
+       DrawValidation(materials.corpus, config.classifier.validate_examples, config.run.seed)) {
+    families.push_back(ClassifierFamily(*materials.prompts, materials.corpus.drugs.size(), visit,
+                                        materials.corpus.visits[visit].drugs));
+  }
+  return families;
+}
+
+// Trains pi_cls on `visits`, from the base model; `end` as SftJob's.
+void TrainClassifier(const Config& config, const Materials& materials,
+                     const std::vector<int32_t>& visits, const std::string& label,
+                     const fs::path& folder, const std::string& inputs,
+                     std::function<void(const Policy&)> end, Communicator* world) {
+  Policy policy = OpenModel(config, RunPaths(config.run.dir).base());
+  if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
+  SftJob job = MakeSftJob(config, "classifier", label, config.classifier, folder, inputs, world);
+  job.policy = &policy;
+  const ClassifierExamples examples(*materials.prompts, materials.corpus, visits, config.classifier,
+                                    config.run.seed);
+  job.num_examples = examples.size();
+  job.example = [&examples](int64_t example, int64_t epoch) { return examples.At(example, epoch); };
+  job.validation = [&] { return ClassifierValidation(config, materials); };
+  job.end = std::move(end);
+  const SftReport report = RunOnRanks(config, job);
+  LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
+          " steps");
+}
+
+// Scores of training visits by two classifiers, each on the patients that it did not see.
+Scores CrossFit(const Config& config, const Materials& materials,
+                const std::vector<int32_t>& visits, const std::string& inputs) {
+  Scores all;
+  for (int fold = 0; fold < 2; ++fold) {
+    std::vector<int32_t> train, score;
+    for (const int32_t visit : visits) {
+      const bool own = materials.corpus.visits[visit].patient % 2 == fold;
+      (own ? score : train).push_back(visit);
+    }
+    const std::string label = StrCat("classifier fold ", fold + 1, " of 2");
+    const fs::path folder = RunPaths(config.run.dir).stage("tasks") / StrCat("fold-", fold);
+    const auto add = [&](const Policy& policy) {
+      const double offset = CalibrateClassifier(config, materials, policy, nullptr).offset;
+      const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
+                                         score, offset, config.classifier.token_budget, "scores");
+      all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
+      all.yes.insert(all.yes.end(), part.yes.begin(), part.yes.end());
+    };
+    TrainClassifier(config, materials, train, label, folder, inputs, add, nullptr);
+  }
+  return all;
+}
+
+// What the list policy would be asked for the validation visits: both edits of the prediction of
+// `classifier`.
+std::vector<Family> ListValidation(const Config& config, const Materials& materials,
+                                   const Policy& classifier) {
+  const std::vector<int32_t> visits =
+      DrawValidation(materials.corpus, config.list.validate_examples, config.run.seed);
+  const Scores scores = ClassifyVisits(
+      classifier, *materials.prompts, materials.corpus.drugs.size(), visits,
+      ReadThreshold(RunPaths(config.run.dir).classifier()), config.classifier.token_budget, "");
+  TaskOptions predictions = config.tasks;
+  predictions.errors = "holdout";
+  predictions.per_visit = 2;
+  std::vector<Family> families;
+  for (const auto& tasks : TasksByVisit(
+           BuildListTasks(materials.corpus, scores, visits, predictions, config.run.seed))) {
+    families.push_back(ListFamily(*materials.prompts, tasks));
+  }
+  return families;
+}
+
+// The file with the decisions goes with the tasks, so that what comes later has the same truths.
+void KeepFeedback(const Config& config, const Corpus& corpus, const std::vector<int32_t>& visits) {
+  const auto feedback = ReadFeedback(config.tasks.feedback, corpus);
+  const auto used = std::count_if(visits.begin(), visits.end(),
+                                  [&](int32_t visit) { return feedback.contains(visit); });
+  LogInfo("tasks: decisions on ", feedback.size(), " visits, ", used,
+          " of which tasks are made of; evaluation has the recorded drugs as ever");
+  WriteFileAtomically(RunPaths(config.run.dir).feedback(), ReadWholeFile(config.tasks.feedback));
+}
+
+}  // namespace
+
+void PrepareStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  const bool synth = MakesHospital(config);
+  const DataOptions data = DataOf(config);
+  Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
+  if (synth) stage.outputs.push_back("hospital");
+  stage.inputs += InputStamps(config);
+  stage.check = [&] { CheckInputs(config); };
+  stage.make = [&](const std::string&) {
+    if (synth) {
+      // Tables of which no record says that they are whole.
+      fs::remove_all(paths.hospital());
+      const SynthSummary made =
+          WriteSynthHospital(paths.hospital(), data.synth_patients, config.run.seed);
+      LogInfo("synthetic hospital: ", made.patients, " patients, ", made.visits, " visits, ",
+              made.drugs_per_visit, " drugs a visit, DDI rate ", made.ddi_rate, ", best list ",
+              made.oracle_list, ", P > 0.5 ", made.oracle_threshold);
+    }
+    const Corpus corpus = PrepareCorpus(data);
+    WriteCorpus(corpus, paths.corpus());
+    WriteBaseModel(config, corpus, paths.base());
+  };
+  RunStageOf(config, std::move(stage), nullptr);
+}
+
+void ClassifierStage(const Config& config, Communicator* world) {
+  const RunPaths paths(config.run.dir);
+  Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const auto save = [&](const Policy& policy) {
+      const Calibration calibration = CalibrateClassifier(config, *materials, policy, world);
+      SaveModel(policy, materials->tokenizer, paths.classifier(), IsFirst(world));
+      if (IsFirst(world)) WriteThreshold(calibration, paths.classifier());
+    };
+    TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
+                    "classifier", paths.stage("classifier"), inputs, save, world);
+  };
+  RunStageOf(config, std::move(stage), world);
+}
+
+void TasksStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  Stage stage =
+      StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"}, {"prepare", "classifier"});
+  const bool feedback = !config.tasks.feedback.empty();
+  if (feedback) {
+    if (!fs::is_regular_file(config.tasks.feedback)) {
+      throw DataError("tasks.feedback: there is no file ", config.tasks.feedback.string());
+    }
+    stage.outputs.push_back("tasks/feedback.jsonl");
+    stage.inputs += Sha256OfFile(config.tasks.feedback);
+    stage.check = [&] { ReadFeedback(config.tasks.feedback, ReadCorpus(paths.corpus())); };
+  }
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const TrainingVisits visits = SplitTraining(config, materials->corpus);
+    const auto& scored = config.tasks.errors == "holdout" ? visits.held_out : visits.classifier;
+    const int32_t num_drugs = materials->corpus.drugs.size();
+    const Scores scores =
+        config.tasks.errors == "crossfit"
+            ? CrossFit(config, *materials, scored, inputs)
+            : ClassifyVisits(LoadModel(config, paths.classifier()), *materials->prompts, num_drugs,
+                             scored, ReadThreshold(paths.classifier()),
+                             config.classifier.token_budget, "scores");
+    WriteScores(scores, num_drugs, paths.scores());
+    if (feedback) KeepFeedback(config, materials->corpus, scored);
+    const Corpus truths = TruthsOf(config, materials->corpus);
+    const auto tasks = BuildListTasks(truths, scores, scored, config.tasks, config.run.seed);
+    WriteListTasks(tasks, paths.tasks());
+    LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
+  };
+  RunStageOf(config, std::move(stage), nullptr);
+}
+
+void ListStage(const Config& config, Communicator* world) {
+  const RunPaths paths(config.run.dir);
+  Stage stage = StageOf(config, "list", {"list/model"}, {"prepare", "classifier", "tasks"});
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
+    Policy policy = OpenModel(config, paths.classifier());
+    SftJob job =
+        MakeSftJob(config, "list", "list", config.list, paths.stage("list"), inputs, world);
+    job.policy = &policy;
+    job.num_examples = static_cast<int64_t>(tasks.size());
+    job.example = [&](int64_t example, int64_t) {
+      return SftExample{ListFamily(*materials->prompts, tasks[example]), {}};
+    };
+    job.validation = [&] { return ListValidation(config, *materials, policy); };
+    job.end = [&](const Policy& trained) {
+      SaveModel(trained, materials->tokenizer, paths.list(), IsFirst(world));
+    };
+    const SftReport report = RunOnRanks(config, job);
+    LogInfo("list: loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
+            " steps");
+  };
+  RunStageOf(config, std::move(stage), world);
+}
+
+Policy LoadGrpoPolicy(const Config& config, bool tell) {
+  Policy policy = OpenModel(config, RunPaths(config.run.dir).list());
+  const size_t quantized = policy.quantized().size();
+  policy.MergeAdapters();
+  if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && tell) {
+    LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters, which are now ",
+            "part of them: these are kept in ", config.model.dtype);
+  }
+  policy = policy.MaterializeEntities();
+  policy.AddAdapters(config.grpo.lora, config.run.seed);
+  return policy;
+}
+
+namespace {
+
+Stage MakeGrpoStage(const Config& config) {
+  return StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
+}
+
+}  // namespace
+
+std::string GrpoInputs(const Config& config) { return Sha256(MakeGrpoStage(config).inputs); }
+
+void GrpoStage(const Config& config, Communicator* world) {
+  CheckRoles(config, world);
+  const RunPaths paths(config.run.dir);
+  Stage stage = MakeGrpoStage(config);
+  stage.make = [&](const std::string& inputs) {
+    const auto materials = LoadMaterials(config);
+    const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
+    const auto save = [&](const Policy& policy) {
+      SaveModel(policy, materials->tokenizer, paths.grpo(), IsFirst(world));
+    };
+    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, save, inputs,
+                 StageSettings(config, "grpo"), world);
+  };
+  RunStageOf(config, std::move(stage), world, !OnlyScores(config.cluster, world));
+}
+
+void EvaluateStage(const Config& config) {
+  const RunPaths paths(config.run.dir);
+  Stage stage = StageOf(config, "evaluate", {"evaluation.json"},
+                        {"prepare", "classifier", "tasks", "list", "grpo"});
+  stage.make = [&](const std::string&) {
+    WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
+  };
+  RunStageOf(config, std::move(stage), nullptr);
+}
+
+void TellTimes(const Config& config) {
+  std::string text;
+  double all = 0;
+  for (const char* stage : {"prepare", "classifier", "tasks", "list", "grpo", "evaluate"}) {
+    const double seconds = SecondsOfStage(config.run.dir, stage);
+    all += seconds;
+    text += StrCat(text.empty() ? "" : ", ", stage, " ", HumanDuration(seconds));
+  }
+  LogInfo("made in ", HumanDuration(all), ": ", text);
+}
+
+void RunPipeline(const Config& config) {
+  CheckRoles(config, nullptr);
+  CheckInputs(config);
+  PrepareStage(config);
+  ClassifierStage(config, nullptr);
+  TasksStage(config);
+  ListStage(config, nullptr);
+  GrpoStage(config, nullptr);
+  EvaluateStage(config);
+}
+
+}  // namespace flame

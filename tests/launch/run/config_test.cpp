@@ -1,0 +1,47 @@
+#include "launch/run/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+Config Load(std::vector<std::string> overrides) {
+  overrides.push_back("data.hospital=synth");
+  return LoadConfig("", overrides);
+}
+
+TEST(LoadConfig, Preset_GivesDefaultsThatKeysGivenOverrule) {
+  const Config plain = Load({});
+  EXPECT_EQ(plain.grpo.kl, 0.02);
+  EXPECT_EQ(plain.credit.lambda, 0.5);
+  // In any order, and where the key given has the value it would have without the preset.
+  for (const bool preset_first : {false, true}) {
+    std::vector<std::string> overrides = {"grpo.kl=0.02", "grpo.normalizer=sequence"};
+    overrides.insert(preset_first ? overrides.begin() : overrides.end(), "grpo.preset=trl");
+    const Config config = Load(overrides);
+    EXPECT_EQ(config.grpo.preset, "trl");
+    EXPECT_EQ(config.grpo.kl, 0.02);
+    EXPECT_EQ(config.grpo.normalizer, "sequence");
+    EXPECT_EQ(config.grpo.kl_estimator, "k3_ratio");
+    EXPECT_EQ(config.grpo.optimizer.learning_rate, 1e-6);
+    EXPECT_EQ(config.credit.lambda, 0);
+    EXPECT_EQ(config.classifier.optimizer.learning_rate, plain.classifier.optimizer.learning_rate);
+  }
+  EXPECT_THROW(Load({"grpo.preset=tlr"}), UsageError);
+}
+
+TEST(LoadConfig, ResolvedYaml_LoadsAsTheSame) {
+  const Config config = Load({"grpo.preset=trl", "grpo.iterations=3"});
+  const auto file = std::filesystem::path(testing::TempDir()) / "resolved.yaml";
+  WriteFileAtomically(file, config.ResolvedYaml());
+  const Config again = LoadConfig(file, {});
+  EXPECT_EQ(again.ResolvedYaml(), config.ResolvedYaml());
+  EXPECT_EQ(again.grpo.kl_estimator, "k3_ratio");
+  EXPECT_EQ(again.grpo.iterations, 3);
+}
+
+}  // namespace
+}  // namespace flame
