@@ -46,6 +46,10 @@ struct PolicyConfig {
   std::vector<int32_t> end_ids;  // any of them ends a text; the first is what training writes
 };
 
+// "tiny" (2 layers, d 128, 4 heads, 2 KV heads, FFN 384), "small" (4 layers, d 256, ...).
+// vocab_size, bos and eos are the tokenizer's. Throws UsageError on another name.
+PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size);
+
 }  // namespace flame
 
 #endif  // FLAME_MODEL_ARCHITECTURE_H_

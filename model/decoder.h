@@ -28,10 +28,10 @@ struct DecoderShape {
 // Decodes branches of several trunks, each of its own length. Places and slots are taken again as
 // the caller sees fit, so that a finished branch makes room for the next; nothing is reallocated.
 // No gradients. On the CPU a step costs what its branches need. On other devices it is a static
-// step (model/kernels/static_step.h) over all slots, the same work every time, which a recorder repeats
-// where there is one; the device gets one copy of token ids and sizes a step and is waited for
-// once, when the logits are copied to the host: slots x vocab_size numbers of the policy's type (65
-// MB for 256 branches of 128,256 tokens in bfloat16). Worked example, two members of one trunk:
+// step (model/kernels/static_step.h) over all slots, the same work every time, which a recorder
+// repeats where there is one; the device gets one copy of token ids and sizes a step and is waited
+// for once, when the logits are copied to the host: slots x vocab_size numbers of the policy's type
+// (65 MB for 256 branches of 128,256 tokens in bfloat16). Worked example, two members of one trunk:
 //   Decoder decoder(policy, {.slots = 2, .places = 1, .trunk_tokens = 512, .max_tokens = 32});
 //   at::Tensor first = decoder.Prefill({0}, {trunk});  // [1, V]: of both members' first token
 //   decoder.Begin(0, 0), decoder.Begin(1, 0);

@@ -19,22 +19,6 @@
 
 namespace flame {
 
-PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size) {
-  PolicyConfig config;
-  config.vocab_size = vocab_size;
-  if (name == "tiny") {
-    config.num_layers = 2, config.d_model = 128, config.num_heads = 4, config.num_kv_heads = 2;
-    config.d_ff = 384;
-  } else if (name == "small") {
-    config.num_layers = 4, config.d_model = 256, config.num_heads = 8, config.num_kv_heads = 4;
-    config.d_ff = 768;
-  } else {
-    throw UsageError("model.preset is '", name, "'; expected tiny or small");
-  }
-  config.head_dim = config.d_model / config.num_heads;
-  return config;
-}
-
 BlockParameters Policy::LayerParameters(int64_t layer, bool adapters) const {
   const std::string prefix = LayerPrefix(layer);
   BlockParameters block;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/entity_slots.h"
 #include "model/family.h"
 #include "model/files/stored_rows.h"
 #include "model/kernels/quantized.h"
@@ -22,19 +23,6 @@ namespace flame {
 class ParameterUnits;
 struct BlockContext;
 struct BlockParameters;
-
-// "tiny" (2 layers, d 128, 4 heads, 2 KV heads, FFN 384), "small" (4 layers, d 256, ...).
-// vocab_size, bos and eos are the tokenizer's. Throws UsageError on another name.
-PolicyConfig PolicyPreset(const std::string& name, int64_t vocab_size);
-
-// Slots of one entity kind: token first_token + i stands for projector(collab[i]), a two-layer MLP
-// Linear -> GELU -> Linear (method.md, eq. 16).
-struct EntitySlots {
-  std::string kind;         // "drug", "diagnosis", "procedure"
-  int64_t first_token = 0;  // >= PolicyConfig::vocab_size; kinds do not overlap
-  at::Tensor collab;        // [count, dim_in], frozen
-  int64_t hidden = 0;       // width of the projector's middle layer
-};
 
 struct ForwardOptions {
   bool adapters = true;  // false: the reference policy

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/policy.h"
+#include "model/architecture.h"
+#include "model/entity_slots.h"
 
 namespace flame {
 

@@ -15,8 +15,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/safetensors.h"
+#include "comm/group.h"
 #include "trainer/checkpoint_files.h"
-#include "trainer/learner_group.h"
 
 namespace flame {
 namespace {

@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <future>
-#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -24,28 +23,11 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "trainer/checkpoint_info.h"
 
 namespace flame {
 
 class AtomicPath;
-
-struct CheckpointInfo {
-  int64_t step = 0;
-  std::string config_sha256;
-  std::string settings;                    // the config lines behind the digest, "key: value"
-  int64_t ranks = 1;                       // learners that trained
-  double value = 0;                        // what `keep_best` compares
-  std::map<std::string, int64_t> numbers;  // state of the loop
-};
-
-// Elements [offset, offset + data.numel()) of the flattened tensor `name` of this shape. `data` is
-// flat and contiguous; it may be empty: a tensor that this rank holds nothing of.
-struct CheckpointSlice {
-  std::string name;
-  std::vector<int64_t> shape;
-  int64_t offset = 0;
-  at::Tensor data;
-};
 
 // Of the steps' folders the `last` newest stay, and the `best` of lowest (or highest) value.
 struct CheckpointRetention {

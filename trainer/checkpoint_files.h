@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/checkpoint.h"
+#include "trainer/checkpoint_info.h"
 
 namespace flame {
 

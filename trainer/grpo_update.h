@@ -7,8 +7,8 @@
 
 #include "model/policy.h"
 #include "trainer/allowed_tokens.h"
-#include "trainer/grpo.h"
 #include "trainer/grpo_batch.h"
+#include "trainer/grpo_job.h"
 #include "trainer/micro_batch.h"
 #include "trainer/training_run.h"
 

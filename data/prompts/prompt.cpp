@@ -5,11 +5,6 @@
 
 namespace flame {
 
-std::string EntityToken(EntityKind kind, int32_t index) {
-  static constexpr const char* kPrefixes[kNumEntityKinds] = {"<DiagEmb-", "<ProcEmb-", "<DrugEmb-"};
-  return kPrefixes[static_cast<int>(kind)] + std::to_string(index) + '>';
-}
-
 PromptBuilder::PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
                              const Tokenizer& tokenizer, const EntityTokens& entities)
     : corpus_(corpus), tokenizer_(tokenizer), end_id_(tokenizer.eos_id()) {

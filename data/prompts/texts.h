@@ -10,7 +10,7 @@
 
 #include "data/corpus.h"
 #include "data/list_task.h"
-#include "data/prompts/prompt.h"
+#include "data/prompts/entity_tokens.h"
 #include "data/prompts/template.h"
 
 namespace flame {

@@ -175,16 +175,6 @@ std::vector<int32_t> ReadEndIds(const std::filesystem::path& path, const ConfigR
 
 }  // namespace
 
-const std::vector<Architecture>& KnownArchitectures() {
-  static const std::vector<Architecture> table = {
-      {"LlamaForCausalLM", "llama", /*qkv_bias=*/false, /*attention_bias_key=*/true,
-       /*qk_norm=*/false, /*default_head_dim=*/0},
-      {"Qwen2ForCausalLM", "qwen2", true, false, false, 0},
-      {"Qwen3ForCausalLM", "qwen3", false, true, true, 128},
-  };
-  return table;
-}
-
 nlohmann::json ReadJson(const std::filesystem::path& path) {
   try {
     return json::parse(ReadWholeFile(path));

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 
-#include "model/policy.h"
+#include "model/architecture.h"
 
 namespace flame {
 

@@ -9,19 +9,9 @@
 #include <vector>
 
 #include "model/family.h"
+#include "model/kernels/attention_tensors.h"
 
 namespace flame {
-
-// T packed tokens, H query heads, Hkv key heads (H a multiple of it), D numbers a head.
-struct AttentionInput {
-  at::Tensor query;       // [Q, H, D]
-  at::Tensor key, value;  // [T, Hkv, D]
-};
-
-struct AttentionOutput {
-  at::Tensor out;        // [Q, H, D]
-  at::Tensor logsumexp;  // [Q, H], float32 where the rest is bfloat16
-};
 
 // The rows that attend: all T, or some of each segment.
 struct AttentionLayout {

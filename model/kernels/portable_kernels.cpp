@@ -115,13 +115,6 @@ at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
   return x * drawn.ge(threshold) * (65536.0 / static_cast<double>(65536 - threshold));
 }
 
-at::Tensor Levels(Quantization kind) {
-  if (kind == Quantization::kNf4) {
-    return at::tensor(at::ArrayRef<float>(kNf4Levels.data(), kNf4Levels.size()));
-  }
-  return at::arange(-127, 128, at::kFloat) / 127;
-}
-
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype) {
   const int64_t rows = matrix.rows, columns = matrix.columns;
   if (matrix.kind == Quantization::kInt8) {

@@ -1,6 +1,6 @@
-// The kernels of model/kernels/kernels.h and of quantised matrices as operators of ATen, for devices that
-// those have no code for. Same arguments and results, up to the rounding of what passes between two
-// operators.
+// The kernels of model/kernels/kernels.h and of quantised matrices as operators of ATen, for
+// devices that those have no code for. Same arguments and results, up to the rounding of what
+// passes between two operators.
 #ifndef FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 #define FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "model/kernels/quantized.h"
+#include "model/kernels/quantized_matrix.h"
 
 namespace flame::portable {
 
@@ -26,8 +26,6 @@ at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* 
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
                    const at::Tensor& rows);
 
-// What each code stands for, by the unsigned number of its bits (int8: the code + 127); on the CPU.
-at::Tensor Levels(Quantization kind);
 // The same bit for bit; matrix.levels lie where its codes do.
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype);
 

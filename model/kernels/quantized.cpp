@@ -16,25 +16,6 @@
 
 namespace flame {
 
-const std::array<float, 16> kNf4Levels = {
-    -1.0f,
-    -0.6961928009986877f,
-    -0.5250730514526367f,
-    -0.39491748809814453f,
-    -0.28444138169288635f,
-    -0.18477343022823334f,
-    -0.09105003625154495f,
-    0.0f,
-    0.07958029955625534f,
-    0.16093020141124725f,
-    0.24611230194568634f,
-    0.33791524171829224f,
-    0.44070982933044434f,
-    0.5626170039176941f,
-    0.7229568362236023f,
-    1.0f,
-};
-
 namespace {
 
 constexpr int64_t kLargestInt8 = 127;
@@ -134,16 +115,6 @@ Quantization QuantizationOf(const std::string& name) {
   if (name == "int8") return Quantization::kInt8;
   if (name == "nf4") return Quantization::kNf4;
   throw UsageError("quantisation is '", name, "'; expected none, int8 or nf4");
-}
-
-void QuantizedMatrix::MoveTo(at::Device device) {
-  codes = codes.to(device);
-  absmax = absmax.to(device);
-  levels = device.is_cpu() ? at::Tensor() : portable::Levels(kind).to(device);
-}
-
-int64_t QuantizedMatrix::NumBytes() const {
-  return defined() ? static_cast<int64_t>(codes.nbytes() + absmax.nbytes()) : 0;
 }
 
 QuantizedMatrix EmptyQuantized(Quantization kind, int64_t rows, int64_t columns) {

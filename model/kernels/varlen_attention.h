@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/kernels/attention.h"
+#include "model/family.h"
+#include "model/kernels/attention_tensors.h"
 
 namespace flame {
 

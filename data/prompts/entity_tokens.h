@@ -1,0 +1,24 @@
+// The tokens that stand for entities (diagnoses, procedures, drugs) in prompts: their slots.
+#ifndef FLAME_DATA_PROMPTS_ENTITY_TOKENS_H_
+#define FLAME_DATA_PROMPTS_ENTITY_TOKENS_H_
+
+#include <cstdint>
+#include <string>
+
+namespace flame {
+
+enum class EntityKind : int8_t { kDiagnosis = 0, kProcedure = 1, kDrug = 2 };
+inline constexpr int kNumEntityKinds = 3;
+// "<DiagEmb-7>", "<ProcEmb-0>", "<DrugEmb-45>".
+std::string EntityToken(EntityKind kind, int32_t index);
+
+// The slots' ids: entity i of a kind is token first[kind] + i; first -1: the kind has no slots and
+// templates render it as text alone.
+struct EntityTokens {
+  int32_t first[kNumEntityKinds] = {-1, -1, -1};
+  int32_t count[kNumEntityKinds] = {0, 0, 0};
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_PROMPTS_ENTITY_TOKENS_H_

@@ -1,0 +1,23 @@
+// Tokens of the vocabulary that stand for entities by a vector.
+#ifndef FLAME_MODEL_ENTITY_SLOTS_H_
+#define FLAME_MODEL_ENTITY_SLOTS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace flame {
+
+// Slots of one entity kind: token first_token + i stands for projector(collab[i]), a two-layer MLP
+// Linear -> GELU -> Linear (method.md, eq. 16).
+struct EntitySlots {
+  std::string kind;         // "drug", "diagnosis", "procedure"
+  int64_t first_token = 0;  // >= PolicyConfig::vocab_size; kinds do not overlap
+  at::Tensor collab;        // [count, dim_in], frozen
+  int64_t hidden = 0;       // width of the projector's middle layer
+};
+
+}  // namespace flame
+
+#endif  // FLAME_MODEL_ENTITY_SLOTS_H_
