@@ -158,7 +158,8 @@ std::string ReadWholeFile(const fs::path& path) {
   }
   const int cause = errno;
   close(file);
-  if (cause != 0) throw DataError(path.string(), ": cannot read to the end: ", std::strerror(cause));
+  if (cause != 0)
+    throw DataError(path.string(), ": cannot read to the end: ", std::strerror(cause));
   bytes.resize(filled);
   return bytes;
 }

@@ -1,5 +1,5 @@
-// Checksums in lower-case hex: SHA-256 (FIPS 180-4, from OpenSSL), and XXH3-128 (xxhash), which finds
-// damage, not malice, at the speed of memory.
+// Checksums in lower-case hex: SHA-256 (FIPS 180-4, from OpenSSL), and XXH3-128 (xxhash), which
+// finds damage, not malice, at the speed of memory.
 #ifndef FLAME_BASE_CHECKSUM_H_
 #define FLAME_BASE_CHECKSUM_H_
 

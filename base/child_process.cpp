@@ -1,4 +1,4 @@
-#include "launch/child_process.h"
+#include "base/child_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "launch/run/device.h"
+#include "base/program_files.h"
 
 namespace flame {
 namespace {
@@ -44,6 +44,7 @@ pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::p
   const std::vector<char*> argv = Pointers(&arguments), envp = Pointers(&environment);
   const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const std::string program = FlameProgram().string();
   const pid_t parent = getpid();
   const pid_t child = output < 0 || input < 0 ? -1 : fork();
   const int cause = errno;
@@ -52,7 +53,7 @@ pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::p
     const bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
                        dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
                        dup2(output, STDERR_FILENO) >= 0;
-    if (ready) execve("/proc/self/exe", argv.data(), envp.data());
+    if (ready) execve(program.c_str(), argv.data(), envp.data());
     _exit(static_cast<int>(ExitStatus::kMachine));
   }
   if (output >= 0) close(output);

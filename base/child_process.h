@@ -1,6 +1,6 @@
 // This program again, as a child.
-#ifndef FLAME_LAUNCH_CHILD_PROCESS_H_
-#define FLAME_LAUNCH_CHILD_PROCESS_H_
+#ifndef FLAME_BASE_CHILD_PROCESS_H_
+#define FLAME_BASE_CHILD_PROCESS_H_
 
 #include <sys/types.h>
 
@@ -10,6 +10,10 @@
 #include <vector>
 
 namespace flame {
+
+// Environment variable of processes that are no ranks but share a machine: the place of this one
+// among them, from 0.
+inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
 
 // Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the
 // job that this process may be in, and it is killed when this process dies. `place` (from 0) among
@@ -23,4 +27,4 @@ std::optional<int> ExitStatusOf(pid_t child);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_CHILD_PROCESS_H_
+#endif  // FLAME_BASE_CHILD_PROCESS_H_

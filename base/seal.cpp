@@ -26,8 +26,8 @@ void CheckFound(const std::string& name, uint64_t size, std::string_view found, 
   }
   const std::string expected = SealText(digest(size - kSealSize));
   if (found != expected) {
-    throw DataError(name, ": the file is damaged: it ends with the checksum '",
-                    found.substr(1, 23), "...', its bytes give '", expected.substr(1, 23), "...'");
+    throw DataError(name, ": the file is damaged: it ends with the checksum '", found.substr(1, 23),
+                    "...', its bytes give '", expected.substr(1, 23), "...'");
   }
 }
 

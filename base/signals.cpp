@@ -34,4 +34,8 @@ void InstallInterruptAsStop() { Install(SIGINT); }
 
 bool StopRequested() { return stop_requested != 0; }
 
+void StopIfRequested(bool requested) {
+  if (requested) throw Stopped("stopped on a signal; the same command goes on from here");
+}
+
 }  // namespace flame

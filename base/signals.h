@@ -9,6 +9,8 @@ void InstallStopSignals();
 void InstallInterruptAsStop();
 // True once a stop signal has arrived.
 bool StopRequested();
+// Throws Stopped (75) if a stop signal has arrived: for work that has nothing to save.
+void StopIfRequested(bool requested = StopRequested());
 
 }  // namespace flame
 

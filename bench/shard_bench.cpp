@@ -14,11 +14,11 @@
 #include "base/random.h"
 #include "base/trace.h"
 #include "bench/measure.h"
+#include "comm/group.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "model/policy.h"
 #include "trainer/adamw.h"
-#include "trainer/learner_group.h"
 #include "trainer/sharded_parameters.h"
 
 namespace flame {

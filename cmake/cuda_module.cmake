@@ -18,6 +18,7 @@ target_include_directories(flame_cuda SYSTEM PRIVATE ${nccl_dir}/include ${cuda_
 target_link_libraries(flame_cuda PRIVATE torch_cpu -Wl,--no-as-needed
   ${torch_dir}/lib/libtorch_cuda.so ${torch_dir}/lib/libc10_cuda.so
   ${nccl_dir}/lib/libnccl.so.2 ${cuda_dir}/lib/libcudart.so.13)
+set_target_properties(flame_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/flame)
 # libtorch_cuda's own needs (cuBLAS, cuDNN ...) are the business of the machine with the GPU.
 target_link_options(flame_cuda PRIVATE -Wl,--unresolved-symbols=ignore-in-shared-libs
   -Wl,-rpath,${nccl_dir}/lib -Wl,-rpath,${cuda_dir}/lib)

@@ -1,7 +1,7 @@
-// Small things that learners tell each other. A null communicator is one learner: values stay as
-// they are.
-#ifndef FLAME_TRAINER_LEARNER_GROUP_H_
-#define FLAME_TRAINER_LEARNER_GROUP_H_
+// Small values that the ranks of a group tell each other. Every rank of the group makes the same
+// call. A null communicator is a group of one: values stay as they are.
+#ifndef FLAME_COMM_GROUP_H_
+#define FLAME_COMM_GROUP_H_
 
 #include <string>
 #include <vector>
@@ -10,14 +10,14 @@
 
 namespace flame {
 
-// Elementwise.
-std::vector<double> SumOverLearners(Communicator* learners, const std::vector<double>& values);
-std::vector<double> MaxOverLearners(Communicator* learners, const std::vector<double>& values);
-// Learner 0's, of any length.
-std::string BroadcastText(Communicator* learners, const std::string& text);
-// Of every learner, by rank.
-std::vector<std::string> GatherTexts(Communicator* learners, const std::string& text);
+// Elementwise; `values` has the same length on every rank.
+std::vector<double> SumOverRanks(Communicator* group, const std::vector<double>& values);
+std::vector<double> MaxOverRanks(Communicator* group, const std::vector<double>& values);
+// Rank 0's text, of any length.
+std::string BroadcastText(Communicator* group, const std::string& text);
+// The text of every rank, by rank; lengths may differ.
+std::vector<std::string> GatherTexts(Communicator* group, const std::string& text);
 
 }  // namespace flame
 
-#endif  // FLAME_TRAINER_LEARNER_GROUP_H_
+#endif  // FLAME_COMM_GROUP_H_

@@ -65,8 +65,9 @@ void ReduceInOrder(at::ScalarType dtype, ReduceOp op, const std::vector<const vo
     case at::kByte:
       return ReduceAs<uint8_t>(op, parts, num_elements, out);
     default:
-      throw MachineError("a reduction takes float32, float64, bfloat16, int32, int64 or uint8, not ",
-                         at::toString(dtype));
+      throw MachineError(
+          "a reduction takes float32, float64, bfloat16, int32, int64 or uint8, not ",
+          at::toString(dtype));
   }
 }
 

@@ -1,4 +1,4 @@
-#include "launch/calibrate.h"
+#include "recommend/calibrate.h"
 
 #include <ATen/ops/zeros.h>
 
@@ -11,7 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "launch/classify.h"
+#include "recommend/classify.h"
 
 namespace flame {
 namespace {
@@ -57,7 +57,7 @@ std::vector<std::vector<int32_t>> TruthOf(const Corpus& corpus,
 }
 
 // Logits of all visits, [visits, drugs], each scored by one rank.
-std::vector<float> LogitsOverRanks(const Config& config, const Materials& materials,
+std::vector<float> LogitsOverRanks(int64_t token_budget, const Materials& materials,
                                    const Policy& policy, const std::vector<int32_t>& visits,
                                    Communicator* world) {
   const int rank = world == nullptr ? 0 : world->rank();
@@ -66,7 +66,7 @@ std::vector<float> LogitsOverRanks(const Config& config, const Materials& materi
   std::vector<int32_t> own;
   for (size_t i = rank; i < visits.size(); i += size) own.push_back(visits[i]);
   const std::vector<float> logits =
-      ClassifierLogits(policy, *materials.prompts, num_drugs, own, config.classifier.token_budget,
+      ClassifierLogits(policy, *materials.prompts, num_drugs, own, token_budget,
                        rank == 0 ? "threshold" : "", world);
   if (size == 1) return logits;
   at::Tensor all = at::zeros({static_cast<int64_t>(visits.size()), num_drugs}, at::kFloat);
@@ -112,9 +112,9 @@ Calibration BestOffset(const std::vector<float>& logits,
   return best;
 }
 
-Calibration CalibrateClassifier(const Config& config, const Materials& materials,
+Calibration CalibrateClassifier(const ClassifierOptions& options, const Materials& materials,
                                 const Policy& policy, Communicator* world) {
-  if (config.classifier.threshold == "paper") return {};
+  if (options.threshold == "paper") return {};
   const std::vector<int32_t> visits = materials.corpus.VisitsOf(Split::kValidation);
   if (visits.empty()) {
     throw DataError(
@@ -122,7 +122,7 @@ Calibration CalibrateClassifier(const Config& config, const Materials& materials
         "expected at least one (data.split)");
   }
   const Calibration best =
-      BestOffset(LogitsOverRanks(config, materials, policy, visits, world),
+      BestOffset(LogitsOverRanks(options.token_budget, materials, policy, visits, world),
                  TruthOf(materials.corpus, visits), materials.corpus.drugs.size());
   if (world == nullptr || world->rank() == 0) {
     LogInfo("threshold: offset ", best.offset, ", Jaccard ", best.jaccard, " on ", best.num_visits,

@@ -1,15 +1,15 @@
 // The threshold of pi_cls, calibrated on validation visits.
-#ifndef FLAME_LAUNCH_CALIBRATE_H_
-#define FLAME_LAUNCH_CALIBRATE_H_
+#ifndef FLAME_RECOMMEND_CALIBRATE_H_
+#define FLAME_RECOMMEND_CALIBRATE_H_
 
 #include <cstdint>
 #include <filesystem>
 #include <vector>
 
 #include "comm/communicator.h"
-#include "launch/materials.h"
-#include "launch/run/config.h"
 #include "model/policy.h"
+#include "recommend/materials.h"
+#include "trainer/options.h"
 
 namespace flame {
 
@@ -27,9 +27,9 @@ struct Calibration {
 Calibration BestOffset(const std::vector<float>& logits,
                        const std::vector<std::vector<int32_t>>& truth, int32_t num_drugs);
 
-// Of the corpus's validation visits, scored by all ranks of `world` (null: one) in turn. With
-// classifier.threshold: paper nothing is scored and the offset is 0.
-Calibration CalibrateClassifier(const Config& config, const Materials& materials,
+// Calibrates on the corpus's validation visits, which the ranks of `world` (null: one) share. With
+// options.threshold "paper" nothing is scored and the offset is 0.
+Calibration CalibrateClassifier(const ClassifierOptions& options, const Materials& materials,
                                 const Policy& policy, Communicator* world);
 
 // model_dir/threshold.json: {"offset", "jaccard", "jaccard_paper", "num_visits"}, made where there
@@ -40,4 +40,4 @@ inline constexpr char kThresholdFile[] = "threshold.json";
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_CALIBRATE_H_
+#endif  // FLAME_RECOMMEND_CALIBRATE_H_

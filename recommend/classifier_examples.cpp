@@ -1,11 +1,11 @@
-#include "launch/classifier_examples.h"
+#include "recommend/classifier_examples.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/random.h"
-#include "launch/classify.h"
+#include "recommend/classify.h"
 
 namespace flame {
 namespace {

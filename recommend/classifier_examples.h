@@ -1,6 +1,6 @@
 // What pi_cls trains on and is validated on.
-#ifndef FLAME_LAUNCH_CLASSIFIER_EXAMPLES_H_
-#define FLAME_LAUNCH_CLASSIFIER_EXAMPLES_H_
+#ifndef FLAME_RECOMMEND_CLASSIFIER_EXAMPLES_H_
+#define FLAME_RECOMMEND_CLASSIFIER_EXAMPLES_H_
 
 #include <cstdint>
 #include <vector>
@@ -43,4 +43,4 @@ std::vector<int32_t> DrawValidation(const Corpus& corpus, int64_t limit, uint64_
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_CLASSIFIER_EXAMPLES_H_
+#endif  // FLAME_RECOMMEND_CLASSIFIER_EXAMPLES_H_

@@ -1,4 +1,4 @@
-#include "launch/classify.h"
+#include "recommend/classify.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "launch/run/session.h"
-#include "trainer/learner_group.h"
+#include "base/signals.h"
+#include "comm/group.h"
 #include "trainer/micro_batch.h"
 
 namespace flame {
@@ -86,7 +86,7 @@ std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& p
   }
   // As many forwards on every learner: parameters that are split are gathered by all of them.
   const auto own = static_cast<double>(ends.size());
-  for (double more = MaxOverLearners(learners, {own})[0] - own; more > 0; --more) {
+  for (double more = MaxOverRanks(learners, {own})[0] - own; more > 0; --more) {
     ClassifyBatch(policy, prompts, IdlePass().families, &logits);
   }
   return logits;

@@ -1,6 +1,6 @@
 // pi_cls at work: P(Yes) of every drug for a visit.
-#ifndef FLAME_LAUNCH_CLASSIFY_H_
-#define FLAME_LAUNCH_CLASSIFY_H_
+#ifndef FLAME_RECOMMEND_CLASSIFY_H_
+#define FLAME_RECOMMEND_CLASSIFY_H_
 
 #include <cstdint>
 #include <string>
@@ -28,11 +28,11 @@ std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& p
 
 // Scores of all drugs for `visits`: sigmoid(logit - offset); with offset 0 the softmax over the two
 // answers (eq. 12). A drug is predicted above 0.5, that is, where its logit is above the offset
-// (launch/calibrate.h).
+// (recommend/calibrate.h).
 Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
                       const std::vector<int32_t>& visits, double offset, int64_t token_budget,
                       const std::string& label);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_CLASSIFY_H_
+#endif  // FLAME_RECOMMEND_CLASSIFY_H_

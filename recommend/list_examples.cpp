@@ -1,4 +1,4 @@
-#include "launch/list_examples.h"
+#include "recommend/list_examples.h"
 
 #include <cstdint>
 #include <map>

@@ -1,6 +1,6 @@
 // What pi_list trains on.
-#ifndef FLAME_LAUNCH_LIST_EXAMPLES_H_
-#define FLAME_LAUNCH_LIST_EXAMPLES_H_
+#ifndef FLAME_RECOMMEND_LIST_EXAMPLES_H_
+#define FLAME_RECOMMEND_LIST_EXAMPLES_H_
 
 #include <vector>
 
@@ -18,4 +18,4 @@ Family ListFamily(const PromptBuilder& prompts, const std::vector<ListTask>& tas
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_LIST_EXAMPLES_H_
+#endif  // FLAME_RECOMMEND_LIST_EXAMPLES_H_

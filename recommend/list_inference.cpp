@@ -1,11 +1,11 @@
-#include "launch/list_inference.h"
+#include "recommend/list_inference.h"
 
 #include <algorithm>
 #include <iterator>
 #include <optional>
 
 #include "base/progress.h"
-#include "launch/run/session.h"
+#include "base/signals.h"
 #include "reward/service.h"
 #include "rollout/worker.h"
 
@@ -66,25 +66,20 @@ std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& mate
 
 }  // namespace
 
-ListPredictions PredictLists(const Config& config, const Materials& materials, Policy* policy,
-                             const std::vector<int32_t>& visits,
-                             const std::vector<std::vector<int32_t>>& inputs, double temperature,
-                             int64_t samples, const std::string& label) {
+ListPredictions PredictLists(const ListInferenceOptions& options, const Materials& materials,
+                             Policy* policy, const std::vector<int32_t>& visits,
+                             const std::vector<std::vector<int32_t>>& inputs,
+                             const std::string& label) {
   const std::vector<ListTask> tasks = EditTasks(visits, inputs);
   RolloutContext context;
   context.policy = policy;
   context.prompts = materials.prompts.get();
   context.tasks = &tasks;
-  context.sampling.group_size = samples;
-  context.sampling.temperature = temperature;
-  context.sampling.max_tokens = config.grpo.sampling.max_tokens;
-  std::optional<LineTrie> lines;
-  if (config.grpo.sampling.constrain == "drugs") {
-    lines.emplace(DrugLines(*materials.prompts, materials.corpus.drugs.size()));
-    context.lines = &*lines;
-  }
-  context.seed = config.run.seed + 1;  // other numbers than training drew
-  const auto edited = EditedLists(materials, config.reward, context, label);
+  context.sampling = options.sampling;
+  const std::optional<LineTrie> lines = AllowedLines(options.sampling, materials);
+  context.lines = lines ? &*lines : nullptr;
+  context.seed = options.seed;
+  const auto edited = EditedLists(materials, options.reward, context, label);
   ListPredictions predictions;
   predictions.sets.resize(visits.size());
   predictions.edits.resize(visits.size());

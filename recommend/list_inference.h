@@ -1,14 +1,15 @@
 // pi_list at work: the final set of eq. 15, from pi_cls's prediction.
-#ifndef FLAME_LAUNCH_LIST_INFERENCE_H_
-#define FLAME_LAUNCH_LIST_INFERENCE_H_
+#ifndef FLAME_RECOMMEND_LIST_INFERENCE_H_
+#define FLAME_RECOMMEND_LIST_INFERENCE_H_
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "launch/materials.h"
-#include "launch/run/config.h"
 #include "model/policy.h"
+#include "recommend/materials.h"
+#include "reward/options.h"
+#include "rollout/options.h"
 
 namespace flame {
 
@@ -19,13 +20,18 @@ struct ListPredictions {
   std::vector<std::vector<int64_t>> edits;
 };
 
-// `inputs[i]`: M_p of visits[i]. `samples` lists a visit at `temperature`; temperature 0 is greedy,
-// with one sample.
-ListPredictions PredictLists(const Config& config, const Materials& materials, Policy* policy,
-                             const std::vector<int32_t>& visits,
-                             const std::vector<std::vector<int32_t>>& inputs, double temperature,
-                             int64_t samples, const std::string& label);
+struct ListInferenceOptions {
+  SamplingOptions sampling;  // group_size lists a visit; temperature 0 is greedy, with one list
+  RewardOptions reward;      // how lines are read; no external program is asked
+  uint64_t seed = 0;         // another one than training's, so that other numbers are drawn
+};
+
+// `inputs[i]`: M_p of visits[i]. `label` names the progress that is shown.
+ListPredictions PredictLists(const ListInferenceOptions& options, const Materials& materials,
+                             Policy* policy, const std::vector<int32_t>& visits,
+                             const std::vector<std::vector<int32_t>>& inputs,
+                             const std::string& label);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_LIST_INFERENCE_H_
+#endif  // FLAME_RECOMMEND_LIST_INFERENCE_H_

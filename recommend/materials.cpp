@@ -1,9 +1,7 @@
-#include "launch/materials.h"
+#include "recommend/materials.h"
 
 #include "base/error.h"
 #include "base/random.h"
-#include "data/feedback.h"
-#include "launch/run/run_paths.h"
 
 namespace flame {
 namespace {
@@ -32,43 +30,33 @@ EntityTokens FindEntities(const Tokenizer& tokenizer, const Corpus& corpus) {
 
 }  // namespace
 
-std::filesystem::path PromptFile(const Config& config) {
-  if (!config.prompts.file.empty()) {
-    // A path of the program's own configs works from any working folder.
-    if (std::filesystem::exists(config.prompts.file)) return config.prompts.file;
-    return std::filesystem::path(FLAME_SHARE_DIR) / config.prompts.file;
-  }
-  return std::filesystem::path(FLAME_SHARE_DIR) / "configs" / "prompts.yaml";
-}
-
-std::unique_ptr<Materials> LoadMaterials(const Config& config) {
-  const RunPaths paths(config.run.dir);
-  auto materials = std::unique_ptr<Materials>(new Materials{
-      ReadCorpus(paths.corpus()), Tokenizer::Load(paths.base() / "tokenizer.json"), {}, nullptr});
+std::unique_ptr<Materials> LoadMaterials(const std::filesystem::path& corpus,
+                                         const std::filesystem::path& tokenizer,
+                                         const std::filesystem::path& templates) {
+  auto materials = std::unique_ptr<Materials>(
+      new Materials{ReadCorpus(corpus), Tokenizer::Load(tokenizer), {}, nullptr});
   materials->entities = FindEntities(materials->tokenizer, materials->corpus);
-  materials->prompts = std::make_unique<PromptBuilder>(PromptFile(config), materials->corpus,
+  materials->prompts = std::make_unique<PromptBuilder>(templates, materials->corpus,
                                                        materials->tokenizer, materials->entities);
   return materials;
 }
 
-Corpus TruthsOf(const Config& config, const Corpus& corpus) {
-  const auto file = RunPaths(config.run.dir).feedback();
-  if (!std::filesystem::exists(file)) return corpus;
-  return WithFeedback(corpus, ReadFeedback(file, corpus));
+std::optional<LineTrie> AllowedLines(const SamplingOptions& options, const Materials& materials) {
+  if (options.constrain != "drugs") return std::nullopt;
+  return DrugLines(*materials.prompts, materials.corpus.drugs.size());
 }
 
-TrainingVisits SplitTraining(const Config& config, const Corpus& corpus) {
+TrainingVisits SplitTraining(const TaskOptions& options, const Corpus& corpus, uint64_t seed) {
   TrainingVisits split;
   for (const int32_t visit : corpus.VisitsOf(Split::kTrain)) {
-    RandomStream stream(config.run.seed, kDataOrder, 0xffffffff, corpus.visits[visit].patient);
-    const bool held_out =
-        config.tasks.errors == "holdout" && stream.Uniform() < config.tasks.holdout;
+    RandomStream stream(seed, kDataOrder, 0xffffffff, corpus.visits[visit].patient);
+    const bool held_out = options.errors == "holdout" && stream.Uniform() < options.holdout;
     (held_out ? split.held_out : split.classifier).push_back(visit);
   }
   if (split.classifier.empty()) {
-    throw DataError(RunPaths(config.run.dir).corpus().string(),
-                    ": no training visit is left for the classifier; expected at least one with "
-                    "data.split and tasks.holdout as configured");
+    throw DataError(
+        "the corpus has no training visit left for the classifier; expected at least "
+        "one with data.split and tasks.holdout as configured");
   }
   return split;
 }

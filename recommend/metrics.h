@@ -1,6 +1,6 @@
 // Metrics of predicted drug sets (docs/method.md, Metrics) and their intervals.
-#ifndef FLAME_LAUNCH_SET_METRICS_H_
-#define FLAME_LAUNCH_SET_METRICS_H_
+#ifndef FLAME_RECOMMEND_METRICS_H_
+#define FLAME_RECOMMEND_METRICS_H_
 
 #include <cstdint>
 #include <string>
@@ -35,4 +35,4 @@ Interval BootstrapMean(const std::vector<double>& values, const std::vector<int3
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_SET_METRICS_H_
+#endif  // FLAME_RECOMMEND_METRICS_H_

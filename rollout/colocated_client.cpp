@@ -1,4 +1,4 @@
-#include "launch/colocated_rollouts.h"
+#include "rollout/colocated_client.h"
 
 #include <chrono>
 #include <map>
@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "comm/group.h"
 #include "rollout/protocol.h"
 #include "rollout/shard_folder.h"
-#include "trainer/learner_group.h"
 
 namespace flame {
 namespace {

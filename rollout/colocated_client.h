@@ -1,6 +1,6 @@
 // Rollouts by the learners themselves, in turn with training.
-#ifndef FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_
-#define FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_
+#ifndef FLAME_ROLLOUT_COLOCATED_CLIENT_H_
+#define FLAME_ROLLOUT_COLOCATED_CLIENT_H_
 
 #include <functional>
 #include <memory>
@@ -20,4 +20,4 @@ std::unique_ptr<RolloutClient> MakeColocatedRolloutClient(
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COLOCATED_ROLLOUTS_H_
+#endif  // FLAME_ROLLOUT_COLOCATED_CLIENT_H_

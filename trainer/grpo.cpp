@@ -106,7 +106,7 @@ void AwaitRollouts(const GrpoJob& job, const RolloutRequest& request) {
   double waiting = 1;
   while (waiting != 0) {
     const bool here = job.rollouts == nullptr || job.rollouts->Ready(request);
-    waiting = MaxOverLearners(job.learners, {here ? 0.0 : 1.0})[0];
+    waiting = MaxOverRanks(job.learners, {here ? 0.0 : 1.0})[0];
   }
 }
 
@@ -140,10 +140,10 @@ std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& reque
 // Sums one pass over learners into the report; entropy and mismatch are those of the first pass,
 // before any update.
 void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepReport* report) {
-  const std::vector<double> sums = SumOverLearners(
+  const std::vector<double> sums = SumOverRanks(
       job.learners,
       {local.loss, local.kl, local.clipped, local.entropy, local.importance, local.truncated});
-  const double mismatch = MaxOverLearners(job.learners, {local.mismatch_max})[0];
+  const double mismatch = MaxOverRanks(job.learners, {local.mismatch_max})[0];
   const double tokens = static_cast<double>(report->tokens_trained);
   const double passes = static_cast<double>(job.options.iterations);
   report->loss += sums[0] / passes;

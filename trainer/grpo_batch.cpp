@@ -69,8 +69,8 @@ double StandardDeviation(const std::vector<Advantages>& advantages, int64_t toke
 
 }  // namespace
 
-GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards,
-                        const RolloutRequest& request, const CreditOptions& credit) {
+GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards, const RolloutRequest& request,
+                        const CreditOptions& credit) {
   GrpoBatch batch;
   batch.staleness = request.step - request.policy_version;
   batch.groups.resize(request.task_ids.size());

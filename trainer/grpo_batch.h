@@ -30,8 +30,8 @@ struct ShardSource {
 // Reads the shards of `request`. Throws DataError naming the shard and the task if its groups are
 // not the ones asked for, each once and of the asked-for policy version, or if a completion has no
 // token or not one log-probability and step a token.
-GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards,
-                        const RolloutRequest& request, const CreditOptions& credit);
+GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards, const RolloutRequest& request,
+                        const CreditOptions& credit);
 
 // Fills the reward, phi and advantage fields and tokens_trained.
 void ReportRewards(const GrpoBatch& batch, StepReport* report);

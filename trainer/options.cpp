@@ -110,9 +110,10 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
   schema->Choice(
       "cluster.placement", &placement, {"split", "colocated"},
       "who samples and scores: ranks of their own, or every learner in turn with training");
-  schema->Choice("cluster.carrier", &carrier, {"files", "mpi"},
-                 "how lists reach the learners: in shards of a run folder that all ranks see, or in "
-                 "messages, for ranks without a common disk");
+  schema->Choice(
+      "cluster.carrier", &carrier, {"files", "mpi"},
+      "how lists reach the learners: in shards of a run folder that all ranks see, or in "
+      "messages, for ranks without a common disk");
   schema->Choice("cluster.sharding", &sharding.policy, {"none", "optimizer", "full", "hybrid"},
                  "what learners split: nothing; AdamW's state; parameters and gradients too; those "
                  "within a group of learners");

@@ -114,7 +114,7 @@ void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_bat
 
 StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
   const Share share = LocalShare(job, *run, order);
-  const std::vector<double> totals = SumOverLearners(job.learners, {share.tokens, share.weight});
+  const std::vector<double> totals = SumOverRanks(job.learners, {share.tokens, share.weight});
   if (totals[1] == 0) {
     throw DataError(job.label, ": the examples of step ", run->step() + 1, " ask for ", totals[0],
                     " tokens, of no weight; expected at least one with a weight");
@@ -129,7 +129,7 @@ StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
     run->EndPass();
   }
   const std::vector<double> sums =
-      SumOverLearners(job.learners, {local.loss, local.tokens_packed, local.micro_batches});
+      SumOverRanks(job.learners, {local.loss, local.tokens_packed, local.micro_batches});
   return {sums[0], totals[0], sums[1], sums[2], run->EndUpdate()};
 }
 

@@ -105,7 +105,7 @@ TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
 }
 
 int64_t TrainingRun::CountPasses(int64_t own) const {
-  return static_cast<int64_t>(MaxOverLearners(options_.learners, {static_cast<double>(own)})[0]);
+  return static_cast<int64_t>(MaxOverRanks(options_.learners, {static_cast<double>(own)})[0]);
 }
 
 TrainingRun::Update TrainingRun::EndUpdate() {
@@ -143,7 +143,7 @@ void TrainingRun::EndStep(double value, bool last) {
   ++step_;
   const bool writing = writer_.pending() && !writer_.written();
   const std::vector<double> votes =
-      MaxOverLearners(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
+      MaxOverRanks(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
   const bool stop = votes[0] > 0;
   last = last || done();
   if (writer_.pending() && votes[1] == 0) Publish();

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/group.h"
 #include "model/policy.h"
 #include "trainer/adamw.h"
 #include "trainer/checkpoint.h"
-#include "trainer/learner_group.h"
 #include "trainer/options.h"
 #include "trainer/sharded_parameters.h"
 

@@ -14,5 +14,5 @@ extern "C" std::unique_ptr<flame::Communicator> FlameMakeNcclCommunicator(
                                                    flame::MakeCudaQueue(device), timeout);
 }
 
-static_assert(std::is_same_v<decltype(FlameMakeNcclCommunicator),
-                             flame::MakeNcclCommunicatorFunction>);
+static_assert(
+    std::is_same_v<decltype(FlameMakeNcclCommunicator), flame::MakeNcclCommunicatorFunction>);

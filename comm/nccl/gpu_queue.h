@@ -14,7 +14,7 @@ namespace flame {
 class GpuEvent {
  public:
   virtual ~GpuEvent() = default;
-  virtual bool Done() = 0;               // never waits; MachineError if the GPU failed
+  virtual bool Done() = 0;                // never waits; MachineError if the GPU failed
   virtual void CurrentStreamWaits() = 0;  // arithmetic enqueued later sees what came before
 };
 

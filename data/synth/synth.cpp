@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/program_files.h"
 #include "data/synth/patient.h"
 #include "data/synth/tables.h"
 
@@ -56,7 +57,7 @@ SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, ui
                      " exists and is not an empty folder; the synthetic hospital "
                      "is written to a new one");
   }
-  const SynthModel model = LoadSynthModel(fs::path(FLAME_SHARE_DIR) / "data/synth/hospital");
+  const SynthModel model = LoadSynthModel(ShareFolder() / "synth");
   SynthTables tables(model, seed);
   SynthSummary summary;
   summary.patients = num_patients;

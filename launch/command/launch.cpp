@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/program_files.h"
 #include "launch/batch/batch_file.h"
 #include "launch/batch/slurm_program.h"
 #include "launch/command/command.h"
@@ -271,8 +272,7 @@ int Launch(const OwnOptions& options, bool dry_run) {
   const BatchLayout layout = LayOut(parsed.config, request);
   const fs::path run_dir = fs::absolute(parsed.config.run.dir).lexically_normal();
   const std::string text =
-      BatchFile(parsed.config, request, layout, fs::read_symlink("/proc/self/exe"), run_dir,
-                fs::current_path());
+      BatchFile(parsed.config, request, layout, FlameProgram(), run_dir, fs::current_path());
   const auto memory = options.values.find("--gpu-memory");
   CheckFits(parsed.config, request, layout,
             memory == options.values.end() ? 0 : ParseAmount(memory->first, memory->second));

@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "launch/command/command.h"
-#include "launch/materials.h"
 #include "launch/run/device.h"
 #include "launch/run/grpo_roles.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/session.h"
 #include "launch/run/stage_inputs.h"
@@ -155,10 +155,10 @@ void Replay(const Config& config, const fs::path& out, bool as_json, RankSession
   const Shards shards = FindShards(recorded / "rollouts", config.grpo.steps);
   const bool same = CheckShards(shards, config.run.seed, inputs);
   session->LogTo(out / "logs");
-  const auto materials = LoadMaterials(config);
+  const auto materials = MaterialsOfRun(config);
   const auto tasks = ReadListTasks(RunPaths(config.run.dir).tasks());
   Policy policy = LoadGrpoPolicy(config, session->first());
-  const auto lines = LinesOf(config, *materials);
+  const auto lines = AllowedLines(config.grpo.sampling, *materials);
   GrpoJob job = MakeGrpoJob(config, tasks, &policy, Sha256("replay " + inputs),
                             StageSettings(config, "grpo"));
   job.lines = lines ? &*lines : nullptr;

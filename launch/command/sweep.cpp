@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/program_files.h"
 #include "launch/command/command.h"
 #include "launch/run/stage_inputs.h"
 #include "launch/sweep/curves.h"
@@ -102,12 +103,12 @@ void Print(const SweepResults& results, bool as_json) {
 
 // Becomes sbatch; returns only by throwing.
 void Submit(const SweepArguments& arguments) {
-  const fs::path batch = fs::path(FLAME_SHARE_DIR) / "slurm" / "sweep.sbatch";
+  const fs::path batch = ShareFolder() / "slurm" / "sweep.sbatch";
   if (!fs::exists(batch))
     throw MachineError(batch.string(), ": expected the batch file of a worker");
   std::vector<std::string> words = {"sbatch", StrCat("--array=0-", arguments.jobs - 1),
                                     batch.string(), arguments.place.string(),
-                                    fs::read_symlink("/proc/self/exe").string()};
+                                    FlameProgram().string()};
   if (!arguments.log_level.empty()) {
     words.insert(words.end(), {"--log-level", arguments.log_level});
   }

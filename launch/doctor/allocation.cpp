@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/program_files.h"
 #include "comm/mpi_communicator.h"
 #include "launch/batch/slurm_program.h"
 #include "launch/doctor/report.h"
@@ -85,8 +86,7 @@ nlohmann::json ReportOfAllocation(const Words& words) {
   if (const int64_t cores = FromSlurm("SLURM_CPUS_PER_TASK"); cores > 0) {
     command.push_back(StrCat("--cpus-per-task=", cores));
   }
-  command.insert(command.end(),
-                 {std::filesystem::read_symlink("/proc/self/exe").string(), "doctor", "--json"});
+  command.insert(command.end(), {FlameProgram().string(), "doctor", "--json"});
   command.insert(command.end(), words.begin(), words.end());
   const ProgramAnswer answer = AskProgram(command, kLongestExamination, Errors::kOnStderr);
   const auto report = nlohmann::json::parse(answer.text, nullptr, /*allow_exceptions=*/false);

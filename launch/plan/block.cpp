@@ -1,10 +1,11 @@
-// A block's memory, statement by statement as in model/block.cpp and model/kernels/attention.cpp. Per token
-// row, in numbers: d = d_model, h = heads * head_dim, k = kv_heads * head_dim, f = d_ff. T rows are
-// packed; Q, which is T in all but the last block, are asked for.
+// A block's memory, statement by statement as in model/block.cpp and model/kernels/attention.cpp.
+// Per token row, in numbers: d = d_model, h = heads * head_dim, k = kv_heads * head_dim, f = d_ff.
+// T rows are packed; Q, which is T in all but the last block, are asked for.
+#include "model/block.h"
+
 #include <algorithm>
 
 #include "launch/plan/memory.h"
-#include "model/block.h"
 #include "model/shapes.h"
 
 namespace flame {

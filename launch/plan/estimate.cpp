@@ -76,8 +76,8 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
   return shape;
 }
 
-// Keys and values (model/kernels/decode_attention.h): places trunks and slots branches, on the CPU in
-// blocks of kKeyBlock tokens with values padded to 16 numbers.
+// Keys and values (model/kernels/decode_attention.h): places trunks and slots branches, on the CPU
+// in blocks of kKeyBlock tokens with values padded to 16 numbers.
 int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on_cpu) {
   const auto of = [&](int64_t count, int64_t tokens) {
     const int64_t d = model.config.head_dim;

@@ -20,8 +20,8 @@ int64_t IndexOf(const std::string& name, int64_t layers) {
   return name.starts_with(prefix) ? BlockUnit(std::atoll(name.c_str() + prefix.size())) : -1;
 }
 
-// Of a quantised map (model/kernels/quantized.h): int8 a byte a weight and a float32 a row; nf4 half a byte
-// and a float32 for every 64 columns.
+// Of a quantised map (model/kernels/quantized.h): int8 a byte a weight and a float32 a row; nf4
+// half a byte and a float32 for every 64 columns.
 int64_t QuantizedBytes(Quantization kind, int64_t rows, int64_t columns) {
   if (kind == Quantization::kInt8) return rows * columns + 4 * rows;
   return rows * ((columns + 1) / 2 + 4 * ((columns + kNf4Block - 1) / kNf4Block));

@@ -7,10 +7,10 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "launch/classifier_examples.h"
-#include "launch/list_examples.h"
-#include "launch/materials.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
+#include "recommend/classifier_examples.h"
+#include "recommend/list_examples.h"
 #include "rollout/completion.h"
 #include "trainer/data_order.h"
 #include "trainer/micro_batch.h"
@@ -81,7 +81,7 @@ Prepared ReadPrepared(const Config& config) {
   if (!std::filesystem::exists(paths.corpus()) || !std::filesystem::is_directory(paths.base())) {
     return prepared;
   }
-  prepared.materials = LoadMaterials(config);
+  prepared.materials = MaterialsOfRun(config);
   if (std::filesystem::exists(paths.tasks())) prepared.tasks = ReadListTasks(paths.tasks());
   return prepared;
 }
@@ -94,8 +94,8 @@ Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWor
                    config.classifier.batch);
   }
   const Materials& materials = *prepared.materials;
-  auto visits =
-      std::make_shared<std::vector<int32_t>>(SplitTraining(config, materials.corpus).classifier);
+  auto visits = std::make_shared<std::vector<int32_t>>(
+      SplitTraining(config.tasks, materials.corpus, config.run.seed).classifier);
   auto examples = std::make_shared<ClassifierExamples>(*materials.prompts, materials.corpus,
                                                        *visits, config.classifier, config.run.seed);
   return SftCourse(config.classifier, config.run.seed, examples->size(),

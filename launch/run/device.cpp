@@ -7,16 +7,16 @@
 
 #include <cstdlib>
 
+#include "base/child_process.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/program_files.h"
 #include "comm/nccl/cuda_module.h"
 #include "model/kernels/cuda/step_graph.h"
 #include "model/kernels/step_recorder.h"
 
 namespace flame {
 namespace {
-
-constexpr char kModule[] = FLAME_CUDA_MODULE;  // path of libflame_cuda.so
 
 // Of this process among those that share this machine.
 int LocalRank() {
@@ -29,15 +29,18 @@ int LocalRank() {
 
 void* module = nullptr;
 
+std::string ModulePath() { return (LibraryFolder() / "libflame_cuda.so").string(); }
+
 void OpenModule() {
-  module = dlopen(kModule, RTLD_NOW | RTLD_GLOBAL);
+  module = dlopen(ModulePath().c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (module == nullptr) {
     throw MachineError("device cuda: this build cannot use a GPU: ", dlerror(),
                        "; expected a build with the GPU's wheels, as scripts/gpu_check makes in "
                        "build-gpu");
   }
   auto* maker = reinterpret_cast<MakeStepGraphFunction*>(dlsym(module, kMakeStepGraph));
-  if (maker == nullptr) throw MachineError("device cuda: ", kModule, " has no ", kMakeStepGraph);
+  if (maker == nullptr)
+    throw MachineError("device cuda: ", ModulePath(), " has no ", kMakeStepGraph);
   SetStepRecorderMaker(maker);
 }
 
@@ -72,7 +75,7 @@ std::unique_ptr<Communicator> LearnersOnDevice(const std::string& device, double
   auto* maker =
       reinterpret_cast<MakeNcclCommunicatorFunction*>(dlsym(module, kMakeNcclCommunicator));
   if (maker == nullptr) {
-    throw MachineError("device cuda: ", kModule, " has no ", kMakeNcclCommunicator);
+    throw MachineError("device cuda: ", ModulePath(), " has no ", kMakeNcclCommunicator);
   }
   const auto timeout = static_cast<int64_t>(timeout_seconds * 1000);
   return maker(learners->Split(0), OpenDevice(device).index(), Communicator::Milliseconds(timeout));

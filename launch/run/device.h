@@ -11,9 +11,6 @@
 
 namespace flame {
 
-// Set for processes that are no ranks but share a machine: the place of this one, from 0.
-inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
-
 // "cpu"; or "cuda": of the machine's GPUs the one that has this rank's number among the ranks of
 // its machine (or its place), counted round where there are fewer. Opens the GPU's libraries on the
 // first call, which must come before anything asks ATen whether CUDA is there: it remembers the

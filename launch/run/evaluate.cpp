@@ -5,12 +5,14 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "launch/calibrate.h"
-#include "launch/classify.h"
-#include "launch/list_inference.h"
 #include "launch/run/base_model.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
-#include "launch/set_metrics.h"
+#include "recommend/baselines.h"
+#include "recommend/calibrate.h"
+#include "recommend/classify.h"
+#include "recommend/list_inference.h"
+#include "recommend/metrics.h"
 
 namespace flame {
 namespace {
@@ -80,35 +82,6 @@ Row MakeRow(const Field& field, const std::string& policy, const Sets& sets) {
   return row;
 }
 
-std::vector<float> DrugFrequencies(const Corpus& corpus) {
-  std::vector<float> frequency(corpus.drugs.size(), 0);
-  for (const int32_t visit : corpus.VisitsOf(Split::kTrain)) {
-    for (const int32_t drug : corpus.visits[visit].drugs) frequency[drug] += 1;
-  }
-  return frequency;
-}
-
-// The k most frequent training drugs, k chosen for the best Jaccard on training visits.
-std::vector<int32_t> PopularDrugs(const Corpus& corpus, const std::vector<float>& frequency) {
-  std::vector<int32_t> order(frequency.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return frequency[a] > frequency[b]; });
-  const std::vector<int32_t> train = corpus.VisitsOf(Split::kTrain);
-  std::vector<int32_t> best;
-  double best_jaccard = -1;
-  for (size_t k = 1; k <= order.size(); ++k) {
-    const std::vector<int32_t> top(order.begin(), order.begin() + static_cast<int64_t>(k));
-    double sum = 0;
-    for (const int32_t visit : train) sum += Jaccard(top, corpus.visits[visit].drugs);
-    if (sum > best_jaccard) {
-      best_jaccard = sum;
-      best = top;
-    }
-  }
-  return best;
-}
-
 template <class ScoresOf>
 double MeanPrauc(const Field& field, const ScoresOf& scores_of) {
   std::vector<double> values;
@@ -129,10 +102,7 @@ Row PopularityRow(const Field& field) {
 
 Row PreviousRow(const Field& field) {
   Sets sets;
-  for (const int32_t visit : field.visits) {
-    const int32_t previous = field.corpus.visits[visit].previous;
-    sets.push_back(previous < 0 ? std::vector<int32_t>{} : field.corpus.visits[previous].drugs);
-  }
+  for (const int32_t visit : field.visits) sets.push_back(PreviousDrugs(field.corpus, visit));
   return MakeRow(field, "previous", sets);
 }
 
@@ -145,11 +115,23 @@ Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
   return policy;
 }
 
+ListInferenceOptions InferenceOptions(const Config& config, double temperature, int64_t samples) {
+  ListInferenceOptions options;
+  options.sampling.temperature = temperature;
+  options.sampling.group_size = samples;
+  options.sampling.max_tokens = config.grpo.sampling.max_tokens;
+  options.sampling.constrain = config.grpo.sampling.constrain;
+  options.reward = config.reward;
+  options.seed = config.run.seed + 1;
+  return options;
+}
+
 Row ListRow(const Field& field, const Materials& materials, const std::string& policy_name,
             const std::filesystem::path& folder, const Sets& inputs) {
   Policy policy = LoadFrozen(field.config, folder);
-  const ListPredictions greedy = PredictLists(field.config, materials, &policy, field.visits,
-                                              inputs, 0, 1, policy_name + " greedy");
+  const ListPredictions greedy =
+      PredictLists(InferenceOptions(field.config, 0, 1), materials, &policy, field.visits, inputs,
+                   policy_name + " greedy");
   Sets sets;
   std::vector<double> edits;
   for (size_t i = 0; i < field.visits.size(); ++i) {
@@ -159,8 +141,8 @@ Row ListRow(const Field& field, const Materials& materials, const std::string& p
   Row row = MakeRow(field, policy_name, sets);
   row.fields["edits"] = Mean(edits);
   const ListPredictions sampled =
-      PredictLists(field.config, materials, &policy, field.visits, inputs, 1,
-                   field.config.evaluate.samples, policy_name + " sampled");
+      PredictLists(InferenceOptions(field.config, 1, field.config.evaluate.samples), materials,
+                   &policy, field.visits, inputs, policy_name + " sampled");
   for (size_t i = 0; i < field.visits.size(); ++i) {
     std::vector<double> values;
     for (const auto& set : sampled.sets[i]) values.push_back(Jaccard(set, field.Truth(i)));
@@ -216,7 +198,7 @@ Field MakeField(const Config& config, const Corpus& corpus) {
 
 json EvaluateRun(const Config& config) {
   const RunPaths paths(config.run.dir);
-  const auto materials = LoadMaterials(config);
+  const auto materials = MaterialsOfRun(config);
   const Field field = MakeField(config, materials->corpus);
   const int32_t num_drugs = materials->corpus.drugs.size();
   const Scores scores = ClassifyVisits(LoadFrozen(config, paths.classifier()), *materials->prompts,

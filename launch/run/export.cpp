@@ -8,9 +8,9 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "data/prompts/prompt.h"
-#include "launch/calibrate.h"
 #include "model/files/policy_config.h"
 #include "model/policy.h"
+#include "recommend/calibrate.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {

@@ -12,10 +12,11 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "comm/roles.h"
-#include "launch/colocated_rollouts.h"
 #include "launch/run/device.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 #include "reward/service.h"
+#include "rollout/colocated_client.h"
 #include "rollout/worker.h"
 #include "trainer/grpo.h"
 
@@ -183,11 +184,6 @@ GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Po
   return job;
 }
 
-std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials) {
-  if (config.grpo.sampling.constrain != "drugs") return std::nullopt;
-  return DrugLines(*materials.prompts, materials.corpus.drugs.size());
-}
-
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
                   std::function<void(const Policy&)> end, const std::string& inputs_sha256,
@@ -198,7 +194,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
   const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
   // An external program is started where something is scored.
-  const Corpus truths = TruthsOf(config, materials.corpus);
+  const Corpus truths = TruthsOfRun(config, materials.corpus);
   std::optional<Scorer> scorer;
   if (mesh.role == Role::kReward || mesh.role == Role::kAll) {
     scorer.emplace(truths, materials.tokenizer, materials.prompts->end_id(), config.reward);
@@ -210,7 +206,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   Policy policy = load();
   // Learners alone split it.
   if (mesh.role != Role::kLearner) policy.ReadStored();
-  const std::optional<LineTrie> lines = LinesOf(config, materials);
+  const std::optional<LineTrie> lines = AllowedLines(config.grpo.sampling, materials);
   GrpoJob job = MakeGrpoJob(config, tasks, &policy, inputs_sha256, settings);
   job.end = std::move(end);
   job.lines = lines ? &*lines : nullptr;

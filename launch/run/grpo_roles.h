@@ -9,9 +9,9 @@
 
 #include "comm/communicator.h"
 #include "data/list_task.h"
-#include "launch/materials.h"
 #include "launch/run/config.h"
 #include "model/policy.h"
+#include "recommend/materials.h"
 #include "rollout/line_trie.h"
 #include "trainer/grpo.h"
 
@@ -27,8 +27,6 @@ bool OnlyScores(const ClusterOptions& cluster, const Communicator* world);
 // What RunGrpo needs but for its communicators and rollouts.
 GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
                     const std::string& inputs_sha256, const std::string& settings);
-// Of grpo.constrain; none where it is none.
-std::optional<LineTrie> LinesOf(const Config& config, const Materials& materials);
 
 // Trains the adapters of the policy that `load` opens. `world` null or of one rank: every role in
 // this process; else each rank serves the role that config.cluster gives it until learner 0 is

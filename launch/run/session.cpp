@@ -19,12 +19,12 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/trace.h"
+#include "comm/group.h"
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "launch/run/device.h"
 #include "launch/run/grpo_roles.h"
 #include "launch/run/tensor_memory.h"
-#include "trainer/learner_group.h"
 
 namespace flame {
 namespace {
@@ -179,10 +179,6 @@ bool IsRunInUse(const std::filesystem::path& run_dir) {
   if (!asked)
     throw MachineError(path.string(), ": cannot ask for its lock: ", std::strerror(cause));
   return lock.l_type != F_UNLCK;
-}
-
-void StopIfRequested(bool requested) {
-  if (requested) throw Stopped("stopped on a signal; the same command goes on from here");
 }
 
 }  // namespace flame

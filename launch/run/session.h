@@ -42,9 +42,6 @@ class RankSession {
 // True while a session of some process, on any host that shares the disk, holds run_dir's lock.
 bool IsRunInUse(const std::filesystem::path& run_dir);
 
-// Throws Stopped (75) if a stop signal has arrived: for work that has nothing to save.
-void StopIfRequested(bool requested = StopRequested());
-
 }  // namespace flame
 
 #endif  // FLAME_LAUNCH_RUN_SESSION_H_

@@ -8,8 +8,8 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
-#include "launch/materials.h"
 #include "launch/run/base_model.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 
 namespace flame {

@@ -18,20 +18,20 @@
 #include "data/feedback.h"
 #include "data/hospitals/prepare.h"
 #include "data/synth/synth.h"
-#include "launch/calibrate.h"
-#include "launch/classifier_examples.h"
-#include "launch/classify.h"
-#include "launch/list_examples.h"
-#include "launch/materials.h"
 #include "launch/run/base_model.h"
 #include "launch/run/device.h"
 #include "launch/run/evaluate.h"
 #include "launch/run/grpo_roles.h"
+#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/session.h"
 #include "launch/run/stage.h"
 #include "launch/run/stage_inputs.h"
 #include "launch/run/tensor_memory.h"
+#include "recommend/calibrate.h"
+#include "recommend/classifier_examples.h"
+#include "recommend/classify.h"
+#include "recommend/list_examples.h"
 #include "trainer/sft.h"
 
 namespace flame {
@@ -164,7 +164,8 @@ Scores CrossFit(const Config& config, const Materials& materials,
     const std::string label = StrCat("classifier fold ", fold + 1, " of 2");
     const fs::path folder = RunPaths(config.run.dir).stage("tasks") / StrCat("fold-", fold);
     const auto add = [&](const Policy& policy) {
-      const double offset = CalibrateClassifier(config, materials, policy, nullptr).offset;
+      const double offset =
+          CalibrateClassifier(config.classifier, materials, policy, nullptr).offset;
       const Scores part = ClassifyVisits(policy, *materials.prompts, materials.corpus.drugs.size(),
                                          score, offset, config.classifier.token_budget, "scores");
       all.visits.insert(all.visits.end(), part.visits.begin(), part.visits.end());
@@ -236,13 +237,15 @@ void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
   stage.make = [&](const std::string& inputs) {
-    const auto materials = LoadMaterials(config);
+    const auto materials = MaterialsOfRun(config);
     const auto save = [&](const Policy& policy) {
-      const Calibration calibration = CalibrateClassifier(config, *materials, policy, world);
+      const Calibration calibration =
+          CalibrateClassifier(config.classifier, *materials, policy, world);
       SaveModel(policy, materials->tokenizer, paths.classifier(), IsFirst(world));
       if (IsFirst(world)) WriteThreshold(calibration, paths.classifier());
     };
-    TrainClassifier(config, *materials, SplitTraining(config, materials->corpus).classifier,
+    TrainClassifier(config, *materials,
+                    SplitTraining(config.tasks, materials->corpus, config.run.seed).classifier,
                     "classifier", paths.stage("classifier"), inputs, save, world);
   };
   RunStageOf(config, std::move(stage), world);
@@ -262,8 +265,8 @@ void TasksStage(const Config& config) {
     stage.check = [&] { ReadFeedback(config.tasks.feedback, ReadCorpus(paths.corpus())); };
   }
   stage.make = [&](const std::string& inputs) {
-    const auto materials = LoadMaterials(config);
-    const TrainingVisits visits = SplitTraining(config, materials->corpus);
+    const auto materials = MaterialsOfRun(config);
+    const TrainingVisits visits = SplitTraining(config.tasks, materials->corpus, config.run.seed);
     const auto& scored = config.tasks.errors == "holdout" ? visits.held_out : visits.classifier;
     const int32_t num_drugs = materials->corpus.drugs.size();
     const Scores scores =
@@ -274,7 +277,7 @@ void TasksStage(const Config& config) {
                              config.classifier.token_budget, "scores");
     WriteScores(scores, num_drugs, paths.scores());
     if (feedback) KeepFeedback(config, materials->corpus, scored);
-    const Corpus truths = TruthsOf(config, materials->corpus);
+    const Corpus truths = TruthsOfRun(config, materials->corpus);
     const auto tasks = BuildListTasks(truths, scores, scored, config.tasks, config.run.seed);
     WriteListTasks(tasks, paths.tasks());
     LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
@@ -286,7 +289,7 @@ void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "list", {"list/model"}, {"prepare", "classifier", "tasks"});
   stage.make = [&](const std::string& inputs) {
-    const auto materials = LoadMaterials(config);
+    const auto materials = MaterialsOfRun(config);
     const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
     Policy policy = OpenModel(config, paths.classifier());
     SftJob job =
@@ -335,7 +338,7 @@ void GrpoStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
   Stage stage = MakeGrpoStage(config);
   stage.make = [&](const std::string& inputs) {
-    const auto materials = LoadMaterials(config);
+    const auto materials = MaterialsOfRun(config);
     const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
     const auto save = [&](const Policy& policy) {
       SaveModel(policy, materials->tokenizer, paths.grpo(), IsFirst(world));

@@ -8,10 +8,10 @@
 #include <thread>
 
 #include "base/atomic_file.h"
+#include "base/child_process.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "launch/child_process.h"
 #include "launch/run/session.h"
 #include "launch/run/stage.h"
 #include "launch/sweep/claims.h"

@@ -44,8 +44,9 @@ TEST(Deadline, AbsentRanks_AreNamedWithOperationAndSequence) {
     if (comm.rank() % 2) return;
     comm.AllReduce(at::ones({3}), ReduceOp::kMax)->Wait();
   });
-  EXPECT_EQ(errors[0], "rank 0: all-reduce #2 (maximum of Float, 12 bytes) on 'local' was not "
-                       "answered within 2 s by ranks 1, 3");
+  EXPECT_EQ(errors[0],
+            "rank 0: all-reduce #2 (maximum of Float, 12 bytes) on 'local' was not "
+            "answered within 2 s by ranks 1, 3");
   EXPECT_THAT(errors[2], HasSubstr("rank 2: all-reduce #2"));
   EXPECT_EQ(errors[1], "");
 }
@@ -114,10 +115,10 @@ TEST(Mismatch, AnyTwoDifferentCollectives_EachRankNamesBoth) {
       const auto errors = ErrorsOf(2, kLong, [&](Communicator& comm) {
         comm.rank() == 0 ? run_first(comm) : run_second(comm);
       });
-      EXPECT_THAT(errors[0], AllOf(HasSubstr("rank 0 runs " + first),
-                                   HasSubstr("rank 1 runs " + second)));
-      EXPECT_THAT(errors[1], AllOf(HasSubstr("rank 1 runs " + second),
-                                   HasSubstr("rank 0 runs " + first)));
+      EXPECT_THAT(errors[0],
+                  AllOf(HasSubstr("rank 0 runs " + first), HasSubstr("rank 1 runs " + second)));
+      EXPECT_THAT(errors[1],
+                  AllOf(HasSubstr("rank 1 runs " + second), HasSubstr("rank 0 runs " + first)));
     }
   }
 }

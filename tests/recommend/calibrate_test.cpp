@@ -1,4 +1,4 @@
-#include "launch/calibrate.h"
+#include "recommend/calibrate.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/random.h"
-#include "launch/set_metrics.h"
+#include "recommend/metrics.h"
 #include "tests/base/temporary_folder.h"
 
 namespace flame {

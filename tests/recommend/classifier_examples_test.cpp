@@ -1,4 +1,4 @@
-#include "launch/classifier_examples.h"
+#include "recommend/classifier_examples.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "launch/classify.h"
+#include "recommend/classify.h"
 #include "tests/rollout/rollout_fixture.h"
 
 namespace flame {

@@ -1,4 +1,4 @@
-#include "launch/set_metrics.h"
+#include "recommend/metrics.h"
 
 #include <gtest/gtest.h>
 

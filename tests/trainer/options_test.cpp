@@ -35,8 +35,7 @@ TEST(TrainerOptions, Overrides_ReachTheFields) {
   credit.Bind(&schema);
   cluster.Bind(&schema);
   schema.Load("", {"grpo.normalizer=constant", "grpo.learning_rate=0.5", "grpo.lora.rank=4",
-                   "list.batch=3", "list.schedule=linear", "credit.lambda=0",
-                   "cluster.timeout=5"});
+                   "list.batch=3", "list.schedule=linear", "credit.lambda=0", "cluster.timeout=5"});
   EXPECT_EQ(grpo.normalizer, "constant");
   EXPECT_EQ(grpo.optimizer.learning_rate, 0.5);
   EXPECT_EQ(grpo.lora.rank, 4);
@@ -66,11 +65,29 @@ TEST(StepReport, Json_HoldsEveryFieldOfMetrics) {
   report.tokens_trained = 100;
   report.seconds = 4;
   const nlohmann::json row = ToJson(report);
-  for (const char* key :
-       {"step", "reward_mean", "reward_std", "phi_jaccard", "phi_ddi", "phi_refusal",
-        "advantage_std", "loss", "kl", "clip_fraction", "entropy", "grad_norm", "learning_rate",
-        "sample_mismatch_max", "tokens_trained", "tokens_sampled", "tokens_per_second", "seconds",
-        "policy_version", "seconds_rollout", "seconds_reward", "seconds_learn", "seconds_sync"}) {
+  for (const char* key : {"step",
+                          "reward_mean",
+                          "reward_std",
+                          "phi_jaccard",
+                          "phi_ddi",
+                          "phi_refusal",
+                          "advantage_std",
+                          "loss",
+                          "kl",
+                          "clip_fraction",
+                          "entropy",
+                          "grad_norm",
+                          "learning_rate",
+                          "sample_mismatch_max",
+                          "tokens_trained",
+                          "tokens_sampled",
+                          "tokens_per_second",
+                          "seconds",
+                          "policy_version",
+                          "seconds_rollout",
+                          "seconds_reward",
+                          "seconds_learn",
+                          "seconds_sync"}) {
     EXPECT_TRUE(row.contains(key)) << key;
   }
   EXPECT_EQ(row.at("tokens_per_second"), 25);

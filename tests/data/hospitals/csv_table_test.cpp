@@ -1,9 +1,10 @@
+#include "data/hospitals/csv_table.h"
+
 #include <arrow/io/compressed.h>
 #include <arrow/io/file.h>
 #include <arrow/util/compression.h>
 
 #include "base/atomic_file.h"
-#include "data/hospitals/csv_table.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {

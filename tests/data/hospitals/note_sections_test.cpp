@@ -1,4 +1,5 @@
 #include "data/hospitals/note_sections.h"
+
 #include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {

@@ -1,6 +1,5 @@
 // Planned memory of a learner beside what it allocates, over MPI.
 #include "launch/plan/memory.h"
-
 #include "tests/comm/mpi/mpi_test_main.h"
 #include "tests/launch/plan/plan_fixture.h"
 

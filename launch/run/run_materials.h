@@ -1,0 +1,26 @@
+// What a run's stages read, found by its config.
+#ifndef FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
+#define FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
+
+#include <filesystem>
+#include <memory>
+
+#include "data/corpus.h"
+#include "launch/run/config.h"
+#include "recommend/materials.h"
+
+namespace flame {
+
+// The file with the prompts' templates: prompts.file, or the one that comes with the program.
+std::filesystem::path PromptFile(const Config& config);
+
+// Reads run.dir's corpus.h5 and base/tokenizer.json (LoadMaterials).
+std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
+
+// The corpus with the truths that the run's tasks were made with: those of tasks/feedback.jsonl
+// where the run has that file.
+Corpus TruthsOfRun(const Config& config, const Corpus& corpus);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
