@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "base/program_files.h"
+#include "base/files/program_files.h"
 
 namespace flame {
 namespace {

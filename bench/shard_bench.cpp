@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "base/random.h"
 #include "base/trace.h"
 #include "bench/measure.h"
@@ -18,8 +18,8 @@
 #include "comm/mpi_communicator.h"
 #include "comm/watchdog.h"
 #include "model/policy.h"
-#include "trainer/adamw.h"
-#include "trainer/sharded_parameters.h"
+#include "trainer/optimizer/adamw.h"
+#include "trainer/sharding/sharded_parameters.h"
 
 namespace flame {
 namespace {

@@ -94,7 +94,7 @@ void CheckArrived(const PackedAdapters& packed, int round) {
   }
 }
 
-// Rank 0's side, as trainer/grpo.cpp syncs. Returns the seconds of packing.
+// Rank 0's side, as trainer/grpo/grpo.cpp syncs. Returns the seconds of packing.
 double SyncAll(int round, const NamedTensors& adapters, SyncBuffers* buffers,
                RolloutClient* client) {
   const auto start = std::chrono::steady_clock::now();

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/atomic_file.h"
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/checksum.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {

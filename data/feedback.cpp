@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 
 namespace flame {
 namespace {

@@ -5,11 +5,11 @@
 #include <map>
 #include <unordered_map>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/hdf5.h"
+#include "base/files/atomic_file.h"
+#include "base/files/hdf5.h"
+#include "base/files/seal.h"
 #include "base/random.h"
-#include "base/seal.h"
 #include "data/ragged.h"
 
 namespace flame {

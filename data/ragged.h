@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/hdf5.h"
+#include "base/files/hdf5.h"
 
 namespace flame {
 

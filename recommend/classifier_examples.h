@@ -8,7 +8,7 @@
 #include "data/corpus.h"
 #include "data/prompts/prompt.h"
 #include "trainer/options.h"
-#include "trainer/sft.h"
+#include "trainer/sft/sft.h"
 
 namespace flame {
 

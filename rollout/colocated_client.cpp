@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "comm/group.h"
 #include "rollout/protocol.h"
 #include "rollout/shard_folder.h"

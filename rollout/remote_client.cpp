@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
 #include "rollout/adapter_transfer.h"

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/hdf5.h"
-#include "base/seal.h"
+#include "base/files/atomic_file.h"
+#include "base/files/hdf5.h"
+#include "base/files/seal.h"
 #include "data/ragged.h"
 
 namespace flame {

@@ -34,8 +34,8 @@ struct ShardInfo {
 };
 
 // Schema in docs/formats.md: group `trajectories`; every group has members. Decoding checks the
-// seal (base/seal.h), schema, every offset and size; throws DataError naming the file, `name`, and,
-// where the file is whole, the field.
+// seal (base/files/seal.h), schema, every offset and size; throws DataError naming the file,
+// `name`, and, where the file is whole, the field.
 std::string EncodeShard(const std::vector<Group>& groups, const ShardInfo& info);
 std::vector<Group> DecodeShard(std::string_view bytes, const std::string& name,
                                ShardInfo* info = nullptr);

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <utility>
 
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/checksum.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "comm/shared_memory.h"

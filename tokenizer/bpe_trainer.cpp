@@ -3,8 +3,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/text.h"
 #include "tokenizer/tokenizer.h"

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/log.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"

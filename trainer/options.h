@@ -8,7 +8,7 @@
 #include "base/config.h"
 #include "model/options.h"
 #include "rollout/options.h"
-#include "trainer/sharding.h"
+#include "trainer/sharding/sharding.h"
 
 namespace flame {
 

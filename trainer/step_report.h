@@ -7,7 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "trainer/reward_report.h"
+#include "trainer/grpo/reward_report.h"
 
 namespace flame {
 

@@ -15,8 +15,8 @@
 #include "base/signals.h"
 #include "base/trace.h"
 #include "comm/wire.h"
-#include "trainer/clip.h"
-#include "trainer/schedule.h"
+#include "trainer/optimizer/clip.h"
+#include "trainer/optimizer/schedule.h"
 
 namespace flame {
 

@@ -14,10 +14,10 @@
 #include "comm/communicator.h"
 #include "comm/group.h"
 #include "model/policy.h"
-#include "trainer/adamw.h"
-#include "trainer/checkpoint.h"
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/optimizer/adamw.h"
 #include "trainer/options.h"
-#include "trainer/sharded_parameters.h"
+#include "trainer/sharding/sharded_parameters.h"
 
 namespace flame {
 

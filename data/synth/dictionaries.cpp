@@ -1,7 +1,7 @@
 #include <cstdint>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "data/synth/tables.h"
 #include "data/synth/text.h"
 

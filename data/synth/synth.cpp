@@ -3,9 +3,9 @@
 #include <bit>
 #include <limits>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/program_files.h"
+#include "base/files/atomic_file.h"
+#include "base/files/program_files.h"
 #include "data/synth/patient.h"
 #include "data/synth/tables.h"
 

@@ -3,8 +3,8 @@
 #include <bit>
 #include <cstdio>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/random.h"
 #include "data/synth/text.h"
 

@@ -2,8 +2,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "data/hospitals/prepare.h"
 #include "data/synth/synth.h"
 #include "launch/command/command.h"

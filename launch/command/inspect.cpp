@@ -7,13 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/hdf5.h"
-#include "base/seal.h"
+#include "base/files/hdf5.h"
+#include "base/files/seal.h"
 #include "data/corpus.h"
 #include "launch/command/command.h"
 #include "launch/report/inspect_shard.h"
 #include "rollout/trajectory.h"
-#include "trainer/checkpoint.h"
+#include "trainer/checkpoint/checkpoint.h"
 
 namespace flame {
 namespace {

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/atomic_file.h"
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/checksum.h"
 #include "base/log.h"
 #include "launch/command/command.h"
 #include "launch/run/device.h"

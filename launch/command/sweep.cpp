@@ -7,10 +7,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/program_files.h"
 #include "base/log.h"
-#include "base/program_files.h"
 #include "launch/command/command.h"
 #include "launch/run/stage_inputs.h"
 #include "launch/sweep/curves.h"

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/program_files.h"
+#include "base/files/program_files.h"
 #include "comm/mpi_communicator.h"
 #include "launch/batch/slurm_program.h"
 #include "launch/doctor/report.h"

@@ -9,8 +9,8 @@
 #include <torch/version.h>
 #include <unistd.h>
 
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/checksum.h"
 #include "comm/mpi_communicator.h"
 #include "launch/doctor/loaded_libraries.h"
 #include "launch/run/device.h"

@@ -11,8 +11,8 @@
 #include <set>
 #include <string_view>
 
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/checksum.h"
 
 namespace flame {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/hdf5.h"
+#include "base/files/hdf5.h"
 #include "comm/mpi_communicator.h"
 
 namespace flame {

@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kAlignment = 32;  // elements, as trainer/flat_unit.cpp lays tensors out
+constexpr int64_t kAlignment = 32;  // elements, as trainer/sharding/flat_unit.cpp lays tensors out
 
 int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

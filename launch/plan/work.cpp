@@ -14,7 +14,7 @@
 #include "rollout/completion.h"
 #include "trainer/data_order.h"
 #include "trainer/micro_batch.h"
-#include "trainer/sft_order.h"
+#include "trainer/sft/sft_order.h"
 
 namespace flame {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/safetensors.h"
 #include "base/random.h"
-#include "base/safetensors.h"
 #include "data/prompts/prompt.h"
 #include "launch/run/device.h"
 #include "launch/run/run_materials.h"

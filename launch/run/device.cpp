@@ -9,8 +9,8 @@
 
 #include "base/child_process.h"
 #include "base/error.h"
+#include "base/files/program_files.h"
 #include "base/log.h"
-#include "base/program_files.h"
 #include "comm/nccl/cuda_module.h"
 #include "model/kernels/cuda/step_graph.h"
 #include "model/kernels/step_recorder.h"

@@ -18,7 +18,7 @@
 #include "reward/service.h"
 #include "rollout/colocated_client.h"
 #include "rollout/worker.h"
-#include "trainer/grpo.h"
+#include "trainer/grpo/grpo.h"
 
 namespace flame {
 namespace {

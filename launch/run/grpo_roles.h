@@ -13,7 +13,7 @@
 #include "model/policy.h"
 #include "recommend/materials.h"
 #include "rollout/line_trie.h"
-#include "trainer/grpo.h"
+#include "trainer/grpo/grpo.h"
 
 namespace flame {
 

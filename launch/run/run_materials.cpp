@@ -1,6 +1,6 @@
 #include "launch/run/run_materials.h"
 
-#include "base/program_files.h"
+#include "base/files/program_files.h"
 #include "data/feedback.h"
 #include "launch/run/run_paths.h"
 

@@ -14,8 +14,8 @@
 #include <sstream>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/trace.h"

@@ -5,13 +5,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/checksum.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "launch/run/session.h"
-#include "trainer/checkpoint.h"
+#include "trainer/checkpoint/checkpoint.h"
 
 namespace flame {
 namespace {

@@ -6,8 +6,8 @@
 #include <sstream>
 #include <vector>
 
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/checksum.h"
 #include "launch/run/base_model.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/atomic_file.h"
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/checksum.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/progress.h"
@@ -32,7 +32,7 @@
 #include "recommend/classifier_examples.h"
 #include "recommend/classify.h"
 #include "recommend/list_examples.h"
-#include "trainer/sft.h"
+#include "trainer/sft/sft.h"
 
 namespace flame {
 namespace {

@@ -3,8 +3,8 @@
 #include <map>
 #include <sstream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "launch/run/run_paths.h"
 
 namespace flame {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "launch/run/run_paths.h"
 
 namespace flame {

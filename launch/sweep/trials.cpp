@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <set>
 
-#include "base/checksum.h"
 #include "base/error.h"
+#include "base/files/checksum.h"
 #include "base/random.h"
 #include "launch/run/stage_inputs.h"
 

@@ -7,9 +7,9 @@
 #include <fstream>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/child_process.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "launch/run/session.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "base/safetensors.h"
+#include "base/files/safetensors.h"
 #include "model/shapes.h"
 
 namespace flame {

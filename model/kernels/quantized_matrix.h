@@ -20,8 +20,8 @@ enum class Quantization { kNone, kInt8, kNf4 };
 extern const std::array<float, 16> kNf4Levels;
 inline constexpr int64_t kNf4Block = 64;  // the last of a row may be shorter
 
-// What each code stands for, by the unsigned number of its bits (int8: the code + 127): float32 [16]
-// or [255] on the CPU.
+// What each code stands for, by the unsigned number of its bits (int8: the code + 127): float32
+// [16] or [255] on the CPU.
 at::Tensor LevelsOf(Quantization kind);
 
 struct QuantizedMatrix {

@@ -6,7 +6,7 @@
 
 #include <regex>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "base/progress.h"
 #include "tests/base/temporary_folder.h"
 

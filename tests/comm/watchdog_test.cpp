@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "comm/local_communicator.h"
 
 namespace flame {

@@ -2,9 +2,9 @@
 
 #include <fstream>
 
-#include "base/atomic_file.h"
-#include "base/hdf5.h"
-#include "base/seal.h"
+#include "base/files/atomic_file.h"
+#include "base/files/hdf5.h"
+#include "base/files/seal.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {

@@ -12,9 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/safetensors.h"
+#include "base/files/atomic_file.h"
+#include "base/files/safetensors.h"
 #include "model/policy.h"
 
 namespace flame {

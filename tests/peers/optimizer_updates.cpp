@@ -13,12 +13,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/safetensors.h"
-#include "trainer/adamw.h"
-#include "trainer/clip.h"
-#include "trainer/schedule.h"
+#include "base/files/atomic_file.h"
+#include "base/files/safetensors.h"
+#include "trainer/optimizer/adamw.h"
+#include "trainer/optimizer/clip.h"
+#include "trainer/optimizer/schedule.h"
 
 namespace flame {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "base/random.h"
 #include "recommend/metrics.h"
 #include "tests/base/temporary_folder.h"

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <functional>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/hdf5.h"
-#include "base/seal.h"
+#include "base/files/atomic_file.h"
+#include "base/files/hdf5.h"
+#include "base/files/seal.h"
 #include "rollout/trajectory.h"
 #include "tests/base/temporary_folder.h"
 

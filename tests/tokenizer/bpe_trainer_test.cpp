@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "tests/base/temporary_folder.h"
 #include "tokenizer/tokenizer.h"
 

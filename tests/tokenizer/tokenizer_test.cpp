@@ -8,8 +8,8 @@
 #include <string>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "paths.h"
 #include "tests/base/temporary_folder.h"
 #include "tokenizer/stream.h"

@@ -4,7 +4,7 @@
 #include <arrow/io/file.h>
 #include <arrow/util/compression.h>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {

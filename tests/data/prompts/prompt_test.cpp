@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
+#include "base/files/atomic_file.h"
 #include "data/prompts/texts.h"
 #include "paths.h"
 #include "tests/data/hospitals/prepare_hospital.h"

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 
 namespace flame {
 namespace {

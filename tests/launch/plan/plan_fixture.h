@@ -13,7 +13,7 @@
 #include "launch/run/tensor_memory.h"
 #include "model/policy.h"
 #include "trainer/micro_batch.h"
-#include "trainer/sft.h"
+#include "trainer/sft/sft.h"
 
 namespace flame {
 

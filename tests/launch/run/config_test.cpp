@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 
 namespace flame {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "tests/base/temporary_folder.h"
 
 namespace flame {

@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "launch/sweep/trials.h"
 #include "tests/base/temporary_folder.h"
 

@@ -12,9 +12,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/safetensors.h"
+#include "base/files/atomic_file.h"
+#include "base/files/safetensors.h"
 #include "model/files/weights.h"
 #include "model/policy.h"
 #include "tests/model/oracle.h"

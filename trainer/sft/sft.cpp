@@ -1,0 +1,254 @@
+#include "trainer/sft/sft.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/progress.h"
+#include "trainer/losses.h"
+#include "trainer/micro_batch.h"
+#include "trainer/sft/sft_order.h"
+#include "trainer/sft/validation.h"
+#include "trainer/training_run.h"
+
+namespace flame {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+SftOrder OrderOf(const SftJob& job) {
+  return {{job.seed, job.num_examples, job.options.batch, job.options.sort_window},
+          [&job](int64_t example) { return job.example(example, 0).family.NumTokens(); }};
+}
+
+TrainingRunOptions RunOptionsOf(const SftJob& job, int64_t steps) {
+  TrainingRunOptions options;
+  options.label = job.label;
+  options.optimizer = job.options.optimizer;
+  options.sharding = job.sharding;
+  options.retention = {job.options.keep_last, job.options.keep_best, /*highest=*/false};
+  options.settings = job.settings;
+  options.steps = steps;
+  options.checkpoint_every = job.options.checkpoint_every;
+  options.seed = job.seed;
+  options.folder = job.folder;
+  options.config_sha256 = job.config_sha256;
+  options.learners = job.learners;
+  options.on_device = job.on_device;
+  return options;
+}
+
+// A rank's examples of a step.
+struct Share {
+  std::vector<Family> families;
+  std::vector<std::vector<double>> weights;  // [family][branch]
+  double tokens = 0, weight = 0;             // asked-for tokens, and the sum of their weights
+};
+
+double AskedFor(const Branch& branch) {
+  return static_cast<double>(static_cast<int64_t>(branch.tokens.size()) - branch.loss_from);
+}
+
+Share LocalShare(const SftJob& job, const TrainingRun& run, SftOrder* order) {
+  Share share;
+  const int64_t epoch = run.step() / order->StepsPerEpoch();
+  for (const int64_t at : ShareOf(order->Step(run.step()), run.rank(), run.size())) {
+    SftExample example = job.example(at, epoch);
+    example.family.number = at;
+    if (example.weights.empty()) example.weights.assign(example.family.branches.size(), 1);
+    for (size_t b = 0; b < example.family.branches.size(); ++b) {
+      const double tokens = AskedFor(example.family.branches[b]);
+      share.tokens += tokens;
+      share.weight += tokens * example.weights[b];
+    }
+    share.families.push_back(std::move(example.family));
+    share.weights.push_back(std::move(example.weights));
+  }
+  return share;
+}
+
+struct StepResult {
+  double loss = 0, tokens_trained = 0, tokens_packed = 0, micro_batches = 0;
+  TrainingRun::Update update;
+};
+
+// One weight an asked-for token, [N].
+at::Tensor WeightsOf(const Share& share, const MicroBatch& micro_batch, const FamilyBatch& batch) {
+  at::Tensor weights = at::empty({batch.targets.numel()}, at::kDouble);
+  double* values = weights.mutable_data_ptr<double>();
+  for (size_t i = 0; i < micro_batch.branches.size(); ++i) {
+    const BranchPlace& place = micro_batch.branches[i];
+    std::fill(values + batch.target_offsets[i], values + batch.target_offsets[i + 1],
+              share.weights[place.family][place.branch]);
+  }
+  return weights;
+}
+
+// Adds a micro-batch's part of the gradient, and its part of loss and packed tokens to `local`.
+void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_batch,
+              double total_weight, uint64_t dropout_seed, StepResult* local) {
+  const FamilyBatch batch = PackFamilies(micro_batch.families);
+  const at::Tensor hidden =
+      job.policy->Hidden(batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
+  const at::Tensor logprobs = job.policy->LogProbs(hidden, batch.sources, batch.targets);
+  const at::Tensor weights = WeightsOf(share, micro_batch, batch).to(logprobs.options());
+  const at::Tensor loss = NegativeLogLikelihood(logprobs, weights, total_weight);
+  loss.backward();
+  local->loss += loss.item<double>();
+  local->tokens_packed += static_cast<double>(batch.tokens.numel());
+  local->micro_batches += micro_batch.branches.empty() ? 0 : 1;
+}
+
+StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
+  const Share share = LocalShare(job, *run, order);
+  const std::vector<double> totals = SumOverRanks(job.learners, {share.tokens, share.weight});
+  if (totals[1] == 0) {
+    throw DataError(job.label, ": the examples of step ", run->step() + 1, " ask for ", totals[0],
+                    " tokens, of no weight; expected at least one with a weight");
+  }
+  run->BeginUpdate();
+  StepResult local;
+  std::vector<MicroBatch> passes = CutMicroBatches(share.families, job.options.token_budget);
+  passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())), IdlePass());
+  for (const MicroBatch& pass : passes) {
+    run->BeginPass();
+    Backward(job, share, pass, totals[1], run->DropoutSeed(), &local);
+    run->EndPass();
+  }
+  const std::vector<double> sums =
+      SumOverRanks(job.learners, {local.loss, local.tokens_packed, local.micro_batches});
+  return {sums[0], totals[0], sums[1], sums[2], run->EndUpdate()};
+}
+
+nlohmann::json MetricsOf(int64_t step, const StepResult& result, double seconds) {
+  return {{"step", step},
+          {"loss", result.loss},
+          {"grad_norm", result.update.grad_norm},
+          {"learning_rate", result.update.learning_rate},
+          {"tokens_trained", static_cast<int64_t>(result.tokens_trained)},
+          {"tokens_packed", static_cast<int64_t>(result.tokens_packed)},
+          {"micro_batches", static_cast<int64_t>(result.micro_batches)},
+          {"seconds", seconds},
+          {"tokens_per_second", seconds > 0 ? result.tokens_packed / seconds : 0}};
+}
+
+// The evaluations of a run; without options.validate_every there are none.
+class Validation {
+ public:
+  // What a checkpoint keeps of it goes into the run's; call Resume once that is loaded.
+  Validation(const SftJob& job, TrainingRun* run, int64_t steps)
+      : job_(job),
+        evaluations_(job.options.validate_every, job.options.patience, steps),
+        best_(on() ? run->parameters()->shards() : NamedTensors()) {
+    if (!on()) return;
+    examples_.emplace(job.validation(), job.options.token_budget);
+    run->AddSharded("best.", best_.tensors());
+    run->AddState("validation.losses", evaluations_.losses());
+  }
+  bool on() const { return job_.options.validate_every > 0; }
+  void Resume(int64_t step) { evaluations_.Resume(step); }
+  const EarlyStopping& evaluations() const { return evaluations_; }
+
+  // After `step` updates; adds to the step's row of metrics.
+  void Evaluate(int64_t step, nlohmann::json* row) {
+    if (!evaluations_.Due(step)) return;
+    const auto start = Clock::now();
+    const double loss = examples_->Loss(*job_.policy, job_.learners);
+    if (evaluations_.Record(loss)) best_.Keep();
+    (*row)["validation_loss"] = loss;
+    (*row)["validation_best_step"] = evaluations_.best_step();
+    (*row)["validation_seconds"] = SecondsSince(start);
+  }
+
+  // Leaves the best weights, and on rank 0 the record.
+  void Finish(TrainingRun* run) {
+    if (!on()) return;
+    best_.Restore();
+    run->parameters()->Publish();
+    if (run->rank() != 0) return;
+    WriteValidation(evaluations_, job_.folder);
+    LogInfo(job_.label, ": validation loss ", evaluations_.best_loss(), " after step ",
+            evaluations_.best_step(), ", the lowest of ", evaluations_.count(), " evaluations",
+            evaluations_.stopped_early() ? "; stopped early" : "");
+  }
+
+ private:
+  const SftJob& job_;
+  EarlyStopping evaluations_;
+  BestWeights best_;
+  std::optional<ValidationSet> examples_;
+};
+
+std::string LossNote(double loss) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "loss %.4f", loss);
+  return text;
+}
+
+// What rank 0 shows and writes.
+class Reporter {
+ public:
+  Reporter(const SftJob& job, const TrainingRun& run, int64_t steps) {
+    if (run.rank() != 0) return;
+    metrics_.emplace(job.folder, run.step());
+    progress_.emplace(job.label, steps, "step", run.step());
+  }
+  void Report(const nlohmann::json& row) {
+    if (!metrics_) return;
+    metrics_->Write(row);
+    progress_->Step(LossNote(row.at("loss")));
+  }
+
+ private:
+  std::optional<MetricsSink> metrics_;
+  std::optional<Progress> progress_;
+};
+
+void TrainToTheEnd(const SftJob& job, int64_t steps, SftOrder* order, TrainingRun* run,
+                   Validation* validation) {
+  Reporter reporter(job, *run, steps);
+  while (!run->done() && !validation->evaluations().stopped()) {
+    const auto start = Clock::now();
+    const StepResult result = TrainStep(job, run, order);
+    nlohmann::json row = MetricsOf(run->step() + 1, result, SecondsSince(start));
+    validation->Evaluate(run->step() + 1, &row);
+    reporter.Report(row);
+    run->EndStep(result.loss, validation->evaluations().stopped());
+  }
+}
+
+}  // namespace
+
+SftReport RunSft(const SftJob& job) {
+  if (job.num_examples <= 0) {
+    throw DataError(job.label, ": there are no examples to train on; expected at least one");
+  }
+  SftOrder order = OrderOf(job);
+  const int64_t steps = job.options.epochs * order.StepsPerEpoch();
+  TrainingRun run(job.policy, job.policy->SelectTrainable(job.trainable), RunOptionsOf(job, steps));
+  Validation validation(job, &run, steps);
+  run.Resume();
+  validation.Resume(run.step());
+  const bool finished = run.done() || validation.evaluations().stopped();
+  if (!finished) TrainToTheEnd(job, steps, &order, &run, &validation);
+  validation.Finish(&run);
+  run.Finish();
+  if (job.end) job.end(*job.policy);
+  return {run.step(), run.FirstMean(0.05), run.LastMean(0.05),
+          validation.evaluations().best_step()};
+}
+
+}  // namespace flame

@@ -1,0 +1,59 @@
+// How learners split parameters, gradients and optimizer state.
+#ifndef FLAME_TRAINER_SHARDING_SHARDING_H_
+#define FLAME_TRAINER_SHARDING_SHARDING_H_
+
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+
+namespace flame {
+
+enum class Sharding {
+  kNone,       // every learner holds all
+  kOptimizer,  // optimizer state is split (ZeRO-1, Rajbhandari et al. 2020)
+  kFull,       // parameters and gradients too (ZeRO-3, FSDP: Zhao et al. 2023)
+  kHybrid,     // full within a group of learners, replicated across groups
+};
+
+struct ShardingOptions {
+  std::string policy = "none";     // none, optimizer, full, hybrid
+  std::string reshard = "always";  // frozen weights of full and hybrid: always split, or never
+  int64_t group = 0;               // learners of a hybrid group; 0: those of one host
+  std::string offload = "none";    // optimizer: AdamW's moments lie in the host's memory
+};
+
+// Who shares a state and who holds copies of it. Communicators are null where there is one rank.
+class ShardGroups {
+ public:
+  // Collective over `learners` (null: one), which takes CPU tensors; `on_device`, over the same
+  // ranks, takes those of the policy's device (null: they go through the host). Throws UsageError
+  // where a hybrid group does not divide the learners.
+  ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
+              Communicator* on_device);
+
+  Sharding sharding() const { return sharding_; }
+  // Parameters and gradients are split, not the optimizer's state alone.
+  bool splits_parameters() const {
+    return sharding_ == Sharding::kFull || sharding_ == Sharding::kHybrid;
+  }
+  bool reshard_frozen() const { return reshard_frozen_; }
+  Communicator* shard() const { return shard_; }      // the ranks whose shards make up a whole
+  Communicator* replica() const { return replica_; }  // the ranks that hold this rank's shard
+  int shard_rank() const { return shard_ == nullptr ? 0 : shard_->rank(); }
+  int shard_size() const { return shard_ == nullptr ? 1 : shard_->size(); }
+  int replica_rank() const { return replica_ == nullptr ? 0 : replica_->rank(); }
+
+ private:
+  Sharding sharding_ = Sharding::kNone;
+  bool reshard_frozen_ = true;
+  Communicator* shard_ = nullptr;
+  Communicator* replica_ = nullptr;
+  std::unique_ptr<Communicator> staged_, own_shard_, own_replica_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_TRAINER_SHARDING_SHARDING_H_
