@@ -1,7 +1,6 @@
 #include "base/config.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <charconv>
 #include <cmath>
@@ -12,6 +11,7 @@
 
 #include "base/config_source.h"
 #include "base/error.h"
+#include "base/text_wrap.h"
 
 namespace flame {
 namespace {
@@ -204,15 +204,23 @@ void ConfigSchema::Path(const std::string& name, std::filesystem::path* field,
 
 void ConfigSchema::Choice(const std::string& name, std::string* field, Strings choices,
                           const std::string& help) {
+  ChoiceOf(
+      name, choices, [field] { return *field; }, [field](const std::string& text) { *field = text; },
+      help);
+}
+
+void ConfigSchema::ChoiceOf(const std::string& name, const Strings& choices,
+                            std::function<std::string()> get,
+                            std::function<void(const std::string&)> set, const std::string& help) {
   Key key;
   key.type = "choice";
   key.range = "one of " + Joined(choices);
   key.help = help;
-  key.get = [field] { return Quoted(*field); };
-  key.set = [field, choices, expected = key.range](const std::string& text) {
+  key.get = [get = std::move(get)] { return Quoted(get()); };
+  key.set = [choices, set = std::move(set), expected = key.range](const std::string& text) {
     const auto matches = [&](const std::string& choice) { return Matches(text, choice); };
     if (std::none_of(choices.begin(), choices.end(), matches)) return expected;
-    *field = text;
+    set(text);
     return std::string();
   };
   Add(name, std::move(key));
@@ -329,22 +337,43 @@ std::string ConfigSchema::Canonical(const Strings& prefixes) const {
   return text;
 }
 
-std::string ConfigSchema::Help(const std::string& prefix) const {
-  std::vector<std::array<std::string, 4>> rows = {{"key", "default", "range", "help"}};
-  for (const auto& [name, key] : keys_) {
-    if (!HasPrefix(name, prefix)) continue;
-    rows.push_back({name, key.default_text, key.range.empty() ? key.type : key.range, key.help});
-  }
-  std::array<size_t, 4> widths = {};
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < 4; ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
+std::string ConfigSchema::Help(size_t width) const {
+  constexpr size_t kMargin = 2, kIndent = 6;
   std::string text;
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < 3; ++i) text += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    text += row[3] + "\n";
+  for (const auto& [name, key] : keys_) {
+    text += std::string(kMargin, ' ') + name + " = " + key.default_text + "\n";
+    text += WrapText(key.help + " (" + (key.range.empty() ? key.type : key.range) + ")", width,
+                     kIndent);
   }
   return text;
+}
+
+std::string ConfigSchema::Markdown() const {
+  // A bar would end the cell.
+  const auto cell = [](std::string text) {
+    for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) {
+      text.insert(at, "\\");
+    }
+    return text;
+  };
+  std::string text, section;
+  for (const auto& [name, key] : keys_) {
+    const std::string own = name.substr(0, name.find('.'));
+    if (own != section) {
+      section = own;
+      text += "\n## " + section + "\n\n| key | default | values | meaning |\n| --- | --- | --- | "
+              "--- |\n";
+    }
+    text += "| `" + name + "` | `" + cell(key.default_text) + "` | " +
+            cell(key.range.empty() ? key.type : key.range) + " | " + cell(key.help) + " |\n";
+  }
+  return text;
+}
+
+Strings ConfigSchema::Names() const {
+  Strings names;
+  for (const auto& [name, key] : keys_) names.push_back(name);
+  return names;
 }
 
 std::string NumberText(double value) {

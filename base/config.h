@@ -12,6 +12,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace flame {
@@ -35,6 +36,25 @@ class ConfigSchema {
   // One of `choices`; a choice ending in ':' accepts any suffix ("chunk:").
   void Choice(const std::string& name, std::string* field, std::vector<std::string> choices,
               const std::string& help);
+  // One of `values`, each under the name that files give it.
+  template <class E>
+  void Enum(const std::string& name, E* field, std::vector<std::pair<std::string, E>> values,
+            const std::string& help) {
+    std::vector<std::string> names;
+    for (const auto& value : values) names.push_back(value.first);
+    const auto get = [field, values] {
+      for (const auto& [text, value] : values) {
+        if (value == *field) return text;
+      }
+      return std::string();
+    };
+    const auto set = [field, values](const std::string& text) {
+      for (const auto& [known, value] : values) {
+        if (known == text) *field = value;
+      }
+    };
+    ChoiceOf(name, names, get, set, help);
+  }
   void TextList(const std::string& name, std::vector<std::string>* field, const std::string& help);
   void IntList(const std::string& name, std::vector<int64_t>* field, Range range,
                const std::string& help);
@@ -50,8 +70,12 @@ class ConfigSchema {
   // Keys under the given prefixes ("grpo", "run.seed") as sorted "name=value" lines, for digests of
   // what a stage read. Throws UsageError where a prefix covers no key that those before it do not.
   std::string Canonical(const std::vector<std::string>& prefixes) const;
-  // A table "key default range help" for --help.
-  std::string Help(const std::string& prefix = "") const;
+  // Every key as "name = default  (range)" with its help below, in lines of at most `width` columns.
+  std::string Help(size_t width) const;
+  // A Markdown table a section: key, default, values, meaning.
+  std::string Markdown() const;
+  // Every key, sorted.
+  std::vector<std::string> Names() const;
 
  private:
   struct Key {
@@ -61,6 +85,10 @@ class ConfigSchema {
     std::function<std::string()> get;  // YAML flow text
   };
   void Add(const std::string& name, Key key);
+  // A key whose text must match one of `choices`.
+  void ChoiceOf(const std::string& name, const std::vector<std::string>& choices,
+                std::function<std::string()> get, std::function<void(const std::string&)> set,
+                const std::string& help);
   // Sets the key named; returns the fault, "" if none.
   std::string Apply(const ConfigValue& value);
   std::map<std::string, Key> keys_;

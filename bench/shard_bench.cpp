@@ -50,9 +50,9 @@ Family DrawFamily(int rank) {
 
 // A policy in training.
 struct Learner {
-  Learner(const std::string& sharding, Communicator* learners)
+  Learner(Sharding sharding, Communicator* learners)
       : policy(Policy::Random(MediumConfig(), at::kFloat, 1)),
-        parameters(&policy, policy.SelectTrainable("full"), {sharding, "always", 0}, learners),
+        parameters(&policy, policy.SelectTrainable("full"), {.policy = sharding}, learners),
         optimizer(parameters.shards(), {}),
         batch(PackFamilies({DrawFamily(learners->rank())})) {}
 
@@ -75,7 +75,7 @@ struct Learner {
 };
 
 void Report(Communicator* learners, const std::string& trace) {
-  Learner none("none", learners), full("full", learners);
+  Learner none(Sharding::kNone, learners), full(Sharding::kFull, learners);
   const auto step = [&](Learner* learner) {
     return [=] {
       learner->Step();

@@ -114,14 +114,15 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
       "cluster.carrier", &carrier, {"files", "mpi"},
       "how lists reach the learners: in shards of a run folder that all ranks see, or in "
       "messages, for ranks without a common disk");
-  schema->Choice("cluster.sharding", &sharding.policy, {"none", "optimizer", "full", "hybrid"},
+  schema->Enum("cluster.sharding", &sharding.policy, ShardingNames(),
                  "what learners split: nothing; AdamW's state; parameters and gradients too; those "
                  "within a group of learners");
   schema->Int("cluster.shard_group", &sharding.group, kNotNegative,
               "learners of a hybrid group; 0: those of one host");
-  schema->Choice("cluster.reshard", &sharding.reshard, {"always", "never"},
+  schema->Enum<bool>("cluster.reshard", &sharding.reshard, {{"always", true}, {"never", false}},
                  "frozen weights under full and hybrid: split, or whole on every learner");
-  schema->Choice("cluster.offload", &sharding.offload, {"none", "optimizer"},
+  schema->Enum<bool>("cluster.offload", &sharding.offload_optimizer,
+                 {{"none", false}, {"optimizer", true}},
                  "what of a GPU's learner lies in the host's memory: nothing, or AdamW's moments");
   schema->Number("cluster.timeout", &timeout, kPositive, "seconds that any operation may wait");
 }

@@ -8,7 +8,7 @@
 #include "base/config.h"
 #include "model/options.h"
 #include "rollout/options.h"
-#include "trainer/sharding/sharding.h"
+#include "trainer/sharding/sharding_options.h"
 
 namespace flame {
 

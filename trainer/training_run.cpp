@@ -24,14 +24,14 @@ TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, Training
     : options_(std::move(options)),
       parameters_(policy, trainable, options_.sharding, options_.learners, options_.on_device),
       optimizer_(parameters_.shards(), options_.optimizer,
-                 options_.sharding.offload == "optimizer"),
+                 options_.sharding.offload_optimizer),
       writer_(options_.folder, options_.retention, options_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());
   AddSharded("exp_avg.", optimizer_.exp_avg());
   AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
   AddState("history", history_);
-  if (rank() == 0 && options_.sharding.offload == "optimizer" && policy->device().is_cpu()) {
+  if (rank() == 0 && options_.sharding.offload_optimizer && policy->device().is_cpu()) {
     LogWarning(options_.label,
                ": cluster.offload is optimizer, and model.device the CPU, in whose ",
                "memory the optimizer's state is anyway");
@@ -85,7 +85,7 @@ TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
     others_alike = false;
     const Resumed other = WireReader(all[r]).Pod<Resumed>();
     // Where there is no common folder learner 0 alone has checkpoints, of weights that all hold.
-    const bool can_follow = options_.sharding.policy == "none" && other.step < 0;
+    const bool can_follow = options_.sharding.policy == Sharding::kNone && other.step < 0;
     if (can_follow) continue;
     const auto words = [](const Resumed& resumed) {
       return resumed.step < 0 ? std::string("no checkpoint") : StrCat("one of step ", resumed.step);

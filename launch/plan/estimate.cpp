@@ -231,7 +231,7 @@ void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners
   const PlannedLearners group{config.cluster.sharding, learners};
   const auto share = [](int64_t n) { return static_cast<double>(n - 1) / static_cast<double>(n); };
   const int64_t n = group.shard_size(), replicas = learners / n;
-  const bool reshard = config.cluster.sharding.reshard == "always";
+  const bool reshard = config.cluster.sharding.reshard;
   for (const PlannedUnit& unit : UnitsOf(model)) {
     const auto trainable = static_cast<double>(Elements(unit.trainable) * model.wide_bytes());
     const auto frozen = static_cast<double>(Elements(unit.frozen) * model.item_bytes);
@@ -278,17 +278,17 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
                     const Speed& speed) {
   Config config = given;
   ShardingOptions& sharding = config.cluster.sharding;
-  if (sharding.policy == "hybrid" && sharding.group == 0) sharding.group = machines.ranks_a_node;
+  if (sharding.policy == Sharding::kHybrid && sharding.group == 0) sharding.group = machines.ranks_a_node;
   // On the CPU the host's memory is what is planned.
-  if (config.model.device == "cpu") sharding.offload = "none";
+  if (config.model.device == "cpu") sharding.offload_optimizer = false;
   const Counts counts = CountsOf(config, stage, machines.ranks);
   const int64_t group = given.cluster.sharding.group;
-  if (sharding.policy == "hybrid" && group > 0 && counts.learners % group != 0) {
+  if (sharding.policy == Sharding::kHybrid && group > 0 && counts.learners % group != 0) {
     throw UsageError("cluster.shard_group is ", group, "; expected a divisor of the ",
                      counts.learners, " learners of ", stage);
   }
   const int64_t a_host = machines.ranks_a_node, last = counts.learners % a_host;
-  if (sharding.policy == "hybrid" && group == 0 && counts.learners > a_host && last != 0) {
+  if (sharding.policy == Sharding::kHybrid && group == 0 && counts.learners > a_host && last != 0) {
     throw UsageError("cluster.sharding is hybrid, and of the ", counts.learners, " learners of ",
                      stage, " hosts have from ", last, " to ", a_host,
                      "; expected as many on each, or a cluster.shard_group");

@@ -15,7 +15,7 @@ std::string Advice(const Config& config, const StagePlan& plan, const RolePlan& 
     if (role.parts[p] > role.parts[largest]) largest = p;
   }
   const bool many = role.role == "learner" && role.ranks > 1;
-  const bool split = config.cluster.sharding.policy == "full";
+  const bool split = SplitsParameters(config.cluster.sharding.policy);
   const bool narrow = config.model.dtype == "bfloat16";
   switch (static_cast<Part>(largest)) {
     case Part::kFrozen:

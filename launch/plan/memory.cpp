@@ -78,7 +78,7 @@ class UpdateWalk {
     for (const PlannedUnit& unit : units_) {
       if (unit.index != index) continue;
       bytes += Padded(unit.trainable, learners_.shard_size()) * model_.wide_bytes();
-      if (learners_.sharding.reshard == "always") bytes += FrozenBytes(unit);
+      if (learners_.sharding.reshard) bytes += FrozenBytes(unit);
     }
     return bytes;
   }
@@ -273,13 +273,13 @@ std::vector<PlannedUnit> UnitsOf(const PlannedModel& model) {
 }
 
 int64_t PlannedLearners::shard_size() const {
-  if (sharding.policy == "none") return 1;
-  if (sharding.policy == "hybrid" && sharding.group > 0) return std::min(sharding.group, count);
+  if (sharding.policy == Sharding::kNone) return 1;
+  if (sharding.policy == Sharding::kHybrid && sharding.group > 0) return std::min(sharding.group, count);
   return count;
 }
 
 bool PlannedLearners::splits() const {
-  return sharding.policy == "full" || sharding.policy == "hybrid";
+  return SplitsParameters(sharding.policy);
 }
 
 PassShape ShapeOf(const FamilyBatch& batch) {
@@ -306,12 +306,12 @@ Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners) 
     total.trainable += split ? trainable / n : trainable;
     total.gradients += split ? trainable / n : trainable;
     total.shards += trainable / n;
-    const bool reshard = split && learners.sharding.reshard == "always";
+    const bool reshard = split && learners.sharding.reshard;
     total.frozen += unit.quantized_bytes;
     total.frozen += reshard ? Padded(unit.frozen, n) * model.item_bytes / n
                             : Elements(unit.frozen) * model.item_bytes;
   }
-  total.optimizer = learners.sharding.offload == "optimizer" ? 0 : 2 * total.shards;
+  total.optimizer = learners.sharding.offload_optimizer ? 0 : 2 * total.shards;
   total.versions = learners.kept_versions * total.shards;
   return total;
 }

@@ -15,7 +15,7 @@
 #include "model/family.h"
 #include "model/kernels/quantized.h"
 #include "model/options.h"
-#include "trainer/sharding/sharding.h"
+#include "trainer/sharding/sharding_options.h"
 
 namespace flame {
 

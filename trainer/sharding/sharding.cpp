@@ -17,14 +17,6 @@ namespace {
 
 constexpr int64_t kHostNameBytes = 256;
 
-Sharding ParseSharding(const std::string& policy) {
-  if (policy == "none") return Sharding::kNone;
-  if (policy == "optimizer") return Sharding::kOptimizer;
-  if (policy == "full") return Sharding::kFull;
-  if (policy == "hybrid") return Sharding::kHybrid;
-  throw UsageError("cluster.sharding is '", policy, "'; expected none, optimizer, full or hybrid");
-}
-
 // The first learner that has this one's host name.
 int FirstOfHost(Communicator* learners) {
   at::Tensor own = at::zeros({kHostNameBytes}, at::kByte);
@@ -62,7 +54,7 @@ void CheckEvenGroups(Communicator* learners, int size) {
 
 ShardGroups::ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
                          Communicator* on_device)
-    : sharding_(ParseSharding(options.policy)), reshard_frozen_(options.reshard == "always") {
+    : sharding_(options.policy), reshard_frozen_(options.reshard) {
   if (learners == nullptr) return;
   Communicator* tensors = on_device == nullptr ? learners : on_device;
   if (on_device == nullptr && !device.is_cpu()) {

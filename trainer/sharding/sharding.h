@@ -5,25 +5,11 @@
 #include <c10/core/Device.h>
 
 #include <memory>
-#include <string>
 
 #include "comm/communicator.h"
+#include "trainer/sharding/sharding_options.h"
 
 namespace flame {
-
-enum class Sharding {
-  kNone,       // every learner holds all
-  kOptimizer,  // optimizer state is split (ZeRO-1, Rajbhandari et al. 2020)
-  kFull,       // parameters and gradients too (ZeRO-3, FSDP: Zhao et al. 2023)
-  kHybrid,     // full within a group of learners, replicated across groups
-};
-
-struct ShardingOptions {
-  std::string policy = "none";     // none, optimizer, full, hybrid
-  std::string reshard = "always";  // frozen weights of full and hybrid: always split, or never
-  int64_t group = 0;               // learners of a hybrid group; 0: those of one host
-  std::string offload = "none";    // optimizer: AdamW's moments lie in the host's memory
-};
 
 // Who shares a state and who holds copies of it. Communicators are null where there is one rank.
 class ShardGroups {
@@ -36,9 +22,7 @@ class ShardGroups {
 
   Sharding sharding() const { return sharding_; }
   // Parameters and gradients are split, not the optimizer's state alone.
-  bool splits_parameters() const {
-    return sharding_ == Sharding::kFull || sharding_ == Sharding::kHybrid;
-  }
+  bool splits_parameters() const { return SplitsParameters(sharding_); }
   bool reshard_frozen() const { return reshard_frozen_; }
   Communicator* shard() const { return shard_; }      // the ranks whose shards make up a whole
   Communicator* replica() const { return replica_; }  // the ranks that hold this rank's shard

@@ -17,8 +17,8 @@ TEST(PlanMemory, OneRank_IsWithinATenthOfWhatIsAllocated) {
 }
 
 TEST(PlanMemory, DropoutAndBfloat16_AreWithinATenth) {
-  ExpectPlanned({"none", "lora", true, true, 0.1}, nullptr, Fresh("dropout"));
-  ExpectPlanned({"none", "lora", false, true, 0, at::kBFloat16}, nullptr, Fresh("bfloat16"));
+  ExpectPlanned({Sharding::kNone, "lora", true, true, 0.1}, nullptr, Fresh("dropout"));
+  ExpectPlanned({Sharding::kNone, "lora", false, true, 0, at::kBFloat16}, nullptr, Fresh("bfloat16"));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@
 namespace flame {
 
 struct PlanCase {
-  std::string sharding = "none", trainable = "full";
+  Sharding sharding = Sharding::kNone;
+  std::string trainable = "full";
   bool recompute = false, tie = true;
   double dropout = 0;
   at::ScalarType dtype = at::kFloat;
@@ -87,7 +88,7 @@ inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
   // The host's collectives receive into memory that is no tensor's.
   const double planned =
       static_cast<double>(ledger.peak() - ledger.at_peak()[static_cast<size_t>(Part::kScratch)]);
-  const std::string name = plan.sharding + " " + plan.trainable +
+  const std::string name = NameOf(plan.sharding) + std::string(" ") + plan.trainable +
                            (plan.recompute ? " recompute" : "") + (plan.tie ? " tied" : "") +
                            (plan.dropout > 0 ? " dropout" : "") +
                            (plan.dtype == at::kBFloat16 ? " bfloat16" : "");
@@ -106,10 +107,10 @@ inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
 
 inline void ExpectAllPlanned(Communicator* learners, const std::filesystem::path& folder) {
   int tag = 0;
-  for (const std::string sharding : {"none", "full"}) {
+  for (const Sharding sharding : {Sharding::kNone, Sharding::kFull}) {
     for (const std::string trainable : {"full", "lora"}) {
       for (const bool recompute : {false, true}) {
-        ExpectPlanned({sharding, trainable, recompute, /*tie=*/sharding == "none"}, learners,
+        ExpectPlanned({sharding, trainable, recompute, /*tie=*/sharding == Sharding::kNone}, learners,
                       folder / std::to_string(tag++));
       }
     }

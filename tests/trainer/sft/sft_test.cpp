@@ -254,7 +254,7 @@ TEST(RunSft, OnADevice_TrainsAsOnTheCpu) {
     SftJob other = job;
     other.policy = &offloaded;
     other.folder = FreshFolder(std::string("offloaded-") + trainable);
-    other.sharding.offload = "optimizer";
+    other.sharding.offload_optimizer = true;
     RunSft(other);
     EXPECT_LT(MaxDifference(offloaded, device), 1e-6) << trainable;
     // What one saved the other goes on from.
@@ -282,7 +282,7 @@ TEST(RunSft, TwoLearnersOnADevice_EqualOne) {
       job.learners = group[rank].get();
       // Not full: within one process the ranks share the device's thread of autograd, in which the
       // backward of one would wait for the other's.
-      job.sharding.policy = "optimizer";
+      job.sharding.policy = Sharding::kOptimizer;
       RunSft(job);
     });
   }

@@ -87,7 +87,7 @@ Trained Train(const Policy& start, const std::string& trainable, const ShardingO
               int size) {
   static int tag = 0;  // the folders of a test are its own
   const auto folder =
-      FreshFolder(StrCat(trainable, tag++, sharding.policy, sharding.reshard, size));
+      FreshFolder(StrCat(trainable, tag++, NameOf(sharding.policy), sharding.reshard, size));
   start.Save(folder / "start");
   OnRanks(size, [&](Communicator* learners) {
     Policy policy = Policy::Open(folder / "start", start.dtype());
@@ -98,11 +98,11 @@ Trained Train(const Policy& start, const std::string& trainable, const ShardingO
   return trained;
 }
 
-const ShardingOptions kPolicies[] = {{"none", "always", 0},
-                                     {"optimizer", "always", 0},
-                                     {"full", "always", 0},
-                                     {"full", "never", 0},
-                                     {"hybrid", "always", 2}};
+const ShardingOptions kPolicies[] = {{Sharding::kNone, true, 0},
+                                     {Sharding::kOptimizer, true, 0},
+                                     {Sharding::kFull, true, 0},
+                                     {Sharding::kFull, false, 0},
+                                     {Sharding::kHybrid, true, 2}};
 
 void ExpectAsOneRank(const Policy& start, const std::string& trainable) {
   const Trained one = Train(start, trainable, {}, 1);
@@ -110,10 +110,10 @@ void ExpectAsOneRank(const Policy& start, const std::string& trainable) {
   for (const ShardingOptions& sharding : kPolicies) {
     for (const int size : {2, 4}) {
       const Trained many = Train(start, trainable, sharding, size);
-      EXPECT_LT(MaxDifference(many.policy, one.policy), 1e-12) << sharding.policy << size;
+      EXPECT_LT(MaxDifference(many.policy, one.policy), 1e-12) << NameOf(sharding.policy) << size;
       ASSERT_EQ(many.losses.size(), one.losses.size());
       for (size_t i = 0; i < one.losses.size(); ++i) {
-        EXPECT_NEAR(many.losses[i], one.losses[i], 1e-12) << sharding.policy << size << " " << i;
+        EXPECT_NEAR(many.losses[i], one.losses[i], 1e-12) << NameOf(sharding.policy) << size << " " << i;
       }
     }
   }
@@ -157,7 +157,7 @@ TEST(Sharding, Full_HoldsItsShareAndTwoBlocks) {
           }
           block += LaidOutBytes(policy, chosen, BlockUnit(0), kind, size);
         }
-        ShardedParameters parameters(&policy, chosen, {"full", "always", 0}, learners);
+        ShardedParameters parameters(&policy, chosen, {Sharding::kFull, true, 0}, learners);
         for (int pass = 0; pass < 2; ++pass) {
           const FamilyBatch batch = PackFamilies({ExampleFamily(3)});
           parameters.BeginPass();
@@ -176,7 +176,7 @@ void TrainUntil(int64_t stop, int size, const Policy& start, const std::filesyst
   const int64_t resumed = static_cast<int64_t>(MetricsRows(folder).size());
   OnRanks(size, [&](Communicator* learners) {
     Policy policy = Clone(start);
-    SftJob job = JobOf(&policy, "full", {"full", "always", 0}, folder, learners);
+    SftJob job = JobOf(&policy, "full", {Sharding::kFull, true, 0}, folder, learners);
     job.options.checkpoint_every = 1;
     int64_t left = stop == 0 ? 1000 : 0;
     for (int64_t step = resumed; step < stop; ++step) left += (step % 3 == 2 ? 4 : 8) / size;
@@ -209,7 +209,7 @@ TEST(Sharding, GradientNorm_IsThatOfTheWholeAndScales) {
   for (const int size : {1, 2}) {
     OnRanks(size, [&](Communicator* learners) {
       Policy policy = Clone(start);
-      ShardedParameters parameters(&policy, policy.SelectTrainable("full"), {"full", "always", 0},
+      ShardedParameters parameters(&policy, policy.SelectTrainable("full"), {Sharding::kFull, true, 0},
                                    learners);
       const FamilyBatch batch = PackFamilies({ExampleFamily(3)});
       parameters.BeginUpdate();
@@ -231,7 +231,7 @@ TEST(Sharding, NothingToTrainOrUnevenGroups_AreRefused) {
   Policy policy = ToyPolicy(at::kFloat);
   EXPECT_THROW(ShardedParameters(&policy, {}, {}, nullptr), UsageError);
   OnRanks(3, [](Communicator* learners) {
-    EXPECT_THROW(ShardGroups({"hybrid", "always", 2}, at::kCPU, learners, nullptr), UsageError);
+    EXPECT_THROW(ShardGroups({Sharding::kHybrid, true, 2}, at::kCPU, learners, nullptr), UsageError);
   });
 }
 
