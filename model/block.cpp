@@ -19,10 +19,6 @@
 
 namespace flame {
 
-const std::array<const char*, kNumMaps> kMapNames = {
-    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-    "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
-
 std::vector<at::Tensor*> BlockParameters::Tensors(const BlockParameters& present) {
   std::vector<at::Tensor*> all = {&attention_norm, &ffn_norm};
   if (present.query_norm.defined()) all.insert(all.end(), {&query_norm, &key_norm});

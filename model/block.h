@@ -14,14 +14,10 @@
 #include "model/family.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/quantized.h"
+#include "model/map_names.h"
 #include "model/parameter_units.h"
 
 namespace flame {
-
-// The seven linear maps of a block, in the order of kMapNames.
-enum Map { kQuery, kKey, kValue, kOutput, kGate, kUp, kDown, kNumMaps };
-// "self_attn.q_proj", ..., "mlp.down_proj".
-extern const std::array<const char*, kNumMaps> kMapNames;
 
 // y = x W^T + bias + lora_scale * dropout(x) A^T B^T.
 struct LinearMap {

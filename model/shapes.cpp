@@ -8,26 +8,13 @@
 #include <numbers>
 
 #include "base/error.h"
-#include "model/block.h"
+#include "model/map_names.h"
 
 namespace flame {
 namespace {
 
 constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
     {"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16}};
-
-// "q_proj" of "self_attn.q_proj".
-std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
-
-// Index in kMapNames.
-size_t MapIndex(const std::string& key, const std::string& target) {
-  std::string known;
-  for (size_t m = 0; m < kNumMaps; ++m) {
-    if (ShortName(kMapNames[m]) == target) return m;
-    known += " " + ShortName(kMapNames[m]);
-  }
-  throw UsageError(key, ": '", target, "' is unknown; expected some of", known);
-}
 
 }  // namespace
 
@@ -60,11 +47,6 @@ ShapeMap BaseShapes(const PolicyConfig& config) {
     }
   }
   return shapes;
-}
-
-void CheckTargets(const std::string& key, const std::vector<std::string>& targets) {
-  if (targets.empty()) throw UsageError(key, " is empty; expected at least one map");
-  for (const std::string& target : targets) MapIndex(key, target);
 }
 
 ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,

@@ -27,9 +27,6 @@ std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config);
 // Every weight of the base model; lm_head.weight only where it is not tied.
 ShapeMap BaseShapes(const PolicyConfig& config);
 
-// Throws UsageError, which begins with `key`, where `targets` is empty or holds an unknown name.
-void CheckTargets(const std::string& key, const std::vector<std::string>& targets);
-
 // The adapters of `targets` ("q_proj", ...). Throws UsageError on an unknown target.
 ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,
                        int64_t rank);

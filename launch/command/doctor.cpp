@@ -7,23 +7,13 @@
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
 #include "launch/command/command.h"
+#include "launch/command/config_arguments.h"
 #include "launch/doctor/allocation.h"
 #include "launch/doctor/report.h"
 
 namespace flame {
 namespace {
 
-constexpr char kUsage[] =
-    "flame doctor --config configs/quickstart.yaml --json\n"
-    "SLURM_PMIX_FENCE=ring srun --mpi=pmix flame doctor --config configs/quickstart.yaml\n"
-    "mpirun flame doctor --config configs/quickstart.yaml\n\n"
-    "Tries what a run needs on every rank of an allocation before the run is started: one build "
-    "and\n"
-    "the same libraries everywhere, GPUs, messages between hosts, a run folder that all write and\n"
-    "see, clocks, limits. One line a check with the mend in words; exit status 4 where one fails.\n"
-    "Nothing is left in the run folder. In a batch file, or a shell of salloc, it starts itself "
-    "on\n"
-    "all ranks by srun, and has a report, too, where a host cannot be reached.\n";
 // No rank that works takes longer for one answer.
 constexpr double kLongestAnswer = 20;
 
@@ -44,15 +34,15 @@ int Tell(const nlohmann::json& report, bool as_json) {
 
 }  // namespace
 
-int RunDoctor(const Arguments& arguments) {
-  const ConfigArguments parsed = ParseConfigArguments(arguments, kUsage);
-  if (parsed.help) return 0;
+int RunDoctor(const ParsedOptions& options) {
+  const Config config = ConfigOf(options);
+  const bool as_json = options.Has("json");
   if (InAllocationOfSeveral()) {
-    Arguments words = arguments;
+    Arguments words = options.arguments;
     std::erase(words, "--json");
-    return Tell(ReportOfAllocation(words), parsed.json);
+    return Tell(ReportOfAllocation(words), as_json);
   }
-  const double seconds = std::min(parsed.config.cluster.timeout, kLongestAnswer);
+  const double seconds = std::min(config.cluster.timeout, kLongestAnswer);
   const Communicator::Milliseconds deadline(static_cast<int64_t>(seconds * 1000));
   std::unique_ptr<MpiSession> session;
   std::unique_ptr<Communicator> world;
@@ -60,10 +50,10 @@ int RunDoctor(const Arguments& arguments) {
     session = std::make_unique<MpiSession>(deadline);
     world = session->World();
   }
-  const std::string device = parsed.config.model.device;
-  const auto findings = Probe(world.get(), parsed.config.run.dir, device, deadline);
+  const std::string device = config.model.device;
+  const auto findings = Probe(world.get(), config.run.dir, device, deadline);
   if (!findings) return 0;
-  return Tell(DoctorJson(*findings, JudgeFindings(*findings, device == "cuda")), parsed.json);
+  return Tell(DoctorJson(*findings, JudgeFindings(*findings, device == "cuda")), as_json);
 }
 
 }  // namespace flame

@@ -1,9 +1,8 @@
 #include <unistd.h>
 
-#include <boost/program_options.hpp>
 #include <cstdlib>
 #include <iostream>
-#include <map>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -18,7 +17,6 @@
 namespace flame {
 namespace {
 
-namespace po = boost::program_options;
 using nlohmann::ordered_json;
 
 const char* SplitName(Split split) {
@@ -119,61 +117,39 @@ void PrintSummary(const ordered_json& summary, bool as_json) {
   for (const auto& [name, value] : summary.items()) std::cout << name << " " << value << "\n";
 }
 
+void InspectShard(const std::filesystem::path& file, const ParsedOptions& options) {
+  const bool as_json = options.Has("json");
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  ShowGroups show;
+  show.limit = options.Count("limit", 2, 0, kMost);
+  if (options.Has("task-id")) show.task_id = options.Count("task-id", 0, 0, kMost);
+  show.full = options.Has("full");
+  show.color = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  PrintSummary(ShardSummary(file), as_json);
+  if (as_json) return;
+  std::cout << "\n";
+  PrintGroups(file, show, std::cout);
+}
+
 }  // namespace
 
-int RunInspect(const Arguments& arguments) {
-  po::options_description options("Options");
-  options.add_options()("help,h", "this text")                                               //
-      ("json", "as JSON")                                                                    //
-      ("visits", "JSON lines, one a visit")                                                  //
-      ("limit", po::value<int64_t>()->default_value(2), "groups of a shard that are shown")  //
-      ("task-id", po::value<int64_t>(), "the group of a shard that is shown")                //
-      ("full", "whole prompts of a shard's groups, not their ends")                          //
-      ("file", po::value<std::string>());
-  po::positional_options_description positional;
-  positional.add("file", 1);
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(options).positional(positional).run(),
-              values);
-  } catch (const po::error& error) {
-    throw UsageError(error.what(), "; see flame inspect --help");
-  }
-  if (values.count("help") != 0) {
-    std::cout << "flame inspect runs/quickstart/corpus.h5 --json\n"
-                 "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5\n"
-                 "flame inspect runs/quickstart/grpo\n\n"
-                 "What a corpus holds; of a shard its groups, lists and advantages, coloured on a\n"
-                 "terminal; of a stage's folder, its checkpoints, verified.\n\n"
-              << options;
-    return 0;
-  }
-  if (values.count("file") == 0) throw UsageError("no file given; see flame inspect --help");
-  const std::filesystem::path file = values["file"].as<std::string>();
+int RunInspect(const ParsedOptions& options) {
+  const std::filesystem::path file = options.words[0];
+  const bool as_json = options.Has("json");
   if (std::filesystem::is_directory(file)) {
-    ShowCheckpoints(file, values.count("json") != 0);
+    ShowCheckpoints(file, as_json);
     return 0;
   }
   CheckSeal(file);
   if (Hdf5File::OpenForReading(file).Has("trajectories")) {
-    const bool as_json = values.count("json") != 0;
-    PrintSummary(ShardSummary(file), as_json);
-    if (as_json) return 0;
-    ShowGroups show;
-    show.limit = values["limit"].as<int64_t>();
-    if (show.limit < 0) throw UsageError("--limit is ", show.limit, "; expected at least 0");
-    if (values.count("task-id") != 0) show.task_id = values["task-id"].as<int64_t>();
-    show.full = values.count("full") != 0;
-    show.color = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-    std::cout << "\n";
-    PrintGroups(file, show, std::cout);
+    InspectShard(file, options);
     return 0;
   }
   const Corpus corpus = ReadCorpus(file);
-  if (values.count("visits") != 0) {
+  if (options.Has("visits")) {
     PrintVisits(corpus);
   } else {
-    PrintSummary(CorpusSummary(corpus), values.count("json") != 0);
+    PrintSummary(CorpusSummary(corpus), as_json);
   }
   return 0;
 }

@@ -1,60 +1,86 @@
+// The program `flame`: help, version, completion, reports and the parsing of every command. What
+// computes is in flame-compute, which takes this process over: libtorch alone takes longer to load
+// than all of these to answer.
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <optional>
 
-#include "base/config.h"
 #include "base/error.h"
+#include "base/files/program_files.h"
 #include "base/log.h"
-#include "comm/watchdog.h"
 #include "launch/command/command.h"
+#include "launch/command/completion.h"
+#include "launch/command/help.h"
+#include "launch/command/version.h"
 
 namespace flame {
+
+int RunCompletion(const ParsedOptions& options) {
+  std::cout << CompletionScript(options.words[0]);
+  return 0;
+}
+
 namespace {
 
-void PrintUsage(std::ostream& out) {
-  out << "flame pipeline --config configs/quickstart.yaml\n\n"
-         "Trains language models to recommend medication. Research software: not for treating\n"
-         "patients.\n\nCommands (flame COMMAND --help):\n";
-  for (const Command& command : Commands()) {
-    out << "  " << command.name << std::string(10 - std::string(command.name).size(), ' ')
-        << command.summary << "\n";
-  }
+// Runs a command that computes nothing; nothing if this one computes.
+std::optional<int> RunHere(const std::string& command, const ParsedOptions& options) {
+  if (command == "config") return RunConfig(options);
+  if (command == "completion") return RunCompletion(options);
+  const bool watches = options.Has("status") || options.Has("logs") || options.Has("cancel");
+  if (command == "launch" && watches) return RunLaunchWatch(options);
+  const bool reports = command == "sweep" && options.words.size() == 2;
+  if (reports) return RunSweepReport(options);
+  return std::nullopt;
 }
 
-const Command& FindCommand(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Command& command : Commands()) {
-    if (name == command.name) return command;
-    names.push_back(command.name);
-  }
-  const std::string nearest = NearestWord(name, names);
-  throw UsageError("'", name, "' is not a command",
-                   nearest.empty() ? "" : "; nearest is '" + nearest + "'", "; see flame --help");
-}
-
-// By default libgomp's threads spin for milliseconds before they sleep: where other programs share
-// the cores, a training step then takes many times as long. It reads its settings when it is
-// loaded, before main, so the program starts itself again with a short spin. Results do not depend
-// on it.
-void LimitSpinning(char** argv) {
+// libgomp's threads spin for milliseconds before they sleep by default: where other programs share
+// the cores, a training step then takes many times as long. libgomp reads its settings when it is
+// loaded, so they are set before. Results do not depend on them.
+void LimitSpinning() {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "10000", 1);
-  execv("/proc/self/exe", argv);  // where that fails: as it is
 }
 
-int Run(const Arguments& words) {
+[[noreturn]] void Compute(char** argv) {
+  LimitSpinning();
+  const std::string program = (LibraryFolder() / "flame-compute").string();
+  execv(program.c_str(), argv);
+  throw MachineError("cannot start ", program, ": ", std::strerror(errno),
+                     "; expected it where the build or the installation put it");
+}
+
+int Run(char** argv, const Arguments& words) {
   if (words.empty()) {
-    PrintUsage(std::cerr);
+    std::cerr << ProgramHelp(HelpWidth());
     return static_cast<int>(ExitStatus::kUsage);
   }
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    PrintUsage(std::cout);
+    std::cout << ProgramHelp(HelpWidth());
     return 0;
   }
-  const int status = FindCommand(words[0]).run({words.begin() + 1, words.end()});
+  if (words[0] == "--version" || words[0] == "version") {
+    std::cout << VersionText();
+    return 0;
+  }
+  const Declaration& command = FindDeclaration(words[0]);
+  const ParsedOptions options = ParseOptions(command, {words.begin() + 1, words.end()});
+  if (options.help) {
+    std::cout << CommandHelp(command, HelpWidth());
+    return 0;
+  }
+  const std::optional<int> status = RunHere(command.name, options);
+  if (!status) Compute(argv);
+  return *status;
+}
+
+int RunAndFlush(char** argv, const Arguments& words) {
+  const int status = Run(argv, words);
   if (!std::cout.flush()) throw MachineError("stdout: cannot write: ", std::strerror(errno));
   return status;
 }
@@ -63,13 +89,15 @@ int Run(const Arguments& words) {
 }  // namespace flame
 
 int main(int argc, char** argv) {
-  flame::LimitSpinning(argv);
   flame::InitLogging(flame::LogLevel::kInfo, -1);
+  int status = static_cast<int>(flame::ExitStatus::kMachine);
   try {
-    return flame::Run({argv + 1, argv + argc});
+    return flame::RunAndFlush(argv, {argv + 1, argv + argc});
   } catch (const flame::Error& error) {
-    flame::AbortJob(static_cast<int>(error.status()), error.what());
+    status = static_cast<int>(error.status());
+    std::fprintf(stderr, "flame: %s\n", error.what());
   } catch (const std::exception& error) {
-    flame::AbortJob(static_cast<int>(flame::ExitStatus::kMachine), error.what());
+    std::fprintf(stderr, "flame: %s\n", error.what());
   }
+  return status;
 }

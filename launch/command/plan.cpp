@@ -3,14 +3,13 @@
 #include <ATen/ops/ones.h>
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "launch/command/command.h"
+#include "launch/command/config_arguments.h"
 #include "launch/plan/estimate.h"
 #include "launch/plan/limits.h"
 #include "model/shapes.h"
@@ -20,33 +19,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr char kUsage[] =
-    "flame plan --config configs/quickstart.yaml --gpus 4 --gpu-memory 80GB\n"
-    "flame plan --gpus 8 --gpu-memory 80GB --flops 4e14 --bandwidth 50GB --stage grpo "
-    "data.hospital=synth model.path=DIR\n\n"
-    "Memory of every role, work and seconds of a step; exit status 2 where it does not fit.\n"
-    "Of model.path config.json alone is read.\n\n"
-    "  --gpus N          ranks, a GPU each\n"
-    "  --gpu-memory S    memory of one: 80GB, 900MB, 40GiB\n"
-    "  --flops F         FLOP/s that one reaches; measured on this machine's CPU where not given\n"
-    "  --gpus-per-node G ranks of one machine, a group of cluster.sharding=hybrid; all where not "
-    "given\n"
-    "  --bandwidth B     bytes/s that one receives from others; measured likewise\n"
-    "  --memory-bandwidth B  bytes/s that one reads of its memory; measured likewise where --flops "
-    "is,\n                    else decoding is planned as arithmetic alone\n"
-    "  --stage STAGE     classifier, list or grpo alone\n";
-
-// A whole number of ranks.
-int64_t CountOf(const std::map<std::string, std::string>& values, const std::string& name,
-                int64_t otherwise) {
-  const auto given = values.find(name);
-  if (given == values.end()) return otherwise;
-  const double count = ParseAmount(name, given->second);
-  if (count != std::floor(count) || count > 1e6) {
-    throw UsageError(name, " is ", count, "; expected a whole number of at most a million");
-  }
-  return static_cast<int64_t>(count);
-}
+constexpr int64_t kMostRanks = 1000000;
 
 template <class Body>
 double SecondsOf(const Body& body) {
@@ -143,66 +116,73 @@ void Print(const StagePlan& plan, double memory) {
               plan.seconds_learn, plan.seconds_communicate, plan.seconds_rollout);
 }
 
-std::vector<std::string> StagesOf(const std::map<std::string, std::string>& values) {
-  const std::vector<std::string> all = {"classifier", "list", "grpo"};
-  const auto given = values.find("--stage");
-  if (given == values.end()) return all;
-  for (const std::string& stage : all) {
-    if (stage == given->second) return {stage};
+// The amount that an option gives; 0 where it is not given.
+double AmountOf(const ParsedOptions& options, const std::string& name) {
+  return options.Has(name) ? ParseAmount("--" + name, options.Text(name)) : 0.0;
+}
+
+// Speeds that are given, and measured ones in place of those that are not.
+struct Speeds {
+  Speed speed;
+  bool flops_given = false, bandwidth_given = false;
+};
+
+Speeds SpeedsOf(const ParsedOptions& options, const std::string& dtype) {
+  Speeds speeds{{AmountOf(options, "flops"), AmountOf(options, "bandwidth"),
+                 AmountOf(options, "memory-bandwidth")}};
+  Speed& speed = speeds.speed;
+  speeds.flops_given = speed.flops > 0, speeds.bandwidth_given = speed.bandwidth > 0;
+  if (!speeds.flops_given) speed.flops = MeasuredFlops(DtypeOf(dtype));
+  const bool all_given = speeds.flops_given && speeds.bandwidth_given;
+  const double copied = all_given ? 0 : MeasuredBandwidth();
+  if (!speeds.bandwidth_given) speed.bandwidth = copied;
+  // Each byte copied is read and written.
+  if (!speeds.flops_given && speed.memory == 0) speed.memory = 2 * copied;
+  return speeds;
+}
+
+void PrintPlans(const Speeds& speeds, const std::vector<StagePlan>& plans, double memory,
+                bool as_json) {
+  const auto source = [](bool given) {
+    return given ? "given" : "measured on this machine's CPU";
+  };
+  const Speed& speed = speeds.speed;
+  if (as_json) {
+    ordered_json list = ordered_json::array();
+    for (const StagePlan& plan : plans) list.push_back(ToJson(plan, memory));
+    std::cout << ordered_json{{"flops", speed.flops},
+                              {"flops_from", source(speeds.flops_given)},
+                              {"bandwidth", speed.bandwidth},
+                              {"bandwidth_from", source(speeds.bandwidth_given)},
+                              {"memory_bandwidth", speed.memory},
+                              {"stages", list}}
+              << "\n";
+    return;
   }
-  throw UsageError("--stage is '", given->second, "'; expected classifier, list or grpo");
+  std::printf("%.3g FLOP/s a rank, %s; %.3g bytes/s, %s\n", speed.flops,
+              source(speeds.flops_given), speed.bandwidth, source(speeds.bandwidth_given));
+  for (const StagePlan& plan : plans) Print(plan, memory);
+  std::printf("Beside these: the process itself, and on a GPU its context and libraries.\n");
+  std::fflush(stdout);
 }
 
 }  // namespace
 
-int RunPlan(const Arguments& arguments) {
-  const OwnOptions split =
-      SeparateOptions(arguments, "plan",
-                      {"--gpus", "--gpus-per-node", "--gpu-memory", "--memory-bandwidth", "--flops",
-                       "--bandwidth", "--stage"});
-  const ConfigArguments parsed = ParseConfigArguments(split.rest, kUsage);
-  if (parsed.help) return 0;
-  const auto number = [&](const std::string& name) {
-    const auto found = split.values.find(name);
-    return found == split.values.end() ? 0.0 : ParseAmount(name, found->second);
-  };
+int RunPlan(const ParsedOptions& options) {
+  const Config config = ConfigOf(options);
   Machines machines;
-  machines.ranks = CountOf(split.values, "--gpus", 1);
-  machines.ranks_a_node = CountOf(split.values, "--gpus-per-node", machines.ranks);
-  const std::vector<std::string> stages = StagesOf(split.values);
-  const double memory = number("--gpu-memory");
-  Speed speed{number("--flops"), number("--bandwidth"), number("--memory-bandwidth")};
-  const bool flops_given = speed.flops > 0, bandwidth_given = speed.bandwidth > 0;
-  if (!flops_given) speed.flops = MeasuredFlops(DtypeOf(parsed.config.model.dtype));
-  const double copied = flops_given && bandwidth_given ? 0 : MeasuredBandwidth();
-  if (!bandwidth_given) speed.bandwidth = copied;
-  // Each byte copied is read and written.
-  if (!flops_given && speed.memory == 0) speed.memory = 2 * copied;
+  machines.ranks = options.Count("gpus", 1, 1, kMostRanks);
+  machines.ranks_a_node = options.Count("gpus-per-node", machines.ranks, 1, kMostRanks);
+  const double memory = AmountOf(options, "gpu-memory");
+  const Speeds speeds = SpeedsOf(options, config.model.dtype);
+  std::vector<std::string> stages = {"classifier", "list", "grpo"};
+  if (options.Has("stage")) stages = {options.Text("stage")};
   std::vector<StagePlan> plans;
   for (const std::string& stage : stages) {
-    plans.push_back(PlanStage(parsed.config, stage, machines, speed));
+    plans.push_back(PlanStage(config, stage, machines, speeds.speed));
   }
-  const char* given = "given";
-  const char* measured = "measured on this machine's CPU";
-  if (parsed.json) {
-    ordered_json list = ordered_json::array();
-    for (const StagePlan& plan : plans) list.push_back(ToJson(plan, memory));
-    std::cout << ordered_json{{"flops", speed.flops},
-                              {"flops_from", flops_given ? given : measured},
-                              {"bandwidth", speed.bandwidth},
-                              {"bandwidth_from", bandwidth_given ? given : measured},
-                              {"memory_bandwidth", speed.memory},
-                              {"stages", list}}
-              << "\n";
-  } else {
-    std::printf("%.3g FLOP/s a rank, %s; %.3g bytes/s, %s\n", speed.flops,
-                flops_given ? given : measured, speed.bandwidth,
-                bandwidth_given ? given : measured);
-    for (const StagePlan& plan : plans) Print(plan, memory);
-    std::printf("Beside these: the process itself, and on a GPU its context and libraries.\n");
-    std::fflush(stdout);
-  }
-  const std::string faults = MemoryFaults(parsed.config, plans, memory);
+  PrintPlans(speeds, plans, memory, options.Has("json"));
+  const std::string faults = MemoryFaults(config, plans, memory);
   if (!faults.empty()) throw UsageError(faults);
   return 0;
 }

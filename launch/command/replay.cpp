@@ -10,6 +10,7 @@
 #include "base/files/checksum.h"
 #include "base/log.h"
 #include "launch/command/command.h"
+#include "launch/command/config_arguments.h"
 #include "launch/run/device.h"
 #include "launch/run/grpo_roles.h"
 #include "launch/run/run_materials.h"
@@ -24,15 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr char kUsage[] =
-    "flame replay --config configs/quickstart.yaml --out runs/replayed\n"
-    "flame replay --config configs/quickstart.yaml --out runs/standard credit.lambda=0\n\n"
-    "Trains GRPO again from the shards that run.dir/grpo/rollouts holds, into a folder of its "
-    "own:\n"
-    "nothing is sampled or scored. With the recorded settings and as many learners the losses are\n"
-    "those recorded, bit for bit, which is compared at the end.\n\n"
-    "  --out DIR         folder to make; one with checkpoints goes on from them\n";
 
 // What the losses of a step are compared by.
 constexpr const char* kCompared[] = {"loss",    "kl",          "grad_norm",    "clip_fraction",
@@ -188,24 +180,12 @@ void Replay(const Config& config, const fs::path& out, bool as_json, RankSession
 
 }  // namespace
 
-int RunReplay(const Arguments& arguments) {
-  Arguments rest;
-  fs::path out;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--out" && i + 1 < arguments.size()) {
-      out = arguments[++i];
-    } else if (arguments[i].starts_with("--out=")) {
-      out = arguments[i].substr(6);
-    } else {
-      rest.push_back(arguments[i]);
-    }
-  }
-  const ConfigArguments parsed = ParseConfigArguments(rest, kUsage);
-  if (parsed.help) return 0;
-  if (out.empty()) throw UsageError("--out is missing: the folder to train in");
+int RunReplay(const ParsedOptions& options) {
+  const fs::path out = options.Required("out");
+  const Config config = ConfigOf(options);
   // The recorded run stays as it is.
-  RankSession session(parsed.config, /*logs=*/false);
-  Replay(parsed.config, out, parsed.json, &session);
+  RankSession session(config, /*logs=*/false);
+  Replay(config, out, options.Has("json"), &session);
   return 0;
 }
 

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "data/prompts/prompt.h"
 #include "launch/run/device.h"
-#include "launch/run/run_materials.h"
+#include "launch/run/stage_inputs.h"
 #include "model/policy.h"
 #include "model/shapes.h"
 #include "tokenizer/tokenizer.h"

@@ -1,7 +1,7 @@
 #include "launch/run/config.h"
 
 #include "base/error.h"
-#include "model/shapes.h"
+#include "model/map_names.h"
 #include "reward/segmentation.h"
 #include "trainer/preset.h"
 
@@ -15,9 +15,9 @@ void CheckColocated(const ClusterOptions& cluster) {
                      "are ", cluster.learners, ", ", cluster.rollouts, " and ", cluster.rewards,
                      "; expected them at 0: each rank does everything");
   }
-  if (cluster.sharding.policy == "full" || cluster.sharding.policy == "hybrid") {
+  if (SplitsParameters(cluster.sharding.policy)) {
     throw UsageError("cluster.placement is colocated and cluster.sharding ",
-                     cluster.sharding.policy,
+                     NameOf(cluster.sharding.policy),
                      "; expected none or optimizer: a rank that samples holds all weights");
   }
 }
@@ -116,11 +116,34 @@ Config LoadConfig(const std::filesystem::path& file, const std::vector<std::stri
   return config;
 }
 
-std::string ConfigHelp() {
+namespace {
+
+// What `read` gives of the schema over defaults.
+template <class Read>
+auto OfDefaults(const Read& read) {
   Config config;
   ConfigSchema schema;
   config.Bind(&schema);
-  return schema.Help();
+  return read(schema);
+}
+
+}  // namespace
+
+std::string ConfigHelp(size_t width) {
+  return OfDefaults([&](const ConfigSchema& schema) { return schema.Help(width); });
+}
+
+std::string ConfigReference() {
+  return "# Config keys\n\n"
+         "Made by `flame config --reference`. A key is given as `a.b=value` on the command line or "
+         "nested in\nYAML (`flame grpo --config FILE a.b=value`); an unknown key or a value out of "
+         "range is refused before\nanything starts. `flame config --config FILE` prints a config "
+         "with every key.\n" +
+         OfDefaults([](const ConfigSchema& schema) { return schema.Markdown(); });
+}
+
+std::vector<std::string> ConfigKeyNames() {
+  return OfDefaults([](const ConfigSchema& schema) { return schema.Names(); });
 }
 
 }  // namespace flame

@@ -2,6 +2,7 @@
 #ifndef FLAME_LAUNCH_RUN_CONFIG_H_
 #define FLAME_LAUNCH_RUN_CONFIG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -54,8 +55,12 @@ struct Config {
 // UsageError.
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
-// Help of every key, as a table.
-std::string ConfigHelp();
+// Every key with its default, range and meaning, in lines of at most `width` columns.
+std::string ConfigHelp(size_t width);
+// The same as Markdown, a table a section: docs/config.md.
+std::string ConfigReference();
+// Every key, sorted: "classifier.batch", ...
+std::vector<std::string> ConfigKeyNames();
 
 }  // namespace flame
 

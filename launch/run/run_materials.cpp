@@ -1,19 +1,12 @@
 #include "launch/run/run_materials.h"
 
-#include "base/files/program_files.h"
 #include "data/feedback.h"
 #include "launch/run/run_paths.h"
+#include "launch/run/stage_inputs.h"
 
 namespace flame {
 
 namespace fs = std::filesystem;
-
-fs::path PromptFile(const Config& config) {
-  const fs::path& file = config.prompts.file;
-  if (file.empty()) return ShareFolder() / "configs" / "prompts.yaml";
-  // A path of the program's own configs works from any working folder.
-  return fs::exists(file) ? file : ShareFolder() / file;
-}
 
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config) {
   const RunPaths paths(config.run.dir);

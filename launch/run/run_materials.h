@@ -11,9 +11,6 @@
 
 namespace flame {
 
-// The file with the prompts' templates: prompts.file, or the one that comes with the program.
-std::filesystem::path PromptFile(const Config& config);
-
 // Reads run.dir's corpus.h5 and base/tokenizer.json (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
 

@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/files/program_files.h"
 #include "base/files/checksum.h"
-#include "launch/run/base_model.h"
-#include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 
 namespace flame {
@@ -69,6 +68,13 @@ void ExpectFile(const char* key, const fs::path& file) {
 }
 
 }  // namespace
+
+fs::path PromptFile(const Config& config) {
+  const fs::path& file = config.prompts.file;
+  if (file.empty()) return ShareFolder() / "configs" / "prompts.yaml";
+  // A path of the program's own configs works from any working folder.
+  return fs::exists(file) ? file : ShareFolder() / file;
+}
 
 std::string StageSettings(const Config& config, const std::string& stage) {
   static const Keys model = {"model.path",       "model.preset",    "model.dtype",

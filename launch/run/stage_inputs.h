@@ -3,11 +3,15 @@
 #ifndef FLAME_LAUNCH_RUN_STAGE_INPUTS_H_
 #define FLAME_LAUNCH_RUN_STAGE_INPUTS_H_
 
+#include <filesystem>
 #include <string>
 
 #include "launch/run/config.h"
 
 namespace flame {
+
+// The file with the prompts' templates: prompts.file, or the one that comes with the program.
+std::filesystem::path PromptFile(const Config& config);
 
 // The config lines that the own result of a stage ("prepare", "classifier", ...) depends on. Where
 // it was computed is none of them: a model that a GPU trained can be evaluated on a CPU.

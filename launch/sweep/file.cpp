@@ -228,11 +228,11 @@ std::string SettingsText(const Settings& settings) {
 
 SweepFile ReadSweepFile(const std::filesystem::path& file) { return Reader().Read(file); }
 
-std::string SweepFileHelp() {
+std::string SweepFileHelp(size_t width) {
   SweepOptions options;
   ConfigSchema schema;
   options.Bind(&schema);
-  return schema.Help();
+  return schema.Help(width);
 }
 
 }  // namespace flame

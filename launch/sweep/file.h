@@ -74,8 +74,8 @@ struct SweepFile {
 // Throws one UsageError with every fault, each with file, line and, of a misspelt key, the nearest.
 SweepFile ReadSweepFile(const std::filesystem::path& file);
 
-// The keys of a sweep file, as a table for --help.
-std::string SweepFileHelp();
+// The keys of a sweep file for --help, in lines of at most `width` columns.
+std::string SweepFileHelp(size_t width);
 
 }  // namespace flame
 

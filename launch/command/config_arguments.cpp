@@ -1,0 +1,19 @@
+#include "launch/command/config_arguments.h"
+
+#include "base/log.h"
+#include "base/trace.h"
+
+namespace flame {
+
+void UseLogLevel(const ParsedOptions& options) {
+  if (options.Has("log-level")) InitLogging(ParseLogLevel(options.Text("log-level")), -1);
+}
+
+Config ConfigOf(const ParsedOptions& options) {
+  UseLogLevel(options);
+  Config config = LoadConfig(options.Text("config"), options.overrides);
+  if (options.Has("trace")) StartTrace();
+  return config;
+}
+
+}  // namespace flame

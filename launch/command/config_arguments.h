@@ -1,0 +1,19 @@
+// The config that a command runs, from its options.
+#ifndef FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_
+#define FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_
+
+#include "launch/command/parse_options.h"
+#include "launch/run/config.h"
+
+namespace flame {
+
+// Reads --config and the overrides (LoadConfig), and begins the log and the timeline that
+// --log-level and --trace ask for. Throws UsageError.
+Config ConfigOf(const ParsedOptions& options);
+
+// Sets what stderr shows, where --log-level is given.
+void UseLogLevel(const ParsedOptions& options);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_

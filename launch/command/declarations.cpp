@@ -1,0 +1,300 @@
+#include "base/config.h"
+#include "base/error.h"
+#include "launch/batch/batch_file.h"
+#include "launch/command/declaration.h"
+
+namespace flame {
+namespace {
+
+using Options = std::vector<OptionDeclaration>;
+
+const std::vector<std::string> kStages = {"classifier", "list", "grpo"};
+const std::vector<std::string> kLogLevels = {"debug", "info", "warning", "error"};
+
+Options ModelOptionsOf(const Options& more) {
+  Options options = {{"model", "DIR", "Hugging Face folder of a Llama or Qwen model"},
+                     {"adapter", "DIR", "LoRA folder in peft's format"},
+                     {"dtype",
+                      "TYPE",
+                      "type of weights and activations, float32 by default",
+                      {"float32", "float64", "bfloat16"}},
+                     {"device", "DEVICE", "where to compute, cpu by default", {"cpu", "cuda"}},
+                     {"quantize",
+                      "KIND",
+                      "how the blocks' weights are held, none by default",
+                      {"none", "int8", "nf4"}}};
+  options.insert(options.end(), more.begin(), more.end());
+  return options;
+}
+
+std::vector<Declaration> StageCommands() {
+  return {
+      {"pipeline",
+       "the whole pipeline, from tables to an evaluated policy",
+       {"flame pipeline --config configs/quickstart.yaml run.dir=runs/mine"},
+       "Prepare, classifier, tasks, list SFT, step-wise GRPO, evaluation. A stage whose inputs are "
+       "unchanged is skipped; an interrupted training goes on from its last checkpoint.\n",
+       {},
+       {},
+       /*takes_config=*/true},
+      {"synth",
+       "make a synthetic hospital with known truth",
+       {"flame synth --patients 3000 --seed 1 --out hospital"},
+       "Writes a synthetic hospital in MIMIC-III's layout, whose best possible policy is known.\n",
+       {},
+       {{"patients", "N", "patients of the hospital, 3000 by default"},
+        {"seed", "N", "seed, 1 by default; the same seed and size give the same bytes"},
+        {"out", "DIR", "folder to make"},
+        {"json", "", "the summary as JSON"}}},
+      {"prepare",
+       "hospital tables to corpus, tokenizer and starting model",
+       {"flame prepare --config configs/mimic3-demo.yaml",
+        "flame prepare data.root=mimic data.mappings=mappings --out corpus.h5"},
+       "Reads the hospital's tables and writes corpus.h5, the tokenizer and the starting model "
+       "into "
+       "run.dir.\n",
+       {},
+       {{"out", "FILE", "write the corpus alone, to this file"}},
+       true},
+      {"sft",
+       "fine-tune the classifier or the list policy",
+       {"flame sft classifier --config configs/quickstart.yaml",
+        "mpirun -np 4 flame sft list --config configs/quickstart.yaml"},
+       "Supervised fine-tuning of the drug-level classifier or of the list-wise policy.\n",
+       {"STAGE", 1, 1, {"classifier", "list"}},
+       {},
+       true},
+      {"tasks",
+       "list tasks from the classifier's errors",
+       {"flame tasks --config configs/quickstart.yaml",
+        "flame tasks --config configs/quickstart.yaml --feedback decisions.jsonl"},
+       "Scores training visits with the classifier and builds add and remove tasks from its "
+       "errors.\n",
+       {},
+       {{"feedback", "FILE", "physicians' decisions, as tasks.feedback=FILE (docs/rewards.md)"}},
+       true},
+      {"grpo",
+       "step-wise GRPO of the list policy",
+       {"flame grpo --config configs/quickstart.yaml",
+        "mpirun -np 4 flame grpo --config configs/quickstart.yaml cluster.learners=2 "
+        "cluster.rollouts=1 cluster.rewards=1"},
+       "Trains the list policy with step-wise GRPO.\n",
+       {},
+       {},
+       true},
+      {"evaluate",
+       "every policy of a run on held-out visits",
+       {"flame evaluate --config configs/quickstart.yaml --json"},
+       "Evaluates the policies of a run and its baselines on held-out visits.\n",
+       {},
+       {},
+       true},
+  };
+}
+
+std::vector<Declaration> ClusterCommands() {
+  return {
+      {"sweep",
+       "many trials of a config, shared by workers, and their report",
+       {"flame sweep configs/sweep-alpha-lambda.yaml --jobs 2",
+        "flame sweep configs/sweep-alpha-lambda.yaml --jobs 8 --slurm",
+        "flame sweep status runs/sweep-alpha-lambda", "flame sweep report runs/sweep-alpha-lambda"},
+       "Runs the trials of a sweep file. The same command, called again or on other hosts that "
+       "share the folder, joins in: finished trials stay finished, a trial under way is left to "
+       "its "
+       "worker, and a trial of a dead worker is resumed. `status` and `report` take the sweep's "
+       "file "
+       "or folder; `report` writes report.csv and report.html.\n",
+       {"FILE", 1, 2},
+       {{"jobs", "N", "trials at once, 1 by default; with --slurm, workers"},
+        {"slurm", "", "submit the workers as a job array of slurm/sweep.sbatch"},
+        {"log-level", "LEVEL", "what goes to stderr and to the trials' log.txt, info by default",
+         kLogLevels},
+        {"json", "", "the result as JSON"}}},
+      {"export",
+       "a Hugging Face directory for serving",
+       {"flame export --run runs/quickstart --out exported"},
+       "Writes a Hugging Face directory: adapters merged, entity slots as tokens.\n",
+       {},
+       {{"run", "DIR", "run folder whose grpo/model is exported"},
+        {"model", "DIR", "a model folder, in place of --run"},
+        {"out", "DIR", "folder to make"}}},
+      {"launch",
+       "a Slurm job for a config: written, submitted, watched",
+       {"flame launch grpo --config configs/quickstart.yaml --nodes 2 --gpus-per-node 4 --time "
+        "12:00:00",
+        "flame launch --status runs/quickstart"},
+       "Writes the batch file for a config into run.dir/launch and gives it to sbatch. A job that "
+       "is stopped before its time is up goes on by itself. Refuses what flame plan says will not "
+       "fit, and what flame doctor finds wrong on this host. Account and partition come from "
+       "SBATCH_ACCOUNT and SBATCH_PARTITION, which sbatch reads.\n",
+       {"COMMAND", 0, 1, LaunchCommands()},
+       {{"nodes", "N", "nodes, 1 by default"},
+        {"gpus-per-node", "N",
+         "ranks of a node that learn or sample, 1 by default, with a GPU each unless "
+         "model.device=cpu; ranks that score run beside them"},
+        {"time", "T", "how long the job may take, as Slurm writes it: 12:00:00, 2-00:00:00"},
+        {"gpu-memory", "SIZE", "memory of a GPU, as 80GB, that the plan must fit into"},
+        {"dry-run", "", "print the batch file; write and submit nothing"},
+        {"status", "DIR",
+         "state of the run's last job and the last line of its log; with --json {job, at_work, "
+         "slurm: {JobState, ...}, log, last_line}"},
+        {"logs", "DIR", "the log of the run's last job"},
+        {"cancel", "DIR",
+         "end the run's last job; a training saves first if Slurm's KillWait gives it the time"}},
+       true},
+      {"plan",
+       "memory and time of a training, before it is started",
+       {"flame plan --config configs/quickstart.yaml --gpus 4 --gpu-memory 80GB",
+        "flame plan --gpus 8 --gpu-memory 80GB --flops 4e14 --bandwidth 50GB --stage grpo "
+        "data.hospital=synth model.path=DIR"},
+       "Prints the memory of every role, and the work and seconds of a step. Exit status 2 if a "
+       "role does not fit. Of model.path only config.json is read.\n",
+       {},
+       {{"gpus", "N", "ranks, with a GPU each; 1 by default"},
+        {"gpu-memory", "SIZE", "memory of a GPU: 80GB, 900MB, 40GiB"},
+        {"flops", "F", "FLOP/s that a GPU reaches; measured on this machine's CPU by default"},
+        {"gpus-per-node", "N",
+         "ranks of a machine, a group of cluster.sharding=hybrid; all by "
+         "default"},
+        {"bandwidth", "B", "bytes/s that a rank receives from others; measured by default"},
+        {"memory-bandwidth", "B",
+         "bytes/s that a rank reads of its memory; measured if --flops is, else decoding is "
+         "planned "
+         "as arithmetic alone"},
+        {"stage", "STAGE", "this stage alone", kStages}},
+       true},
+      {"doctor",
+       "is this allocation fit for a run, on every rank",
+       {"flame doctor --config configs/quickstart.yaml --json",
+        "SLURM_PMIX_FENCE=ring srun --mpi=pmix flame doctor --config configs/quickstart.yaml",
+        "mpirun flame doctor --config configs/quickstart.yaml"},
+       "Tries what a run needs on every rank of an allocation before the run is started: one build "
+       "and the same libraries everywhere, GPUs, messages between hosts, a run folder that all "
+       "ranks write and see, clocks, limits. Prints one line a check, with the fix in words; exit "
+       "status 4 if one fails. Leaves nothing in the run folder. In a batch file, or a shell of "
+       "salloc, it starts itself on all ranks by srun, and reports even if a host cannot be "
+       "reached.\n",
+       {},
+       {},
+       true},
+      {"replay",
+       "GRPO again, from recorded shards alone",
+       {"flame replay --config configs/quickstart.yaml --out runs/replayed",
+        "flame replay --config configs/quickstart.yaml --out runs/standard credit.lambda=0"},
+       "Trains GRPO again from the shards in run.dir/grpo/rollouts, into a folder of its own; "
+       "nothing is sampled or scored. With the recorded settings and as many learners the losses "
+       "are those recorded, bit for bit, which is compared at the end.\n",
+       {},
+       {{"out", "DIR", "folder to make; one with checkpoints goes on from them"}},
+       true},
+  };
+}
+
+std::vector<Declaration> FileCommands() {
+  return {
+      {"inspect",
+       "what a corpus, a shard or a stage's checkpoints hold",
+       {"flame inspect runs/quickstart/corpus.h5 --json",
+        "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5",
+        "flame inspect runs/quickstart/grpo"},
+       "Shows what a corpus holds; a shard's groups, lists and advantages, coloured on a terminal; "
+       "or the checkpoints in a stage's folder, verified.\n",
+       {"FILE", 1, 1},
+       {{"json", "", "the summary as JSON"},
+        {"visits", "", "JSON lines, one a visit of the corpus"},
+        {"limit", "N", "groups of a shard that are shown, 2 by default"},
+        {"task-id", "N", "the group of a shard that is shown"},
+        {"full", "", "whole prompts of a shard's groups, not their ends"}}},
+      {"tokenize",
+       "JSON lines: text to token ids",
+       {"echo '{\"text\": \"Sepsis, 5 mg\"}' | flame tokenize --tokenizer model/tokenizer.json"},
+       "Reads JSON lines {\"text\"} or {\"bytes_base64\"} and writes {\"ids\"}; reads {\"ids\"} "
+       "and "
+       "writes {\"text\", \"pieces\"}: what each id completes of the text, then the bytes that "
+       "never "
+       "became a character. Special tokens have no text.\n",
+       {},
+       {{"tokenizer", "FILE",
+         "tokenizer.json, Llama 3's encoder.json (vocab.bpe beside it), or their folder"},
+        {"no-special-tokens", "", "leave out what the file's post_processor puts around a text"}}},
+      {"generate",
+       "JSON lines: prompt to completion",
+       {"echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR --greedy "
+        "--max-tokens 40"},
+       "Reads JSON lines {\"ids\"} or {\"text\"} and writes {\"ids\", \"text\", \"logprobs\"} of "
+       "the "
+       "continuation.\n",
+       {},
+       ModelOptionsOf({{"greedy", "", "take the likeliest token each time (temperature 0)"},
+                       {"max-tokens", "N", "tokens written at most, 64 by default"},
+                       {"samples", "N", "answers to each line, 1 by default"},
+                       {"temperature", "T", "temperature of sampling, 1 by default"},
+                       {"top-k", "K", "draw from the K likeliest tokens; 0, the default: from all"},
+                       {"top-p", "P",
+                        "draw from the likeliest tokens of this probability together, "
+                        "1 by default"},
+                       {"seed", "N", "seed of sampling, 0 by default"}})},
+      {"score",
+       "JSON lines: log-probabilities of a family",
+       {"echo '{\"trunk\": [1, 5], \"branches\": [[7, 8], [9]]}' | flame score --model DIR"},
+       "Reads JSON lines, a family each, and writes {\"logprobs\": [[...], ...]}: one number a "
+       "branch token.\n",
+       {},
+       ModelOptionsOf({})},
+      {"config",
+       "the config that a command would run, or every key there is",
+       {"flame config --config configs/quickstart.yaml grpo.steps=400", "flame config --reference"},
+       "Checks a config and prints it whole, as YAML with every key's meaning; a run folder's "
+       "config.yaml looks the same. With --reference prints all keys as Markdown.\n",
+       {},
+       {{"reference", "", "every key with its default, range and meaning, as Markdown"}},
+       true},
+      {"completion",
+       "a script that completes flame's arguments in a shell",
+       {"source <(flame completion bash)", "flame completion zsh > ~/.zfunc/_flame"},
+       "Prints a completion script for bash or zsh: commands, options, their values and config "
+       "keys.\n",
+       {"SHELL", 1, 1, {"bash", "zsh"}}},
+  };
+}
+
+}  // namespace
+
+const std::vector<Declaration>& Declarations() {
+  static const std::vector<Declaration> all = [] {
+    std::vector<Declaration> commands = StageCommands();
+    for (const auto& more : {ClusterCommands(), FileCommands()}) {
+      commands.insert(commands.end(), more.begin(), more.end());
+    }
+    return commands;
+  }();
+  return all;
+}
+
+const Declaration& FindDeclaration(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Declaration& command : Declarations()) {
+    if (name == command.name) return command;
+    names.push_back(command.name);
+  }
+  const std::string nearest = NearestWord(name, names);
+  throw UsageError("'", name, "' is not a command",
+                   nearest.empty() ? "" : "; nearest is '" + nearest + "'", "; see flame --help");
+}
+
+std::vector<OptionDeclaration> AllOptions(const Declaration& declaration) {
+  Options options = declaration.options;
+  if (declaration.takes_config) {
+    options.insert(
+        options.end(),
+        {{"config", "FILE", "YAML file; every key has a default"},
+         {"json", "", "results as JSON on stdout"},
+         {"log-level", "LEVEL", "what goes to stderr, info by default", kLogLevels},
+         {"trace", "", "write run.dir/trace.json, a timeline of all ranks for Perfetto"}});
+  }
+  options.push_back({"help", "", "print this text"});
+  return options;
+}
+
+}  // namespace flame

@@ -1,0 +1,39 @@
+// flame evaluate: the policies of a run on held-out visits.
+#include "launch/run/evaluate.h"
+
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "launch/command/command.h"
+#include "launch/command/config_arguments.h"
+#include "launch/command/print_evaluation.h"
+#include "launch/run/run_paths.h"
+#include "launch/run/session.h"
+#include "launch/run/stages.h"
+
+namespace flame {
+
+void PrintEvaluation(const Config& config, bool as_json) {
+  const std::filesystem::path file = RunPaths(config.run.dir).evaluation();
+  const auto evaluation =
+      nlohmann::json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
+  if (!evaluation.is_object()) {
+    throw DataError(file.string(), ": expected a JSON object; delete the file to evaluate again");
+  }
+  std::cout << (as_json ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+}
+
+int RunEvaluate(const ParsedOptions& options) {
+  const Config config = ConfigOf(options);
+  RankSession session(config);
+  session.RequireOneProcess("evaluate");
+  EvaluateStage(config);
+  TellTimes(config);
+  PrintEvaluation(config, options.Has("json"));
+  return 0;
+}
+
+}  // namespace flame

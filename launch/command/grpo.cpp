@@ -1,0 +1,16 @@
+// flame grpo: step-wise GRPO.
+#include "launch/command/command.h"
+#include "launch/command/config_arguments.h"
+#include "launch/run/session.h"
+#include "launch/run/stages.h"
+
+namespace flame {
+
+int RunGrpoCommand(const ParsedOptions& options) {
+  const Config config = ConfigOf(options);
+  RankSession session(config, /*logs=*/true, /*by_role=*/true);
+  GrpoStage(config, session.world());
+  return 0;
+}
+
+}  // namespace flame

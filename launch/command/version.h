@@ -1,0 +1,15 @@
+// What this build is.
+#ifndef FLAME_LAUNCH_COMMAND_VERSION_H_
+#define FLAME_LAUNCH_COMMAND_VERSION_H_
+
+#include <string>
+
+namespace flame {
+
+// Lines for flame --version: the program's version and build, and the versions of the libraries
+// that it was built with.
+std::string VersionText();
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_COMMAND_VERSION_H_
