@@ -16,10 +16,10 @@ namespace {
 constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
     {"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16}};
 
-// "q_proj" of "self_attn.q_proj".
+// Returns "q_proj" for "self_attn.q_proj".
 std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
 
-// Index in kMapNames.
+// Returns the target's index in kMapNames.
 size_t MapIndex(const std::string& key, const std::string& target) {
   std::string known;
   for (size_t m = 0; m < kNumMaps; ++m) {
@@ -107,7 +107,7 @@ std::string DtypeName(at::ScalarType dtype) {
 
 namespace {
 
-// In float32, operation by operation as transformers does: at position 5,000 one unit in a
+// Computes in float32, operation by operation as transformers does: at position 5,000 one unit in a
 // frequency's last place turns a head's first pair by 3e-4.
 at::Tensor Scaled(const at::Tensor& frequency, const RopeScaling& scaling) {
   if (scaling.kind == RopeScaling::Kind::kNone) return frequency;
