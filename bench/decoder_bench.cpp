@@ -1,4 +1,4 @@
-// The decoder at the size of the comparison in bench/peers/generation.py:
+// Times the decoder at the size of the comparison in bench/peers/generation.py:
 //   ninja -C build decoder_bench && OMP_NUM_THREADS=2 build/bench/decoder_bench
 #include <benchmark/benchmark.h>
 
@@ -70,7 +70,7 @@ void Step(benchmark::State& state) {
 BENCHMARK(Step)->ArgName("rows")->Arg(1)->Arg(8)->Arg(32)->Arg(256)->UseRealTime()->Unit(
     benchmark::kMillisecond);
 
-// One token's choice, top_p in hundredths.
+// Times one token's choice; top_p is given in hundredths.
 void Choose(benchmark::State& state) {
   RandomStream random(3, kInit);
   std::vector<float> logits(state.range(0));
@@ -85,7 +85,7 @@ BENCHMARK(Choose)
     ->ArgsProduct({{2048, 128256}, {100, 95}})
     ->Unit(benchmark::kMicrosecond);
 
-// 32 completions of 32 tokens from 4 prompts, prompts included.
+// Times 32 completions of 32 tokens from 4 prompts, prompts included.
 void Complete(benchmark::State& state) {
   const Policy policy = MakePolicy(2048);
   std::vector<CompletionPrompt> prompts;

@@ -1,4 +1,4 @@
-// The learner's hot path at the size of the `tiny` preset:
+// Times the learner's hot path at the size of the `tiny` preset:
 //   ninja -C build family_bench && OMP_NUM_THREADS=2 build/bench/family_bench
 #include <ATen/TensorOperators.h>
 #include <benchmark/benchmark.h>
@@ -19,7 +19,8 @@ std::vector<int32_t> DrawTokens(RandomStream* random, int64_t size) {
   return tokens;
 }
 
-// The classifier: trunks of 80 to 120 tokens, 48 branches of 3 tokens, the last asked for.
+// Returns the classifier's families: trunks of 80 to 120 tokens, 48 branches of 3 tokens, the last
+// asked for.
 std::vector<Family> ClassifierFamilies(int64_t count) {
   RandomStream random(1, kInit);
   std::vector<Family> families;

@@ -1,6 +1,6 @@
-// Whether a device computes what the CPU does, and how fast it is at a model of Llama 3.1 8B's
-// shape with random weights. scripts/gpu_check builds and runs it; without a GPU it runs on the
-// CPU:
+// Checks that a device computes what the CPU does, and measures its speed on a model of Llama 3.1
+// 8B's shape with random weights. scripts/gpu_check builds and runs it. Without a GPU it runs on
+// the CPU:
 //   ninja -C build gpu_check && build/bench/gpu_check --device cpu --layers 1
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/TensorOperators.h>
@@ -35,7 +35,7 @@ std::vector<int32_t> DrawTokens(RandomStream* random, int64_t size, int64_t voca
   return tokens;
 }
 
-// Families of one trunk and G answers, every token of which is asked for, as GRPO's are.
+// Returns families of one trunk and G answers with every answer token asked for, like GRPO's.
 std::vector<Family> DrawFamilies(int64_t count, int64_t trunk, int64_t group, int64_t answer,
                                  int64_t vocab_size) {
   RandomStream random(1, kInit);
@@ -65,7 +65,8 @@ PolicyConfig SmallConfig() {
   return config;
 }
 
-// The same numbers whatever dtype and device; lora_B is not 0, so that lora_A has a gradient.
+// Returns the same numbers on every dtype and device; lora_B is not 0, so that lora_A has a
+// gradient.
 Policy MakePolicy(const PolicyConfig& config, at::ScalarType dtype, at::Device device) {
   Policy policy = Policy::Random(config, dtype, 1);
   policy.AddAdapters(EveryMap(), 2);
@@ -86,8 +87,8 @@ Policy MakePolicy(const PolicyConfig& config, at::ScalarType dtype, at::Device d
 }
 
 struct Computed {
-  at::Tensor logprobs;   // [N] float64 on the CPU
-  at::Tensor gradients;  // of all adapters, one after another
+  at::Tensor logprobs;   // [N], float64 on the CPU
+  at::Tensor gradients;  // gradients of all adapters, concatenated
 };
 
 Computed Compute(Policy* policy, const FamilyBatch& batch) {
@@ -122,7 +123,7 @@ std::vector<int64_t> Greedy(const Policy& policy, const std::vector<int32_t>& tr
   return tokens;
 }
 
-// A small policy in the device's dtype against float64 on the CPU.
+// Compares a small policy in the device's dtype with float64 on the CPU.
 json Parity(at::ScalarType dtype, at::Device device, double tolerance) {
   const FamilyBatch batch = PackFamilies(DrawFamilies(3, 150, 8, 24, 1000));
   Policy expected_policy = MakePolicy(SmallConfig(), at::kDouble, at::kCPU);
@@ -132,7 +133,7 @@ json Parity(at::ScalarType dtype, at::Device device, double tolerance) {
   const double logprob = (found.logprobs - expected.logprobs).abs().max().item<double>();
   const double gradient = RelativeError(found.gradients, expected.gradients);
   const bool same_text = Greedy(policy, trunk, 32) == Greedy(expected_policy, trunk, 32);
-  const bool exact = dtype != at::kBFloat16;  // rounding may turn a close choice
+  const bool exact = dtype != at::kBFloat16;  // rounding may change a close choice
   return {{"dtype", c10::toString(dtype)},
           {"logprob_difference_max", logprob},
           {"gradient_relative_error", gradient},
@@ -167,7 +168,7 @@ int64_t PeakBytes(at::Device device) {
   return 0;
 }
 
-// Llama 3.1 8B (Grattafiori et al. 2024), with `layers` of its 32.
+// Returns Llama 3.1 8B (Grattafiori et al. 2024) with `layers` of its 32 layers.
 PolicyConfig LlamaConfig(int64_t layers) {
   PolicyConfig config;
   config.vocab_size = 128256;
@@ -188,8 +189,9 @@ struct Load {
   int64_t families = 2, trunk = 1024, group = 8, answer = 64, repeats = 3;
 };
 
-// A frozen weight costs 2 operations a token forward and 2 backward; a model's flop utilisation
-// leaves out recomputation (Chowdhery et al. 2022, PaLM, appendix B) and, here, attention's scores.
+// A frozen weight costs 2 operations a token forward and 2 backward. A model's flop utilisation
+// does not count recomputation (Chowdhery et al. 2022, PaLM, appendix B) or, here, attention's
+// scores.
 json Speed(int64_t layers, const Load& load, at::Device device, double peak_tflops) {
   const PolicyConfig config = LlamaConfig(layers);
   Policy policy = MakePolicy(config, at::kBFloat16, device);
@@ -256,16 +258,17 @@ int Main(int argc, char** argv) {
   double peak_tflops = 0;
   Load load;
   po::options_description options("gpu_check --device cuda --peak-tflops 989");
-  options.add_options()("help,h", "this text")                                                    //
-      ("device", po::value(&device_name)->default_value("cpu"), "cpu or cuda")                    //
-      ("layers", po::value(&layers)->default_value(32), "of the 8B model's 32; 0: parity alone")  //
-      ("families", po::value(&load.families)->default_value(load.families), "prompts a batch")    //
-      ("trunk", po::value(&load.trunk)->default_value(load.trunk), "tokens of a prompt")          //
-      ("group", po::value(&load.group)->default_value(load.group), "answers to a prompt")         //
-      ("answer", po::value(&load.answer)->default_value(load.answer), "tokens of an answer")      //
-      ("repeats", po::value(&load.repeats)->default_value(load.repeats), "timed runs")            //
+  options.add_options()("help,h", "this text")                                  //
+      ("device", po::value(&device_name)->default_value("cpu"), "cpu or cuda")  //
+      ("layers", po::value(&layers)->default_value(32),
+       "layers of the 8B model's 32; 0: parity alone")                                          //
+      ("families", po::value(&load.families)->default_value(load.families), "prompts a batch")  //
+      ("trunk", po::value(&load.trunk)->default_value(load.trunk), "tokens of a prompt")        //
+      ("group", po::value(&load.group)->default_value(load.group), "answers to a prompt")       //
+      ("answer", po::value(&load.answer)->default_value(load.answer), "tokens of an answer")    //
+      ("repeats", po::value(&load.repeats)->default_value(load.repeats), "timed runs")          //
       ("peak-tflops", po::value(&peak_tflops)->default_value(0),
-       "of the device in dense bfloat16, for utilisation; 0: unknown");
+       "TFLOP/s of the device in dense bfloat16, for utilisation; 0: unknown");
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);

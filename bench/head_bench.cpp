@@ -1,8 +1,8 @@
-// Memory of the head at the size of a large vocabulary, as one JSON object: head_bench float32 |
-// bfloat16. 16,384 hidden states of 4,096, vocabulary 128,256; forward with entropy and backward
-// with a frozen weight. `growth_mb` is how far the peak of resident memory rises over what the
-// inputs take; it does not depend on how many tokens are asked for, since they come in chunks, so
-// a part of them keeps the run short.
+// Measures the head's memory at a large vocabulary, as one JSON object: head_bench float32 |
+// bfloat16. 16,384 hidden states of 4,096, vocabulary 128,256; forward with entropy, and backward
+// with a frozen weight. `growth_mb` is how far the peak of resident memory exceeds the inputs. It
+// does not depend on how many tokens are asked for, because they come in chunks, so asking for a
+// part of them keeps the run short.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
@@ -19,7 +19,7 @@
 namespace flame {
 namespace {
 
-// Of /proc/self/status, in MB of 10^6 bytes.
+// Returns a field of /proc/self/status, in MB of 10^6 bytes.
 double StatusMegabytes(const std::string& field) {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -37,7 +37,7 @@ void Report(at::ScalarType dtype) {
   PolicyConfig config;
   config.d_model = kWidth, config.head_dim = 64;
   config.num_heads = config.num_kv_heads = 1, config.d_ff = 64;
-  config.vocab_size = 8;  // then given its true head, drawn faster than parameters are
+  config.vocab_size = 8;  // replaced below by the true head, which is drawn faster than parameters
   Policy policy = Policy::Random(config, at::kFloat, 1);
   policy.parameters().at("model.embed_tokens.weight") =
       at::empty({kVocabSize, kWidth}, dtype).normal_(0, 1.0 / 64);

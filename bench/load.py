@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Memory of every rank while 10,000 list tasks of 8 members each go through 2 rollout ranks, a
-reward rank and a learner (the tiny model), as JSON:
+"""Measures every rank's memory while 10,000 list tasks of 8 members each go through 2 rollout
+ranks, a reward rank and a learner (the tiny model), as JSON:
     bench/load.py [FOLDER] > bench/results/load.json
-The run stays in FOLDER, else in a temporary one that goes. FLAME_BINARY: the program, else
-build/flame. Needs h5py, to count the members in the shards."""
+The run is kept in FOLDER; without FOLDER it is deleted afterwards. FLAME_BINARY names the program
+(default: build/flame). Needs h5py, to count the members in the shards."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def prepare(folder):
 
 
 def start(folder):
-    """The job; the ranks' process ids, in order of rank."""
+    """Starts the job. Returns it and the ranks' process ids, in order of rank."""
     job = subprocess.Popen(["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", "4",
                             "--mca", "mpi_yield_when_idle", "1", "--mca", "btl", "self,vader",
                             str(FLAME), "grpo", *KEYS, f"run.dir={folder}", *SPLIT])
@@ -49,7 +49,7 @@ def start(folder):
 
 
 def megabytes(pid):
-    """Resident: of its own, of files, shared."""
+    """Returns a process's resident memory in megabytes: anonymous, of files, shared."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return [int(status.split(f"{name}:")[1].split()[0]) / 1024
             for name in ("RssAnon", "RssFile", "RssShmem")]
@@ -66,7 +66,7 @@ def steps_done(folder):
 
 
 def watch(folder, job, pids):
-    """Rows of steps that were done and the megabytes of every rank."""
+    """Returns one row a second: steps done so far, and the megabytes of every rank."""
     rows = []
     while job.poll() is None:
         try:
@@ -80,7 +80,7 @@ def watch(folder, job, pids):
 
 
 def growth(points):
-    """Slope of the least-squares line, in megabytes per 1,000 tasks."""
+    """Returns the slope of the least-squares line, in megabytes per 1,000 tasks."""
     xs, ys = [x * TASKS / 1000 for x, _ in points], [y for _, y in points]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     return (sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys)) /
@@ -103,7 +103,7 @@ def report(rows):
 
 
 def members(folder):
-    """(task id, member) of every trajectory in the shards."""
+    """Returns (task id, member) of every trajectory in the shards."""
     found = []
     for path in (folder / "grpo" / "rollouts").glob("step-*.h5"):
         with h5py.File(path) as shard:

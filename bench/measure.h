@@ -1,4 +1,5 @@
-// What the benchmarks share: times in one run, in turns, so that a noisy machine is noisy for all.
+// Timing for the benchmarks: all actions take turns in one run, so that noise of the machine hits
+// them all.
 #ifndef FLAME_BENCH_MEASURE_H_
 #define FLAME_BENCH_MEASURE_H_
 
@@ -9,8 +10,8 @@
 
 namespace flame {
 
-// Seconds of each action, the median of `repeats` rounds in which each runs once; before them a
-// round that does not count.
+// Returns each action's seconds: the median of `repeats` rounds in which every action runs once,
+// after a round that does not count.
 inline std::vector<double> MedianSeconds(const std::vector<std::function<void()>>& actions,
                                          int repeats) {
   std::vector<std::vector<double>> seconds(actions.size());

@@ -1,5 +1,5 @@
-// Scored states a second: one core of a reward rank on lists of MIMIC-III's size (151 drugs, 20 a
-// visit, groups of 8, lists of 4, 20 and 32 lines), tokens of a few bytes.
+// Measures scored states a second: one core of a reward rank on lists of MIMIC-III's size (151
+// drugs, 20 a visit, groups of 8, lists of 4, 20 and 32 lines), with tokens of a few bytes.
 #include <benchmark/benchmark.h>
 
 #include "bench/reward_case.h"

@@ -1,4 +1,4 @@
-// A hospital of MIMIC-III's size to score lists of.
+// A hospital of MIMIC-III's size, with lists to score.
 #ifndef FLAME_BENCH_REWARD_CASE_H_
 #define FLAME_BENCH_REWARD_CASE_H_
 
@@ -42,7 +42,7 @@ inline Tokenizer MakeTokenizer(const Corpus& corpus) {
   return tokenizer;
 }
 
-// A group of 8 lists of so many lines, added to 19 drugs.
+// Returns a group of 8 lists of `lines` lines, added to 19 drugs.
 inline ScoreRequest MakeGroup(const Corpus& corpus, const Tokenizer& tokenizer, int64_t lines,
                               uint64_t seed) {
   RandomStream random(seed);

@@ -1,4 +1,5 @@
-// States that a reward rank scores a second for a rollout rank, through the service, as JSON:
+// Measures states that a reward rank scores a second for a rollout rank, through the service, as
+// JSON:
 //   ninja -C build reward_service_bench && mpirun -np 2 build/bench/reward_service_bench
 #include <chrono>
 #include <iostream>

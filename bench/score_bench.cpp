@@ -1,7 +1,7 @@
-// A child of bench/peers/scoring.py: score_bench MODEL_FOLDER. A family {"trunk": [ids],
-// "branches":
-// [[ids], ...]} a line to {"seconds": s, "logprobs": [each branch's last token's]}; the time is
-// that of packing, forward and head.
+// The child process of bench/peers/scoring.py: score_bench MODEL_FOLDER. Reads one family a line,
+//   {"trunk": [ids], "branches": [[ids], ...]},
+// and answers
+//   {"seconds": seconds of packing, forward and head, "logprobs": [each branch's last token's]}.
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 

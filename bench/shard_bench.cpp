@@ -1,7 +1,7 @@
-// A step of learners that split everything beside one of learners that split nothing, at the same
-// batch a rank, as JSON:
+// Times a step of learners that shard everything against learners that shard nothing, at the same
+// batch for each rank, as JSON:
 //   ninja -C build shard_bench && mpirun -np 2 build/bench/shard_bench
-// With a file name behind it, the timeline of the last rounds is written there.
+// With a file name as argument, it also writes the timeline of another sharded step there.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 
@@ -26,7 +26,7 @@ namespace {
 
 constexpr int kRepeats = 5;
 
-// A Llama of 27 M parameters.
+// Returns a Llama of 27 M parameters.
 PolicyConfig MediumConfig() {
   PolicyConfig config;
   config.vocab_size = 2048, config.d_model = 512, config.num_layers = 8, config.d_ff = 1536;
@@ -48,7 +48,7 @@ Family DrawFamily(int rank) {
   return family;
 }
 
-// A policy in training.
+// A policy in training, with its optimizer and batch.
 struct Learner {
   Learner(Sharding sharding, Communicator* learners)
       : policy(Policy::Random(MediumConfig(), at::kFloat, 1)),

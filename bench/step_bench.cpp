@@ -1,7 +1,7 @@
-// Forward and backward of a learner's step, as one JSON object a line:
+// Times forward and backward of a learner's step, as one JSON object a line:
 //   ninja -C build step_bench && OMP_NUM_THREADS=2 build/bench/step_bench packing
-// packing: families packed with their trunk once, against the same sequences one by one;
-// precision: bfloat16 against float32 of a wide model whose adapters are trained.
+// packing: families that share their trunk against the same sequences one by one.
+// precision: bfloat16 against float32 on a wide model whose adapters are trained.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kRepeats = 3;
 
-// A Llama of 27 M parameters.
+// Returns a Llama of 27 M parameters.
 PolicyConfig MediumConfig() {
   PolicyConfig config;
   config.vocab_size = 2048, config.d_model = 512, config.num_layers = 8, config.d_ff = 1536;
@@ -28,7 +28,7 @@ PolicyConfig MediumConfig() {
   return config;
 }
 
-// Two layers of Llama 3.1 8B, with a small vocabulary.
+// Returns two layers of Llama 3.1 8B, with a small vocabulary.
 PolicyConfig WideConfig() {
   PolicyConfig config = MediumConfig();
   config.d_model = 4096, config.num_layers = 2, config.d_ff = 14336;
@@ -66,7 +66,7 @@ void ReportPacking() {
       alone.push_back({families.back().trunk, {branch}});
     }
   }
-  // Batches of about as many tokens as the packed one.
+  // Makes batches of about as many tokens as the packed one.
   std::vector<FamilyBatch> unshared;
   for (auto begin = alone.begin(); begin != alone.end(); begin += kGroup) {
     unshared.push_back(PackFamilies({begin, begin + kGroup}));

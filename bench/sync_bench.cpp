@@ -1,9 +1,9 @@
-// A sync of the adapters of an 8B policy (Llama 3.1's widths, r = 32 on all seven maps: 84 M
-// parameters, float32) from rank 0 to all others, by the trainer's client and the workers'
-// receiver, from the tensors of the adapters until every rank has answered; beside plain copies of
-// the same bytes by as many ranks as there are cores, as JSON:
+// Times a sync of an 8B policy's adapters (Llama 3.1's widths, r = 32 on all seven maps: 84 M
+// parameters, float32) from rank 0 to all others with the trainer's client and the workers'
+// receiver, from the adapters' tensors until every rank has answered. Compares it with plain copies
+// of the same bytes by as many ranks as there are cores. As JSON:
 //   ninja -C build sync_bench && mpirun -np 9 --mca mpi_yield_when_idle 1 build/bench/sync_bench
-// `reading`: one pass over the bytes on every rank, where the sync has put them.
+// `reading` is one pass over the bytes on every rank, at the place where the sync put them.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <sys/mman.h>
@@ -46,7 +46,7 @@ NamedTensors MakeAdapters() {
   return adapters;
 }
 
-// Seconds until every rank has run `action`.
+// Returns the seconds until every rank has run `action`.
 template <class Action>
 double SecondsOfAll(Communicator* world, const Action& action) {
   world->Barrier();
@@ -61,7 +61,7 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Written, in huge pages where the system gives them: copies from and to it are the fastest.
+// Returns written memory, in huge pages if the system has them, for the fastest copies.
 at::Tensor PlainMemory(int64_t size) {
   const at::Tensor memory = at::empty({size}, at::kByte);
   constexpr uintptr_t kHugePage = 2 << 20;
@@ -72,7 +72,7 @@ at::Tensor PlainMemory(int64_t size) {
   return memory.fill_(1);
 }
 
-// Takes one version and answers as a worker without a policy would.
+// Takes one version and answers like a worker without a policy.
 PackedAdapters TakeOne(AdapterReceiver* receiver, Communicator* world) {
   WireReader in(world->Receive(0, kRolloutRequestTag).bytes);
   in.Pod<RolloutMessage>();
@@ -94,7 +94,7 @@ void CheckArrived(const PackedAdapters& packed, int round) {
   }
 }
 
-// Rank 0's side, as trainer/grpo/grpo.cpp syncs. Returns the seconds of packing.
+// Rank 0's side, in the way of trainer/grpo/grpo.cpp. Returns the seconds of packing.
 double SyncAll(int round, const NamedTensors& adapters, SyncBuffers* buffers,
                RolloutClient* client) {
   const auto start = std::chrono::steady_clock::now();
@@ -129,7 +129,7 @@ void Report(const Times& times, int receivers, int copiers, double bytes) {
 void Run() {
   MpiSession session(std::chrono::seconds(120));
   const auto world = session.World();
-  const auto in_step = world->Split(0);  // the client's thread has the messages of `world`
+  const auto in_step = world->Split(0);  // `world`'s messages belong to the client's thread
   const int rank = world->rank(), receivers = world->size() - 1;
   const int copiers = std::min(receivers, static_cast<int>(std::thread::hardware_concurrency()));
   const NamedTensors adapters = MakeAdapters();

@@ -1,6 +1,6 @@
-// Encoding of notes on one thread: tokenizer_bench NOTES TOKENIZER prints one JSON object. NOTES is
-// a text whose notes are separated by form feeds; bench/peers/tokenizer.py compares it with the
-// Python package tokenizers.
+// Measures encoding of notes on one thread: tokenizer_bench NOTES TOKENIZER prints one JSON object.
+// NOTES is a text file whose notes are separated by form feeds. bench/peers/tokenizer.py compares
+// the result with the Python package tokenizers.
 #include <algorithm>
 #include <ctime>
 #include <fstream>
@@ -18,7 +18,7 @@
 namespace flame {
 namespace {
 
-// Processor time of this thread: what others do on the machine counts little.
+// Returns this thread's processor time, on which other programs have little influence.
 double ThreadSeconds() {
   timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -43,8 +43,8 @@ std::vector<std::string_view> NotesOf(std::string_view text) {
   return notes;
 }
 
-// Not getrusage's: that remembers the larger program which started this one.
-// The kernel counts in batches: a few MB may be missing.
+// Reads VmHWM, not getrusage's peak, which includes the larger program that started this one. The
+// kernel counts in batches, so a few MB may be missing.
 int64_t PeakMemoryMb() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {

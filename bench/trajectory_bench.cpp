@@ -1,6 +1,6 @@
-// MB/s of writing and of reading trajectory shards beside a plain copy of the same bytes to the
-// same disk, synced as the shard is; and the seconds that the shards of a step at the authors' 8B
-// settings take, in the parts of four rollout ranks, one after the other. As JSON:
+// Measures MB/s of writing and reading trajectory shards against a plain copy of the same bytes to
+// the same disk, synced like the shard. Also measures the seconds for the shards of a step at the
+// authors' 8B settings, in the parts of four rollout ranks, one after the other. As JSON:
 //   ninja -C build trajectory_bench && build/bench/trajectory_bench FOLDER
 #include <fcntl.h>
 #include <unistd.h>
@@ -83,7 +83,7 @@ nlohmann::json Throughput(const fs::path& folder) {
           {"plain_read_mb_per_second", rate(seconds[3])}};
 }
 
-// 32 x 2 tasks of 8 completions, each as long as it may be.
+// Measures 32 x 2 tasks of 8 completions, each of the greatest length.
 nlohmann::json StepAt8B(const fs::path& folder) {
   constexpr size_t kGroups = 64;
   RolloutRequest request;

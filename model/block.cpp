@@ -34,7 +34,7 @@ std::vector<at::Tensor*> BlockParameters::Tensors(const BlockParameters& present
 
 namespace {
 
-// One linear map of one layer with its adapter.
+// One linear map of one layer, with its adapter.
 class MapOperator {
  public:
   MapOperator(const BlockParameters& parameters, Map map, int64_t layer,
@@ -43,7 +43,7 @@ class MapOperator {
         index_(static_cast<uint32_t>(layer * kNumMaps + map)),
         context_(context) {}
 
-  // x [T, in] -> [T, out], plus `residual` [T, out] where given.
+  // Returns x [T, in] mapped to [T, out], plus `residual` [T, out] if given.
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual = {}) const {
     const at::Tensor weight = Weight(x).t();
     at::Tensor y = residual.defined() ? at::addmm(residual, x, weight) : at::mm(x, weight);
@@ -54,7 +54,7 @@ class MapOperator {
     return y;
   }
 
-  // Adds the gradient of x to `grad_x`, or makes it that where undefined.
+  // Adds the gradient of x to `grad_x`; sets `grad_x` to it if undefined.
   void InputGradient(const at::Tensor& grad, at::Tensor* grad_x) const {
     if (grad_x->defined()) {
       grad_x->addmm_(grad, Weight(grad));
@@ -69,7 +69,7 @@ class MapOperator {
     }
   }
 
-  // Gradients of the map's tensors that require one.
+  // Computes the gradients of the map's tensors that require one.
   void WeightGradients(const at::Tensor& x, const at::Tensor& grad, LinearMap* gradients) const {
     if (map_.weight.defined() && map_.weight.requires_grad())
       gradients->weight = at::mm(grad.t(), x);
@@ -89,8 +89,8 @@ class MapOperator {
   }
 
  private:
-  // The map's tensors in the type of `like`. A quantised weight is made anew at each use, so that
-  // only one of a model's is there at a time.
+  // Weight, A and B return the map's tensors in the type of `like`. A quantised weight is
+  // dequantised at each use, so that only one of a model's plain weights exists at a time.
   at::Tensor Weight(const at::Tensor& like) const {
     return map_.weight.defined() ? map_.weight : Dequantize(map_.quantized, like.scalar_type());
   }
@@ -98,12 +98,12 @@ class MapOperator {
   at::Tensor B(const at::Tensor& like) const { return map_.lora_b.to(like.scalar_type()); }
   at::Tensor Dropped(const at::Tensor& x) const {
     if (!context_.dropping()) return x;
-    // Where as many rows are asked for as there are, they are the same rows.
+    // If all rows are asked for, the asked rows are the rows themselves.
     const bool all = x.size(0) == context_.mask_rows.size(0);
     return Dropout(x, context_.dropout, context_.dropout_seed, index_,
                    all ? context_.mask_rows : context_.asked_mask_rows);
   }
-  // The gradient behind lora_B, [T, r].
+  // Returns the gradient of lora_B's input, [T, r].
   at::Tensor Inner(const at::Tensor& grad) const {
     return at::mm(grad, B(grad)).mul_(context_.lora_scale);
   }
@@ -119,8 +119,8 @@ at::Tensor Heads(const at::Tensor& x, const BlockContext& context) {
 
 at::Tensor Flat(const at::Tensor& x) { return x.view({x.size(0), x.size(1) * x.size(2)}); }
 
-// The norm of each head of x [T, heads, D] where there is one; what its derivative needs in `raw`
-// and `inverse`.
+// Norms each head of x [T, heads, D] if the policy has such a norm. `raw` and `inverse` receive
+// what the derivative needs.
 void NormHeads(const at::Tensor& weight, double eps, at::Tensor* x, at::Tensor* raw,
                at::Tensor* inverse) {
   if (!weight.defined()) return;
@@ -139,7 +139,8 @@ void NormHeadsBackward(const at::Tensor& weight, const at::Tensor& raw, const at
   *grad_weight = grad_norm;
 }
 
-// The rows a block computes queries and all behind them for. Undefined: all.
+// Returns the rows for which a layer computes queries and everything after them. Undefined: all
+// rows.
 at::Tensor AskedRows(int64_t layer, const BlockContext& context) {
   return layer + 1 == context.num_layers ? context.asked_rows : at::Tensor();
 }
@@ -148,7 +149,7 @@ at::Tensor Pick(const at::Tensor& x, const at::Tensor& rows) {
   return rows.defined() ? at::embedding(x, rows) : x;
 }
 
-// The derivative of Pick: rows are distinct.
+// The derivative of Pick; `rows` are distinct.
 at::Tensor Unpick(const at::Tensor& grad, const at::Tensor& rows, int64_t tokens) {
   if (!rows.defined()) return grad;
   return at::zeros({tokens, grad.size(1)}, grad.options()).index_copy_(0, rows, grad);
@@ -213,7 +214,7 @@ at::Tensor BlockBackward(const BlockParameters& p, const at::Tensor& grad_output
   map(kUp).Backward(t.ffn_in, t.up, &grads[kUp], &grad_ffn_in);
   std::tie(grad_middle, gradients->ffn_norm) =
       RmsNormBackward(grad_ffn_in, t.middle, p.ffn_norm, t.ffn_inverse, residual);
-  // The widest tensors of a block are not held beside those of its attention.
+  // Frees the widest tensors of a block before its attention allocates its own.
   for (at::Tensor* done : {&t.gate, &t.up, &grad_product, &product}) done->reset();
 
   const at::Tensor rows = AskedRows(layer, context);
@@ -245,15 +246,15 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Pass = ParameterUnits::Pass;
 
-// What the backward of one block's node holds. Freed after it ran.
+// The data of one block's autograd node. Freed when its backward has run.
 struct BlockState : torch::CustomClassHolder {
   BlockParameters parameters;
-  BlockTape tape;  // only `input` where the block is recomputed
+  BlockTape tape;  // only `input` if the block is recomputed
   int64_t layer = 0;
   std::shared_ptr<const BlockContext> context;
 };
 
-// Adds to .grad what autograd would, and leaves nothing for it.
+// Adds to .grad what autograd would add, and clears `gradients` so that autograd adds nothing.
 void AddGradients(BlockParameters parameters, BlockParameters* gradients) {
   const std::vector<at::Tensor*> from = gradients->Tensors(parameters);
   const std::vector<at::Tensor*> to = parameters.Tensors(parameters);
@@ -297,7 +298,7 @@ struct BlockFunction : torch::autograd::Function<BlockFunction> {
     if (state->context->units != nullptr) AddGradients(state->parameters, &gradients);
     use.Done();
     for (at::Tensor* gradient : gradients.Tensors(state->parameters)) result.push_back(*gradient);
-    result.emplace_back();  // of the state
+    result.emplace_back();  // no gradient for `state`
     return result;
   }
 };

@@ -76,12 +76,12 @@ void Decoder::Allocate(KeyLayout layout) {
       shape_.trunk_tokens, shape_.max_tokens, config.num_kv_heads};
   static_ = std::make_unique<StaticStep>(rows, policy_.device());
   logits_ = at::empty({shape_.slots, config.vocab_size}, options);
-  // Pinned memory is copied to at the full speed of the bus.
+  // Pinned memory receives copies at the bus's full speed.
   host_logits_ = at::empty(logits_.sizes(),
                            options.device(at::kCPU).pinned_memory(policy_.device().is_cuda()));
 }
 
-// Final norm and head.
+// Applies the final norm and the head.
 at::Tensor Decoder::Logits(const at::Tensor& x) const {
   const at::Tensor hidden =
       RmsNorm(x, policy_.parameters().at("model.norm.weight"), policy_.config().rms_eps).first;
@@ -186,7 +186,8 @@ at::Tensor Decoder::StepStatic(const std::vector<int64_t>& slots,
     static_->Feed(slots[i], tokens[i]);
   }
   static_->Upload();
-  // A decoder of one step is not worth a recording.
+  // The first step is not recorded: a decoder that takes only one step gains nothing from a
+  // recording.
   const int64_t step = num_static_steps_++;
   if (!recorder_ || step == 0) {
     RunStatic();

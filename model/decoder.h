@@ -1,4 +1,4 @@
-// Decoding with a KV cache in which a trunk is stored once and shared by its group.
+// Decodes with a KV cache that stores each trunk once, shared by all branches of its group.
 #ifndef FLAME_MODEL_DECODER_H_
 #define FLAME_MODEL_DECODER_H_
 
@@ -16,48 +16,52 @@
 
 namespace flame {
 
-// Room of a decoder, each at least 1.
+// The capacity of a decoder. Every number is at least 1, except `group`.
 struct DecoderShape {
-  int64_t slots = 1;         // branches at a time
-  int64_t places = 1;        // trunks at a time
-  int64_t trunk_tokens = 1;  // of the longest trunk
-  int64_t max_tokens = 1;    // fed to a branch
-  int64_t group = 0;         // branches of a trunk at a time; 0: as many as there are slots
+  int64_t slots = 1;         // branches at the same time
+  int64_t places = 1;        // trunks at the same time
+  int64_t trunk_tokens = 1;  // tokens of the longest trunk
+  int64_t max_tokens = 1;    // tokens fed to one branch
+  int64_t group = 0;         // branches of one trunk at the same time; 0: `slots`
 };
 
-// Decodes branches of several trunks, each of its own length. Places and slots are taken again as
-// the caller sees fit, so that a finished branch makes room for the next; nothing is reallocated.
-// No gradients. On the CPU a step costs what its branches need. On other devices it is a static
-// step (model/kernels/static_step.h) over all slots, the same work every time, which a recorder
-// repeats where there is one; the device gets one copy of token ids and sizes a step and is waited
-// for once, when the logits are copied to the host: slots x vocab_size numbers of the policy's type
-// (65 MB for 256 branches of 128,256 tokens in bfloat16). Worked example, two members of one trunk:
+// Decodes branches of several trunks; every branch has its own length. The caller reuses places and
+// slots as it likes, so that a finished branch makes room for the next; nothing is reallocated. No
+// gradients.
+//
+// On the CPU the cost of a step depends on its branches only. On other devices every step is a
+// static step (model/kernels/static_step.h) over all slots, always the same work, which a recorder
+// repeats if there is one. A step copies token ids and sizes to the device once and waits for the
+// device once, to copy the logits to the host: slots x vocab_size numbers of the policy's type (65
+// MB for 256 branches of 128,256 tokens in bfloat16).
+//
+// Worked example, two members of one trunk:
 //   Decoder decoder(policy, {.slots = 2, .places = 1, .trunk_tokens = 512, .max_tokens = 32});
 //   at::Tensor first = decoder.Prefill({0}, {trunk});  // [1, V]: of both members' first token
 //   decoder.Begin(0, 0), decoder.Begin(1, 0);
 //   while (...) logits = decoder.Step({0, 1}, tokens);  // [2, V]
 class Decoder {
  public:
-  // Reads the policy's weights, adapters applied, as they are now; the policy outlives it. Throws
-  // UsageError where trunk_tokens + max_tokens exceeds max_positions.
+  // Reads the policy's present weights with adapters applied. The policy must outlive the decoder.
+  // Throws UsageError if trunk_tokens + max_tokens exceeds max_positions.
   Decoder(const Policy& policy, const DecoderShape& shape);
-  // Static steps on any device, repeated by `recorder`; null: computed anew each time.
+  // Uses static steps on any device. `recorder` repeats them; null: every step is computed anew.
   Decoder(const Policy& policy, const DecoderShape& shape, std::unique_ptr<StepRecorder> recorder);
-  Decoder(const Decoder&) = delete;  // a recording knows its address
+  Decoder(const Decoder&) = delete;  // a recording holds this object's address
   Decoder& operator=(const Decoder&) = delete;
 
-  // Trunk i, of 1 to trunk_tokens tokens, takes places[i] (distinct) from what was there. All go
-  // through the packed family forward at once. Gives the logits behind each, [n, vocab_size]
-  // float32 on the CPU.
+  // Puts trunk i, of 1 to trunk_tokens tokens, into places[i] (distinct), replacing what was there.
+  // All trunks go through one packed family forward. Returns the logits after each trunk,
+  // [n, vocab_size] float32 on the CPU.
   at::Tensor Prefill(const std::vector<int64_t>& places,
                      const std::vector<std::vector<int32_t>>& trunks);
-  // `slot` is a branch of the trunk in `place`, without tokens, from now on. Throws UsageError
-  // where the place has shape.group branches, on devices other than the CPU.
+  // Makes `slot` an empty branch of the trunk in `place`. Throws UsageError, on devices other than
+  // the CPU, if the place has shape.group branches already.
   void Begin(int64_t slot, int64_t place);
-  // Feeds tokens[i] to slots[i] (distinct, begun) and gives the logits of the next ones,
-  // [n, vocab_size] float32 on the CPU. Slots not named stay as they are. Throws UsageError on a
-  // slot that has max_tokens already and, in a static step, on a token that is no row of the
-  // embedding table.
+  // Feeds tokens[i] to slots[i] (distinct, begun) and returns the logits of the next tokens,
+  // [n, vocab_size] float32 on the CPU. Other slots stay as they are. Throws UsageError if a slot
+  // has max_tokens tokens already or, in a static step, if a token is not a row of the embedding
+  // table.
   at::Tensor Step(const std::vector<int64_t>& slots, const std::vector<int64_t>& tokens);
 
  private:
@@ -69,17 +73,17 @@ class Decoder {
   DecodeStep Plan(const std::vector<int64_t>& slots) const;
   void CheckRoom(int64_t slot) const;
   at::Tensor StepStatic(const std::vector<int64_t>& slots, const std::vector<int64_t>& tokens);
-  void RunStatic();  // the recorder's body
+  void RunStatic();  // the body that the recorder records
 
   const Policy& policy_;
   DecoderShape shape_;
   std::vector<BlockParameters> layers_;
-  BlockContext context_;                     // of a step, but for the rotation
-  at::Tensor cosine_, sine_;                 // [positions, head_dim / 2]
-  std::vector<KeyValueCache> trunks_, own_;  // a layer each; sequences are places and slots
-  std::vector<int64_t> trunk_size_;          // by place
-  std::vector<Branch> branches_;             // by slot
-  // Of static steps.
+  BlockContext context_;      // context of a step; RunStatic and Step set its rotation
+  at::Tensor cosine_, sine_;  // [positions, head_dim / 2]
+  std::vector<KeyValueCache> trunks_, own_;  // one for each layer; sequences are places and slots
+  std::vector<int64_t> trunk_size_;          // [places]
+  std::vector<Branch> branches_;             // [slots]
+  // The members below serve static steps only.
   std::unique_ptr<StaticStep> static_;
   std::unique_ptr<StepRecorder> recorder_;
   at::Tensor logits_;       // [slots, vocab_size], on the device

@@ -1,4 +1,4 @@
-// Input embeddings: rows of the table, and projected vectors of entity slots.
+// Computes input embeddings: rows of the table, and projected vectors of entity slots.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -21,7 +21,7 @@ constexpr char kTableName[] = "model.embed_tokens.weight";
 
 int64_t End(const EntitySlots& slots) { return slots.first_token + slots.collab.size(0); }
 
-// Which source gives a token's row: 0 the table, k + 1 slot kind k.
+// Returns the source of a token's row: 0 for the table, k + 1 for slot kind k.
 size_t SourceOf(int64_t token, int64_t vocab_size, const std::vector<EntitySlots>& entities) {
   if (token >= 0 && token < vocab_size) return 0;
   for (size_t k = 0; k < entities.size(); ++k) {
@@ -62,7 +62,8 @@ at::Tensor Policy::ProjectedSlots(const EntitySlots& slots) const {
 at::Tensor Policy::Embed(const at::Tensor& tokens) const {
   const at::Tensor ids = tokens.contiguous();
   const auto* data = ids.const_data_ptr<int64_t>();
-  // A token's row among those of its source, and the sources one behind the other.
+  // `rows[s]` lists the rows taken from source s; `places` gives each token's source and its index
+  // in that list. Below, the sources' rows are concatenated.
   std::vector<std::vector<int64_t>> rows(entities_.size() + 1);
   std::vector<std::pair<size_t, int64_t>> places;
   for (int64_t i = 0; i < ids.size(0); ++i) {

@@ -1,4 +1,4 @@
-// Tokens of the vocabulary that stand for entities by a vector.
+// Tokens of the vocabulary that represent entities by a vector.
 #ifndef FLAME_MODEL_ENTITY_SLOTS_H_
 #define FLAME_MODEL_ENTITY_SLOTS_H_
 
@@ -9,8 +9,8 @@
 
 namespace flame {
 
-// Slots of one entity kind: token first_token + i stands for projector(collab[i]), a two-layer MLP
-// Linear -> GELU -> Linear (method.md, eq. 16).
+// The slots of one entity kind. Token first_token + i stands for projector(collab[i]); the
+// projector is a two-layer MLP, Linear -> GELU -> Linear (method.md, eq. 16).
 struct EntitySlots {
   std::string kind;         // "drug", "diagnosis", "procedure"
   int64_t first_token = 0;  // >= PolicyConfig::vocab_size; kinds do not overlap

@@ -29,7 +29,7 @@ void CheckFamily(const Family& family, size_t index) {
   }
 }
 
-// Accumulates the packed axis and that of the asked rows family by family.
+// Builds the packed axis and the axis of the asked rows, one family at a time.
 class Packer {
  public:
   void Add(const Family& family) {
@@ -43,7 +43,7 @@ class Packer {
     asked.trunk = AskLast(layout.trunk, first_asked ? 1 : 0);
     for (const Branch& branch : family.branches) {
       const auto size = static_cast<int64_t>(branch.tokens.size());
-      // Nothing is asked of the state behind an asked-for last token.
+      // No asked-for token follows an asked-for last token, so its state is not needed.
       const Span span = AddSegment(branch.tokens, branch.loss_from < size ? size - 1 : size,
                                    layout.trunk.size, mask_row += int64_t{1} << 20);
       layout.branches.push_back(span);
@@ -73,7 +73,7 @@ class Packer {
   }
 
  private:
-  // The first `size` of the tokens.
+  // Appends the first `size` tokens.
   Span AddSegment(const std::vector<int32_t>& tokens, int64_t size, int64_t first_position,
                   int64_t first_mask_row) {
     const Span span{static_cast<int64_t>(tokens_.size()), size};

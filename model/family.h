@@ -1,5 +1,5 @@
-// Families: one trunk (a shared prompt) and the branches that continue it without seeing each
-// other. Every forward and backward of the program runs over a packed batch of them.
+// Families: one trunk (a shared prompt) and branches that each continue it without seeing the
+// others. Every forward and backward of the program runs over a packed batch of families.
 #ifndef FLAME_MODEL_FAMILY_H_
 #define FLAME_MODEL_FAMILY_H_
 
@@ -12,18 +12,18 @@ namespace flame {
 
 struct Branch {
   std::vector<int32_t> tokens;  // at least one
-  // Tokens [loss_from, size) are the ones whose log-probability is asked for; loss_from == size:
-  // none.
+  // Tokens [loss_from, size) are those whose log-probability is asked for; loss_from == size: none.
   int32_t loss_from = 0;
 };
 
-// Worked example: the classifier on one visit: trunk = patient block, branch m = "candidate m" +
-// answer, loss_from = length of the candidate part.
+// Worked example, the classifier on one visit: the trunk is the patient block, branch m is
+// "candidate m" + answer, and loss_from is the length of the candidate part.
 struct Family {
   std::vector<int32_t> trunk;  // at least one token
   std::vector<Branch> branches;
-  // For LoRA dropout: which of a step's families it is, and where it is a part of one, how many of
-  // that one's branches come before its own. Masks follow these, whatever else is in the batch.
+  // For LoRA dropout: `number` is the family's index within the step. If this is only a part of a
+  // family, `first_branch` counts that family's branches before this part. Dropout masks follow
+  // these two numbers, whatever else is in the batch.
   int64_t number = 0, first_branch = 0;
   int64_t NumTokens() const;
 };
@@ -35,29 +35,28 @@ struct Span {
 
 struct FamilyLayout {
   Span trunk;
-  std::vector<Span> branches;  // in packed order right behind the trunk
+  std::vector<Span> branches;  // in packed order, directly after the trunk
 };
 
-// Packed order: trunk 0, its branches, trunk 1, its branches, ... T tokens in all. The last token
-// of a branch is left out if its log-probability is asked for: nothing follows it, so only its id
-// matters. A branch's span may thus be empty.
+// A packed batch of T tokens in the order trunk 0, its branches, trunk 1, its branches, ... A
+// branch's last token is left out if its log-probability is asked for: no token follows it, so only
+// its id matters. A branch's span may therefore be empty.
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
-  at::Tensor positions;  // int64 [T]: 0.. in a trunk; a branch goes on from its trunk's length
+  at::Tensor positions;  // int64 [T]: from 0 in a trunk; a branch continues after its trunk's last
   // int64 [T]: the family's number * 2^32 + (0 in a trunk, b + 1 in branch b) * 2^20 + the token's
-  // place there.
+  // index in that trunk or branch.
   at::Tensor mask_rows;
   std::vector<FamilyLayout> families;
-  // The rows whose final hidden state anything reads, Q in all, ascending; `asked` is their layout
-  // on an axis of their own: at most the last token of a trunk, and the last ones of a branch.
+  // The Q rows whose final hidden state is read, ascending: at most the last token of each trunk
+  // and the last tokens of each branch. `asked` is their layout on an axis of their own.
   at::Tensor asked_rows;  // int64 [Q]
   std::vector<FamilyLayout> asked;
-  // The asked-for tokens in packed order, N in all: `targets[n]` is predicted by the hidden state
-  // of asked row `sources[n]` (the position before it: for a branch's first token, the trunk's
-  // last).
+  // The N asked-for tokens in packed order. The hidden state of asked row `sources[n]` predicts
+  // `targets[n]`. It is the row before the target: for a branch's first token, the trunk's last.
   at::Tensor sources;                   // int64 [N]
   at::Tensor targets;                   // int64 [N]
-  std::vector<int64_t> target_offsets;  // per branch over all families, in order: its first n; + N
+  std::vector<int64_t> target_offsets;  // [all branches + 1]: each branch's first n; last: N
 };
 
 FamilyBatch PackFamilies(const std::vector<Family>& families);

@@ -1,4 +1,4 @@
-// The head: log-probabilities without a [tokens, vocabulary] tensor.
+// The head: computes log-probabilities without a [tokens, vocabulary] tensor.
 #include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
@@ -23,8 +23,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows whose logits exist at a time: about 16 M numbers at a large vocabulary, so that a few copies
-// of them stay far below the hidden states of a long batch, and the weight is read seldom.
+// Returns how many rows have logits at the same time: about 16 M logits at a large vocabulary, so
+// that a few copies of them stay far smaller than the hidden states of a long batch, and the weight
+// is rarely read again.
 int64_t ChunkRows(int64_t vocab_size) {
   return std::clamp<int64_t>((int64_t{1} << 24) / vocab_size, 16, 1024);
 }
@@ -39,22 +40,22 @@ void ForEachChunk(int64_t rows, int64_t vocab_size, const Body& body) {
 
 at::ScalarType WideType(const at::Tensor& x) { return at::toOpMathType(x.scalar_type()); }
 
-// Float32 where the weight is bfloat16: sums over a vocabulary need it.
+// Returns float32 if the weight is bfloat16: sums over a vocabulary need it.
 at::Tensor ChunkLogits(const at::Tensor& rows, const at::Tensor& weight, double temperature) {
   at::Tensor logits = at::mm(rows, weight.t()).to(WideType(weight));
   return temperature == 1.0 ? logits : logits.mul_(1.0 / temperature);
 }
 
-// sum[index[n]] += rows[n], in the same order on every run.
+// Computes sum[index[n]] += rows[n], in the same order on every run.
 void AddRows(const at::Tensor& index, const at::Tensor& rows, at::Tensor* sum) {
   if (sum->is_cpu()) {
     sum->index_add_(0, index, rows);
-  } else {  // sorts its indices, where index_add_ adds in any order
+  } else {  // sorts its indices; index_add_ would add in any order
     sum->index_put_({index}, rows, /*accumulate=*/true);
   }
 }
 
-// sum += slope^T rows, in sum's type.
+// Computes sum += slope^T rows, in sum's type.
 void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tensor* sum) {
   if (sum->scalar_type() == rows.scalar_type()) {
     sum->addmm_(slope.t(), rows);
@@ -66,8 +67,8 @@ void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tens
 using Pass = ParameterUnits::Pass;
 
 struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
-  // hidden [T, d], weight [V, d], sources and targets [N] -> log-probabilities [N]; `entropy` [N]
-  // is filled where defined.
+  // hidden [T, d], weight [V, d], sources and targets [N] -> log-probabilities [N]; also fills
+  // `entropy` [N] unless null.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& sources,
                             const at::Tensor& targets, double temperature, at::Tensor* entropy,
@@ -94,7 +95,7 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     return logprobs;
   }
 
-  // d logprob / d logits = (onehot - softmax) / temperature; the softmax is computed again.
+  // d logprob / d logits = (onehot - softmax) / temperature; recomputes the softmax.
   static variable_list backward(AutogradContext* ctx, variable_list grad_output) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &hidden = saved[0], &weight = saved[1], &sources = saved[2];
@@ -103,7 +104,7 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     const auto owner =
         c10::static_intrusive_pointer_cast<WeightUnit>(ctx->saved_data.at("owner").toCapsule());
     UnitUse use(owner->units, owner->unit, Pass::kBackward, owner->before);
-    // A source may occur many times: its gradients are summed wide.
+    // A source may occur many times, so its gradients are summed in the wide type.
     const auto wide = hidden.options().dtype(WideType(hidden));
     at::Tensor grad_hidden = at::zeros(hidden.sizes(), wide), grad_weight;
     if (wants_weight) grad_weight = at::zeros(weight.sizes(), wide);
@@ -154,7 +155,7 @@ at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,
                             const std::vector<int64_t>& token_ids) const {
   UnitUse use(units_, UnitOfHead(), Pass::kForward, -1);
-  // `embedding` rather than index_select: its backward is the faster sum over rows.
+  // Uses `embedding` rather than index_select because its backward sums rows faster.
   const at::Tensor ids = at::tensor(token_ids, at::kLong).to(device());
   const at::Tensor rows = at::embedding(HeadWeight(), ids);
   use.Done();

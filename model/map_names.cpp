@@ -5,7 +5,7 @@
 namespace flame {
 namespace {
 
-// "q_proj" of "self_attn.q_proj".
+// Returns "q_proj" for "self_attn.q_proj".
 std::string ShortName(const std::string& map) { return map.substr(map.find('.') + 1); }
 
 }  // namespace

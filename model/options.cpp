@@ -12,18 +12,17 @@ void LoraOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
 }
 
 void ModelOptions::Bind(ConfigSchema* schema) {
-  schema->Path("model.path", &path,
-               "a Hugging Face directory; empty: a random start of model.preset");
+  schema->Path("model.path", &path, "a Hugging Face directory; empty: start from model.preset");
   schema->Choice("model.preset", &preset, {"tiny", "small"}, "size of a random start");
   schema->Choice("model.dtype", &dtype, {"float32", "float64", "bfloat16"},
-                 "type of the weights and activations; bfloat16: half the memory, for "
+                 "type of the weights and activations; bfloat16 halves the memory and needs "
                  "model.trainable lora, whose adapters stay float32");
   schema->Choice("model.device", &device, {"cpu", "cuda"},
-                 "where the policy computes; cuda: a GPU of this machine by the rank's number on "
-                 "it, in a build with the GPU's wheels (scripts/gpu_check)");
+                 "where the policy computes; cuda: the GPU chosen by the rank's number on this "
+                 "machine; needs a build with the GPU wheels (scripts/gpu_check)");
   schema->Choice("model.quantize", &quantize, {"none", "int8", "nf4"},
-                 "the blocks' frozen weights in 8 or 4.5 bits each, for model.trainable lora; what "
-                 "they stand for is computed anew at each use");
+                 "store the blocks' frozen weights in 8 (int8) or 4.5 (nf4) bits each and "
+                 "dequantise them at each use; needs model.trainable lora");
   schema->Choice(
       "model.trainable", &trainable, {"lora", "full"},
       "lora: adapters and projectors (the method); full: every weight in SFT, as a small "
@@ -41,7 +40,8 @@ void EncoderOptions::Bind(ConfigSchema* schema) {
       "none (text only), random (a fixed vector per entity) or a safetensors file with "
       "`embeddings` "
       "[entities, dim]";
-  schema->Choice("encoders.patient", &patient, {"none"}, "slot of the patient: none");
+  schema->Choice("encoders.patient", &patient, {"none"},
+                 "slot of the patient; only none is supported");
   schema->Text("encoders.diagnosis", &diagnosis, help);
   schema->Text("encoders.procedure", &procedure, help);
   schema->Text("encoders.drug", &drug, help);

@@ -14,28 +14,28 @@ struct LoraOptions {
   int64_t rank = 8;
   double alpha = 16;      // scale = alpha / rank
   double dropout = 0.05;  // on the input of lora_A, training only
-  // Subset of q_proj k_proj v_proj o_proj gate_proj up_proj down_proj.
+  // A subset of q_proj k_proj v_proj o_proj gate_proj up_proj down_proj.
   std::vector<std::string> targets = {"q_proj", "v_proj"};
   void Bind(const std::string& prefix, ConfigSchema* schema);  // "model.lora", "grpo.lora"
 };
 
 struct ModelOptions {
-  std::filesystem::path path;      // a Hugging Face directory; or
+  std::filesystem::path path;      // a Hugging Face directory; empty: start from `preset`
   std::string preset = "tiny";     // a random start of a known size (PolicyPreset)
   std::string dtype = "float32";   // or float64, bfloat16
   std::string device = "cpu";      // or cuda: this rank's GPU
   std::string quantize = "none";   // or int8, nf4: frozen linear maps (model/kernels/quantized.h)
   std::string trainable = "lora";  // or "full"
   bool recompute = true;      // recompute a block in backward instead of keeping its activations
-  int64_t vocab_size = 2048;  // of the tokenizer trained for a preset
+  int64_t vocab_size = 2048;  // size of the tokenizer trained for a preset
   LoraOptions lora;
   void Bind(ConfigSchema* schema);
 };
 
-// Per entity kind: none (text only), random (a fixed Gaussian vector per entity) or the path of a
-// safetensors file with one tensor `embeddings` [entities, dim].
+// The source of each entity kind's vectors: none (text only), random (a fixed Gaussian vector for
+// each entity) or the path of a safetensors file with one tensor `embeddings` [entities, dim].
 struct EncoderOptions {
-  std::string patient = "none";  // only none is known here
+  std::string patient = "none";  // only "none" is supported
   std::string diagnosis = "none", procedure = "none", drug = "random";
   void Bind(ConfigSchema* schema);
 };

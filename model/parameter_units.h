@@ -1,5 +1,5 @@
-// Where a policy's parameters are while they are not used. A policy whose parameters are spread
-// over ranks tells its owner which of them a forward or backward needs, when, and when it is done.
+// The interface by which a policy whose parameters are spread over ranks tells their owner which
+// parameters a forward or backward needs, when, and when it has finished with them.
 #ifndef FLAME_MODEL_PARAMETER_UNITS_H_
 #define FLAME_MODEL_PARAMETER_UNITS_H_
 
@@ -7,8 +7,9 @@
 
 namespace flame {
 
-// Unit 0 is the embedding table, 1 + l the block of layer l; behind the L blocks an untied head and
-// the final norm. Parameters of no unit (entities' projectors) are always there.
+// Unit 0 is the embedding table and unit 1 + l the block of layer l. After the L blocks come the
+// untied head and the final norm. Parameters without a unit (the entities' projectors) always have
+// their values.
 inline constexpr int64_t kEmbeddingUnit = 0;
 inline int64_t BlockUnit(int64_t layer) { return 1 + layer; }
 inline int64_t HeadUnit(int64_t num_layers) { return 1 + num_layers; }
@@ -18,20 +19,20 @@ class ParameterUnits {
  public:
   enum class Pass { kForward, kBackward };
   virtual ~ParameterUnits() = default;
-  // The unit's tensors hold their values from here until Release and, in backward, their gradients
-  // have memory. `next` is the unit that will be asked for after it, -1 where none is known.
+  // Gives the unit's tensors their values until Release and, in backward, memory for their
+  // gradients. `next` is the unit that will be acquired after this one; -1: unknown.
   virtual void Acquire(int64_t unit, Pass pass, int64_t next) = 0;
   virtual void Release(int64_t unit, Pass pass) = 0;
 };
 
-// Holds a unit for a scope; null: parameters are all there.
+// Holds a unit for a scope; with null `units` all parameters have their values anyway.
 class UnitUse {
  public:
   UnitUse(ParameterUnits* units, int64_t unit, ParameterUnits::Pass pass, int64_t next)
       : units_(units), unit_(unit), pass_(pass) {
     if (units_ != nullptr) units_->Acquire(unit_, pass_, next);
   }
-  // Ends the use; not called where an exception ended it: nothing is gathered or reduced then.
+  // Ends the use. Not called if an exception ends the scope: then nothing is gathered or reduced.
   void Done() {
     if (units_ != nullptr) units_->Release(unit_, pass_);
   }

@@ -76,7 +76,7 @@ std::shared_ptr<BlockContext> Policy::MakeContext(const FamilyBatch& batch,
     throw UsageError("a sequence has ", length, " tokens; the model's max_position_embeddings is ",
                      config_.max_positions);
   }
-  // The angles are float32 numbers, as in transformers, whatever the weights' type.
+  // The angles are float32, as in transformers, whatever the weights' dtype.
   const at::Tensor angles = RotationAngles(config_, at::arange(length, at::kFloat));
   const auto wide = at::toOpMathType(dtype());
   context->cosine = at::embedding(angles.cos().to(wide), batch.positions).to(device());
@@ -152,7 +152,7 @@ void Policy::QuantizeMaps(Quantization quantization) {
     for (const char* map : kMapNames) {
       const std::string name = LayerPrefix(layer) + map + ".weight";
       const auto weight = parameters_.find(name);
-      if (weight == parameters_.end()) continue;  // quantised already
+      if (weight == parameters_.end()) continue;  // already quantised
       if (weight->second.requires_grad()) {
         throw UsageError(name, " is trainable; only frozen weights are quantised");
       }
@@ -170,7 +170,7 @@ void Policy::MergeAdapters() {
       const LinearMap& map = block.maps[m];
       if (!map.lora_a.defined()) continue;
       const std::string name = LayerPrefix(layer) + kMapNames[m] + ".weight";
-      // A new tensor: copies of this policy share the old one.
+      // Stores a new tensor, because copies of this policy share the old one.
       Store(name, {map.lora_b.size(0), map.lora_a.size(1)}, HeadWeight().options(),
             MergedRows(RowsOf(name), map.weight.defined() ? dtype() : TrainableDtype(), map.lora_a,
                        map.lora_b, lora_scale_));

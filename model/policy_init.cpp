@@ -1,4 +1,4 @@
-// Random starts: weights, adapters and projectors from counter-based numbers.
+// Random starts: draws weights, adapters and projectors from counter-based numbers.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
@@ -14,14 +14,15 @@
 namespace flame {
 namespace {
 
-// 32-bit FNV-1a: a tensor's numbers depend on its name, not on its place among the others.
+// Returns the 32-bit FNV-1a hash: a tensor's numbers depend on its name, not on its position among
+// the others.
 uint32_t NameHash(const std::string& name) {
   uint32_t hash = 2166136261u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   return hash;
 }
 
-// A tensor whose elements `draw` gives one by one, in row-major order, in double.
+// Returns a tensor filled in row-major order with what `draw` returns, computed in double.
 template <class Draw>
 at::Tensor Fill(const std::vector<int64_t>& shape, at::ScalarType dtype, const Draw& draw) {
   at::Tensor values = at::empty(shape, at::kDouble);
@@ -36,17 +37,17 @@ at::Tensor DrawNormal(const std::string& name, const std::vector<int64_t>& shape
   return Fill(shape, dtype, [&] { return deviation * stream.Normal(); });
 }
 
-// In [-bound, bound).
+// Draws from [-bound, bound).
 at::Tensor DrawUniform(const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, uint64_t seed, double bound) {
   RandomStream stream(seed, kInit, NameHash(name));
   return Fill(shape, dtype, [&] { return bound * (2 * stream.Uniform() - 1); });
 }
 
-// LeCun et al. 1998: 1 / sqrt(fan-in), so that attention scores are of size 1 from the first step
-// at any width (a fixed 0.02 is that of d_model 2,500: at 128 attention starts uniform and learns
-// late). The maps that add to the residual stream are scaled by 1 / sqrt(2 layers) (Radford et al.
-// 2019).
+// Returns 1 / sqrt(fan-in) (LeCun et al. 1998), so that attention scores are of size 1 from the
+// first step at any width. (A fixed 0.02 suits d_model 2,500; at 128 attention would start uniform
+// and learn late.) Maps that add to the residual stream are scaled by 1 / sqrt(2 layers) (Radford
+// et al. 2019).
 double Deviation(const PolicyConfig& config, const std::string& name, int64_t fan_in) {
   const bool adds = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
   const double share = adds ? 2.0 * static_cast<double>(config.num_layers) : 1.0;
@@ -56,7 +57,7 @@ double Deviation(const PolicyConfig& config, const std::string& name, int64_t fa
 }  // namespace
 
 Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
-  DtypeName(dtype);  // throws on one that no policy has
+  DtypeName(dtype);  // throws if no policy has this dtype
   Policy policy;
   policy.config_ = config;
   for (const auto& [name, shape] : BaseShapes(config)) {

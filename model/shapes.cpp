@@ -89,7 +89,7 @@ std::string DtypeName(at::ScalarType dtype) {
 
 namespace {
 
-// In float32, operation by operation as transformers does: at position 5,000 one unit in a
+// Computes in float32, operation by operation as transformers does: at position 5,000 one unit in a
 // frequency's last place turns a head's first pair by 3e-4.
 at::Tensor Scaled(const at::Tensor& frequency, const RopeScaling& scaling) {
   if (scaling.kind == RopeScaling::Kind::kNone) return frequency;

@@ -21,24 +21,26 @@ std::string LayerPrefix(int64_t layer);  // "model.layers.3."
 inline constexpr char kQueryNormName[] = "self_attn.q_norm.weight";
 inline constexpr char kKeyNormName[] = "self_attn.k_norm.weight";
 
-// [out, in] of each map of kMapNames.
+// Returns [out, in] of each map in kMapNames.
 std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config);
 
-// Every weight of the base model; lm_head.weight only where it is not tied.
+// Returns every weight of the base model; lm_head.weight only if it is not tied.
 ShapeMap BaseShapes(const PolicyConfig& config);
 
 // The adapters of `targets` ("q_proj", ...). Throws UsageError on an unknown target.
 ShapeMap AdapterShapes(const PolicyConfig& config, const std::vector<std::string>& targets,
                        int64_t rank);
 
-// A kind's projector: "entities.KIND.0.weight" [hidden, dim_in] and so on; without collab.
+// Returns a kind's projector: "entities.KIND.0.weight" [hidden, dim_in] and so on; without collab.
 ShapeMap ProjectorShapes(const PolicyConfig& config, const EntitySlots& slots);
 
-// A policy's types: "float32", "float64", "bfloat16". Both throw UsageError on anything else.
+// Map between a policy's dtypes and "float32", "float64", "bfloat16". Both throw UsageError on
+// anything else.
 at::ScalarType DtypeOf(const std::string& name);
 std::string DtypeName(at::ScalarType dtype);
 
-// Rotation angles [n, head_dim / 2] of float32 positions [n]: position * frequency (RopeScaling).
+// Returns rotation angles [n, head_dim / 2] for float32 positions [n]: position * frequency
+// (RopeScaling).
 at::Tensor RotationAngles(const PolicyConfig& config, const at::Tensor& positions);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// The unit that an autograd node's weight is of.
+// The unit to which an autograd node's weight belongs.
 #ifndef FLAME_MODEL_WEIGHT_UNIT_H_
 #define FLAME_MODEL_WEIGHT_UNIT_H_
 
@@ -10,7 +10,7 @@
 
 namespace flame {
 
-// `before`: the unit that the backward needs after it.
+// `before` is the unit that the backward needs next.
 struct WeightUnit : torch::CustomClassHolder {
   WeightUnit(ParameterUnits* units, int64_t unit, int64_t before)
       : units(units), unit(unit), before(before) {}

@@ -25,19 +25,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kAttempts = 3;
-constexpr std::chrono::milliseconds kMomentToEnd(200);  // behind the end of its stdin or stdout
-constexpr size_t kMostShown = 200;                      // bytes of an answer in a message
-constexpr size_t kMostOfAnswer = 1 << 16;               // bytes of a line that is still waited for
-constexpr size_t kMostOfStderr = 1 << 10;               // bytes kept of what the program says
-// Differences of phi and their squares must stay far from float32's end.
+constexpr std::chrono::milliseconds kMomentToEnd(200);  // grace after its stdin or stdout closed
+constexpr size_t kMostShown = 200;                      // bytes of an answer shown in a message
+constexpr size_t kMostOfAnswer = 1 << 16;  // longest line, in bytes, that is still waited for
+constexpr size_t kMostOfStderr = 1 << 10;  // bytes kept of the program's stderr
+// Keeps differences of phi and their squares far from float32's largest number.
 constexpr double kLargestPhi = 1e15;
 
-// Why an attempt failed.
+// Thrown within an attempt: why it failed.
 struct Fault {
   std::string text;
 };
 
-// Ends of pipes that a later program must not inherit.
+// Opens a pipe whose ends later programs do not inherit.
 void OpenPipe(int ends[2]) {
   if (pipe2(ends, O_CLOEXEC) != 0) throw MachineError("pipe: ", std::strerror(errno));
 }
@@ -47,8 +47,8 @@ void Close(int* end) {
   *end = -1;
 }
 
-// A command in a process group of its own with these ends of pipes as its streams; a stream of -1
-// goes nowhere. The others of this process's descriptors are not inherited.
+// Starts a command in a process group of its own with these pipe ends as its streams; -1 sends a
+// stream to /dev/null. The command inherits no other descriptor of this process.
 pid_t StartShell(const std::string& command, int in, int out, int err) {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -79,7 +79,7 @@ pid_t StartShell(const std::string& command, int in, int out, int err) {
   return shell;
 }
 
-// The "phi" of an answer to question `id`.
+// Returns the "phi" of an answer to question `id`; throws Fault on any other answer.
 double PhiOf(const std::string& line, size_t id) {
   const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   const bool right = answer.is_object() && answer.contains("id") && answer["id"] == id &&
@@ -96,7 +96,7 @@ double PhiOf(const std::string& line, size_t id) {
 
 ExternalProgram::ExternalProgram(std::string command, std::chrono::milliseconds deadline)
     : command_(std::move(command)), deadline_(deadline) {
-  // A program that ended must be an error of its write, not the end of this process.
+  // A write to a program that ended must fail as a write, not end this process.
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -109,9 +109,9 @@ void ExternalProgram::Start() {
   said_.clear();
   for (const int end : {to_, from_, err_}) fcntl(end, F_SETFL, O_NONBLOCK);
   pid_ = StartShell(command_, in[0], out[1], err[1]);
-  // Ends the program's group when the writing end of its stdin, which only this process holds,
-  // closes: by Stop, or by the death of this process, however sudden. A program that does not read
-  // its own stdin would outlive it.
+  // The watcher kills the program's group when the write end of the watcher's stdin closes. Only
+  // this process holds that end, so Stop or the death of this process, however sudden, closes it.
+  // Without the watcher, a program that does not read its own stdin would outlive this process.
   watcher_ = StartShell(StrCat("read end; kill -9 -", pid_), watch[0], -1, -1);
   for (const int end : {in[0], out[1], err[1], watch[0]}) close(end);
 }
@@ -126,7 +126,7 @@ void ExternalProgram::Stop() {
     }
     pid_ = -1;
   }
-  // Behind the program: its group's number may be another's from here on.
+  // The watcher goes after the program, whose group number may be reused from here on.
   if (watcher_ >= 0) {
     kill(watcher_, SIGKILL);
     waitpid(watcher_, nullptr, 0);
@@ -135,7 +135,7 @@ void ExternalProgram::Stop() {
   Close(&watched_);
 }
 
-// Whether the program ended within `moment`; what it may have started is ended with it.
+// True if the program ended within `moment`; then also kills what it started.
 bool ExternalProgram::Ended(std::chrono::milliseconds moment, int* status) {
   for (const auto end = Clock::now() + moment;;) {
     if (waitpid(pid_, status, WNOHANG) == pid_) {
@@ -147,7 +147,7 @@ bool ExternalProgram::Ended(std::chrono::milliseconds moment, int* status) {
   }
 }
 
-// How the program ended, where it did.
+// Says how the program ended, or that it only closed its output.
 std::string ExternalProgram::ExitText() {
   int status = 0;
   if (!Ended(kMomentToEnd, &status)) return "it closed its output";
@@ -156,8 +156,8 @@ std::string ExternalProgram::ExitText() {
   return StrCat("it ended with status ", WEXITSTATUS(status));
 }
 
-// Passes on what the program wrote to stderr, and keeps its end for messages. At most a pipe's
-// content at a time: a program that never stops writing must not hold up the deadline.
+// Passes on what the program wrote to stderr and keeps its end for messages. Reads at most one
+// buffer at a time: a program that never stops writing must not hold up the deadline.
 void ExternalProgram::TakeStderr() {
   char bytes[1 << 16];
   const ssize_t size = read(err_, bytes, sizeof bytes);
@@ -167,7 +167,7 @@ void ExternalProgram::TakeStderr() {
   if (said_.size() > kMostOfStderr) said_.erase(0, said_.size() - kMostOfStderr);
 }
 
-// Writes and reads side by side, so that neither pipe fills up for good.
+// Writes and reads in turn, so that neither pipe stays full.
 std::vector<std::string> ExternalProgram::Exchange(const std::string& text, size_t count) {
   const auto end = Clock::now() + deadline_;
   size_t written = 0;
@@ -182,7 +182,7 @@ std::vector<std::string> ExternalProgram::Exchange(const std::string& text, size
                          static_cast<double>(deadline_.count()) / 1000, " s")};
     }
     pollfd polled[3] = {{from_, POLLIN, 0}, {err_, POLLIN, 0}, {to_, POLLOUT, 0}};
-    // A closed stderr would end every wait at once.
+    // A closed stderr would end every poll at once.
     if (stderr_closed) polled[1].fd = -1;
     poll(polled, written < text.size() ? 3 : 2, static_cast<int>(std::min<int64_t>(left, 1000)));
     TakeStderr();

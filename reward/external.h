@@ -1,4 +1,4 @@
-// A user's program that gives phi.
+// A user's program that computes phi.
 #ifndef FLAME_REWARD_EXTERNAL_H_
 #define FLAME_REWARD_EXTERNAL_H_
 
@@ -11,22 +11,22 @@
 
 namespace flame {
 
-// Runs a command by /bin/sh in a process group of its own. A line of its stdin is a question, a
-// line of its stdout the answer to the oldest one without; both are docs/rewards.md's JSON objects.
-// What it writes to stderr goes to this process's. It is ended, with all of its group, when this
-// object or this process ends, a sudden death of this process included.
+// Runs a command with /bin/sh in a process group of its own. Each line of its stdin is a question;
+// each line of its stdout answers the oldest question without an answer. Both are JSON objects as
+// in docs/rewards.md. Its stderr is passed on to this process's stderr. The program and its process
+// group are killed when this object is destroyed or this process ends, even suddenly.
 class ExternalProgram {
  public:
-  // `deadline`: what the answers to one Ask may take.
+  // `deadline`: time limit for all answers to one Ask.
   ExternalProgram(std::string command, std::chrono::milliseconds deadline);
   ~ExternalProgram();
   ExternalProgram(const ExternalProgram&) = delete;
   ExternalProgram& operator=(const ExternalProgram&) = delete;
 
-  // Question i is a JSON object without line breaks whose "id" is i; gives the "phi" of each. Where
-  // the program ends, is late or answers anything else (a phi of over 1e15 in size or a line of
-  // over 64 KiB too) it is started anew and asked again, twice; then MachineError tells the
-  // command, the last fault and the end of the program's stderr.
+  // Returns the "phi" that answers each question. Question i must be a JSON object without line
+  // breaks whose "id" is i. If the program ends, is late or gives any other answer (also |phi|
+  // above 1e15 or a line over 64 KiB), it is restarted and asked again, twice; then throws
+  // MachineError with the command, the last fault and the end of the program's stderr.
   std::vector<double> Ask(const std::vector<std::string>& questions);
 
   int64_t restarts() const { return restarts_; }
@@ -44,7 +44,7 @@ class ExternalProgram {
   pid_t pid_ = -1, watcher_ = -1;
   int to_ = -1, from_ = -1, err_ = -1;  // ends of the program's stdin, stdout and stderr
   int watched_ = -1;                    // the watcher's stdin
-  std::string said_;                    // the end of its stderr
+  std::string said_;                    // the end of the program's stderr
   int64_t restarts_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// From a written line to the drug it names.
+// Maps a written line to the drug it names.
 #ifndef FLAME_REWARD_MATCHER_H_
 #define FLAME_REWARD_MATCHER_H_
 
@@ -16,10 +16,10 @@ std::string NormalizeDrugName(std::string_view name);
 
 class DrugMatcher {
  public:
-  // `names[d]` names drug d. Throws DataError where a name is empty or two are equal once
-  // normalized, for then a line could not tell which drug it means.
+  // `names[d]` is the name of drug d. Throws DataError if a name is empty once normalized or equals
+  // another: a line could not tell which drug it means.
   explicit DrugMatcher(const std::vector<std::string>& names);
-  // -1: no known drug. Only a whole name matches.
+  // Returns the drug whose whole name the line is; -1: none.
   int32_t Match(std::string_view line) const;
 
  private:

@@ -10,9 +10,9 @@ void RewardOptions::Bind(ConfigSchema* schema) {
       "lines: share of the lines so far that name no known drug; list: share of the list "
       "outside the candidate set (the paper's)");
   schema->Text("reward.external", &external,
-               "a command that gives phi of a state, JSON lines in and out; empty: the formula");
+               "a command that computes phi of a state, JSON lines in and out; empty: the formula");
   schema->Number("reward.external_timeout", &external_timeout, {.low = 0, .low_open = true},
-                 "seconds that its answers to one group may take");
+                 "time limit in seconds for the command's answers to one group");
   schema->Choice("credit.segmentation", &segmentation, {"drug", "token", "chunk:", "list"},
                  "what a step is: a line, a token, K lines (chunk:K) or the whole list");
 }

@@ -63,7 +63,7 @@ void Potential::Apply(Edit edit, int32_t drug) {
   }
 }
 
-// Only what the drug takes part in changes, so no term is computed anew.
+// Updates the counts by the drug's own share, so that no term is computed from the start.
 void Potential::Toggle(int32_t drug) {
   const bool enters = !list_.Has(drug);
   if (!enters) list_.Erase(drug);

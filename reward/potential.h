@@ -1,4 +1,4 @@
-// The potential phi of a drug list (eq. 8), kept up to date while the list is edited.
+// The potential phi of a drug list (eq. 8), updated while the list is edited.
 #ifndef FLAME_REWARD_POTENTIAL_H_
 #define FLAME_REWARD_POTENTIAL_H_
 
@@ -26,27 +26,27 @@ class DrugSet {
   std::vector<uint64_t> words_;
 };
 
-// Row d: the drugs that harm together with d.
+// Returns, for each drug d, the drugs that are harmful together with d.
 std::vector<DrugSet> HarmfulPartners(const DdiGraph& ddi);
 
 enum class RefusalRule { kLines, kList };
 
-// The three terms, each in 0..1 and unweighted.
+// The three terms of phi, each in 0..1 and unweighted.
 struct PhiTerms {
-  double jaccard = 0;  // 0 where list or truth is empty
-  double ddi = 0;      // harmful pairs / all pairs of the list; 0 below two drugs
-  // kLines: lines that name no known drug / lines so far (0 before any);
-  // kList: share of the list outside the candidates (0 for an empty list).
+  double jaccard = 0;  // 0 if the list or the truth is empty
+  double ddi = 0;      // harmful pairs / all pairs of the list; 0 if it has fewer than two drugs
+  // kLines: lines that name no known drug / lines so far (0 before the first line); kList: share of
+  // the list that is not among the candidates (0 for an empty list).
   double refusal = 0;
 };
 
-// A list under edit. Keeps references to its arguments.
+// A list being edited. Keeps references to its arguments, except `input`.
 class Potential {
  public:
   Potential(const std::vector<DrugSet>& partners, const DrugSet& truth, const DrugSet& candidates,
             RefusalRule rule, const std::vector<int32_t>& input);
-  // One line. `drug` -1: it names none, which counts as a refusal. Adding a drug that is there and
-  // removing one that is not change nothing and are no refusals.
+  // Applies one line. `drug` -1: the line names no known drug, which counts as a refusal. Adding a
+  // drug that is in the list, or removing one that is not, changes nothing and is no refusal.
   void Apply(Edit edit, int32_t drug);
   PhiTerms Terms() const;
   std::vector<int32_t> list() const { return list_.Drugs(); }
@@ -61,7 +61,7 @@ class Potential {
   RefusalRule rule_;
   DrugSet list_;
   int32_t truth_size_ = 0;
-  int32_t size_ = 0, common_ = 0, outside_ = 0;  // of the list: drugs, in the truth, no candidates
+  int32_t size_ = 0, common_ = 0, outside_ = 0;  // drugs in the list: all, in truth, not candidates
   int64_t harmful_pairs_ = 0;
   int32_t num_lines_ = 0, num_refused_ = 0;
 };

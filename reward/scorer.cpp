@@ -20,15 +20,15 @@ struct Scorer::State {
   Segmentation segmentation;
   DrugMatcher matcher;
   std::vector<DrugSet> partners;
-  // Every drug of the vocabulary can be recommended, hence `list` refusal stays 0: exact matching
-  // never writes a drug from outside.
+  // Every drug of the vocabulary is a candidate, so the `list` refusal is always 0: exact matching
+  // never adds a drug from outside the vocabulary.
   DrugSet candidates;
   std::unique_ptr<ExternalProgram> external;
   int64_t restarts_taken = 0;
 
   int32_t num_drugs() const { return corpus.drugs.size(); }
   void Check(const ScoreRequest& request) const;
-  // `questions`: where given, one for each state of phi is added, for the external program.
+  // Adds to `questions`, unless null, one question for the external program for each state of phi.
   Verdict Judge(const ScoreRequest& request, const DrugSet& truth,
                 const std::vector<int32_t>& completion, std::vector<std::string>* questions) const;
   std::string Question(const ScoreRequest& request, const DrugSet& truth,
@@ -59,7 +59,7 @@ void CheckTruths(const Corpus& corpus) {
   }
 }
 
-// The token bytes up to the end of the text.
+// Returns each token's bytes, up to the end of the text.
 std::vector<std::string_view> PiecesBeforeEnd(const Tokenizer& tokenizer, int32_t end_id,
                                               const std::vector<int32_t>& completion) {
   std::vector<std::string_view> pieces;

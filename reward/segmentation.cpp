@@ -26,8 +26,8 @@ Lines SplitLines(const std::vector<std::string_view>& pieces) {
     }
   }
   if (has_bytes) result.lines.push_back({std::move(open), last_written});
-  // Tokens of no bytes behind the last byte were counted to a line that never came, or to one that
-  // was over.
+  // The loop counted tokens without bytes after the last byte to a line that never came or was
+  // over.
   for (size_t token = last_written + 1; token < pieces.size(); ++token) {
     result.line_of_token[token] = -1;
   }

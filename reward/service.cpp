@@ -16,15 +16,15 @@ namespace {
 
 constexpr int kRequestTag = 301, kReplyTag = 302;
 constexpr size_t kBatch = 64;           // requests
-constexpr size_t kBatchesInFlight = 2;  // one is scored while the next is on its way
+constexpr size_t kBatchesInFlight = 2;  // one is scored while the next one travels
 enum class Kind : int8_t { kStop = 0, kScore = 1 };
 
-// The verdicts of one request, or why there are none.
+// The verdicts of one request, or the error that prevented them.
 struct Answer {
   std::vector<Verdict> verdicts;
   ExitStatus status = ExitStatus::kDone;
   std::string error;
-  int64_t restarts = 0;  // of an external program
+  int64_t restarts = 0;  // restarts of an external program
   bool ok() const { return status == ExitStatus::kDone; }
 };
 
@@ -133,9 +133,9 @@ class LocalRewardClient : public RewardClient {
   int64_t retries_ = 0;
 };
 
-// Requests travel in batches, a few at a time to each reward rank, so that what waits at one is
-// bounded by the ranks that ask. Every batch is numbered, and an answer to another one (that was
-// given up on) is dropped.
+// Sends requests in batches, a few at a time to each reward rank, so that a rank's backlog is
+// bounded by the number of ranks that ask. Every batch has a number; an answer to a batch that was
+// given up is dropped.
 class RemoteRewardClient : public RewardClient {
  public:
   RemoteRewardClient(Communicator* world, std::vector<int> ranks,
@@ -145,7 +145,7 @@ class RemoteRewardClient : public RewardClient {
   }
 
   std::vector<std::vector<Verdict>> Score(const std::vector<ScoreRequest>& requests) override {
-    // Position in ranks_ of each request's scorer; the round goes on where the last call stopped.
+    // Holds the index in ranks_ of each request's scorer; the round robin continues across calls.
     std::vector<size_t> place(requests.size());
     for (size_t& p : place) p = next_++ % ranks_.size();
     std::vector<size_t> wanted(requests.size());
@@ -175,15 +175,15 @@ class RemoteRewardClient : public RewardClient {
  private:
   int64_t retries_ = 0;
 
-  // What one reward rank still has to be asked, and what it was asked and has not answered.
+  // The requests for one reward rank: some not sent yet, some sent and not answered yet.
   struct Queue {
-    std::vector<size_t> requests;  // positions; those before `sent` were asked
+    std::vector<size_t> requests;  // indices of requests; the first `sent` were sent
     size_t sent = 0, answered = 0;
-    std::deque<uint64_t> batches;  // asked and not answered, oldest first
+    std::deque<uint64_t> batches;  // sent and not answered, oldest first
     bool done() const { return answered == requests.size(); }
   };
 
-  // Fills answers[i] for each i of `wanted`.
+  // Fills answers[i] for each i in `wanted`.
   void Ask(const std::vector<ScoreRequest>& requests, const std::vector<size_t>& wanted,
            const std::vector<size_t>& place, std::vector<Answer>* answers) {
     std::vector<Queue> queues(ranks_.size());
@@ -196,7 +196,7 @@ class RemoteRewardClient : public RewardClient {
         try {
           TakeReply(requests, ranks_[p], &queues[p], answers);
         } catch (const Error& error) {
-          // A rank that is silent past the deadline, or answers nonsense: it is asked no more.
+          // The rank missed the deadline or sent a malformed answer: it is not asked again.
           for (; !queues[p].done(); ++queues[p].answered) {
             const size_t i = queues[p].requests[queues[p].answered];
             (*answers)[i] = {{}, ExitStatus::kMachine, error.what(), 0};
@@ -222,7 +222,7 @@ class RemoteRewardClient : public RewardClient {
     }
   }
 
-  // The answers to the oldest batch.
+  // Takes the answers to the oldest batch.
   void TakeReply(const std::vector<ScoreRequest>& requests, int rank, Queue* queue,
                  std::vector<Answer>* answers) {
     while (true) {

@@ -1,4 +1,4 @@
-// What the reward service answers for one completion.
+// The reward service's result for one completion.
 #ifndef FLAME_REWARD_VERDICT_H_
 #define FLAME_REWARD_VERDICT_H_
 
@@ -10,21 +10,21 @@ namespace flame {
 
 inline constexpr size_t kMaxUnmatched = 8, kMaxUnmatchedBytes = 80;
 
-// N steps; index 0 is the input list, index n the list after step n.
+// A verdict over N steps. Index 0 is the input list, index n the list after step n.
 //   phi[n] = phi_jaccard[n] - alpha * phi_ddi[n] - beta * phi_refusal[n]       (eq. 8)
 // Worked example (alpha 0, beta 0.5, truth {1, 9}, Add to {1}, text "nine\nfoo\n"):
 //   phi_jaccard {0.5, 1, 1}, phi_refusal {0, 0, 0.5}, phi {0.5, 1, 0.75},
 //   step_of_token {1, 1, 2, 2, -1}, reward 0.25
 struct Verdict {
-  std::vector<float> phi, phi_jaccard, phi_ddi, phi_refusal;  // N + 1 each; the terms unweighted
-  // 1-based step of each completion token; -1: none (end-of-text and what follows the last line).
+  std::vector<float> phi, phi_jaccard, phi_ddi, phi_refusal;  // [N + 1] each; unweighted terms
+  // [tokens]: 1-based step; -1: no step (the end-of-text token and what follows the last line).
   std::vector<int16_t> step_of_token;
   float reward = 0;  // phi[N] - phi[0]                                          (eq. 9)
-  // The edited list after the whole completion, ascending drug ids.
+  // The edited list after the whole completion: drug ids, ascending.
   std::vector<int32_t> final_list;
   int32_t num_lines = 0, num_refused = 0;
-  // The first lines that named no known drug, at most kMaxUnmatched of kMaxUnmatchedBytes each,
-  // valid UTF-8. Not in shards.
+  // The first lines that name no known drug: at most kMaxUnmatched lines of kMaxUnmatchedBytes
+  // each, valid UTF-8. Not written to shards.
   std::vector<std::string> unmatched;
 };
 

@@ -9,7 +9,7 @@
 namespace flame {
 
 at::Tensor SyncBuffers::Next(int64_t size) {
-  // Views, as copies of a tensor are not counted by its storage.
+  // Returns views, because a copy of the tensor would not raise its storage's use count.
   for (const at::Tensor& buffer : buffers_) {
     if (buffer.storage().use_count() == 1) return buffer.narrow(0, 0, size);
   }

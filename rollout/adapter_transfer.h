@@ -1,7 +1,8 @@
-// The adapters' way to the rollout ranks: one copy a host, in memory that its ranks share. The
-// first of a host to be free takes a version: on the sender's host it checks the bytes where they
-// were packed, on another it receives them by message and checks them. The others are then told
-// where they lie and use them there. A rank that cannot map that memory gets a message of its own.
+// Brings the adapters to the rollout ranks with one copy for each host, in memory that the host's
+// ranks share. The first free rank of a host takes a version: on the sender's host it checks the
+// bytes where they were packed; on another host it receives them by message and checks them. The
+// host's other ranks are then told where the bytes are and use them there. A rank that cannot map
+// that memory gets a message of its own.
 #ifndef FLAME_ROLLOUT_ADAPTER_TRANSFER_H_
 #define FLAME_ROLLOUT_ADAPTER_TRANSFER_H_
 
@@ -21,51 +22,52 @@
 
 namespace flame {
 
-// Buffers for versions of the adapters, all of one size.
+// Buffers for versions of the adapters. All must have the same size.
 class SyncBuffers {
  public:
-  // One that no tensor but this object's own uses any more, or a new one.
+  // Returns a buffer that no tensor outside this object uses any more, or a new one.
   at::Tensor Next(int64_t size);
 
  private:
   std::vector<at::Tensor> buffers_;
 };
 
-// On the sender. A version's bytes stay as they are while any rank may use them.
+// The sender's side. A version's bytes stay unchanged while any rank may use them.
 class AdapterSender {
  public:
   explicit AdapterSender(Communicator* world) : world_(world) {}
-  // Orders `rank` to take the version; false, with nothing sent, while another of its host is still
-  // taking it. Versions before `oldest` are used by no rank any more.
+  // Orders `rank` to take the version. Returns false, and sends nothing, while another rank of its
+  // host is still taking it. No rank uses versions before `oldest` any more.
   bool Order(const PackedAdapters& packed, int64_t oldest, int rank);
-  // A RolloutMessage::kTaking of `rank`, after its kind and error.
+  // Handles a RolloutMessage::kTaking from `rank`; `note` is past its kind and error.
   void Hear(int rank, const PackedAdapters& packed, WireReader* note);
-  // `rank` has taken what it was ordered to.
+  // Records that `rank` has taken what it was ordered to take.
   void End(int rank);
 
  private:
-  // Of a version on a host.
+  // A version's copy on one host.
   struct Copy {
     int taker = -1;
     bool taken = false;
-    std::string place;  // for MapShared; "": the taker's own
+    std::string place;  // for MapShared; "": only the taker can use it
   };
   void Send(const PackedAdapters& packed, int rank);
   std::pair<int64_t, std::string> KeyOf(const PackedAdapters& packed, int rank) const;
 
   Communicator* world_;
-  std::map<std::pair<int64_t, std::string>, Copy> copies_;  // by version and host
-  std::set<int> alone_;                                     // could not map what they were told to
-  std::map<int, std::vector<std::unique_ptr<Work>>> transfers_;  // to a rank
+  std::map<std::pair<int64_t, std::string>, Copy> copies_;  // key: version and host
+  std::set<int> alone_;  // ranks that could not map shared memory
+  std::map<int, std::vector<std::unique_ptr<Work>>> transfers_;  // key: receiving rank
 };
 
-// On a rollout rank.
+// The side of a rollout rank.
 class AdapterReceiver {
  public:
-  // A RolloutMessage::kSync of `source`, after its kind. What it returns may be read only; it stays
-  // as it is until the sender is told by the answers that no rank needs it. MachineError naming
-  // this rank of the world and the version where the checksum is not that of the bytes.
   explicit AdapterReceiver(Communicator* world) : world_(world) {}
+  // Takes the version that a RolloutMessage::kSync from `source` announces; `order` is past its
+  // kind and error. The result must not be written to; it stays unchanged until the answers tell
+  // the sender that no rank needs it. Throws MachineError, naming this rank of the world and the
+  // version, if the bytes do not have the checksum.
   PackedAdapters Take(int source, WireReader* order);
 
  private:
@@ -73,9 +75,9 @@ class AdapterReceiver {
   void Tell(int source, bool send, const std::string& place);
 
   Communicator* world_;
-  std::map<std::string, at::Tensor> mapped_;  // by name
+  std::map<std::string, at::Tensor> mapped_;  // key: name of the shared memory
   SyncBuffers buffers_;
-  std::map<int64_t, at::Tensor> received_;  // versions that this host may still use
+  std::map<int64_t, at::Tensor> received_;  // key: version; those that this host may still use
 };
 
 }  // namespace flame

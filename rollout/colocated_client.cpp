@@ -76,7 +76,7 @@ class ColocatedRolloutClient : public RolloutClient {
   }
 
  private:
-  // Of each part, what learner 0 can use again.
+  // Returns a reply for each part: filled if learner 0 can reuse its shard.
   std::vector<RolloutReply> FindShards(const std::vector<RolloutRequest>& parts) const {
     std::vector<RolloutReply> replies(parts.size());
     if (shards_ == nullptr) return replies;
@@ -107,7 +107,7 @@ class ColocatedRolloutClient : public RolloutClient {
   std::function<int64_t(int32_t)> length_;
   const ShardFolder* shards_;
   double* idle_seconds_;
-  std::map<int64_t, std::optional<RolloutReply>> begun_;  // nothing: no task fell to this rank
+  std::map<int64_t, std::optional<RolloutReply>> begun_;  // nullopt: no task for this rank
 };
 
 }  // namespace

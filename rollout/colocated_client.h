@@ -1,4 +1,4 @@
-// Rollouts by the learners themselves, in turn with training.
+// Rollouts by the learners themselves, alternating with training.
 #ifndef FLAME_ROLLOUT_COLOCATED_CLIENT_H_
 #define FLAME_ROLLOUT_COLOCATED_CLIENT_H_
 
@@ -11,9 +11,9 @@
 namespace flame {
 
 // Every learner samples its share of a step (DealRequest) with its own copy of the policy. All
-// learners make the same calls; Ready waits until all have sampled, which is added to
-// *idle_seconds, and Collect gives each of them every learner's reply. `shards`: as of
-// RemoteRolloutOptions, used by learner 0.
+// learners must make the same calls. Ready waits until all have sampled and adds the wait to
+// *idle_seconds; Collect gives every learner all learners' replies. Only learner 0 uses `shards`,
+// as in RemoteRolloutOptions.
 std::unique_ptr<RolloutClient> MakeColocatedRolloutClient(
     RolloutWorker* worker, Communicator* learners, std::function<int64_t(int32_t task)> length,
     const ShardFolder* shards, double* idle_seconds);

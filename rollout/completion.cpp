@@ -11,10 +11,10 @@
 namespace flame {
 namespace {
 
-// Branches at a time: enough to keep the matrix products busy.
+// Branches at the same time: enough to keep the matrix products busy.
 constexpr int64_t kMaxSlots = 256;
-// Keys and values of all branches and trunks at a time, in bytes; fewer branches where a model's
-// are larger.
+// Bytes for the keys and values of all branches and trunks at the same time. Models with larger
+// keys and values get fewer branches.
 constexpr int64_t kCacheBytes = int64_t{4} << 30;
 
 DecoderShape ShapeFor(const Policy& policy, const std::vector<CompletionPrompt>& prompts,
@@ -69,13 +69,13 @@ class Completer {
     LineTrie::Node node = LineTrie::kStart;
   };
   struct Place {
-    int64_t unfinished = 0;  // members of the prompt in it; 0: free
-    at::Tensor first;        // logits behind the prompt, [V]
+    int64_t unfinished = 0;  // unfinished members of the prompt in this place; 0: free
+    at::Tensor first;        // [V], logits after the prompt
   };
 
   Completion& Of(const Row& row) { return completions_[row.prompt][row.member]; }
 
-  // Begins members until there is no slot, no place or no member left.
+  // Begins members until no slot, no place or no member is left.
   void Admit() {
     while (!free_slots_.empty()) {
       if (waiting_.empty()) Prefill();
@@ -95,7 +95,7 @@ class Completer {
     }
   }
 
-  // Computes the next prompts: as many as the free slots and places can take.
+  // Prefills the next prompts, as many as the free slots and places can take.
   void Prefill() {
     std::vector<int64_t> places;
     std::vector<std::vector<int32_t>> trunks;
@@ -131,8 +131,8 @@ class Completer {
     return ChooseAmong(logits, options_.lines->Allowed(row.node), options_.rule, uniform);
   }
 
-  // Appends a token to every row's member, chosen from its row of logits. Returns the rows that go
-  // on; the others' slots and places become free.
+  // Appends to every row's member a token chosen from the row's logits. Returns the rows that
+  // continue; frees the slots and places of the others.
   std::vector<Row> Extend(std::vector<Row> rows, const std::vector<const float*>& table) {
     std::vector<Choice> choices(rows.size());
     at::parallel_for(0, static_cast<int64_t>(rows.size()), 4, [&](int64_t begin, int64_t end) {
@@ -171,8 +171,8 @@ class Completer {
   std::vector<Place> places_;
   std::vector<int64_t> free_slots_;
   std::vector<Row> waiting_;  // members of computed prompts, the next one last
-  std::vector<Row> rows_;     // with a slot
-  size_t next_ = 0;           // the first prompt that is not computed
+  std::vector<Row> rows_;     // members with a slot
+  size_t next_ = 0;           // the first prompt that is not prefilled
   std::vector<std::vector<Completion>> completions_;
 };
 
@@ -185,7 +185,7 @@ DecoderShape CompletionShape(const PolicyConfig& config, int64_t item_bytes, int
   shape.max_tokens = max_tokens;
   const int64_t token_bytes =
       config.num_layers * config.num_kv_heads * config.head_dim * 2 * item_bytes;
-  // A trunk for every full group's worth of branches, and as many again that stragglers hold.
+  // Counts one trunk for every full group of branches, and as many again for stragglers.
   const int64_t branch_tokens = shape.max_tokens + 2 * shape.trunk_tokens / members;
   shape.slots = std::clamp<int64_t>(kCacheBytes / (token_bytes * branch_tokens), 1,
                                     std::min(kMaxSlots, num_prompts * members));

@@ -1,4 +1,4 @@
-// Completions of many prompts by continuous batching.
+// Completes many prompts by continuous batching.
 #ifndef FLAME_ROLLOUT_COMPLETION_H_
 #define FLAME_ROLLOUT_COMPLETION_H_
 
@@ -12,17 +12,17 @@
 
 namespace flame {
 
-// Tokens of the prompts that are computed together; a longer one is computed alone.
+// Tokens of prompts that are computed together; a longer prompt is computed alone.
 inline constexpr int64_t kPrefillTokens = 4096;
 
 struct Completion {
-  std::vector<int32_t> tokens;  // ends with one of end_ids unless cut at max_tokens
-  std::vector<float> logprobs;  // of each token, as ChooseToken; with `lines` as ChooseAmong
+  std::vector<int32_t> tokens;  // ends with an id of end_ids unless cut at max_tokens
+  std::vector<float> logprobs;  // [tokens], as by ChooseToken; with `lines`, ChooseAmong
 };
 
 struct CompletionPrompt {
   std::vector<int32_t> tokens;  // at least one
-  int64_t task_id = 0;          // names the prompt's random numbers
+  int64_t task_id = 0;          // selects the prompt's random numbers
 };
 
 struct CompletionOptions {
@@ -30,20 +30,21 @@ struct CompletionOptions {
   int64_t max_tokens = 512;
   SamplingRule rule;
   uint64_t seed = 0;
-  std::vector<int32_t> end_ids;  // any ends a completion, as max_tokens does
-  // Every line must be one of these, but the last one where max_tokens cuts it; null: any text.
+  std::vector<int32_t> end_ids;  // any of them ends a completion, as max_tokens does
+  // Every line must be one of these, except a last line that max_tokens cuts; null: any text.
   const LineTrie* lines = nullptr;
 };
 
-// Room of the decoder that completes so many prompts; keys and values of numbers of `item_bytes`.
+// Returns the capacity of a decoder for `num_prompts` prompts; keys and values take `item_bytes`
+// each number.
 DecoderShape CompletionShape(const PolicyConfig& config, int64_t item_bytes, int64_t num_prompts,
                              int64_t longest_prompt, int64_t members, int64_t max_tokens);
 
-// completions[p][m] of prompt p. Token t of a member is drawn by a number that depends on (seed,
-// task id, member, t) only, so it does not matter what is decoded beside it. A prompt is computed
-// once for its members; as soon as a member ends, the next one takes its place. Throws UsageError
-// where a prompt plus max_tokens exceeds the policy's positions, MachineError naming task, member
-// and position where logits are not finite.
+// Returns completions[p][m] for prompt p and member m. The number that draws token t of a member
+// depends only on (seed, task id, member, t), so it does not matter what is decoded at the same
+// time. A prompt is computed once for its members; when a member ends, the next one takes its
+// place. Throws UsageError if a prompt plus max_tokens exceeds the policy's positions, and
+// MachineError, naming task, member and position, if logits are not finite.
 std::vector<std::vector<Completion>> CompletePrompts(const Policy& policy,
                                                      const std::vector<CompletionPrompt>& prompts,
                                                      const CompletionOptions& options);

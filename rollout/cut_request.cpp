@@ -7,7 +7,7 @@ namespace flame {
 
 namespace {
 
-// Places in the request, those of long prompts first.
+// Returns the indices of the request's tasks, those with long prompts first.
 std::vector<size_t> ByLength(const std::vector<int64_t>& lengths) {
   std::vector<size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -32,7 +32,7 @@ std::vector<RolloutRequest> CutRequest(const RolloutRequest& request,
                                        const std::vector<int64_t>& lengths, int64_t ranks) {
   const auto count = static_cast<int64_t>(request.tasks.size());
   const std::vector<size_t> order = ByLength(lengths);
-  // Smaller parts would leave a rank's matrix products too narrow.
+  // A smaller part would make a rank's matrix products too narrow.
   const int64_t least = std::max<int64_t>(1, count / (8 * ranks));
   std::vector<RolloutRequest> parts;
   for (int64_t begin = 0; begin < count;) {

@@ -43,8 +43,8 @@ void LineTrie::Add(const std::vector<int32_t>& line) {
       node = next;
     } else if ((found->second == kStart) != last) {
       throw DataError("constrained decoding: the line of the tokens", ToText(line),
-                      " and another begin alike to the end of one; expected lines that end in a ",
-                      "line break token of their own");
+                      " begins another line, or another line begins it; expected lines that end ",
+                      "in a line break token of their own");
     } else {
       node = found->second;
     }

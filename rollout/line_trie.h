@@ -1,5 +1,5 @@
-// What a completion may be where every line must be one of a fixed set, for decoding that cannot
-// leave it.
+// The tokens that a completion may have if every line must be one of a fixed set; constrained
+// decoding draws from them only.
 #ifndef FLAME_ROLLOUT_LINE_TRIE_H_
 #define FLAME_ROLLOUT_LINE_TRIE_H_
 
@@ -11,26 +11,26 @@
 
 namespace flame {
 
-// Completions are any number of lines, each one of the set, then end-of-text. Worked example: lines
-// {7, 8, 1} and {7, 9, 1} and end 2: behind {7, 9, 1, 7} the tokens 8 and 9 are allowed, behind
-// {7, 9, 1} the tokens 2 and 7.
+// Accepts completions of any number of lines, each one of the set, then end-of-text. Worked
+// example: lines {7, 8, 1} and {7, 9, 1}, end 2: after {7, 9, 1, 7} the tokens 8 and 9 are allowed,
+// after {7, 9, 1} the tokens 2 and 7.
 class LineTrie {
  public:
-  // Where in a line a completion is. kStart: at the beginning of one.
+  // A completion's position within a line. kStart: at the beginning of a line.
   using Node = int32_t;
   static constexpr Node kStart = 0;
 
-  // `lines`: each line's tokens, its line break included. Throws DataError on none, on a line
-  // without tokens or with `end_id`, and where one line's tokens are the beginning of another's: it
-  // would not be known whether the line is over. Equal lines are one.
+  // `lines` are each line's tokens with its line break. Throws DataError if there are no lines, if
+  // a line is empty or has `end_id`, or if one line's tokens begin another's, because it would be
+  // ambiguous whether the line is over. Equal lines count as one.
   LineTrie(const std::vector<std::vector<int32_t>>& lines, int32_t end_id);
 
-  // Ascending, at least one; end-of-text at kStart only.
+  // Returns the allowed tokens, ascending, at least one; end-of-text is allowed at kStart only.
   const std::vector<int32_t>& Allowed(Node node) const { return nodes_[node].allowed; }
-  // Behind `token`, which must be allowed and not end-of-text.
+  // Returns the position after `token`, which must be allowed and not end-of-text.
   Node Next(Node node, int32_t token) const { return nodes_[node].next.at(token); }
-  // The tokens allowed at each place of a completion: a pure function of what is before it. Throws
-  // DataError on a completion that the lines do not give.
+  // Returns the tokens allowed at each place of a completion; each depends only on the tokens
+  // before it. Throws DataError if the lines do not allow the completion.
   std::vector<const std::vector<int32_t>*> AllowedAlong(const std::vector<int32_t>& tokens) const;
 
  private:
@@ -43,8 +43,8 @@ class LineTrie {
   std::vector<State> nodes_;
 };
 
-// The lines of PromptBuilder::ListAnswer that name one of the drugs 0..num_drugs-1, a line each. A
-// completion may name a drug twice, and drugs that are in the question's list or not.
+// Returns the lines with which PromptBuilder::ListAnswer names each of the drugs 0..num_drugs-1. A
+// completion may name a drug twice, and drugs in or outside the question's list.
 LineTrie DrugLines(const PromptBuilder& prompts, int64_t num_drugs);
 
 }  // namespace flame

@@ -8,8 +8,8 @@
 namespace flame {
 
 inline constexpr int kRolloutRequestTag = 401, kRolloutReplyTag = 402;
-// A request begins with one of these, a reply with the one that it answers and then the error, ""
-// where there is none. kTaking comes before the reply to kSync (adapter_transfer.h).
+// The first field of every message. A reply repeats its request's kind and then has the error, ""
+// if none. kTaking comes before the reply to kSync (adapter_transfer.h).
 enum class RolloutMessage : int8_t { kStop = 0, kRun = 1, kSync = 2, kTaking = 3 };
 
 void Write(const RolloutRequest& request, WireWriter* out);

@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a look for replies may keep the thread from new orders.
+// The longest wait for replies before the thread checks for new orders.
 constexpr Communicator::Milliseconds kLook(20);
 
 struct Part {
@@ -33,13 +33,13 @@ struct Part {
 };
 
 struct Step {
-  std::vector<RolloutReply> replies;  // by part
+  std::vector<RolloutReply> replies;  // [parts]
   int64_t missing = 0;
 };
 
-// What a rank does, and since when.
+// A rank's present order, and when it was sent.
 struct Worker {
-  size_t syncs = 0;  // orders of all that were sent
+  size_t syncs = 0;  // syncs sent to the rank so far
   std::optional<Part> part;
   bool syncing = false;
   Clock::time_point since;
@@ -109,7 +109,7 @@ class RemoteRolloutClient : public RolloutClient {
   }
 
  private:
-  // Stays where it is until it is collected.
+  // Returns the step, begun if it was not. The reference is valid until the step is collected.
   Step& BegunLocked(std::unique_lock<std::mutex>* lock, const RolloutRequest& request) {
     if (!steps_.contains(request.step)) {
       lock->unlock();
@@ -125,7 +125,7 @@ class RemoteRolloutClient : public RolloutClient {
     if (error_ != nullptr) std::rethrow_exception(error_);
   }
 
-  // The thread.
+  // The thread's body.
   void Run() {
     try {
       while (true) {
@@ -149,8 +149,8 @@ class RemoteRolloutClient : public RolloutClient {
                        [](const auto& worker) { return worker.second.busy(); });
   }
 
-  // Gives every free worker what comes next: a policy that it lacks, else a part. True where
-  // anything was given.
+  // Gives every free worker its next order: a policy version that it lacks, else a part. Returns
+  // true if anything was given.
   bool GiveOut() {
     bool given = false;
     for (const int rank : options_.ranks) {
@@ -185,7 +185,7 @@ class RemoteRolloutClient : public RolloutClient {
     return true;
   }
 
-  // Takes a reply if one comes soon.
+  // Takes one reply, if one arrives soon.
   void Look() {
     Message message;
     if (world_->TryReceive(Communicator::kAnySource, kRolloutReplyTag, kLook, &message)) {
@@ -249,7 +249,8 @@ class RemoteRolloutClient : public RolloutClient {
     ForgetSyncs();
   }
 
-  // A worker holds as many versions as it confirmed last, and may hold them where they were packed.
+  // Drops syncs that no worker needs: a worker holds the last `versions` that it confirmed, perhaps
+  // in the very memory where they were packed.
   void ForgetSyncs() {
     size_t confirmed = num_syncs();
     for (const auto& [rank, worker] : workers_) {
@@ -273,12 +274,12 @@ class RemoteRolloutClient : public RolloutClient {
   Communicator* world_;
   RemoteRolloutOptions options_;
   AdapterSender sender_;
-  std::mutex mutex_;  // of all that follows
+  std::mutex mutex_;  // guards all members below
   std::condition_variable ordered_, answered_;
   std::deque<Part> waiting_;
   std::map<int64_t, Step> steps_;
-  std::deque<PolicyVersion> syncs_;  // that some worker has yet to confirm, or holds
-  size_t forgotten_ = 0;             // orders before them
+  std::deque<PolicyVersion> syncs_;  // syncs that a worker has yet to confirm, or holds
+  size_t forgotten_ = 0;             // syncs already dropped from syncs_
   size_t unconfirmed_ = 0;           // workers without the last version
   std::map<int, Worker> workers_;
   std::exception_ptr error_;

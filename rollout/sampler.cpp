@@ -11,10 +11,10 @@
 namespace flame {
 namespace {
 
-// Tokens whose weights are summed in float32; sums of blocks are float64.
+// Tokens whose weights are summed in float32; the sums of blocks are added in float64.
 constexpr int64_t kBlock = 64;
 
-// False where a logit is not a number.
+// Returns false if a logit is NaN or the largest is infinite.
 FLAME_CLONES bool FindLargest(const float* logits, int64_t size, float* largest) {
   float most = -std::numeric_limits<float>::infinity();
   int32_t wrong = 0;
@@ -27,7 +27,7 @@ FLAME_CLONES bool FindLargest(const float* logits, int64_t size, float* largest)
   return wrong == 0 && std::isfinite(most);
 }
 
-// exp((logit - largest) * scale), 0 where that is below exp(-87).
+// Returns exp((logit - largest) * scale), but 0 if that is below exp(-87).
 FLAME_INLINE float Weight(float logit, float largest, float scale) {
   const float below = (largest - logit) * scale;
   const float weight = ExpOfMinus(below);
@@ -40,7 +40,7 @@ FLAME_CLONES void Weights(const float* logits, int64_t size, float largest, floa
   for (int64_t i = 0; i < size; ++i) weights[i] = Weight(logits[i], largest, scale);
 }
 
-// Cumulative sums of weights behind each block.
+// Computes the cumulative sum of weights after each block.
 FLAME_CLONES void SumBlocks(const float* logits, int64_t size, float largest, float scale,
                             double* cumulative) {
   double total = 0;
@@ -53,7 +53,7 @@ FLAME_CLONES void SumBlocks(const float* logits, int64_t size, float largest, fl
   }
 }
 
-// softmax(logits / temperature), but for the division by the sum.
+// softmax(logits / temperature), without the division by the sum.
 class Distribution {
  public:
   Distribution(const float* logits, int64_t size, double temperature)
@@ -77,7 +77,7 @@ class Distribution {
     float weights[kBlock];
     Weights(logits_ + begin, count, largest_, static_cast<float>(scale_), weights);
     double sum = block == 0 ? 0 : cumulative_[block - 1];
-    int64_t last = -1;  // with a weight; the block's sum may be larger than this one by rounding
+    int64_t last = -1;  // last token with a weight: by rounding, `sum` may never exceed `target`
     for (int64_t i = 0; i < count; ++i) {
       if (weights[i] == 0) continue;
       last = begin + i;
@@ -87,7 +87,7 @@ class Distribution {
     return last >= 0 ? last : Largest();
   }
 
-  // The tokens that top_k and top_p leave, ascending.
+  // Returns the tokens that top_k and top_p leave, ascending.
   std::vector<int32_t> Kept(const SamplingRule& rule) const {
     std::vector<float> weights(size_);
     Weights(logits_, size_, largest_, static_cast<float>(scale_), weights.data());
@@ -115,8 +115,9 @@ class Distribution {
   }
 
  private:
-  // Tokens that may be kept. Of V tokens, those below (1 - top_p) / 2V of the whole have less than
-  // 1 - top_p together, so that the others reach top_p without them: few are left to sort.
+  // Returns the tokens that may be kept. Of V tokens, those below (1 - top_p) / 2V of the total
+  // have less than 1 - top_p together, so the others reach top_p without them: few remain to be
+  // sorted.
   std::vector<int32_t> Candidates(const SamplingRule& rule,
                                   const std::vector<float>& weights) const {
     const double least =
@@ -133,7 +134,7 @@ class Distribution {
   double scale_;
   float largest_ = 0;
   bool finite_ = false;
-  std::vector<double> cumulative_;  // behind each block of kBlock tokens
+  std::vector<double> cumulative_;  // sum of the weights up to the end of each block
 };
 
 }  // namespace
@@ -164,7 +165,7 @@ Choice ChooseAmong(const float* logits, const std::vector<int32_t>& allowed,
 }
 
 double SamplingUniform(uint64_t seed, int64_t task_id, int64_t member, int64_t position) {
-  // A stream is named by 32 bits of the task; the rest of them go into the seed.
+  // A stream is named by 32 bits of the task id; the other bits go into the seed.
   constexpr uint64_t kOddConstant = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
   const auto task = static_cast<uint64_t>(task_id);
   return RandomStream(seed + (task >> 32) * kOddConstant, kSampling, static_cast<uint32_t>(task),

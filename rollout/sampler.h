@@ -1,4 +1,4 @@
-// Choosing the next token from a row of logits.
+// Chooses the next token from a row of logits.
 #ifndef FLAME_ROLLOUT_SAMPLER_H_
 #define FLAME_ROLLOUT_SAMPLER_H_
 
@@ -9,9 +9,9 @@ namespace flame {
 
 struct SamplingRule {
   double temperature = 1;  // 0: greedy
-  int64_t top_k = 0;       // draw from the so many likeliest tokens; 0: from all
-  // Draw from the smallest set of likeliest tokens whose probability, of those that top_k leaves,
-  // reaches this, in (0, 1]. Among equals the lower id is the likelier one.
+  int64_t top_k = 0;       // draw from this many likeliest tokens; 0: from all
+  // Draws from the smallest set of likeliest tokens whose share of the probability that top_k
+  // leaves reaches this, in (0, 1]. Of equally likely tokens the lower id comes first.
   double top_p = 1;
 };
 
@@ -20,23 +20,23 @@ struct Choice {
   float logprob = 0;
 };
 
-// The first of the tokens that `rule` leaves, in order of id, whose cumulative probability under
-// softmax(logits / temperature) among them exceeds `uniform` (in [0, 1)). Temperature 0: the
-// largest logit, the lowest id among equals. Token -1 where the logits are not finite; single ones
-// may be minus infinity.
+// Returns the first token, in order of id, whose cumulative probability exceeds `uniform` (in
+// [0, 1)), under softmax(logits / temperature) among the tokens that `rule` leaves. Temperature 0:
+// the largest logit, the lowest id among equals. Returns token -1 if the logits are not finite;
+// single logits may be minus infinity.
 //
-// The log-probability is the policy's at that temperature (1 where it is 0) over all of the
-// vocabulary, whatever top_k and top_p leave: it is what a learner computes again for the ratio of
-// probabilities. Weights are float32, their sums float64.
+// The log-probability is the policy's at that temperature (1 if it is 0) over the whole vocabulary,
+// whatever top_k and top_p leave: a learner computes the same for the importance ratio. Weights are
+// float32, their sums float64.
 Choice ChooseToken(const float* logits, int64_t vocab_size, const SamplingRule& rule,
                    double uniform);
 
-// As if `allowed` (ascending ids, at least one) were the vocabulary: the log-probability is
-// renormalised over them.
+// Like ChooseToken with `allowed` (ascending ids, at least one) as the vocabulary: the
+// log-probability is renormalised over them.
 Choice ChooseAmong(const float* logits, const std::vector<int32_t>& allowed,
                    const SamplingRule& rule, double uniform);
 
-// The number that decides a token: a pure function of its arguments.
+// Returns the uniform number that draws a token: a pure function of its arguments.
 double SamplingUniform(uint64_t seed, int64_t task_id, int64_t member, int64_t position);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// The folder of a run's shards: names, and which of them a resumed run can use again.
+// The folder of a run's shards: their names, and which of them a resumed run can reuse.
 #ifndef FLAME_ROLLOUT_SHARD_FOLDER_H_
 #define FLAME_ROLLOUT_SHARD_FOLDER_H_
 
@@ -14,18 +14,18 @@ namespace flame {
 
 struct ShardFolder {
   std::filesystem::path folder;
-  uint64_t seed = 0;          // of the run
+  uint64_t seed = 0;          // the run's seed
   std::string config_sha256;  // ShardInfo's
 
-  // folder/step-000012-part-003.h5
+  // Returns folder/step-000012-part-003.h5.
   std::filesystem::path PathOf(const RolloutRequest& request) const;
-  // True where a whole shard of the same request, seed and settings lies there; fills the reply. A
-  // training that goes on from a checkpoint meets the shards of the steps behind it: they are what
-  // would be sampled again.
+  // True, with `reply` filled, if the folder has a whole shard of the same request, seed and
+  // settings. A training that resumes from a checkpoint finds the shards of the steps after it;
+  // sampling again would give the same ones.
   bool Find(const RolloutRequest& request, RolloutReply* reply) const;
 };
 
-int64_t TokensOf(const std::vector<Group>& groups);  // of the completions
+int64_t TokensOf(const std::vector<Group>& groups);  // tokens of all completions
 
 }  // namespace flame
 

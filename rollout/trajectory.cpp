@@ -13,8 +13,8 @@ namespace {
 
 constexpr char kSchema[] = "flame.trajectories/1";
 
-// The datasets of a shard. Members of all groups in order; member i has the tokens
-// [offsets[i], offsets[i + 1]), and likewise for the other offsets.
+// The datasets of a shard: the members of all groups, in order. Member i has the tokens
+// [offsets[i], offsets[i + 1]); the other offsets work the same way.
 struct Columns {
   std::vector<int32_t> tokens, prompt_tokens, final_list;
   std::vector<float> logprobs, phi, phi_jaccard, phi_ddi, phi_refusal, reward;
@@ -76,7 +76,7 @@ void AddMember(const Trajectory& member, Columns* c) {
   c->num_refused.push_back(verdict.num_refused);
 }
 
-// A large vector that grows moves its bytes several times.
+// Reserves memory, because a large vector that grows moves its bytes several times.
 void Reserve(const std::vector<Group>& groups, Columns* c) {
   size_t tokens = 0, prompts = 0, steps = 0;
   for (const Group& group : groups) {
@@ -111,7 +111,7 @@ Columns ToColumns(const std::vector<Group>& groups) {
   return c;
 }
 
-// Checks of one file's columns; messages begin "FILE: trajectories/FIELD".
+// Checks one file's columns. Messages begin with "FILE: trajectories/FIELD".
 class Checker {
  public:
   Checker(const Columns& columns, const std::string& file)
@@ -171,7 +171,7 @@ class Checker {
     }
   }
 
-  // Groups come one after the other, each with its members 0, 1, ... of one task and version.
+  // Groups must follow one another, each with members 0, 1, ... of one task and version.
   void CheckGroups() const {
     const int64_t num_groups = static_cast<int64_t>(c_.prompt_offsets.size()) - 1;
     const int64_t named = members_ == 0 ? 0 : int64_t{c_.group.back()} + 1;

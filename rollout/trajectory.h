@@ -14,16 +14,16 @@ namespace flame {
 
 struct Trajectory {
   std::vector<int32_t> tokens;  // the completion; ends with end-of-text unless cut at max_tokens
-  std::vector<float> logprobs;  // of each token under the policy that sampled it, as ChooseToken
+  std::vector<float> logprobs;  // [tokens], under the policy that sampled them, as ChooseToken
   Verdict verdict;
 };
 
-// G completions of one list task. Worked example: task 17 of step 2 with 8 tasks a step has task_id
-// 2 * 8 + its place in the step, so that no two groups of a run share one.
+// G completions of one list task. Worked example: with 8 tasks a step, task 17 sampled in step 2
+// has task_id 2 * 8 + its place in the step, so that no two groups of a run share a task_id.
 struct Group {
   int64_t task_id = 0;          // unique over the run
   int32_t task = 0;             // index in the task file
-  int64_t policy_version = 0;   // of the weights that sampled it
+  int64_t policy_version = 0;   // version of the weights that sampled it
   std::vector<int32_t> prompt;  // the trunk
   std::vector<Trajectory> members;
 };
@@ -33,13 +33,13 @@ struct ShardInfo {
   std::string config_sha256;
 };
 
-// Schema in docs/formats.md: group `trajectories`; every group has members. Decoding checks the
-// seal (base/files/seal.h), schema, every offset and size; throws DataError naming the file,
-// `name`, and, where the file is whole, the field.
+// Encode and decode a shard; docs/formats.md has the schema: group `trajectories`, in which every
+// group has members. Decoding checks the seal (base/files/seal.h), schema, and every offset and
+// size. Throws DataError naming the file, `name`, and, if the file is complete, the field.
 std::string EncodeShard(const std::vector<Group>& groups, const ShardInfo& info);
 std::vector<Group> DecodeShard(std::string_view bytes, const std::string& name,
                                ShardInfo* info = nullptr);
-// The same bytes in a file, written atomically.
+// Write and read the same bytes as a file. Writing is atomic.
 void WriteShard(const std::vector<Group>& groups, const ShardInfo& info,
                 const std::filesystem::path& path);
 std::vector<Group> ReadShard(const std::filesystem::path& path, ShardInfo* info = nullptr);

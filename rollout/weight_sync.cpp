@@ -17,10 +17,10 @@
 namespace flame {
 namespace {
 
-// Transfers of a sync; one tag each way is enough, as a rank takes one sync after the other.
+// The tag of a sync's transfers. One tag is enough: a rank takes one sync after the other.
 constexpr int kBytesTag = 403;
-// Small enough to be digested out of the cache that it was copied through; many more would only be
-// polled for.
+// Small enough to be digested while it is still in the cache from its copy. With many smaller
+// parts, more time would go into polling.
 constexpr int64_t kPartBytes = 1 << 22;
 constexpr int64_t kAlignment = 64;
 
@@ -52,7 +52,7 @@ std::vector<at::Tensor> PartsOf(const at::Tensor& bytes) {
   return parts;
 }
 
-// `size` tokens: drawn from the vocabulary, then the first and the last slot of each entity kind.
+// Returns `size` tokens drawn from the vocabulary, then each entity kind's first and last slot.
 std::vector<int32_t> CanaryTokens(const Policy& policy, RandomStream* random, int64_t size) {
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < size; ++i) {
@@ -128,7 +128,7 @@ PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes) {
   PackedAdapters packed;
   packed.entries = EntriesOf(like);
   packed.bytes = std::move(bytes);
-  // What pads a tensor is digested too.
+  // Zeroes the padding, because the checksum includes it.
   int64_t end = 0;
   for (const auto& entry : packed.entries) {
     const int64_t from = end + BytesOf(entry);
@@ -262,7 +262,7 @@ void CheckCanary(const std::vector<double>& here, const std::vector<double>& the
   double largest = 0;
   for (size_t i = 0; i < here.size(); ++i) {
     const double difference = std::abs(here[i] - there[i]);
-    // Written so that a NaN counts as the largest.
+    // The negated comparison makes a NaN count as the largest difference.
     if (!(difference <= largest)) largest = difference;
     if (std::isnan(difference)) break;
   }

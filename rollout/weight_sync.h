@@ -1,4 +1,4 @@
-// The adapters' way to a rollout rank, and the canary that shows they arrived in working order.
+// Packs adapters for a rollout rank, and checks with a canary that they arrived intact.
 #ifndef FLAME_ROLLOUT_WEIGHT_SYNC_H_
 #define FLAME_ROLLOUT_WEIGHT_SYNC_H_
 
@@ -16,11 +16,11 @@
 
 namespace flame {
 
-// Name -> tensor. Adapters are the parameters whose names hold "lora_".
+// Name -> tensor. Adapters are the parameters whose names contain "lora_".
 using NamedTensors = std::map<std::string, at::Tensor>;
 NamedTensors AdaptersOf(const Policy& policy);
 
-// Adapters in one buffer: by name, each from a multiple of 64 bytes on.
+// Adapters in one buffer, ordered by name, each beginning at a multiple of 64 bytes.
 struct PackedAdapters {
   struct Entry {
     std::string name;
@@ -34,51 +34,51 @@ struct PackedAdapters {
 };
 std::vector<PackedAdapters::Entry> EntriesOf(const NamedTensors& adapters);
 int64_t PackedSize(const std::vector<PackedAdapters::Entry>& entries);  // bytes
-// Memory for `size` bytes that ranks of this machine can map (MapShared); plain memory, said in a
-// log line, where the system has none to share.
+// Allocates `size` bytes that ranks of this machine can map (MapShared). If the system has no
+// memory to share, allocates plain memory and says so in the log.
 at::Tensor SyncBuffer(int64_t size);
 PackedAdapters PackAdapters(int64_t version, const NamedTensors& adapters);
-// The same in steps: places for adapters like `like` in `bytes`, which is of PackedSize; TensorsOf
-// gives them to be filled; Seal digests them.
+// PackAdapters in steps. PlacesFor lays out adapters like `like` in `bytes`, which has PackedSize
+// bytes; the caller fills the tensors that TensorsOf returns; Seal computes the checksum.
 PackedAdapters PlacesFor(const NamedTensors& like, at::Tensor bytes);
 void Seal(int64_t version, PackedAdapters* packed);
-// Views of packed.bytes.
+// Returns views of packed.bytes.
 NamedTensors TensorsOf(const PackedAdapters& packed);
 
-// All but the bytes, for a message that goes before them.
+// Write and read everything except the bytes, for a message that precedes them.
 void WriteHeader(const PackedAdapters& packed, WireWriter* out);
 PackedAdapters ReadHeader(WireReader* in);
-// The bytes, straight from memory to memory. The works end once `rank` has taken them.
+// Sends the bytes directly from memory to memory. The works end once `rank` has received them.
 std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int rank,
                                              Communicator* world);
-// Fills packed->bytes, which is of the header's size, and checks them.
+// Fills packed->bytes, whose size is the header's, and checks them like CheckBytes.
 void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed);
-// MachineError naming `rank` and the version where the checksum is not that of the bytes.
+// Throws MachineError, naming `rank` and the version, if the bytes do not have the checksum.
 void CheckBytes(const PackedAdapters& packed, int rank);
 
-// MachineError naming `rank`, `version` and the tensor unless names, shapes and dtypes are those of
-// the policy's adapters.
+// Throws MachineError, naming `rank`, `version` and the tensor, unless names, shapes and dtypes are
+// those of the policy's adapters.
 void CheckAdapters(const std::vector<PackedAdapters::Entry>& adapters, int rank, int64_t version,
                    const Policy& policy);
-// Copies `adapters` into the policy's, which they fit.
+// Copies `adapters` into the policy's, which must have the same names, shapes and dtypes.
 void LoadAdapters(const NamedTensors& adapters, Policy* policy);
-// The same, but a policy on the CPU uses them where they lie from now on.
+// Like LoadAdapters, but a policy on the CPU uses the tensors of `adapters` themselves from now on.
 void UseAdapters(const NamedTensors& adapters, Policy* policy);
 
-// Log-probabilities of a fixed family (a trunk and two branches of drawn tokens, each entity kind's
-// slots among them) through the packed forward.
+// Returns log-probabilities of a fixed family through the packed forward: a trunk and two branches
+// of drawn tokens, including slots of each entity kind.
 std::vector<double> CanaryLogProbs(const Policy& policy);
-// What a sync hands over.
+// The data that a sync hands over.
 struct PolicyVersion {
   int64_t version = 0;
   PackedAdapters adapters;
-  std::vector<double> canary;  // of the sender
+  std::vector<double> canary;  // the sender's log-probabilities
   at::ScalarType dtype = at::kFloat;
 };
 PolicyVersion PolicyVersionOf(int64_t version, const Policy& policy);
 
-// MachineError naming rank, version and the largest difference, where it exceeds 1e-4 (float32) or
-// 1e-9 (float64).
+// Throws MachineError, naming rank, version and the largest difference, if that exceeds 1e-4
+// (float32), 1e-9 (float64) or 5e-2 (bfloat16).
 void CheckCanary(const std::vector<double>& here, const std::vector<double>& there,
                  at::ScalarType dtype, int rank, int64_t version);
 

@@ -17,7 +17,7 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// At most 20 of them.
+// Returns the most frequent unmatched lines, at most 20.
 std::map<std::string, int64_t> CommonestUnmatched(const std::vector<Group>& groups) {
   std::map<std::string, int64_t> counts;
   for (const Group& group : groups) {
@@ -52,7 +52,7 @@ class LocalRolloutClient : public RolloutClient {
   std::map<int64_t, RolloutReply> begun_;
 };
 
-// What follows kind and error in the answer.
+// Writes the part of the answer that follows its kind and error.
 void Serve(RolloutMessage kind, const Message& message, AdapterReceiver* receiver,
            RolloutWorker* worker, double idle, WireReader* in, WireWriter* out) {
   if (kind == RolloutMessage::kRun) {

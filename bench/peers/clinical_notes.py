@@ -1,4 +1,4 @@
-"""Notes of a clinical style from a seed: templates filled with real diagnoses and drugs."""
+"""Writes notes in a clinical style from a seed: templates filled with real diagnoses and drugs."""
 
 import csv
 import random
@@ -70,7 +70,7 @@ class Writer:
         return str(made[slot]()) if slot in made else rng.choice(self.words[slot])
 
     def misspelled(self, sentence):
-        """Two neighbouring letters change places."""
+        """Returns the sentence with two neighbouring letters swapped."""
         at = self.rng.randrange(len(sentence) - 1)
         return sentence[:at] + sentence[at + 1] + sentence[at] + sentence[at + 2:]
 
@@ -83,7 +83,7 @@ class Writer:
         return self.misspelled(text) if self.rng.random() < 0.15 else text
 
     def note(self):
-        """2 to 4 kB."""
+        """Returns a note of 2 to 4 kB."""
         length = self.rng.randint(2000, 4000)
         text = f"Admission Date: {self.value('date')}     Discharge Date: {self.value('date')}\n\n"
         while len(text) < length:
@@ -98,7 +98,7 @@ class Writer:
 
 
 def clinical_notes(tables, size, seed):
-    """At least `size` bytes of notes; words from MIMIC-III's CSV files in `tables`."""
+    """Returns at least `size` bytes of notes, with words from MIMIC-III's CSV files in `tables`."""
     writer, notes, total = Writer(tables, seed), [], 0
     while total < size:
         notes.append(writer.note())

@@ -1,10 +1,10 @@
-"""Generation side by side: `flame generate` and transformers on the CPU, one run.
+"""Times `flame generate` against transformers on the CPU, in one run.
 
     PYTHON bench/peers/generation.py > bench/results/generation.json
 
-32 completions of 32 tokens from 4 prompts of 512 tokens (8 a prompt) by a Llama of 27 M parameters
-in float32, at temperature 1, no early stop. Both sides are warm and take turns; a time is from the
-prompts' ids to the completions' ids. Before that, greedy continuations must be equal.
+A Llama of 27 M parameters in float32 writes 32 completions of 32 tokens for 4 prompts of 512 tokens
+(8 a prompt), at temperature 1 without early stop. Both sides are warm and take turns; a time runs
+from the prompts' ids to the completions' ids. Before that, greedy continuations must be equal.
 """
 
 import argparse
@@ -32,13 +32,13 @@ def make_model():
         vocab_size=VOCABULARY, hidden_size=512, num_hidden_layers=8, intermediate_size=1536,
         num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=1024,
         tie_word_embeddings=True, bos_token_id=None, eos_token_id=None, pad_token_id=None)
-    # Larger weights than a start of training has, so that what is likeliest is clearly so.
+    # Weights larger than at the start of training make the likeliest token clearly the likeliest.
     config.initializer_range = 0.05
     return LlamaForCausalLM(config).eval()
 
 
 class Flame:
-    """`flame generate`, asked through its standard input."""
+    """A running `flame generate`, which reads prompts from its standard input."""
 
     def __init__(self, binary, folder, threads, *arguments):
         self.process = subprocess.Popen(

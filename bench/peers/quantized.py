@@ -1,11 +1,11 @@
-"""Memory and accuracy of quantised frozen weights against bfloat16:
+"""Measures memory and accuracy of quantised frozen weights against bfloat16:
 
     python bench/peers/quantized.py build/flame ../shared/data/tinystories-656k
 
-Two models: two layers of Llama-3.1-8B's widths with random weights, and a small pretrained one. Text
-is the bfloat16 model's own: greedy, for perplexity, and sampled at temperature 1, over which the mean
-of log p - log q is an unbiased estimate of KL(p || q). Peak memory is VmHWM after the answers.
-Writes bench/results/quantized.json.
+The two models are two layers of Llama-3.1-8B's widths with random weights, and a small pretrained
+one. The text is the bfloat16 model's own: greedy text for perplexity, and text sampled at
+temperature 1, over which the mean of log p - log q is an unbiased estimate of KL(p || q). Peak
+memory is VmHWM after the answers. Writes bench/results/quantized.json.
 """
 
 import json
@@ -27,7 +27,7 @@ KINDS = {"float32": ("--dtype", "float32"), "bfloat16": ("--dtype", "bfloat16"),
 
 
 def ask(flame, command, folder, options, lines):
-    """The answers to JSON lines, and the peak resident bytes when they were given."""
+    """Returns the answers to JSON lines, and the peak resident bytes after them."""
     process = subprocess.Popen([flame, command, "--model", folder, *map(str, options)],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -1,11 +1,11 @@
-"""Scores 151 candidates of 12 tokens behind one prompt of 1,024, beside transformers, as JSON.
+"""Times scoring 151 candidates of 12 tokens after a prompt of 1,024 against transformers, as JSON.
 
     ninja -C build score_bench
     PYTHON bench/peers/scoring.py build/bench/score_bench > bench/results/scoring.json
 
-Asked for is the log-probability of each candidate's last token; every side computes the head for
-that one position only. The peers are transformers on batches of 16 whole sequences, and on a cache
-that is filled with the prompt once and repeated for all candidates. Random weights, float32.
+A score is the log-probability of a candidate's last token; every side computes the head for that
+one position only. The peers are transformers on batches of 16 whole sequences, and on a cache that
+is filled with the prompt once and repeated for all candidates. Weights are random, in float32.
 """
 
 import json
@@ -17,7 +17,7 @@ import tempfile
 import time
 
 THREADS = 2
-os.environ["OMP_NUM_THREADS"] = str(THREADS)  # read when torch is loaded, and by the child
+os.environ["OMP_NUM_THREADS"] = str(THREADS)  # read by torch when it is loaded, and by the child
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
@@ -27,7 +27,7 @@ TRUNK, CANDIDATES, LENGTH, BATCH, REPEATS = 1024, 151, 12, 16, 3
 
 
 def make_model():
-    """A Llama of 27 M parameters."""
+    """Returns a Llama of 27 M parameters."""
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=2048, hidden_size=512, num_hidden_layers=8, intermediate_size=1536,
@@ -90,7 +90,7 @@ def measure(binary, folder):
     trunk = torch.randint(2048, (1, TRUNK))
     branches = torch.randint(2048, (CANDIDATES, LENGTH))
     flame = Flame(binary, folder, trunk, branches)
-    flame.score(), expanded_cache(model, trunk, branches[:BATCH])  # do not count
+    flame.score(), expanded_cache(model, trunk, branches[:BATCH])  # warm-up, not counted
     seconds, scores = {"flame": [], "expanded_cache": [], "whole_sequences": []}, {}
     for _ in range(REPEATS):
         for name, (passed, result) in {

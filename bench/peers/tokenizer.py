@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Encoding speed beside the package tokenizers, one thread each: bench/peers/tokenizer.py.
+"""Measures encoding speed against the package tokenizers, one thread each.
 
-Needs `ninja -C build tokenizer_bench` and ../shared/data. Processor time of one thread; rounds of
-the two programs alternate and the best of each counts. Prints the result and writes
+    bench/peers/tokenizer.py
+
+Needs `ninja -C build tokenizer_bench` and ../shared/data. Measures one thread's processor time;
+rounds of the two programs alternate and the best of each counts. Prints the result and writes
 bench/results/tokenizer.json.
 """
 
@@ -37,7 +39,7 @@ def measure_ours(program, notes_file, tokenizer_file):
 
 
 def measure_peer(encode, notes):
-    """Seconds within `encode`, which gives an Encoding; ids are read off outside of the time."""
+    """Returns the seconds within `encode`, without reading the ids off the Encoding it returns."""
     seconds, ids = 0.0, array.array("i")
     for note in notes:
         begin = time.thread_time()
@@ -54,7 +56,8 @@ def compare(program, folder, name, tokenizer_file, notes, rounds):
     begin = time.thread_time()
     peer = tokenizers.Tokenizer.from_file(str(tokenizer_file))
     peer_load = time.thread_time() - begin
-    # Without offsets is the faster of the two; a batch of one, as a list costs memory, not time.
+    # encode_batch_fast leaves out offsets and is the faster of the two. It gets batches of one: a
+    # longer list would cost memory and save no time.
     calls = {"encode": lambda note: peer.encode(note, add_special_tokens=False),
              "encode_batch_fast":
                  lambda note: peer.encode_batch_fast([note], add_special_tokens=False)[0]}

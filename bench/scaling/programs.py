@@ -1,4 +1,4 @@
-"""Programs that are run to measure, one arithmetic thread a rank."""
+"""Runs the programs that measure, with one arithmetic thread for each rank."""
 
 import json
 import os
@@ -11,7 +11,7 @@ BUILD = pathlib.Path(os.environ.get("FLAME_BUILD", ROOT / "build")).resolve()
 FLAME = BUILD / "flame"
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1",
           "--mca", "btl", "self,vader", "-np"]
-DEADLINE = 600  # seconds of one program
+DEADLINE = 600  # seconds for one program
 
 
 def output(command):
@@ -34,5 +34,5 @@ def mpirun(ranks, *command):
 
 
 def row(text):
-    """The last line of JSON."""
+    """Returns the last line of JSON."""
     return json.loads([line for line in text.splitlines() if line.startswith("{")][-1])

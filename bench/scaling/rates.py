@@ -1,5 +1,5 @@
-"""What the parts of a step cost on a machine: fitted to micro-benchmarks, or stated for one that is
-not at hand."""
+"""Costs of the parts of a step on a machine: fitted to micro-benchmarks, or stated for a machine
+that is not at hand."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ PREFILL_TOKENS = 4096  # rollout/completion.h
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Seconds: per FLOP of weights, per FLOP of attention, per asked-for token (its softmax and
-    loss), and of a call whatever its size."""
+    """Seconds per FLOP of weights, per FLOP of attention, per asked-for token (its softmax and
+    loss), and per call of any size."""
     flop: float
     attention_flop: float
     target: float
@@ -31,8 +31,8 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeCost:
-    """Seconds of one token of every row: of a step, a row, and a row's token of context, in the
-    prompt that it shares and in its own text."""
+    """Seconds of decoding one token for every row: per step, per row, and per token of a row's
+    context, in the prompt that it shares and in its own text."""
     step: float
     row: float
     prompt: float
@@ -44,7 +44,7 @@ class DecodeCost:
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """Of a rank, while some ranks of its host compute and the others wait for messages."""
+    """A rank's costs while some ranks of its host compute and the others wait for messages."""
     learn: Cost
     prefill: Cost
     decode: DecodeCost
@@ -54,18 +54,18 @@ class Compute:
 class Rates:
     compute: dict  # Compute by (ranks of a host that compute at once, its ranks)
     latency: float  # seconds of a message between two ranks
-    bandwidth: float  # bytes/s that a rank receives of others of its host
-    host_bandwidth: float  # of those of other hosts
+    bandwidth: float  # bytes/s that a rank receives from others of its host
+    host_bandwidth: float  # bytes/s that a rank receives from other hosts
     sync_bytes: float  # bytes/s of packed adapters handed to all ranks of a host
-    shard_seconds: float  # of a shard that is written, whatever its size
+    shard_seconds: float  # fixed seconds for writing one shard
     shard_write: float  # bytes/s
     shard_read: float  # bytes/s that a rank reads and unpacks
-    disk: float  # bytes/s that all ranks together read of the common disk
-    states: float  # scored a second by a reward rank
+    disk: float  # bytes/s that all ranks together read from the common disk
+    states: float  # states that a reward rank scores a second
 
     def at(self, busy, ranks):
-        """Of a rank that computes beside `busy` - 1 others on a host of `ranks`; the only one where
-        ranks do not share what computes, as with a GPU each."""
+        """Returns the Compute of a rank while `busy` ranks compute on a host of `ranks`. If there
+        is only one Compute, because ranks share no processor (a GPU each), returns that."""
         if len(self.compute) == 1:
             return next(iter(self.compute.values()))
         return self.compute[busy, ranks]
@@ -77,14 +77,15 @@ def forward_flops(weights, tokens, targets):
 
 
 def learn_flops(weights, tokens, targets):
-    """Of a GRPO learner with a KL term: forward and backward, and the reference's forward
-    (launch/plan/estimate.cpp)."""
+    """Returns the FLOPs of a GRPO learner with a KL term: forward and backward, and the reference's
+    forward (launch/plan/estimate.cpp)."""
     return (tokens * (4 * weights["frozen"] + 6 * weights["trainable"]) +
             targets * 4 * weights["head"] + forward_flops(weights, tokens, targets))
 
 
 def fit(rows, seconds):
-    """Factors, none negative, of the least squares of relative errors; the largest of these."""
+    """Returns the factors, none negative, that minimise the squares of the relative errors, and the
+    largest relative error."""
     rows, seconds = numpy.array(rows, float), numpy.array(seconds, float)
     scale = numpy.maximum(numpy.abs(rows).max(axis=0), 1e-300)
     factors, _ = scipy.optimize.nnls(rows / scale / seconds[:, None], numpy.ones(len(seconds)))
@@ -93,16 +94,17 @@ def fit(rows, seconds):
 
 
 def prefill_work(weights, prompts, tokens):
-    """What Cost.seconds takes, of so many prompts of so many tokens each."""
+    """Returns the arguments of Cost.seconds for `prompts` prompts of `tokens` tokens each."""
     return (forward_flops(weights, prompts * tokens, prompts),
             4 * weights["attention"] * prompts * tokens * (tokens + 1) / 2, prompts,
             math.ceil(prompts * tokens / PREFILL_TOKENS))
 
 
 def completion_row(weights, point):
-    """The factors' multiples: of prefill (no cost a target), then of decoding."""
+    """Returns what the factors are multiplied by: those of prefill (no cost per target), then those
+    of decoding."""
     flops, attention_flops, _, calls = prefill_work(weights, point["prompts"], point["trunk"])
-    # The first token comes of the prefill.
+    # The first token comes from the prefill.
     steps = point["tokens"] - 1
     tokens = steps * point["prompts"] * point["members"]
     return [flops, attention_flops, calls, steps, tokens, tokens * point["trunk"],
@@ -110,7 +112,8 @@ def completion_row(weights, point):
 
 
 def compute_from(bench):
-    """Compute of what build/bench/rates_bench printed, and the worst relative error of each fit."""
+    """Returns the Compute that fits build/bench/rates_bench's output, and each fit's worst relative
+    error."""
     weights = bench["weights"]
     learn, learn_error = fit(
         [[learn_flops(weights, p["tokens"], p["targets"]), 14 * weights["attention"] * p["pairs"],
@@ -123,8 +126,8 @@ def compute_from(bench):
 
 
 def disk_rates():
-    """Of a shard written, and of bytes written and read. Of its fixed cost: what the parts of an 8B
-    step take beyond their bytes."""
+    """Returns the rates of shards and of the disk. A shard's fixed cost is the time that the parts
+    of an 8B step take beyond the time for their bytes."""
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         bench = row(output([BUILD / "bench" / "trajectory_bench", folder]))
     write, parts = bench["write_mb_per_second"] * 1e6, bench["step_at_8b"]
@@ -135,14 +138,14 @@ def disk_rates():
 
 
 def measure_compute(busy, ranks):
-    """What build/bench/rates_bench prints of `busy` ranks at once, among `ranks`."""
+    """Returns build/bench/rates_bench's output for `busy` of `ranks` ranks computing at once."""
     bench = BUILD / "bench" / "rates_bench"
-    # As the run itself: mpirun binds a rank to its core, one process goes where it likes.
+    # Like the run itself: mpirun binds each rank to a core; a single process is not bound.
     return row(output([bench]) if ranks == 1 else mpirun(ranks, bench, busy))
 
 
 def mean_compute(benches):
-    """Compute of the means of measurements of the same points."""
+    """Returns the Compute of the mean of several measurements of the same points."""
     mean = dict(benches[0])
     for part in ("learn", "complete"):
         mean[part] = [{**same[0], "seconds": statistics.fmean(p["seconds"] for p in same)}
@@ -151,7 +154,7 @@ def mean_compute(benches):
 
 
 def measure_rest():
-    """What is not arithmetic, as fields of Rates, and what it was made from."""
+    """Returns the fields of Rates that are not arithmetic, and the results they were made from."""
     with tempfile.TemporaryDirectory() as folder:
         doctor = mpirun(2, FLAME, "doctor", "--json", "data.hospital=synth", f"run.dir={folder}")
     link = json.loads(doctor)["links"][0]
@@ -165,15 +168,15 @@ def measure_rest():
 
 
 def stated(gpu, weights, cache_bytes, hosts, item_bytes=2):
-    """Rates of a GPU from its data sheet's figures and the efficiencies assumed of them
-    (bench/scaling/h100.json), for a policy of these weights whose token caches `cache_bytes`; what
-    the hosts' processors do as measured."""
+    """Returns a GPU's Rates from its data sheet's figures and the efficiencies assumed for them
+    (bench/scaling/h100.json), for a policy with these weights and `cache_bytes` of keys and values
+    for each token. The work of the hosts' processors is as measured."""
     flop = 1 / (gpu["flops"] * gpu["learn_efficiency"])
     forward = 1 / (gpu["flops"] * gpu["prefill_efficiency"])
     memory = gpu["memory_bytes_per_second"] * gpu["memory_efficiency"]
     whole = weights["frozen"] + weights["trainable"] + weights["head"]
-    # Rows share the reading of the weights; a row adds its arithmetic and the choice of its token on
-    # the host, a token of context its key and value.
+    # All rows share one reading of the weights. A row adds its arithmetic and the choice of its
+    # token on the host; a token of context adds the reading of its key and value.
     decode = DecodeCost(whole * item_bytes / memory + gpu["decode_step_seconds"],
                         2 * whole * forward + gpu["choose_seconds"], cache_bytes / memory,
                         cache_bytes / memory)

@@ -1,9 +1,11 @@
-// What a rank's arithmetic takes while two of a host's four ranks are at it and the others wait for
-// a message, as JSON:
+// Measures a rank's arithmetic while two of a host's four ranks compute and the others wait for a
+// message, as JSON:
 //   ninja -C build rates_bench
 //   mpirun -np 4 --mca mpi_yield_when_idle 1 build/bench/rates_bench 2
-// learn: the pass of a GRPO learner over one micro-batch (reference, forward, backward, adapters
-// trained); complete: prompts and tokens of rollouts. bench/scaling/rates.py fits costs to them.
+// learn: a GRPO learner's pass over one micro-batch (reference, forward, backward; adapters
+// trained).
+// complete: prompts and tokens of rollouts.
+// bench/scaling/rates.py fits costs to both.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -33,11 +35,11 @@ constexpr int64_t kVocab = 1024;
 struct LearnShape {
   int64_t families, trunk, branches, tokens;
 };
-// Lengths that no vector's width divides, as those of real prompts.
+// Lengths that no vector's width divides, like those of real prompts.
 constexpr LearnShape kLearn[] = {{4, 61, 4, 15},  {5, 101, 8, 31}, {2, 251, 8, 45},
                                  {4, 117, 8, 31}, {1, 771, 8, 30}, {7, 97, 4, 47}};
 
-// A completion of one token is made of the prompts alone.
+// A completion of one token comes from the prompts alone.
 struct CompleteShape {
   int64_t prompts, trunk, members, tokens;
 };
@@ -59,7 +61,7 @@ Policy MakePolicy() {
   return policy;
 }
 
-// As the plan counts them (launch/plan/estimate.h, MultipliedWeights).
+// Counts weights as the plan does (launch/plan/estimate.h, MultipliedWeights).
 nlohmann::json WeightsOf(const Policy& policy) {
   double frozen = 0, trainable = 0;
   for (const auto& [name, tensor] : policy.parameters()) {
@@ -79,16 +81,16 @@ double Pairs(const LearnShape& s) {
   return static_cast<double>(s.families) * (p * (p + 1) / 2 + g * (r * p + r * (r + 1) / 2));
 }
 
-// What is timed, and how its row begins.
+// An action to time, and the first fields of its row.
 struct Point {
   nlohmann::json row;
   std::function<void()> action;
 };
 
-// The rows of all points with their seconds: means over rounds in which each runs once, in turns,
-// so that a noisy machine is noisy for all; before them a round that does not count. Until the last
-// rank is done, as a step's ranks wait for each other. Means, for a step adds up its interruptions
-// too.
+// Returns the rows of all points with their seconds. Each round runs every point once, in turns, so
+// that noise of the machine hits them all; a first round does not count. A time ends when the last
+// rank is done, because a step's ranks wait for each other. The seconds are means over rounds,
+// because a step adds up its interruptions too.
 nlohmann::json Timed(const std::vector<Point>& points, Communicator* world) {
   std::vector<double> seconds(points.size());
   for (int round = 0; round <= kRounds; ++round) {
@@ -150,7 +152,7 @@ Point Complete(const Policy& policy, const CompleteShape& shape) {
           [&policy, prompts, options] { CompletePrompts(policy, prompts, options); }};
 }
 
-// All ranks of `computing`.
+// Runs on every rank of `computing`.
 void Measure(Communicator* computing, int ranks) {
   Policy policy = MakePolicy();
   std::vector<Point> learn, complete;
@@ -188,7 +190,7 @@ void Run(Communicator* world, int count) {
 
 int main(int argc, char** argv) {
   at::set_num_threads(1);
-  flame::KeepLargeBlocksApart();  // as the program does: fresh pages cost time
+  flame::KeepLargeBlocksApart();  // like flame: fresh pages cost time
   try {
     flame::MpiSession session(std::chrono::minutes(5));
     const auto world = session.World();

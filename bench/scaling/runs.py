@@ -1,4 +1,4 @@
-"""Real runs of 1, 2 and 4 ranks on this machine, beside what the model says of them."""
+"""Compares real runs of 1, 2 and 4 ranks on this machine with the model's predictions."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def planned_work(folder, layout, shape, keys):
 
 
 def measured(folder, ranks, shape, keys):
-    """Means over the steps of a run: seconds of a step and of its phases."""
+    """Runs a case. Returns means over its steps: seconds of a step and of its phases."""
     shutil.rmtree(folder / "grpo", ignore_errors=True)
     (folder / ".stages" / "grpo.json").unlink(missing_ok=True)
     command = ["grpo", *KEYS, f"run.dir={folder}", *keys_of(shape), *keys]
@@ -64,21 +64,21 @@ def measured(folder, ranks, shape, keys):
     rows = [json.loads(line) for line in lines][WARM_UP:]
     result = {key: statistics.fmean(r[key] for r in rows)
               for key in ("seconds", "seconds_learn", "seconds_sync", "tokens_sampled")}
-    # What is neither learning nor sync is rollouts, or waiting for them.
+    # All time that is neither learning nor sync is rollouts, or waiting for them.
     rest = [r["seconds"] - r["seconds_learn"] - r["seconds_sync"] for r in rows]
     result["seconds_rollout"] = statistics.fmean(rest)
     return result
 
 
 def needed(layout):
-    """What its phases are computed by: (ranks that compute, all ranks)."""
+    """Returns (ranks that compute, all ranks) for each of the layout's phases."""
     return {layout.busy(layout.samplers), layout.busy(layout.learners)}
 
 
 def compare(folder, case, rest, repeats):
-    """A case run `repeats` times, each between two measurements of the rates: this machine's speed
-    changes from minute to minute. The model has the means of the rates, and stands beside the mean
-    of the runs."""
+    """Runs a case `repeats` times, each time between two measurements of the rates, because the
+    machine's speed changes from minute to minute. Compares the model's prediction from the mean
+    rates with the mean of the runs."""
     name, layout, shape, keys = case
     benches, taken = [], []
     for repeat in range(repeats + 1):

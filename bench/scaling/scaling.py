@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A model of one GRPO step beside real runs of 1, 2 and 4 ranks, and what it says of 8, 64 and 512
-GPUs, as JSON:
+"""Compares a model of one GRPO step with real runs of 1, 2 and 4 ranks, and predicts steps on 8, 64
+and 512 GPUs, as JSON:
     ninja -C build flame rates_bench sync_bench trajectory_bench reward_service_bench
     bench/scaling/scaling.py > bench/results/scaling.json
     bench/scaling/scaling.py --gpu my-gpu.json --extrapolate bench/results/scaling.json
 The second form measures nothing: it takes the rates of hosts from an earlier result. Needs numpy
-and scipy, MPI, and a machine that nobody else uses. FLAME_BUILD: the build folder, else build."""
+and scipy, MPI, and a machine that nobody else uses. FLAME_BUILD names the build folder (default:
+build)."""
 
 import argparse
 import json
@@ -28,8 +29,8 @@ CACHE_BYTES_OF_TOKEN = 32 * 8 * 128 * 2 * 2  # 8B: layers, key heads, width, key
 
 
 def plan_8b(tasks, gpus, keys):
-    """The step's work: a LoRA of rank 32 on all maps of an 8B policy in bfloat16. Prompts are as
-    long as `flame plan` assumes where no run has prepared any."""
+    """Returns the plan of a step: a LoRA of rank 32 on all maps of an 8B policy in bfloat16.
+    Prompts are as long as `flame plan` assumes if no run has prepared any."""
     text = output([FLAME, "plan", "--json", "--gpus", gpus, "--stage", "grpo", "--flops", "1e14",
                    "--bandwidth", "1GB", "data.hospital=synth", "run.dir=no-such-run",
                    "encoders.drug=none", f"model.path={HERE / 'llama-8b'}", "model.dtype=bfloat16",
@@ -41,7 +42,7 @@ def plan_8b(tasks, gpus, keys):
 
 
 def layouts(gpus, ranks_a_host):
-    """Ways to use the GPUs; a reward rank a host needs none."""
+    """Yields ways to use the GPUs. Each host also has a reward rank, which needs no GPU."""
     yield "colocated", Layout(gpus, ranks_a_host=ranks_a_host), ["cluster.placement=colocated"]
     for eighths in (2, 4, 6):
         learners = gpus * eighths // 8
@@ -54,7 +55,7 @@ def layouts(gpus, ranks_a_host):
 
 
 def best(gpus, tasks, machine, hosts):
-    """The fastest layout, strictly on-policy and not."""
+    """Returns the fastest layout that is strictly on-policy, and the fastest that is not."""
     found = {}
     for name, layout, keys in layouts(gpus, machine["gpus_a_host"]):
         plan = plan_8b(tasks, layout.ranks, keys)

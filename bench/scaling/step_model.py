@@ -1,7 +1,7 @@
-"""Seconds of one GRPO step, phase by phase, from its work and a machine's rates.
+"""Models the seconds of one GRPO step, phase by phase, from its work and a machine's rates.
 
-A step under staleness 0 is rollout, then learning, then sync; what runs ahead overlaps the first
-with the others. docs/scaling.md says what is left out."""
+With staleness 0 a step is rollout, then learning, then sync. With more, rollout overlaps learning
+and sync. docs/scaling.md says what is left out."""
 
 import dataclasses
 import heapq
@@ -9,14 +9,14 @@ import math
 
 from rates import forward_flops, prefill_work
 
-MAX_SLOTS = 256          # rollout/completion.cpp: branches that are decoded at a time,
-CACHE_BYTES = 4 << 30    # and their keys and values
+MAX_SLOTS = 256          # rollout/completion.cpp: branches decoded at the same time
+CACHE_BYTES = 4 << 30    # rollout/completion.cpp: bytes of their keys and values
 CANARY_TOKENS, CANARY_TARGETS = 40, 16  # rollout/weight_sync.cpp
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Ranks of each role; colocated: every rank is a learner that samples and scores, too."""
+    """Ranks of each role. Colocated: every rank is a learner that also samples and scores."""
     learners: int
     rollouts: int = 0
     rewards: int = 0
@@ -39,40 +39,42 @@ class Layout:
         return math.ceil(ranks / self.ranks_a_host)
 
     def busy(self, ranks):
-        """Ranks of a host that compute at once while `ranks` of all do, and its ranks."""
+        """Returns how many of a host's ranks compute while `ranks` of all ranks do, and how many
+        ranks the host has."""
         return min(ranks, self.ranks_a_host), min(self.ranks, self.ranks_a_host)
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Of a step, over all ranks."""
+    """The work of a step, over all ranks."""
     tasks: int
     members: int
-    max_tokens: int          # of a member; all are that long
+    max_tokens: int          # tokens of every member
     prompt: float            # tokens of a task's prompt
-    weights: dict            # `flame plan --json`
-    learn_flops: float       # of weights, those recomputed too
+    weights: dict            # from `flame plan --json`
+    learn_flops: float       # FLOPs of weights, including recomputed ones
     attention_flops: float
-    busiest: float           # share of them that the busiest learner has
+    busiest: float           # the busiest learner's share of both
     passes: float            # micro-batches of a learner
-    collective_bytes: float  # that a learner receives
+    collective_bytes: float  # bytes that a learner receives
     adapter_bytes: float
     token_cache_bytes: float  # keys and values of a token
-    lines: float = 20         # states of a member that are scored
+    lines: float = 20         # scored states of a member
 
     @property
     def targets(self):
-        """Tokens that are trained."""
+        """Returns the number of trained tokens."""
         return self.tasks * self.members * self.max_tokens
 
     @property
     def shard_bytes(self):
-        """Measured on shards: 4 a prompt's token, 13 a sampled one, and what a group has besides."""
+        """Returns bytes as measured on shards: 4 for each prompt token, 13 for each sampled token,
+        and a fixed number for each group."""
         return self.tasks * (4 * self.prompt + self.members * self.max_tokens * 13 + 7000)
 
 
 def work_of(plan, tasks, members, max_tokens, token_cache_bytes, staleness=0):
-    """From a stage of `flame plan --json`."""
+    """Returns the work of a stage of `flame plan --json`."""
     return Work(tasks, members, max_tokens, plan["prompt_tokens"] / tasks, plan["weights"],
                 plan["model_flops"] + plan["recomputed_flops"], plan["attention_flops"],
                 plan["busiest_learner_tokens"] / plan["tokens"], plan["passes"],
@@ -80,7 +82,7 @@ def work_of(plan, tasks, members, max_tokens, token_cache_bytes, staleness=0):
 
 
 def cut(tasks, ranks):
-    """Sizes of the parts that workers are handed (CutRequest in rollout/client.h)."""
+    """Returns the sizes of the parts that workers get (CutRequest in rollout/client.h)."""
     least, left, sizes = max(1, tasks // (8 * ranks)), tasks, []
     while left > 0:
         share = left if ranks == 1 else (left + 2 * ranks - 1) // (2 * ranks)
@@ -90,17 +92,17 @@ def cut(tasks, ranks):
 
 
 def deal(tasks, ranks):
-    """Sizes of the parts of ranks that sample in step (DealRequest)."""
+    """Returns the sizes of the parts of ranks that sample in step (DealRequest)."""
     return [tasks // ranks + (rank < tasks % ranks) for rank in range(min(ranks, tasks))]
 
 
 def part_seconds(work, tasks, compute, rates):
-    """Of a worker's part: prefill, decode, reward, shards."""
+    """Returns the seconds of a worker's part: prefill, decode, reward, shards."""
     p = work.prompt
     prefill = compute.prefill.seconds(*prefill_work(work.weights, tasks, p))
     branch = work.token_cache_bytes * (work.max_tokens + 2 * p / work.members)
     slots = max(1, min(MAX_SLOTS, tasks * work.members, int(CACHE_BYTES / branch)))
-    # The first token comes of the prefill. A slot that is free is taken again at once.
+    # The first token comes from the prefill. A free slot is taken again at once.
     steps = tasks * work.members * (work.max_tokens - 1) / slots
     decode = math.ceil(steps) * compute.decode.seconds(slots, p, work.max_tokens / 2)
     reward = 2 * rates.latency + tasks * work.members * work.lines / rates.states
@@ -109,7 +111,7 @@ def part_seconds(work, tasks, compute, rates):
 
 
 def rollout(work, layout, rates):
-    """Phases of the rank that is done last, as parts go to whoever is free."""
+    """Returns the phases of the rank that finishes last; parts go to the next free rank."""
     ranks = layout.samplers
     compute = rates.at(*layout.busy(ranks))
     workers = [(0.0, rank, {}) for rank in range(ranks)]
@@ -122,7 +124,7 @@ def rollout(work, layout, rates):
 
 
 def learn(work, layout, rates):
-    """Of the busiest learner. Every learner reads all shards."""
+    """Returns the phases of the busiest learner. Every learner reads all shards."""
     compute = rates.at(*layout.busy(layout.learners))
     arithmetic = compute.learn.seconds(work.learn_flops * work.busiest,
                                        work.attention_flops * work.busiest,
@@ -133,12 +135,13 @@ def learn(work, layout, rates):
         across = layout.hosts(layout.learners) > 1
         bandwidth = min(rates.bandwidth, rates.host_bandwidth) if across else rates.bandwidth
         moving = work.collective_bytes / bandwidth + 2 * math.log2(layout.learners) * rates.latency
-    # Gathers and reductions go on behind the arithmetic of other units.
+    # Gathers and reductions overlap the arithmetic of other units.
     return {"learn": arithmetic, "read shards": reading, "collectives": max(0.0, moving - arithmetic)}
 
 
 def sync(work, layout, rates):
-    """Packed once, sent to each other host, checked there; then the canary on both sides."""
+    """Returns the phases of a sync: adapters are packed once, sent to each other host and checked
+    there; then both sides compute the canary."""
     compute = rates.at(*layout.busy(layout.samplers))
     one = compute.prefill.seconds(forward_flops(work.weights, CANARY_TOKENS, CANARY_TARGETS), 0,
                                   CANARY_TARGETS, 1)
@@ -149,7 +152,7 @@ def sync(work, layout, rates):
 
 
 def step(work, layout, rates):
-    """Seconds of a step, its phases by group, and the phase that costs most of it."""
+    """Returns the seconds of a step, its phases by group, and the phase that takes the most."""
     groups = {"rollout": rollout(work, layout, rates), "learn": learn(work, layout, rates),
               "sync": sync(work, layout, rates)}
     seconds = {name: sum(phases.values()) for name, phases in groups.items()}

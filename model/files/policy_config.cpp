@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-// Typed access to the keys of one file, with the file and key in every error.
+// Reads typed keys of one file; every error names the file and key.
 class ConfigReader {
  public:
   ConfigReader(const std::filesystem::path& path, const json& object)
@@ -29,7 +29,7 @@ class ConfigReader {
   T Get(const char* key, T fallback) const {
     return Has(key) ? Convert<T>(key, object_[key]) : fallback;
   }
-  // A number, or a list of them; none where absent.
+  // Returns a number or list of numbers as a list; an empty one if the key is absent.
   std::vector<int32_t> GetTokenIds(const char* key) const {
     if (!Has(key)) return {};
     const json& value = object_[key];
@@ -125,7 +125,7 @@ RopeScaling ReadScaling(const std::filesystem::path& path, const char* key, cons
   return scaling;
 }
 
-// Older files have rope_theta and rope_scaling, newer ones rope_parameters with both.
+// Reads rope_theta and rope_scaling (older files) or rope_parameters with both (newer ones).
 void ReadRotation(const std::filesystem::path& path, const json& object, PolicyConfig* config) {
   const ConfigReader reader(path, object);
   config->rope_theta = reader.GetPositive("rope_theta", 10000.0);
@@ -162,7 +162,7 @@ void CheckSizes(const std::filesystem::path& path, const PolicyConfig& c) {
   }
 }
 
-// generation_config.json is what transformers ends a text by, where it is there.
+// Prefers generation_config.json, if present: transformers takes the ends of a text from it.
 std::vector<int32_t> ReadEndIds(const std::filesystem::path& path, const ConfigReader& config) {
   const std::filesystem::path generation = path.parent_path() / "generation_config.json";
   if (std::filesystem::exists(generation)) {
@@ -216,7 +216,7 @@ PolicyConfig ReadPolicyConfig(const std::filesystem::path& path) {
 
 namespace {
 
-// rope_scaling as transformers writes it; null without one.
+// Returns rope_scaling as transformers writes it; null if there is no scaling.
 json ScalingJson(const RopeScaling& scaling) {
   switch (scaling.kind) {
     case RopeScaling::Kind::kNone:

@@ -1,4 +1,4 @@
-// Policies in Hugging Face and peft folders.
+// Reads and writes policies as Hugging Face and peft folders.
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -26,14 +26,15 @@ constexpr char kEntityPrefix[] = "entities.";
 constexpr char kPlainMapsFile[] = "quantization.json";
 constexpr char kEmbeddingName[] = "model.embed_tokens.weight", kHeadName[] = "lm_head.weight";
 
-// The name under which the input table is stored: a tied one under either of its names, or both.
+// Returns the name under which the input table is stored. A file may hold a tied table under either
+// of its names, or both.
 const char* StoredTableName(const WeightReader& reader, const PolicyConfig& config) {
   const bool head_only =
       config.tie_embeddings && !reader.Has(kEmbeddingName) && reader.Has(kHeadName);
   return head_only ? kHeadName : kEmbeddingName;
 }
 
-// The tensors of `from` whose names start with `prefix`, which is replaced.
+// Returns the tensors of `from` whose names start with `prefix`, with `replacement` in its place.
 std::map<std::string, at::Tensor> Renamed(const std::map<std::string, at::Tensor>& from,
                                           const std::string& prefix,
                                           const std::string& replacement) {
@@ -44,11 +45,11 @@ std::map<std::string, at::Tensor> Renamed(const std::map<std::string, at::Tensor
   return result;
 }
 
-// The weight of one of a block's seven linear maps.
+// True if `name` is the weight of one of a block's seven linear maps.
 bool IsMapWeight(const std::string& name) { return name.ends_with("_proj.weight"); }
 
-// Maps of a quantised policy that an adapter was merged into: to quantise them again when they are
-// loaded would lose part of it. Empty where there is no such file.
+// Reads the names of a quantised policy's maps into which an adapter was merged. Quantising those
+// again on loading would lose part of the adapter. Returns an empty set if the file is absent.
 std::set<std::string> ReadPlainMaps(const fs::path& path) {
   if (!fs::exists(path)) return {};
   try {
@@ -72,7 +73,7 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
       refuse(key, "false");
     }
   }
-  // Others change the base model's weights too (PiSSA, OLoRA, EVA, LoftQ, CorDA).
+  // Any other value changes the base model's weights too (PiSSA, OLoRA, EVA, LoftQ, CorDA).
   const json start = object.value("init_lora_weights", json(true));
   if (!start.is_boolean() && !start.is_null() && start != "gaussian") {
     refuse("init_lora_weights", "true, false or \"gaussian\"");
@@ -112,8 +113,8 @@ LoraOptions ReadAdapterConfig(const fs::path& path) {
   return options;
 }
 
-// The base model lies in the same folder; no path is written, so that a folder may move and the
-// same run gives the same bytes anywhere.
+// Names no path of the base model, which lies in the same folder: the folder may move, and the same
+// run gives the same bytes anywhere.
 json AdapterConfigJson(const LoraOptions& lora) {
   return {{"peft_type", "LORA"},
           {"task_type", "CAUSAL_LM"},
@@ -142,7 +143,7 @@ Policy Policy::Load(const fs::path& folder, at::ScalarType dtype, Quantization q
 }
 
 Policy Policy::Open(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
-  DtypeName(dtype);  // throws on one that no policy has
+  DtypeName(dtype);  // throws if no policy has this dtype
   if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
   Policy policy;
   policy.config_ = ReadPolicyConfig(folder / "config.json");
@@ -161,8 +162,8 @@ void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization
   reader->Check(shapes, {kHeadName});
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
   was_quantized_ = quantization != Quantization::kNone;
-  // All that stays is allocated before any is filled: between the temporaries of quantising it
-  // would leave the heap full of holes.
+  // Allocates all that stays before filling any of it: allocated between the temporaries of
+  // quantising, it would leave the heap full of holes.
   for (const auto& [name, shape] : shapes) {
     if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
       quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
@@ -171,7 +172,8 @@ void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization
     }
   }
   for (auto& [name, matrix] : quantized_) {
-    // In the policy's type first: what a saved policy stands for is then quantised to the same.
+    // Reads in the policy's dtype first, so that a saved and reloaded policy quantises to the same
+    // bits.
     reader->ReadRows(name, dtype, [&matrix = matrix](int64_t first, const at::Tensor& rows) {
       QuantizeRows(rows, first, &matrix);
     });
@@ -264,7 +266,7 @@ void Policy::LoadEntities(const fs::path& folder) {
   ShapeMap expected;  // named as in the file, without kEntityPrefix
   try {
     for (const json& entry : ReadJson(path)) {
-      // `collab` stands for the tensor until that is read; only its shape matters.
+      // Only the shape of `collab` matters until the tensor itself is read.
       EntitySlots kind{entry.at("kind"), entry.at("first_token"),
                        HeadWeight().new_empty({entry.at("count"), entry.at("dim")}),
                        entry.at("hidden")};
@@ -276,7 +278,7 @@ void Policy::LoadEntities(const fs::path& folder) {
       expected[kind.kind + ".collab"] = kind.collab.sizes().vec();
       entities_.push_back(std::move(kind));
     }
-  } catch (const std::exception& error) {  // of JSON, of a negative size, of CheckSlots
+  } catch (const std::exception& error) {  // from JSON, a negative size or CheckSlots
     throw DataError(path.string(), ": ", error.what());
   }
   const auto weights = ReadWeights({folder / "entities.safetensors"}, expected, TrainableDtype());

@@ -14,11 +14,12 @@
 namespace flame {
 namespace {
 
-// Products are computed of these many rows from a multiple of it on, so that their bits do not
-// depend on which rows are asked for.
+// Products are always computed for whole blocks of this many rows, from a multiple of it on, so
+// that their bits do not depend on which rows are asked for.
 constexpr int64_t kBlockRows = 256;
 
-// Copies those of `rows`, which begin at row `from`, that lie in `out`, which begins at `first`.
+// Copies the part of `rows`, which begins at row `from`, that lies within `out`, which begins at
+// `first`.
 void CopyOverlap(const at::Tensor& rows, int64_t from, int64_t first, const at::Tensor& out) {
   const int64_t begin = std::max(from, first);
   const int64_t end = std::min(from + rows.size(0), first + out.size(0));

@@ -1,4 +1,4 @@
-// Weights that stay where they are stored until somebody has room for them.
+// Weights that stay in their files until the caller has memory for them.
 #ifndef FLAME_MODEL_FILES_STORED_ROWS_H_
 #define FLAME_MODEL_FILES_STORED_ROWS_H_
 
@@ -16,20 +16,21 @@ namespace flame {
 
 class WeightReader;
 
-// Writes rows [first, first + out.size(0)) of a weight [rows, columns], a vector's with one column,
-// into `out` [n, columns], of any device and floating type. A row's bits do not depend on what it
-// is asked for with.
+// Writes rows [first, first + out.size(0)) of a weight [rows, columns] into `out` [n, columns], of
+// any device and floating type; a vector counts as a weight with one column. A row's bits do not
+// depend on which other rows are asked for.
 using RowSource = std::function<void(int64_t first, const at::Tensor& out)>;
 
 RowSource RowsOfTensor(const at::Tensor& tensor);
-// Of a tensor that has passed the reader's Check; straight into `out`.
+// The tensor must have passed the reader's Check. Reads directly into `out`.
 RowSource RowsOfFile(std::shared_ptr<const WeightReader> reader, const std::string& name);
 RowSource RowsOfQuantized(const QuantizedMatrix& matrix, at::ScalarType dtype);
-// base + scale * lora_b lora_a, of `base` in `base_dtype`, computed in the adapters' type.
+// Gives base + scale * lora_b lora_a, with `base` read as `base_dtype`, computed in the adapters'
+// type.
 RowSource MergedRows(RowSource base, at::ScalarType base_dtype, const at::Tensor& lora_a,
                      const at::Tensor& lora_b, double scale);
-// `base` for the first `base_rows` rows, `fill` [columns] for the others but where `rows` [n,
-// columns] of a Patch, from row `first` on, replace them.
+// Gives `base` for the first `base_rows` rows and `fill` [columns] for the rest, except that each
+// Patch replaces the rows from `first` on with its `rows` [n, columns].
 struct Patch {
   int64_t first = 0;
   at::Tensor rows;
@@ -37,11 +38,11 @@ struct Patch {
 RowSource ExtendedRows(RowSource base, int64_t base_rows, const at::Tensor& fill,
                        std::vector<Patch> patches);
 
-// Elements [begin, begin + out.numel()) of the flattened weight, whose rows have `row_size`
+// Copies elements [begin, begin + out.numel()) of the flattened weight, whose rows have `row_size`
 // elements, into the flat `out`.
 void CopyElements(const RowSource& source, int64_t row_size, int64_t begin, const at::Tensor& out);
 
-// A tensor without memory, which must not be read until it was given some.
+// Returns a tensor without memory. It must not be read until it is given some.
 at::Tensor Hollow(at::IntArrayRef shape, const at::TensorOptions& options);
 
 }  // namespace flame

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// Small, so that what converts or quantises a block leaves no large holes in the heap.
+// Small, so that converting or quantising a block leaves no large holes in the heap.
 constexpr size_t kBlockBytes = size_t{1} << 21;
 
 constexpr std::pair<const char*, at::ScalarType> kFileTypes[] = {
@@ -48,7 +48,7 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-// What is wrong with a tensor found under an expected name; "" if nothing.
+// Returns what is wrong with a tensor found under an expected name; "" if nothing is.
 std::string Fault(const TensorView& view, const std::vector<int64_t>& shape) {
   if (view.shape != shape) {
     return StrCat("shape ", ShapeText(view.shape), ", expected ", ShapeText(shape));
@@ -59,7 +59,7 @@ std::string Fault(const TensorView& view, const std::vector<int64_t>& shape) {
   return "";
 }
 
-// True where no number's exponent is all ones; a loop without branches.
+// True if no number's exponent is all ones (infinite or NaN); a loop without branches.
 template <class Bits>
 bool NoneHas(Bits exponent, const at::Tensor& block) {
   const auto* bits = static_cast<const Bits*>(block.const_data_ptr());
@@ -81,7 +81,7 @@ bool AllFinite(const at::Tensor& block) {
   }
 }
 
-// The index's map from a tensor to its file.
+// Reads the index's map from tensor to file.
 std::map<std::string, std::string> ReadIndex(const fs::path& index) {
   std::map<std::string, std::string> file_of;
   const json object = ReadJson(index);
@@ -182,7 +182,7 @@ void WeightReader::ForEachBlock(const Place& place, int64_t first_row, int64_t c
   }
 }
 
-// Once per block, while it is in the cache.
+// Called for each block while it is in the cache. Throws DataError on a number that is not finite.
 void WeightReader::CheckFinite(const at::Tensor& block, const std::string& name,
                                const Place& place) const {
   if (AllFinite(block)) return;
@@ -233,7 +233,7 @@ void WriteWeights(const fs::path& path, const std::map<std::string, at::Tensor>&
   for (const auto& [name, tensor] : tensors) {
     views[name] = ViewOf(tensor.scalar_type(), tensor.sizes().vec());
   }
-  at::Tensor data;  // until written
+  at::Tensor data;  // kept alive until written
   WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
     data = tensors.at(name).detach().cpu().contiguous();
     return data.const_data_ptr();
@@ -244,7 +244,7 @@ void WriteWeights(const fs::path& path, const ShapeMap& shapes, at::ScalarType d
                   const std::function<at::Tensor(const std::string& name)>& make) {
   std::map<std::string, TensorView> views;
   for (const auto& [name, shape] : shapes) views[name] = ViewOf(dtype, shape);
-  at::Tensor data;  // until written
+  at::Tensor data;  // kept alive until written
   WriteSafetensors(path, views, {{"format", "pt"}}, [&](const std::string& name) {
     data = make(name).detach().cpu().contiguous();
     return data.const_data_ptr();

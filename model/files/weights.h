@@ -1,4 +1,4 @@
-// Tensors in and out of safetensors files.
+// Reads and writes tensors in safetensors files.
 #ifndef FLAME_MODEL_FILES_WEIGHTS_H_
 #define FLAME_MODEL_FILES_WEIGHTS_H_
 
@@ -16,30 +16,31 @@
 
 namespace flame {
 
-// The tensors of one or several files. Files are mapped; a tensor is copied, block by block and
-// converted, into memory of its own, and the pages of a block leave the process before the next is
-// read: what is resident is what was asked for and some 2 MB. (Tensors that are the mapping itself
-// would need no copy where the file's type fits, but a file that changes or shrinks underneath
-// would change or kill a run of days.)
+// The tensors of one or several files. Files are mapped. A tensor is copied and converted block by
+// block into memory of its own, and a block's pages leave the process before the next block is
+// read: resident memory is what was asked for plus some 2 MB. (Tensors in the mapping itself would
+// save the copy if the types agree, but then a file that changes or shrinks could change or kill a
+// run of days.)
 class WeightReader {
  public:
-  // Throws DataError where a file is absent or damaged.
+  // Throws DataError if a file is absent or damaged.
   explicit WeightReader(const std::vector<std::filesystem::path>& files);
-  // The weights of a Hugging Face folder: model.safetensors, or the shards that
-  // model.safetensors.index.json names, each holding what that says.
+  // Opens the weights of a Hugging Face folder: model.safetensors, or the shards that
+  // model.safetensors.index.json names, each of which must hold the tensors that the index says.
   static WeightReader OfFolder(const std::filesystem::path& folder);
 
   bool Has(const std::string& name) const { return places_.contains(name); }
   // Throws one DataError with a line for each missing, unexpected or misshapen tensor, each dtype
-  // other than F64, F32, F16 and BF16, each tensor that is in two files or not in the one that the
-  // index names. Names in `ignored` may be there.
+  // other than F64, F32, F16 and BF16, and each tensor that is in two files or not in the file that
+  // the index names. Tensors named in `ignored` may be present.
   void Check(const ShapeMap& expected, const std::vector<std::string>& ignored = {}) const;
 
-  // A tensor that has passed Check, converted to `dtype`.
+  // Returns a tensor that has passed Check, converted to `dtype`.
   at::Tensor Read(const std::string& name, at::ScalarType dtype) const;
-  // The rows of it that fill `out`, from `first_row` on, converted to its type.
+  // Fills `out` with the tensor's rows from `first_row` on, converted to out's type.
   void ReadInto(const std::string& name, int64_t first_row, const at::Tensor& out) const;
-  // The same in blocks of whole rows, in order, which are no longer there after `use` returned.
+  // Passes all rows to `use` in order, in blocks of whole rows. A block is invalid once `use`
+  // returns.
   using RowUse = std::function<void(int64_t first_row, const at::Tensor& rows)>;
   void ReadRows(const std::string& name, at::ScalarType dtype, const RowUse& use) const;
 
@@ -54,17 +55,17 @@ class WeightReader {
   std::vector<std::filesystem::path> paths_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Place> places_;
-  std::string faults_;  // found before the expected tensors were known
+  std::string faults_;  // found before Check
 };
 
-// Exactly the tensors of `expected`, checked and read.
+// Checks and reads exactly the tensors of `expected`.
 std::map<std::string, at::Tensor> ReadWeights(const std::vector<std::filesystem::path>& files,
                                               const ShapeMap& expected, at::ScalarType dtype);
 
 // Writes one file. Tensors are float32, float64 or bfloat16.
 void WriteWeights(const std::filesystem::path& path,
                   const std::map<std::string, at::Tensor>& tensors);
-// The same with tensors of `dtype` that are made one at a time.
+// Like the above, but calls `make` for one tensor of `dtype` at a time.
 void WriteWeights(const std::filesystem::path& path, const ShapeMap& shapes, at::ScalarType dtype,
                   const std::function<at::Tensor(const std::string& name)>& make);
 

@@ -24,8 +24,8 @@
 namespace flame {
 namespace {
 
-// The flash kernels want [batch, heads, tokens, D]. Key heads are the batch and the query heads
-// that share one are the heads, so that shared keys need no copy.
+// The flash kernels want [batch, heads, tokens, D]. The key heads serve as the batch and the query
+// heads that share a key head as the heads, so that shared keys need no copy.
 
 // [n, H, D] -> [Hkv, H / Hkv, n, D]
 at::Tensor QueryView(const at::Tensor& x, int64_t kv_heads) {
@@ -53,9 +53,9 @@ AttentionInput Rows(const AttentionInput& x, Span queries, Span keys) {
   return {Rows(x.query, queries), Rows(x.key, keys), Rows(x.value, keys)};
 }
 
-// All queries of a family. Its trunk's keys are the first of its keys, so one call, causal where
-// the whole trunk asks, is the trunk on itself and the branches on the whole trunk: row i of a
-// causal call sees keys 0..min(i, P - 1).
+// Returns all queries of a family as one span. One call attends from all of them to the trunk's P
+// keys: row i of a causal call sees keys 0..min(i, P - 1), which is the trunk on itself and the
+// branches on the whole trunk. The call is causal only if the whole trunk attends.
 Span Whole(const FamilyLayout& queries) {
   Span span = queries.trunk;
   for (const Span& branch : queries.branches) span.size += branch.size;
@@ -81,8 +81,8 @@ AttentionInput FlashBackward(const AttentionInput& x, const AttentionOutput& mer
   return {query.permute({2, 0, 1, 3}).flatten(1, 2), SumOverGroup(key), SumOverGroup(value)};
 }
 
-// The last `size` rows of [q, ...], or of zeros in front of it: the query rows of a whole segment,
-// of which only the last q ask.
+// Returns the last `size` rows of x [q, ...], with zeros in front if q < size: the query rows of a
+// whole segment of which only the last q attend.
 at::Tensor PadFront(const at::Tensor& x, int64_t size) {
   if (x.size(0) == size) return x;
   std::vector<int64_t> shape = x.sizes().vec();
@@ -135,7 +135,7 @@ void AddLongBranchBackward(const AttentionInput& x, const AttentionOutput& outpu
   const auto padded = [&](const at::Tensor& rows) {
     return PadFront(Rows(rows, branch.queries), branch.keys.size);
   };
-  // A padded row's gradient is zero, so what its softmax is does not matter.
+  // A padded row's gradient is zero, so its softmax does not matter.
   const AttentionInput own =
       FlashBackward(OfLongBranch(x, branch), {padded(output.out), padded(output.logsumexp)},
                     padded(grad_out), /*causal=*/true);
@@ -184,7 +184,7 @@ AttentionInput To(const AttentionInput& x, at::ScalarType dtype) {
   return {x.query.to(dtype), x.key.to(dtype), x.value.to(dtype)};
 }
 
-// Families share nothing, so that many are dealt to threads whole; few use all of them inside.
+// Families share nothing. Many are dealt to the threads whole; a few each use all threads inside.
 template <class Body>
 void ForEachFamily(const AttentionLayout& layout, const Body& body) {
   const auto count = static_cast<int64_t>(layout.keys.size());
@@ -197,12 +197,12 @@ void ForEachFamily(const AttentionLayout& layout, const Body& body) {
   });
 }
 
-// Calls long_branch(branch) or, on all threads, short_branch(branch, kv_head), for every branch
-// with queries.
+// Calls, for every branch with queries, either long_branch(branch) or, on all threads,
+// short_branch(branch, kv_head).
 template <class Long, class Short>
 void ForEachBranch(const AttentionLayout& layout, int64_t kv_heads, const Long& long_branch,
                    const Short& short_branch) {
-  constexpr int64_t kTasksPerThread = 8;  // below it a second thread costs more than it gives
+  constexpr int64_t kTasksPerThread = 8;  // with fewer, a second thread costs more than it gains
   std::vector<BranchSpans> short_ones;
   for (size_t f = 0; f < layout.keys.size(); ++f) {
     for (size_t b = 0; b < layout.keys[f].branches.size(); ++b) {
@@ -221,7 +221,7 @@ void ForEachBranch(const AttentionLayout& layout, int64_t kv_heads, const Long& 
   });
 }
 
-// Index of each query on the packed axis, for kernels that take as many queries as keys.
+// Returns each query's index on the packed axis, for kernels that take as many queries as keys.
 at::Tensor RowsOfQueries(const AttentionLayout& layout, at::Device device) {
   std::vector<int64_t> rows;
   const auto add = [&](const Span& keys, const Span& queries) {
@@ -237,7 +237,7 @@ at::Tensor RowsOfQueries(const AttentionLayout& layout, at::Device device) {
   return at::tensor(rows, at::kLong).to(device);
 }
 
-// [Q, ...] to [T, ...] with zeros where no query is.
+// Expands [Q, ...] to [T, ...] with zeros in all other rows.
 at::Tensor Spread(const at::Tensor& x, const at::Tensor& rows, int64_t tokens) {
   std::vector<int64_t> shape = x.sizes().vec();
   shape[0] = tokens;
@@ -263,7 +263,7 @@ AttentionInput OnDeviceBackward(const AttentionInput& input, const AttentionOutp
   }
   const at::Tensor rows = RowsOfQueries(layout, input.query.device());
   const auto spread = [&](const at::Tensor& x) { return Spread(x, rows, tokens); };
-  // The gradient of a row that does not ask is zero, whatever its softmax is.
+  // A row that does not attend has a zero gradient, whatever its softmax is.
   AttentionInput grad = VarlenFamilyAttentionBackward(
       kernel, {spread(input.query), input.key, input.value},
       {spread(output.out), spread(output.logsumexp)}, spread(grad_out), layout.keys);
@@ -277,7 +277,7 @@ AttentionOutput FamilyAttention(const AttentionInput& input, const AttentionLayo
   if (!input.query.is_cpu()) return OnDevice(input, layout);
   const at::ScalarType dtype = input.query.scalar_type(), wide = at::toOpMathType(dtype);
   if (dtype != wide) {
-    // ATen's bfloat16 flash kernel multiplies in float32 too, converting each block as it goes.
+    // Converts once: ATen's bfloat16 flash kernel multiplies in float32 too, but converts by block.
     AttentionOutput output = FamilyAttention(To(input, wide), layout);
     output.out = output.out.to(dtype);
     return output;
@@ -305,8 +305,8 @@ AttentionInput FamilyAttentionBackward(const AttentionInput& input, const Attent
   if (!input.query.is_cpu()) return OnDeviceBackward(input, output, grad_out, layout);
   const at::ScalarType dtype = input.query.scalar_type(), wide = at::toOpMathType(dtype);
   if (dtype != wide) {
-    // The flash backward sums a key's gradients over blocks of queries in the type of its inputs:
-    // in bfloat16 a long trunk's would lose most of their digits.
+    // The flash backward sums a key's gradients over blocks of queries in its inputs' type. In
+    // bfloat16 the sums of a long trunk would lose most of their digits.
     return To(FamilyAttentionBackward(To(input, wide), {output.out.to(wide), output.logsumexp},
                                       grad_out.to(wide), layout),
               dtype);

@@ -1,4 +1,4 @@
-// What attention takes and gives.
+// Inputs and outputs of attention.
 #ifndef FLAME_MODEL_KERNELS_ATTENTION_TENSORS_H_
 #define FLAME_MODEL_KERNELS_ATTENTION_TENSORS_H_
 
@@ -6,7 +6,8 @@
 
 namespace flame {
 
-// T packed tokens, H query heads, Hkv key heads (H a multiple of it), D numbers a head.
+// T packed tokens, of which Q attend; H query heads; Hkv key heads (H is a multiple of it); D
+// numbers a head.
 struct AttentionInput {
   at::Tensor query;       // [Q, H, D]
   at::Tensor key, value;  // [T, Hkv, D]
@@ -14,7 +15,7 @@ struct AttentionInput {
 
 struct AttentionOutput {
   at::Tensor out;        // [Q, H, D]
-  at::Tensor logsumexp;  // [Q, H], float32 where the rest is bfloat16
+  at::Tensor logsumexp;  // [Q, H]; float32 if `out` is bfloat16
 };
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// The CUDA kernels that ATen has for sequences of different lengths.
+// ATen's CUDA kernels for sequences of different lengths.
 #include <ATen/ops/_efficient_attention_backward.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_backward.h>
@@ -26,7 +26,7 @@ class Flash : public VarlenKernel {
   AttentionInput Backward(const AttentionInput& x, const AttentionOutput& merged,
                           const at::Tensor& grad_out, const SequencePairs& s,
                           bool causal) const override {
-    // Only dropout would read the random numbers' state.
+    // Only dropout reads the random state.
     const at::Tensor state = at::zeros({2}, x.query.options().dtype(at::kUInt64));
     auto [query, key, value] = at::_flash_attention_backward(
         grad_out, x.query, x.key, x.value, merged.out, merged.logsumexp.t().contiguous(),
@@ -48,8 +48,8 @@ at::Tensor SumOverGroup(const at::Tensor& x, int64_t kv_heads) {
   return x.squeeze(0).unflatten(1, {kv_heads, x.size(2) / kv_heads}).sum(2);
 }
 
-// Memory-efficient attention (Rabe & Staats 2021), which takes float32 too. Its log-sum-exp is
-// [S, H, length], the length a multiple of 32.
+// Memory-efficient attention (Rabe & Staats 2021), which also takes float32. Its log-sum-exp is
+// [S, H, length] with a length that is a multiple of 32.
 class Efficient : public VarlenKernel {
  public:
   AttentionOutput Forward(const AttentionInput& x, const SequencePairs& s,

@@ -7,7 +7,7 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kPadding = 16;  // numbers: a vector of float32 of AVX-512
+constexpr int64_t kPadding = 16;  // numbers: an AVX-512 vector of float32
 
 int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -22,7 +22,7 @@ KeyValueCache::KeyValueCache(int64_t count, int64_t kv_heads, int64_t capacity, 
                              const at::TensorOptions& options, KeyLayout key_layout)
     : layout(key_layout) {
   if (layout == KeyLayout::kRows) {
-    // Hidden keys get the weight 0, which hides numbers only.
+    // Hidden keys get weight 0, but 0 hides only finite numbers, so nothing may be uninitialised.
     keys = at::zeros({count, kv_heads, capacity, head_dim}, options);
     values = at::zeros_like(keys);
     return;
@@ -42,7 +42,7 @@ void KeyValueCache::Fill(int64_t index, const at::Tensor& key, const at::Tensor&
   const at::Tensor blocks = keys[index];
   blocks.narrow(1, 0, whole).copy_(InBlocks(key.narrow(0, 0, whole * kKeyBlock)));
   if (rest > 0) {
-    // Scores are computed for whole blocks: what lies behind the last token must be a number.
+    // Scores are computed for whole blocks, so the rest of the last block must hold finite numbers.
     at::Tensor last = blocks.select(1, whole);
     last.zero_();
     last.narrow(2, 0, rest).copy_(key.narrow(0, whole * kKeyBlock, rest).permute({1, 2, 0}));

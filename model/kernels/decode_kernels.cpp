@@ -21,7 +21,8 @@ struct Vector {
   static constexpr int64_t kSize = 64 / sizeof(C);
 };
 
-// c += a b for kRows rows of a and kVectors vectors of columns, the sums in registers meanwhile.
+// Computes c += a b for kRows rows of a and kVectors vectors of columns; keeps the sums in
+// registers.
 template <class C, int kRows, int kVectors>
 FLAME_INLINE void AddTile(const C* a, int64_t a_row, const C* b, int64_t b_row, int64_t depth, C* c,
                           int64_t c_row) {
@@ -69,7 +70,7 @@ FLAME_INLINE void AddColumns(const C* a, int64_t a_row, int64_t rows, const C* b
   }
 }
 
-// c [rows, columns] += a [rows, depth] b [depth, columns]; columns: whole vectors.
+// Computes c [rows, columns] += a [rows, depth] b [depth, columns]; columns: whole vectors.
 template <class C>
 FLAME_INLINE void AddProduct(const C* a, int64_t a_row, int64_t rows, const C* b, int64_t b_row,
                              int64_t depth, C* c, int64_t c_row, int64_t columns) {
@@ -83,7 +84,7 @@ FLAME_INLINE void AddProduct(const C* a, int64_t a_row, int64_t rows, const C* b
   }
 }
 
-// One head's keys and values of one sequence.
+// The keys and values of one head of one sequence.
 template <class T>
 struct Sequence {
   T* keys;    // [blocks, D, kKeyBlock]
@@ -91,15 +92,15 @@ struct Sequence {
   int64_t size;
 };
 
-// Softmaxes of queries over the keys seen so far.
+// The running softmaxes of queries over the keys seen so far.
 template <class C>
 struct Running {
   int64_t d, padded;
   const C* query;    // [rows, D], scaled
   C *largest, *sum;  // [rows]
-  C* out;            // [rows, padded], to be divided by sum
+  C* out;            // [rows, padded], not yet divided by sum
   C* weights;        // [rows, kKeyBlock]
-  C *keys, *values;  // a block each, where the cache's numbers are not of type C
+  C *keys, *values;  // one converted block each, if the cache is not of type C
 
   Running From(int64_t row) const {
     Running rest = *this;
@@ -119,7 +120,7 @@ FLAME_INLINE const C* Converted(const T* from, int64_t n, C* to) {
   }
 }
 
-// Scores [rows, kKeyBlock] become weights relative to the largest score so far.
+// Turns scores [rows, kKeyBlock] into weights relative to the largest score so far.
 template <class C>
 FLAME_INLINE void Reweigh(const Running<C>& running, int64_t rows, int64_t count) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -153,7 +154,7 @@ FLAME_INLINE void Continue(const Sequence<T>& keys, int64_t rows, const Running<
   }
 }
 
-// Writes token number size - 1.
+// Writes token number `size - 1`.
 template <class T>
 FLAME_INLINE void Append(const T* key, const T* value, int64_t d, int64_t padded,
                          const Sequence<T>& to) {
@@ -166,7 +167,7 @@ FLAME_INLINE void Append(const T* key, const T* value, int64_t d, int64_t padded
   std::fill_n(row + d, padded - d, T(0));
 }
 
-// What the groups of one call share.
+// The data that all groups of one call share.
 template <class T>
 struct Call {
   int64_t heads, kv_heads, d, padded;
@@ -183,7 +184,7 @@ struct Call {
     const int64_t first = (slot * kv_heads + head) * own_capacity;
     return {own_keys + first * d, own_values + first * padded, size};
   }
-  // Numbers of scratch that a group of `rows` rows needs.
+  // Returns how many numbers of scratch a group of `rows` rows needs.
   int64_t ScratchSize(int64_t rows) const {
     return rows * heads / kv_heads * (d + padded + kKeyBlock + 2) + kKeyBlock * (d + padded);
   }
@@ -206,7 +207,7 @@ FLAME_INLINE Running<C> Layout(const Call<T>& call, int64_t rows, C* scratch) {
   return running;
 }
 
-// One key head of one group.
+// Attends with one key head of one group.
 template <class T, class C>
 FLAME_CLONES void AttendGroup(const Call<T>& call, const DecodeStep& step, const DecodeGroup& group,
                               int64_t head, C* scratch) {

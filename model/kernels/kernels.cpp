@@ -16,7 +16,7 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kElementsPerTask = 32768;  // below it a second thread costs more than it gives
+constexpr int64_t kElementsPerTask = 32768;  // with fewer, a second thread costs more than it gains
 constexpr int64_t kRowsPerPartial = 64;      // rows that share one partial sum of a weight gradient
 
 int64_t RowsPerTask(int64_t columns) { return std::max<int64_t>(1, kElementsPerTask / columns); }
@@ -35,7 +35,7 @@ FLAME_CLONES void RmsNormRows(const T* x, const Wide<T>* weight, Wide<T> eps, in
   }
 }
 
-// d(x_i) of y_i = x_i inv w_i is inv (g_i w_i - x_i inv^2 mean(g w x)).
+// The gradient of x_i for y_i = x_i inv w_i is inv (g_i w_i - x_i inv^2 mean(g w x)).
 template <class T>
 FLAME_CLONES void RmsNormBackwardRows(const T* grad, const T* x, const Wide<T>* weight,
                                       const Wide<T>* inverse, const T* residual, int64_t rows,
@@ -96,10 +96,11 @@ FLAME_CLONES void SwiGluBackwardRange(const T* __restrict grad, int64_t n, T* __
   }
 }
 
-constexpr int64_t kLanes = 16;            // Philox blocks computed side by side
-constexpr int64_t kColumns = 8 * kLanes;  // columns that they serve
+constexpr int64_t kLanes = 16;            // Philox blocks computed at the same time
+constexpr int64_t kColumns = 8 * kLanes;  // columns that those blocks serve
 
-// words[w][lane] of the blocks with counters (first + lane, low word of row, map, high word).
+// Computes words[w][lane] of the blocks with counters (first + lane, row's low word, map, row's
+// high word).
 FLAME_INLINE void PhiloxLanes(uint32_t first, uint64_t row, uint32_t map, uint64_t seed,
                               uint32_t (&words)[4][kLanes]) {
   for (int64_t l = 0; l < kLanes; ++l) {

@@ -24,8 +24,8 @@ namespace {
 
 at::Tensor Wide(const at::Tensor& x) { return x.to(at::toOpMathType(x.scalar_type())); }
 
-// Words of Philox blocks as int64 tensors of values below 2^32: no unsigned 32-bit arithmetic is
-// needed of the device, and products of two wrap to the same 64 bits.
+// Words of Philox blocks as int64 tensors with values below 2^32: the device needs no unsigned
+// 32-bit arithmetic, and a product of two words wraps to the same 64 bits.
 using Words = std::array<at::Tensor, 4>;
 
 at::Tensor High(const at::Tensor& product) {
@@ -33,7 +33,7 @@ at::Tensor High(const at::Tensor& product) {
 }
 at::Tensor Low(const at::Tensor& product) { return product.bitwise_and(0xffffffff); }
 
-// Blocks with counters (columns, low words of rows, map, their high words), [rows, columns].
+// Returns the blocks with counters (column, row's low word, map, row's high word), [rows, columns].
 Words Philox(const at::Tensor& rows, const at::Tensor& columns, uint32_t map, uint64_t seed) {
   const at::Tensor zeros = (rows.unsqueeze(1) + columns.unsqueeze(0)).zero_();
   Words words = {zeros + columns.unsqueeze(0), zeros + Low(rows).unsqueeze(1),
@@ -124,7 +124,7 @@ at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype) {
   const at::Tensor low = matrix.codes.bitwise_and(15), high = matrix.codes.bitwise_right_shift(4);
   const at::Tensor index = at::stack({low, high}, 2).flatten(1).narrow(1, 0, columns).to(at::kInt);
   const at::Tensor level = at::embedding(matrix.levels.unsqueeze(1), index).squeeze(2);
-  // A block's scale for each of its columns; the last block may be shorter.
+  // Repeats each block's scale for its columns; the last block may be shorter.
   const at::Tensor scale = matrix.absmax.unsqueeze(2)
                                .expand({rows, matrix.absmax.size(1), kNf4Block})
                                .flatten(1)

@@ -1,6 +1,6 @@
-// The kernels of model/kernels/kernels.h and of quantised matrices as operators of ATen, for
-// devices that those have no code for. Same arguments and results, up to the rounding of what
-// passes between two operators.
+// The kernels of model/kernels/kernels.h and of quantised matrices, built from ATen's operators for
+// devices that the others do not support. Arguments and results are the same, except that values
+// passed between two operators are rounded.
 #ifndef FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 #define FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 
@@ -22,11 +22,11 @@ std::pair<at::Tensor, at::Tensor> RmsNormBackward(const at::Tensor& grad_y, cons
 void Rotate(at::Tensor* x, const at::Tensor& cosine, const at::Tensor& sine, bool inverse);
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor SwiGluBackward(const at::Tensor& grad, at::Tensor* gate, at::Tensor* up);
-// The mask is the same bit for bit.
+// Gives the same mask as the CPU's, bit for bit.
 at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed, uint32_t map,
                    const at::Tensor& rows);
 
-// The same bit for bit; matrix.levels lie where its codes do.
+// Gives the same result as the CPU's, bit for bit. matrix.levels must be where its codes are.
 at::Tensor Dequantize(const QuantizedMatrix& matrix, at::ScalarType dtype);
 
 }  // namespace flame::portable

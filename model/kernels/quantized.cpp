@@ -32,7 +32,7 @@ float LargestMagnitude(const float* values, int64_t n) {
   return largest;
 }
 
-// What values are divided by: a block of zeros has absmax 0.
+// Returns what a block's values are divided by; a block of zeros has absmax 0.
 float Divisor(float absmax) { return absmax > 0 ? absmax : 1; }
 
 void EncodeInt8(const float* values, float absmax, int64_t n, int8_t* codes) {
@@ -42,7 +42,7 @@ void EncodeInt8(const float* values, float absmax, int64_t n, int8_t* codes) {
   }
 }
 
-// A code is the number of midpoints between levels that lie below the number.
+// A value's code is the number of midpoints between levels that are below the value.
 void EncodeNf4(const float* values, float absmax, int64_t n, uint8_t* codes) {
   std::array<float, kNf4Block> scaled = {};
   std::array<uint8_t, kNf4Block> nearest = {};
@@ -57,7 +57,7 @@ void EncodeNf4(const float* values, float absmax, int64_t n, uint8_t* codes) {
   }
 }
 
-// A block's numbers are few, so they are multiplied and rounded once and then looked up.
+// Looks values up in a table: a block has few distinct ones, so each is multiplied out only once.
 template <class T>
 void DecodeInt8(const int8_t* codes, float absmax, int64_t n, T* values) {
   std::array<T, 2 * kLargestInt8 + 1> table;
@@ -78,9 +78,9 @@ void DecodeNf4(const uint8_t* codes, float absmax, int64_t n, T* values) {
   if (n % 2 == 1) values[n - 1] = table[codes[n / 2] & 15];
 }
 
-// Memory that goes back to the system when the tensor dies. A heap keeps what is freed below 32 MB,
-// and with aligned blocks that come and go between longer-lived ones it keeps several of them: more
-// than the quantised weights of a layer take.
+// Allocates memory that returns to the system when the tensor dies. A heap keeps freed blocks below
+// 32 MB. Aligned blocks that come and go between longer-lived ones make it keep several of them:
+// more than a layer's quantised weights take.
 at::Tensor EmptyOutsideHeap(int64_t rows, int64_t columns, at::ScalarType dtype) {
   const size_t bytes = static_cast<size_t>(rows * columns) * c10::elementSize(dtype);
   if (bytes < kSmallBytes) return at::empty({rows, columns}, dtype);
@@ -93,7 +93,7 @@ at::Tensor EmptyOutsideHeap(int64_t rows, int64_t columns, at::ScalarType dtype)
       at::TensorOptions(dtype));
 }
 
-// body(row, block of the row, first column, columns) for all blocks of rows [0, rows).
+// Calls body(row, block of the row, first column, columns) for all blocks of rows [0, rows).
 template <class Body>
 void ForEachBlock(const QuantizedMatrix& matrix, int64_t rows, const Body& body) {
   const int64_t size = BlockSize(matrix);

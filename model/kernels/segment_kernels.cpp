@@ -1,5 +1,5 @@
-// Attention inside a short segment as products of small matrices that stay in the cache. All of
-// them are padded with zeros: rows to a multiple of kPad, columns too, so that no loop has a tail.
+// Attention inside a short segment as products of small matrices that stay in the cache. Every
+// matrix is padded with zeros to multiples of kPad rows and columns, so that no loop has a tail.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -11,8 +11,8 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kPad = 16;      // columns of a tile: a vector register of float32 under AVX-512
-constexpr int64_t kTileRows = 8;  // so many sums hide the latency of a multiply-add
+constexpr int64_t kPad = 16;      // columns of a tile: an AVX-512 register of float32
+constexpr int64_t kTileRows = 8;  // enough independent sums to hide a multiply-add's latency
 
 int64_t Padded(int64_t n) { return (n + kPad - 1) / kPad * kPad; }
 
@@ -23,8 +23,8 @@ struct Factor {
   int64_t row, column;
 };
 
-// c [kTileRows, columns] += a [kTileRows, inner] b [inner, columns]; rows of b and c are `stride_b`
-// and `stride_c` apart.
+// Computes c [kTileRows, columns] += a [kTileRows, inner] b [inner, columns]. `stride_b` and
+// `stride_c` are the distances between rows of b and of c.
 template <class W>
 FLAME_INLINE void AddProduct(Factor<W> a, const W* b, int64_t stride_b, int64_t inner,
                              int64_t columns, W* c, int64_t stride_c) {
@@ -50,7 +50,7 @@ FLAME_INLINE void AddProduct(Factor<W> a, const W* b, int64_t stride_b, int64_t 
   }
 }
 
-// One head's rows of a packed tensor, `stride` apart, into a padded matrix [Padded(n), Padded(d)].
+// Copies one head's rows of a packed tensor, `stride` apart, into a matrix [Padded(n), Padded(d)].
 template <class T, class W>
 FLAME_INLINE void Load(const T* x, int64_t stride, int64_t n, int64_t d, W* matrix) {
   const int64_t width = Padded(d);
@@ -69,7 +69,7 @@ FLAME_INLINE void Store(const W* matrix, int64_t stride, int64_t n, int64_t d, T
   }
 }
 
-// [rows, columns] -> [columns, rows], both padded.
+// Transposes a padded [rows, columns] into a padded [columns, rows].
 template <class W>
 FLAME_INLINE void Transpose(const W* x, int64_t rows, int64_t columns, W* y) {
   for (int64_t j = 0; j < columns; ++j) {
@@ -77,13 +77,13 @@ FLAME_INLINE void Transpose(const W* x, int64_t rows, int64_t columns, W* y) {
   }
 }
 
-// exp(x) for x <= 0; NaN stays NaN.
+// Returns exp(x) for x <= 0; NaN stays NaN.
 template <class W>
 FLAME_INLINE W Exp(W x) {
   return ExpOfMinus(x) + (x - x);
 }
 
-// Matrices of one segment and one key head, all in one piece of memory.
+// The matrices of one segment and one key head, in one allocation.
 template <class W>
 class Workspace {
  public:
@@ -100,8 +100,8 @@ class Workspace {
   std::vector<W> memory_;
 };
 
-// The first `keys` of `scores` become their weights in the merged softmax; gives the share of what
-// was there before.
+// Turns the first `keys` scores into their weights in the merged softmax. Returns the share of the
+// softmax so far.
 template <class W>
 FLAME_INLINE W MergeRow(W scale, int64_t keys, W* scores, W* lse) {
   W largest = *lse;
@@ -119,7 +119,7 @@ FLAME_INLINE W MergeRow(W scale, int64_t keys, W* scores, W* lse) {
   return before / total;
 }
 
-// One query head. Of the scores only the tiles on and below the diagonal are made.
+// Continues one query head. Computes only the tiles of the scores on and below the diagonal.
 template <class T, class W>
 FLAME_CLONES void ContinueHead(const SegmentShape& s, const T* query, const W* key_t,
                                const W* value, T* out, W* lse, W* q, W* o, W* scores) {
@@ -144,8 +144,8 @@ FLAME_CLONES void ContinueHead(const SegmentShape& s, const T* query, const W* k
 
 template <class T>
 struct BackwardMatrices {
-  const T *key, *key_t, *value_t;  // of the segment's keys
-  T *grad_key, *grad_value;        // sums over the query heads
+  const T *key, *key_t, *value_t;  // the segment's keys and values, padded
+  T *grad_key, *grad_value;        // summed over the query heads
   T *query, *grad_out, *grad_query;
   T *weights, *slopes;  // [n, n]
 };

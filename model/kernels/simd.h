@@ -1,5 +1,5 @@
-// What the kernels' inner loops share. Private to model/*_kernels.cpp, which are compiled with -O3
-// and -fopenmp-simd.
+// Helpers for the kernels' inner loops. Private to model/kernels/*kernels.cpp, which are compiled
+// with -O3 and -fopenmp.
 #ifndef FLAME_MODEL_KERNELS_SIMD_H_
 #define FLAME_MODEL_KERNELS_SIMD_H_
 
@@ -9,19 +9,19 @@
 #include <cmath>
 #include <cstdint>
 
-// A function compiled for AVX-512, AVX2 and SSE2; the loader takes the one that fits the processor.
+// Compiles a function for AVX-512, AVX2 and SSE2; the loader picks the one for the processor.
 #if defined(__x86_64__)
 #define FLAME_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FLAME_CLONES
 #endif
-// So that a helper is compiled for its caller's target.
+// Inlines a helper, so that it is compiled for its caller's target.
 #define FLAME_INLINE inline __attribute__((always_inline))
 
 namespace flame {
 
-// Numbers in memory to the type of the arithmetic, and back: bfloat16 is read and written only,
-// rounded to the nearest, ties to even. Integer operations, which every target vectorises.
+// Convert a number in memory to the type of the arithmetic, and back. bfloat16 is only read and
+// written, rounded to the nearest, ties to even. Integer operations vectorise on every target.
 FLAME_INLINE double Widen(double x) { return x; }
 FLAME_INLINE float Widen(float x) { return x; }
 FLAME_INLINE float Widen(c10::BFloat16 x) {
@@ -36,12 +36,13 @@ FLAME_INLINE void Narrow(float x, c10::BFloat16* y) {
   y->x = static_cast<uint16_t>(is_nan ? 0x7fc0u : rounded);
 }
 
-// exp(-|x|) where |x| is a number; something finite where it is not.
+// Returns exp(-|x|) if |x| is a number; something finite otherwise.
 FLAME_INLINE double ExpOfMinus(double x) { return std::exp(-std::abs(x)); }
 
-// To 3 units in the last place, without branches: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]
-// (coefficients of Cephes' expf). |x| is bounded as an integer: of a float comparison the compiler
-// makes two paths, and the one for the bound runs into denormal numbers, at ten times the time.
+// Exact to 3 units in the last place, without branches: 2^n times a polynomial on
+// [-ln 2 / 2, ln 2 / 2] (coefficients of Cephes' expf). |x| is bounded as an integer: the compiler
+// would turn a float comparison into two paths, and the one for the bound runs into denormal
+// numbers at ten times the time.
 FLAME_INLINE float ExpOfMinus(float x) {
   constexpr int32_t kBound = std::bit_cast<int32_t>(87.0f);
   int32_t bits = std::bit_cast<int32_t>(x) & 0x7fffffff;
@@ -58,7 +59,7 @@ FLAME_INLINE float ExpOfMinus(float x) {
   return (p * r * r + r + 1.0f) * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 
-// 1 / (1 + exp(-x)) where |x| is a number; something finite where it is not.
+// Returns 1 / (1 + exp(-x)) if |x| is a number; something finite otherwise.
 template <class T>
 FLAME_INLINE T Sigmoid(T x) {
   const T e = ExpOfMinus(x), positive = T(1) / (T(1) + e);

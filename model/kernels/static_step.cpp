@@ -17,8 +17,8 @@
 namespace flame {
 namespace {
 
-// Rows that are written are distinct, so their order does not matter; the ordered form of
-// index_copy_ on CUDA asks the host for the largest index.
+// Disables deterministic algorithms for a scope. The written rows are distinct, so their order does
+// not matter, and the deterministic index_copy_ on CUDA asks the host for the largest index.
 class AnyOrder {
  public:
   AnyOrder()
@@ -34,7 +34,7 @@ class AnyOrder {
   bool ordered_, warn_only_;
 };
 
-// [B, n, k] x [B, k, m] with sums, and a result, in float32 where both are bfloat16.
+// Returns [B, n, k] x [B, k, m]; sums and result are float32 if both inputs are bfloat16.
 at::Tensor WideProduct(const at::Tensor& a, const at::Tensor& b) {
   const auto wide = at::toOpMathType(a.scalar_type());
   if (a.is_cuda() && wide != a.scalar_type()) return at::bmm(a, b, wide);
@@ -42,18 +42,18 @@ at::Tensor WideProduct(const at::Tensor& a, const at::Tensor& b) {
 }
 
 struct Attended {
-  at::Tensor out, logsumexp;  // [B, heads, n, D], [B, heads, n, 1], wide
+  at::Tensor out, logsumexp;  // [B, heads, n, D] and [B, heads, n, 1], wide
 };
 
-// query [B, heads, n, D] over keys and values [B, heads, capacity, D], but for those `hidden`
-// [B, 1, 1, capacity].
+// Attends with query [B, heads, n, D] to keys and values [B, heads, capacity, D], except those in
+// `hidden` [B, 1, 1, capacity].
 Attended AttendTo(const at::Tensor& query, const KeyValueCache& cache, const at::Tensor& hidden) {
   const auto flat = [](const at::Tensor& x) { return x.flatten(0, 1); };
   const double scale = 1 / std::sqrt(static_cast<double>(query.size(3)));
   at::Tensor scores = WideProduct(flat(query), flat(cache.keys).transpose(1, 2))
                           .mul_(scale)
                           .unflatten(0, {query.size(0), query.size(1)});
-  // A finite number: a place without a trunk has nothing else.
+  // Uses a finite number, because at a place without a trunk every score is hidden.
   const double lowest = scores.scalar_type() == at::kDouble ? std::numeric_limits<double>::lowest()
                                                             : std::numeric_limits<float>::lowest();
   scores.masked_fill_(hidden, lowest);
@@ -118,7 +118,7 @@ void StaticStep::Begin(int64_t row, int64_t place) {
   tokens_of_row_[row] = 0;
   host_.seats.mutable_data_ptr<int64_t>()[seat] = row;
   host_.seat_of_row.mutable_data_ptr<int64_t>()[row] = seat;
-  // Until it is fed it computes some token where its first one will be.
+  // Until the row is fed, it computes an arbitrary token in the place of its first one.
   host_.tokens.mutable_data_ptr<int64_t>()[row] = 0;
   host_.own_size.mutable_data_ptr<int64_t>()[row] = 0;
 }
@@ -156,7 +156,8 @@ at::Tensor StaticStep::Attend(const AttentionInput& input, const KeyValueCache& 
   const at::Tensor query = input.query.view({rows, kv_heads, shared, d});
   const Attended on_own = AttendTo(query, *own, own_hidden_);
 
-  // Between [places, kv_heads, group * shared, ...] and [places * group, kv_heads, shared, ...].
+  // Reorders between [places, kv_heads, group * shared, ...] and
+  // [places * group, kv_heads, shared, ...].
   const at::Tensor seated = query.index_select(0, device_.seats)
                                 .view({shape_.places, shape_.group, kv_heads, shared, d})
                                 .transpose(1, 2)

@@ -1,5 +1,5 @@
-// Recording the device work of a decoding step, to launch it again as a whole: a CUDA graph where
-// libflame_cuda.so is open.
+// Records the device work of a decoding step and launches it again as a whole. The recorder is a
+// CUDA graph if libflame_cuda.so is loaded.
 #ifndef FLAME_MODEL_KERNELS_STEP_RECORDER_H_
 #define FLAME_MODEL_KERNELS_STEP_RECORDER_H_
 
@@ -13,18 +13,18 @@ namespace flame {
 class StepRecorder {
  public:
   virtual ~StepRecorder() = default;
-  // Runs `body` and remembers what it asked of the device. `body` may be run several times: running
-  // it again without new inputs changes nothing. It asks the host for nothing and allocates only
-  // what it gives back.
+  // Runs `body` and records its device work. May run `body` several times: running it again without
+  // new inputs must change nothing. `body` must not ask the host for anything and may allocate only
+  // what it frees.
   virtual void Record(const std::function<void()>& body) = 0;
-  // The same work on the same memory, whose contents may have changed.
+  // Repeats the same work on the same memory, whose contents may have changed.
   virtual void Replay() = 0;
 };
 
-// Makes recorders from now on; null: none.
+// Sets the maker of recorders from now on; null: no recorders.
 using StepRecorderMaker = std::unique_ptr<StepRecorder> (*)(c10::Device device);
 void SetStepRecorderMaker(StepRecorderMaker maker);
-// Null on the CPU and where no maker was set.
+// Returns null on the CPU or if no maker was set.
 std::unique_ptr<StepRecorder> MakeStepRecorder(c10::Device device);
 
 }  // namespace flame

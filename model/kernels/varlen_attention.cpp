@@ -13,10 +13,10 @@
 namespace flame {
 namespace {
 
-// The two calls over a batch, and the rows of the packed axis that the second takes.
+// The two calls over a batch, and the rows of the packed axis that the second call takes.
 struct Plan {
-  SequencePairs own;                   // of every segment on itself
-  SequencePairs on_trunk;              // of a family's branches, as one sequence, on its trunk
+  SequencePairs own;                   // every segment on itself
+  SequencePairs on_trunk;              // a family's branches, as one sequence, on its trunk
   at::Tensor branch_rows, trunk_rows;  // int64; trunks without branches are left out
 };
 
@@ -60,7 +60,7 @@ AttentionInput BranchesOnTrunks(const AttentionInput& x, const Plan& plan) {
           x.value.index_select(0, plan.trunk_rows)};
 }
 
-// For each packed row its place in [S, length] flattened.
+// Returns the index of each packed row in the flattened [S, length].
 at::Tensor PaddedPlaces(const at::Tensor& offsets, int64_t tokens, int64_t length) {
   const at::Tensor row = at::arange(tokens, offsets.options().dtype(at::kLong));
   const at::Tensor starts = offsets.to(at::kLong);

@@ -1,4 +1,4 @@
-// The attention of CUDA over many sequences in one call, as ATen declares it, in dense form.
+// CUDA's attention over many sequences in one call, as ATen declares it, in dense form.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/full.h>
@@ -20,7 +20,7 @@ void Require(bool right, const char* what) {
   if (!right) throw std::logic_error(std::string("attention of the fake device: ") + what);
 }
 
-// Heads [H, n, D] of rows of x [T, H or fewer, D], in double.
+// Returns the heads [H, n, D] of n rows of x [T, H or fewer, D], in double.
 at::Tensor Heads(const at::Tensor& x, int64_t begin, int64_t size, int64_t heads) {
   return x.narrow(0, begin, size)
       .to(at::kDouble)
@@ -29,7 +29,7 @@ at::Tensor Heads(const at::Tensor& x, int64_t begin, int64_t size, int64_t heads
 }
 
 struct Sequence {
-  int64_t q, nq, k, nk;  // rows and their number
+  int64_t q, nq, k, nk;  // first rows and numbers of rows
 };
 
 std::vector<Sequence> Sequences(const at::Tensor& q, const at::Tensor& k, int64_t longest_q,
@@ -44,7 +44,7 @@ std::vector<Sequence> Sequences(const at::Tensor& q, const at::Tensor& k, int64_
   return sequences;
 }
 
-// [H, nq, nk]
+// Returns scores [H, nq, nk].
 at::Tensor Scores(const at::Tensor& query, const at::Tensor& key, const Sequence& s, bool causal) {
   const int64_t heads = query.size(1);
   at::Tensor scores =
@@ -56,7 +56,7 @@ at::Tensor Scores(const at::Tensor& query, const at::Tensor& key, const Sequence
 }
 
 struct Dense {
-  at::Tensor out, lse;  // [T, H, D] in the query's type, [H, T] double
+  at::Tensor out, lse;  // [T, H, D] in the query's type; [H, T] double
 };
 
 Dense Forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
@@ -75,7 +75,7 @@ Dense Forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& 
 
 using Three = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
-// lse [H, T].
+// `lse` is [H, T].
 Three Backward(const at::Tensor& grad, const at::Tensor& query, const at::Tensor& key,
                const at::Tensor& value, const at::Tensor& out, const at::Tensor& lse,
                const std::vector<Sequence>& sequences, bool causal) {
@@ -133,7 +133,7 @@ Three FlashBackward(const at::Tensor& grad, const at::Tensor& query, const at::T
   return {a.to(device), b.to(device), c.to(device)};
 }
 
-// [S, H, length], the length a multiple of 32.
+// Returns [S, H, length] with a length that is a multiple of 32.
 at::Tensor Padded(const at::Tensor& lse, const std::vector<Sequence>& sequences, int64_t longest) {
   const auto count = static_cast<int64_t>(sequences.size());
   at::Tensor padded = at::full({count, lse.size(0), (longest + 31) / 32 * 32},

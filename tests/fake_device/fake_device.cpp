@@ -27,15 +27,15 @@ namespace {
 constexpr auto kType = c10::DeviceType::PrivateUse1;
 
 std::atomic<int64_t> to_device, to_host, scalars, operators;
-thread_local int inside = 0;  // operators that compute on the CPU
+thread_local int inside = 0;  // operators that are computing on the CPU
 
 struct Trace {
   std::vector<std::string> lines;
-  std::set<const void*> made;  // storages
+  std::set<const void*> made;  // storages made during the trace
 };
 Trace* trace = nullptr;
 
-// Protected blocks by their address.
+// Allocates protected blocks, by address.
 class Memory : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
@@ -85,7 +85,7 @@ class Memory : public c10::Allocator {
 
 bool IsFake(const at::Tensor& x) { return x.device().type() == kType; }
 
-// A CPU tensor over the same memory, readable while this lives.
+// A CPU tensor over the same memory, readable while this object lives.
 class Opened {
  public:
   explicit Opened(const at::Tensor& x) : x_(x) {
@@ -200,7 +200,7 @@ at::Scalar ReadScalar(const at::Tensor& x) {
   return opened.cpu().item();
 }
 
-// As operators of CUDA: one device, but for CPU scalars outside of lists.
+// Applies CUDA's rule: all tensors on one device, except CPU scalars outside of lists.
 void CheckDevices(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   const auto fail = [&] {
     throw std::logic_error("fake device: " + toString(op.operator_name()) +
@@ -241,7 +241,7 @@ void Fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack);
 }
 
-// When the program is loaded: the first derivative of all counts the devices that there are.
+// Registers when the program is loaded, because the first backward counts the devices.
 const bool registered = [] {
   static Guard guard;
   static Hooks hooks;

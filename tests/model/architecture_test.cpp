@@ -1,5 +1,5 @@
-// What the rows of the architecture table and the kinds of rotation add, against the oracle and
-// against numbers worked out by hand.
+// Tests each architecture and each kind of rotation against the oracle and against numbers worked
+// out by hand.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -28,8 +28,8 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-// The oracle scales frequencies in double, the policy in float32 as transformers does: a unit in
-// the last place of one.
+// The oracle scales frequencies in double, the policy in float32 as transformers does, so they may
+// differ by one unit in the last place.
 constexpr double kTolerance = 1e-6;
 
 at::Tensor Loss(const at::Tensor& logprobs) {
@@ -62,7 +62,7 @@ TEST_P(EachArchitecture, OutputsAndGradients_MatchOracle) {
   EXPECT_LT(Difference(found, expected), kTolerance);
   for (const auto& [name, gradient] : TakeGradients(&policy)) {
     EXPECT_LT(Difference(gradients.at(name), gradient), kTolerance) << name;
-    // (A key's bias has one through the rotation only.)
+    // A key's bias has a gradient through the rotation only.
     EXPECT_GT(gradient.abs().max().item<double>(), 1e-9) << name << " has no gradient to compare";
   }
 }
@@ -114,9 +114,9 @@ TEST(Architecture, OutputBias_MatchesOracle) {
   EXPECT_GT(expected.abs().max().item<double>(), 1e-3);
 }
 
-// Llama 3.1's. Pair 29 turns 8192 / (2 pi 5e5^(29/64)) = 3.41086 times in the original length: a
-// share of (3.41086 - 1) / 3 = 0.803621 is left alone, so the ratio is 0.803621 + 0.196379 / 8.
-// Pair 28 turns 4.19 times, pair 35 0.997 times.
+// The figures of Llama 3.1. Pair 29 turns 8192 / (2 pi 5e5^(29/64)) = 3.41086 times in the original
+// length: a share of (3.41086 - 1) / 3 = 0.803621 is left alone, so the ratio is 0.803621 +
+// 0.196379 / 8. Pair 28 turns 4.19 times, pair 35 0.997 times.
 TEST(Rotation, Llama31_HasTheFrequenciesWorkedOutByHand) {
   PolicyConfig config;
   config.head_dim = 128, config.rope_theta = 5e5;
@@ -204,7 +204,7 @@ TEST_F(ConfigFile, OlderTypeKeyAndNewerParameters_AreUnderstood) {
 }
 
 TEST_F(ConfigFile, AttentionBias_IsReadWhereTheArchitectureHasIt) {
-  EXPECT_FALSE(Read({{"attention_bias", true}}).output_bias);  // unknown to Qwen2
+  EXPECT_FALSE(Read({{"attention_bias", true}}).output_bias);  // Qwen2 does not know the key
   EXPECT_TRUE(Read(json::object()).qkv_bias);
   architecture_ = "Qwen3ForCausalLM";
   EXPECT_TRUE(Read({{"attention_bias", true}}).output_bias);

@@ -1,4 +1,5 @@
-// A bfloat16 policy against the double oracle of the same weights, and what stays float32 in it.
+// Tests a bfloat16 policy against the double oracle of the same weights, and what it keeps in
+// float32.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -23,7 +24,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// 2^-8 is the type's rounding; a block rounds some ten times.
+// bfloat16 rounds to 2^-8, and a block rounds some ten times.
 constexpr double kTolerance = 0.04;
 
 void AddAll(Policy* policy) {
@@ -37,7 +38,7 @@ Policy HalfPolicy(const char* architecture) {
   return policy;
 }
 
-// The same numbers in double.
+// Returns a policy with the same numbers in double.
 Policy DoubleTwin(const Policy& policy) {
   Policy twin = TestPolicy(policy.config(), at::kDouble);
   AddAll(&twin);

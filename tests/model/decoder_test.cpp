@@ -13,7 +13,7 @@
 namespace flame {
 namespace {
 
-// The oracle's logits behind a sequence, [V].
+// Returns the oracle's logits after a sequence, [V].
 at::Tensor ExpectedLogits(const Policy& policy, double lora_scale, std::vector<int32_t> tokens,
                           const std::vector<int32_t>& branch, size_t length) {
   const at::NoGradGuard no_grad;
@@ -24,9 +24,9 @@ at::Tensor ExpectedLogits(const Policy& policy, double lora_scale, std::vector<i
       .to(at::kFloat);
 }
 
-// Decodes the branches of `families` with few slots and places: a slot that has all its branch's
-// tokens goes to the next branch, and a place to the next trunk once its branches are done. Checks
-// the logits of every step.
+// Decodes the branches of `families` with few slots and places and checks the logits of every step.
+// A slot takes the next branch once its own has all its tokens; a place takes the next trunk once
+// its branches are done.
 class Batch {
  public:
   Batch(const Policy& policy, double lora_scale, const std::vector<Family>& families,
@@ -39,14 +39,14 @@ class Batch {
         places_(shape.places, -1),
         tolerance_(tolerance) {}
 
-  // Numbers of rows stepped together.
+  // Returns how many rows each step had.
   std::vector<size_t> Run() {
     std::vector<size_t> sizes;
     while (true) {
       Admit();
       std::vector<int64_t> rows, tokens;
       std::vector<at::Tensor> expected;
-      // From the last slot to the first, so that a row is not its slot's number.
+      // Goes from the last slot to the first, so that a row's index is not its slot's.
       for (size_t s = slots_.size(); s-- > 0;) {
         Slot& slot = slots_[s];
         if (slot.family < 0) continue;
@@ -110,13 +110,14 @@ class Batch {
   const std::vector<Family>& families_;
   Decoder decoder_;
   std::vector<Slot> slots_;
-  std::vector<int64_t> places_;  // the family in each
+  std::vector<int64_t> places_;  // family in each place
   int64_t next_family_ = 0;
   size_t next_branch_ = 0;
   double tolerance_;
 };
 
-// Trunks within a block of keys, of exactly one and over two; a branch that needs a second block.
+// Trunks inside a block of keys, of exactly one block and over two; one branch needs a second
+// block.
 std::vector<Family> SomeFamilies() {
   return {MakeFamily(7, {6, 2, 6}, 37, 1), MakeFamily(64, {3, 70}, 37, 2),
           MakeFamily(1, {5}, 37, 3), MakeFamily(130, {1, 2, 9, 4, 4}, 37, 4)};
@@ -126,7 +127,7 @@ TEST(Decoder, BranchesOfManyLengths_MatchOracle) {
   const auto families = SomeFamilies();
   const DecoderShape shape = {.slots = 4, .places = 2, .trunk_tokens = 130, .max_tokens = 70};
   const std::vector<size_t> sizes = Batch(TestPolicy(at::kDouble), 0, families, shape, 1e-7).Run();
-  // Full at first, one row left in the end.
+  // The decoder is full at first and has one row left at the end.
   ASSERT_FALSE(sizes.empty());
   EXPECT_EQ(sizes.front(), 4u);
   EXPECT_EQ(sizes.back(), 1u);
@@ -157,7 +158,7 @@ TEST(Decoder, Adapters_AreUsed) {
   AddTestAdapters(&policy);
   Policy merged = policy;
   merged.MergeAdapters();
-  // The oracle sees plain weights, the decoder adapters.
+  // The oracle uses merged weights, the decoder adapters.
   const std::vector<int32_t> trunk = {1, 2, 3};
   Decoder decoder(policy, {.slots = 1, .places = 1, .trunk_tokens = 3, .max_tokens = 1});
   const at::Tensor first = decoder.Prefill({0}, {trunk});

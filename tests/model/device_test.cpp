@@ -1,4 +1,4 @@
-// The policy and the decoder on a device whose memory the host can not read, against the CPU.
+// Tests the policy and the decoder on a device whose memory the host cannot read, against the CPU.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
@@ -47,7 +47,7 @@ Computed Compute(Policy* policy, const std::string& which, const ForwardOptions&
   return computed;
 }
 
-// The same policy on both.
+// One policy, on the CPU and on the device.
 struct Pair {
   Policy cpu, device;
 };
@@ -102,7 +102,7 @@ TEST(PolicyOnADevice, QuantisedMaps_AreTheCpus) {
   }
 }
 
-// Everything that a stage does with a policy after it was moved.
+// Does everything that a stage does with a policy after moving it.
 TEST(PolicyOnADevice, MergedMaterialisedAndGivenAdapters_SavesWhatTheCpuDoes) {
   Pair pair = MakePair(TestConfig(true), at::kFloat, Quantization::kInt8, true);
   const auto folder = std::filesystem::path(testing::TempDir()) / "flame-device-policy";
@@ -128,7 +128,7 @@ TEST(PolicyOnADevice, MergedMaterialisedAndGivenAdapters_SavesWhatTheCpuDoes) {
             FakeDevice());
 }
 
-// Two trunks and five branches on four slots, of which some pause, end and begin anew.
+// Decodes two trunks and five branches on four slots; some branches pause, end and begin anew.
 void ExpectSameDecoding(const Pair& pair, Decoder* expected, Decoder* found, double tolerance) {
   const std::vector<std::vector<int32_t>> trunks = {{1, 2, 3, 41, 5}, {7, 8}};
   const auto same = [&](const at::Tensor& a, const at::Tensor& b) {
@@ -148,7 +148,7 @@ void ExpectSameDecoding(const Pair& pair, Decoder* expected, Decoder* found, dou
   both([](Decoder* d) { d->Begin(0, 1), d->Begin(2, 0); });
   step({2, 1, 0, 3}, {12, 13, 14, 15});
   step({0, 1}, {1, 2});
-  // Place 0 is taken by a trunk of its own; slot 2 goes on there.
+  // A new trunk takes place 0; slot 2 continues there.
   same(found->Prefill({0}, {{9, 9, 9}}), expected->Prefill({0}, {{9, 9, 9}}));
   both([](Decoder* d) { d->Begin(2, 0), d->Begin(1, 0); });
   step({2, 0, 3}, {3, 4, 5});
@@ -186,7 +186,7 @@ TEST(DecoderOnADevice, AStep_CopiesIdsOverAndLogitsBackOnce) {
   decoder.Step({0, 1}, {4, 5});
   const FakeDeviceCounts after = CountOfFakeDevice();
   EXPECT_EQ(after.to_host - before.to_host, 1);
-  EXPECT_EQ(after.to_device - before.to_device, 2);  // sizes and ids; which rows to give back
+  EXPECT_EQ(after.to_device - before.to_device, 2);  // sizes and ids; the rows to return
   EXPECT_EQ(after.scalars, before.scalars);
 }
 

@@ -17,7 +17,7 @@ std::vector<int64_t> Values(const at::Tensor& tensor) {
 }
 
 TEST(PackFamilies, TwoFamilies_ArePackedAsByHand) {
-  // An asked-for last token (14, 15, 24) is a target only; 22 is not asked for, so it is packed.
+  // Asked-for last tokens (14, 15, 24) are targets only; 22 is not asked for, so it is packed.
   const FamilyBatch batch = PackFamilies(
       {{{10, 11}, {{{12, 13, 14}, 1}, {{15}, 0}}}, {{20}, {{{21, 22}, 2}, {{23, 24}, 0}}}});
   EXPECT_THAT(Values(batch.tokens), ElementsAre(10, 11, 12, 13, 20, 21, 22, 23));

@@ -1,4 +1,4 @@
-// The head in bfloat16 against double precision on the same numbers, and what it allocates.
+// Tests the head in bfloat16 against double precision on the same numbers, and what it allocates.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/log_softmax.h>
@@ -20,7 +20,7 @@ at::Tensor Waves(int64_t rows, int64_t columns, double pace) {
   return (at::arange(rows * columns, at::kDouble) * pace).sin().view({rows, columns});
 }
 
-// A policy whose head is `weight`; its blocks do not matter here.
+// Returns a policy whose head is `weight`; its blocks do not matter here.
 Policy WithHead(const at::Tensor& weight) {
   Policy policy = TestPolicy(weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   policy.parameters().at("model.embed_tokens.weight") = weight;
@@ -42,7 +42,7 @@ HeadResult RunHead(at::Tensor hidden, at::Tensor weight, const at::Tensor& sourc
   return result;
 }
 
-// The definition, in double.
+// Computes the definition in double.
 HeadResult Dense(at::Tensor hidden, at::Tensor weight, const at::Tensor& sources,
                  const at::Tensor& targets) {
   hidden = hidden.detach().to(at::kDouble).set_requires_grad(true);
@@ -66,7 +66,7 @@ TEST(Head, InBfloat16_SumsInFloat) {
   ASSERT_EQ(found.logprobs.scalar_type(), at::kFloat);
   ASSERT_EQ(found.entropy.scalar_type(), at::kFloat);
   ASSERT_EQ(found.grad_hidden.scalar_type(), at::kBFloat16);
-  // A logit of up to 10 is rounded to 8 bits; the gradients are sums of many such.
+  // A logit of up to 10 is rounded to 8 bits; the gradients are sums of many such logits.
   EXPECT_LT((found.logprobs - exact.logprobs).abs().max().item<double>(), 0.05);
   EXPECT_LT((found.logprobs - exact.logprobs).mean().abs().item<double>(), 2e-3);
   EXPECT_LT((found.entropy - exact.entropy).abs().max().item<double>(), 0.03);
@@ -81,11 +81,11 @@ TEST(Head, OverManyChunksAndRepeatedSources_MatchesTheDefinition) {
   const HeadResult exact = Dense(hidden, weight, sources, targets);
   EXPECT_LT(Difference(found.logprobs, exact.logprobs), 1e-12);
   EXPECT_LT(Difference(found.entropy, exact.entropy), 1e-12);
-  EXPECT_LT(Difference(found.grad_hidden, exact.grad_hidden), 1e-6);  // the slopes are float32
+  EXPECT_LT(Difference(found.grad_hidden, exact.grad_hidden), 1e-6);  // slopes are float32
   EXPECT_LT(Difference(found.grad_weight, exact.grad_weight), 1e-6);
 }
 
-// Bytes that tensors of this thread take, as the allocator reports them.
+// Measures the bytes that this thread's tensors take, as the allocator reports them.
 class MemoryMeter : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void*, int64_t alloc_size, size_t, size_t, c10::Device) override {

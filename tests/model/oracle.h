@@ -1,5 +1,5 @@
-// The known architectures written the slow, plain way: one sequence at a time, a dense causal mask,
-// every derivative from autograd. Shares no code with model/ but the parameters' names.
+// The known architectures in slow, plain code: one sequence at a time, a dense causal mask, every
+// derivative from autograd. Shares nothing with model/ except the parameters' names.
 #ifndef FLAME_TESTS_MODEL_ORACLE_H_
 #define FLAME_TESTS_MODEL_ORACLE_H_
 
@@ -15,9 +15,9 @@ namespace flame {
 class Oracle {
  public:
   Oracle(const Policy& policy, double lora_scale) : policy_(policy), lora_scale_(lora_scale) {}
-  // Hidden states after the last norm of one sequence, [n, d_model].
+  // Returns one sequence's hidden states after the last norm, [n, d_model].
   at::Tensor Hidden(const std::vector<int32_t>& tokens) const;
-  // Log-probabilities of all branch tokens with index >= loss_from, in packed order.
+  // Returns the log-probabilities of all branch tokens with index >= loss_from, in packed order.
   at::Tensor LogProbs(const std::vector<Family>& families, double temperature = 1.0) const;
 
  private:
@@ -29,25 +29,26 @@ class Oracle {
   double lora_scale_;
 };
 
-// All branches of the families as whole sequences, trunk first.
+// Returns all branches of the families as whole sequences, trunk first.
 std::vector<std::vector<int32_t>> Sequences(const std::vector<Family>& families);
 
-// Small families that cover: one branch, many, length 1, longer than the short-segment kernel,
-// trunks of different length; loss from the first token, the middle and nowhere.
+// Returns small families that cover: one branch and many, length 1, branches longer than the
+// short-segment kernel takes, trunks of different lengths; loss from the first token, from the
+// middle and from nowhere.
 std::vector<Family> VariedFamilies(int64_t vocab_size, uint64_t seed);
 Family MakeFamily(int64_t trunk, const std::vector<int64_t>& branches, int64_t vocab_size,
                   uint64_t seed, int32_t loss_from = 0);
 
-// 3 layers, 4 heads over 2, vocabulary 37; the norms' weights differ from 1.
+// Returns 3 layers, 4 heads over 2 key heads, vocabulary 37.
 PolicyConfig TestConfig(bool tie);
-// The same with what this architecture adds, untied, with llama3 scaling of the rotation.
+// Like TestConfig, plus what this architecture adds: untied, with llama3 scaling of the rotation.
 PolicyConfig TestConfigOf(const std::string& architecture);
 Policy TestPolicy(at::ScalarType dtype, bool tie = true, uint64_t seed = 1);
 Policy TestPolicy(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed = 1);
-// Adapters with a non-zero B.
+// Adds adapters with a non-zero B.
 void AddTestAdapters(Policy* policy, double dropout = 0);
 
-// max |a - b| / (1 + max |b|).
+// Returns max |a - b| / (1 + max |b|).
 double Difference(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace flame

@@ -28,7 +28,7 @@ at::Tensor RmsNormOracle(const at::Tensor& x, const at::Tensor& weight, double e
   return x * at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true) + eps) * weight;
 }
 
-// The scaling of one frequency, from its definition in architecture.h.
+// Scales one frequency by the definition in architecture.h.
 double ScaleOracle(double frequency, const RopeScaling& s) {
   if (s.kind == RopeScaling::Kind::kNone) return frequency;
   const double turns = double(s.original_positions) * frequency / (2 * std::acos(-1.0));
@@ -38,7 +38,7 @@ double ScaleOracle(double frequency, const RopeScaling& s) {
   return frequency * (share + (1 - share) / s.factor);
 }
 
-// x [n, heads, D]. Angles in float32, as transformers computes them.
+// x [n, heads, D]. Computes angles in float32, as transformers does.
 at::Tensor RotateOracle(const at::Tensor& x, double theta, const RopeScaling& scaling) {
   const int64_t n = x.size(0), d = x.size(2), half = d / 2;
   const auto options = at::TensorOptions(at::kFloat);
@@ -191,7 +191,7 @@ PolicyConfig TestConfigOf(const std::string& architecture) {
   config.qkv_bias = architecture == "Qwen2ForCausalLM";
   config.qk_norm = architecture == "Qwen3ForCausalLM";
   // The frequencies 1, 0.1, 0.01, 0.001 turn 20, 2, 0.2 and 0.02 times in 128 positions: one is
-  // left alone, one lies between and two are slowed.
+  // left alone, one lies between, and two are slowed.
   config.rope_scaling = {RopeScaling::Kind::kLlama3, /*factor=*/8, /*low_freq=*/1,
                          /*high_freq=*/4, /*original_positions=*/128};
   return config;

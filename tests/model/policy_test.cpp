@@ -1,4 +1,4 @@
-// The policy against the dense oracle, in fp64: outputs and every gradient.
+// Tests the policy against the dense oracle in float64: outputs and every gradient.
 #include "model/policy.h"
 
 #include <ATen/TensorOperators.h>
@@ -20,7 +20,7 @@ namespace {
 
 using Gradients = std::map<std::string, at::Tensor>;
 
-// A fixed vector of weights, so that no two tokens' gradients cancel or look alike.
+// Returns fixed weights under which no two tokens' gradients cancel or look alike.
 at::Tensor LossWeights(const at::Tensor& logprobs) {
   return at::arange(logprobs.size(0), logprobs.options().requires_grad(false)).cos() + 0.3;
 }
@@ -100,7 +100,7 @@ TEST(Policy, AdaptersAndSlots_MatchOracle) {
   EXPECT_EQ(trainable.size(), 3u * 7 * 2 + 2 * 4);
   auto families = VariedFamilies(37, 13);
   families[0].trunk = {3, 41, 7, 46, 40};
-  families[1].branches[1].tokens[0] = 44;  // not asked for: its loss is from 1
+  families[1].branches[1].tokens[0] = 44;  // not asked for: the branch's loss starts at 1
   ExpectClose(RunPacked(&policy, families, {}), RunOracle(&policy, families, 4.0), 1e-9);
 }
 

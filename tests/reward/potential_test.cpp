@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// 130 drugs, so that sets span three words.
+// 130 drugs make sets span three words.
 constexpr int32_t kDrugs = 130;
 
 TEST(DrugSet, DrugsBeyondOneWord_AreKept) {

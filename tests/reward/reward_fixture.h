@@ -1,4 +1,4 @@
-// A tokenizer whose tokens are chosen by the test, and a corpus of few drugs.
+// A tokenizer whose tokens the test chooses, and a corpus of few drugs.
 #ifndef FLAME_TESTS_REWARD_REWARD_FIXTURE_H_
 #define FLAME_TESTS_REWARD_REWARD_FIXTURE_H_
 
@@ -16,8 +16,8 @@
 
 namespace flame {
 
-// Token i of the vocabulary stands for the bytes pieces[i] (ASCII); behind them come the
-// end-of-text token and one more special token of no bytes.
+// A tokenizer in which token i is the bytes pieces[i] (ASCII). After the pieces come the
+// end-of-text token and another special token without bytes.
 class PieceTokenizer {
  public:
   explicit PieceTokenizer(const std::vector<std::string>& pieces)
@@ -26,7 +26,7 @@ class PieceTokenizer {
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int32_t end_id() const { return static_cast<int32_t>(pieces_.size()); }
   int32_t empty_id() const { return end_id() + 1; }
-  // Ids of the given pieces; "<end>" and "<empty>" are the special tokens.
+  // Returns the ids of the given pieces; "<end>" and "<empty>" are the special tokens.
   std::vector<int32_t> Ids(const std::vector<std::string>& wanted) const {
     std::vector<int32_t> ids;
     for (const std::string& piece : wanted) {
@@ -42,7 +42,7 @@ class PieceTokenizer {
   }
 
  private:
-  // GPT-2's printable stand-ins of the bytes that are not printable.
+  // Replaces bytes that are not printable by GPT-2's printable characters for them.
   static std::string ByteLevel(const std::string& piece) {
     std::string text;
     for (char c : piece) {
@@ -84,8 +84,8 @@ class PieceTokenizer {
   Tokenizer tokenizer_;
 };
 
-// Drugs 0..9 named "zero".."eight" and "Nine-Hundred Units"; visit v takes truths[v]. Harmful
-// pairs: 0-1, 1-2, 5-9.
+// Returns a corpus with drugs 0..9 named "zero".."eight" and "Nine-Hundred Units"; visit v takes
+// truths[v]. Harmful pairs: 0-1, 1-2, 5-9.
 inline Corpus DigitCorpus(const std::vector<std::vector<int32_t>>& truths) {
   Corpus corpus;
   corpus.drugs.titles = {"zero", "one", "two",   "three", "four",

@@ -35,7 +35,7 @@ class ScorerTest : public ::testing::Test {
   PieceTokenizer pieces_{kPieces};
 };
 
-// The worked example of reward/verdict.h.
+// Checks the worked example of reward/verdict.h.
 TEST_F(ScorerTest, WorkedExample_HasItsVerdict) {
   Corpus corpus = DigitCorpus({{1, 9}});
   corpus.drugs.titles[9] = "nine";
@@ -61,10 +61,10 @@ TEST_F(ScorerTest, EndOfTextAlone_IsTheInputList) {
 }
 
 TEST_F(ScorerTest, Remove_TakesDrugsOut) {
-  // {0, 1, 2} against {1}: 1/3, then 1/2, then 1.
+  // The list goes from {0, 1, 2} to {1} against the truth {1}: Jaccard 1/3, then 1/2, then 1.
   const Verdict v = Score({"zero", "\n", "two\n", "<end>"}, {1}, {0, 1, 2}, Edit::kRemove);
   EXPECT_THAT(v.phi_jaccard, ElementsAre(FloatEq(1.f / 3), 0.5f, 1));
-  // Harmful pairs 0-1 and 1-2 of three, then 1-2 of one, then no pair.
+  // Harmful are the pairs 0-1 and 1-2 of three, then 1-2 of one, then none.
   EXPECT_THAT(v.phi_ddi, ElementsAre(FloatEq(2.f / 3), 1, 0));
   EXPECT_THAT(v.final_list, ElementsAre(1));
 }
@@ -73,7 +73,8 @@ TEST_F(ScorerTest, AlphaAndBeta_WeighTheTerms) {
   RewardOptions options;
   options.alpha = 5;
   options.beta = 2;
-  // Add one to {0}: pair 0-1 is harmful. Then a refusal: 1 of 2 lines.
+  // The first line adds drug 1 to {0}, and pair 0-1 is harmful. The second is a refusal: 1 of 2
+  // lines.
   const Verdict v = Score({"one", "\n", "foo", "\n"}, {0, 1}, {0}, Edit::kAdd, options);
   EXPECT_THAT(v.phi, ElementsAre(0.5f, 1 - 5.f, 1 - 5.f - 1));
   EXPECT_EQ(v.reward, -5.5f);
@@ -199,7 +200,7 @@ class OracleTest : public ScorerTest, public ::testing::WithParamInterface<const
            options_.beta * (lines == 0 ? 0 : double(refused) / lines);
   }
 
-  // phi after the first `num_lines` lines of `text`.
+  // Returns phi after the first `num_lines` lines of the text.
   double PhiAfter(const std::vector<std::string>& lines, size_t num_lines,
                   const ScoreRequest& request) {
     std::set<int32_t> list(request.input.begin(), request.input.end());
@@ -229,7 +230,7 @@ class OracleTest : public ScorerTest, public ::testing::WithParamInterface<const
 
 Account OracleTest::Explain(const ScoreRequest& request, const std::string& segmentation) {
   std::string text;
-  std::vector<size_t> begins, ends;  // bytes of each token before the end
+  std::vector<size_t> begins, ends;  // first byte and one past the last byte of each token
   for (int32_t token : request.completions[0]) {
     if (token == pieces_.end_id()) break;
     begins.push_back(text.size());
@@ -237,7 +238,7 @@ Account OracleTest::Explain(const ScoreRequest& request, const std::string& segm
     ends.push_back(text.size());
   }
   std::vector<std::string> lines;
-  std::vector<size_t> line_ends;  // one past the last byte
+  std::vector<size_t> line_ends;  // one past each line's last byte
   std::string open;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\n') open += text[i];
@@ -288,7 +289,7 @@ TEST_P(OracleTest, RandomLists_AgreeAndTelescope) {
       if (random.Bernoulli(0.4)) request.input.push_back(drug);
     }
     for (uint64_t length = random.Below(24); length > 0; --length) {
-      // Line breaks in every other place, and now and then the end.
+      // Nearly every other token is a line break; now and then one ends the text.
       const uint64_t kind = random.Below(20);
       request.completions[0].push_back(
           kind < 9 ? 6 : static_cast<int32_t>(random.Below(kPieces.size() + (kind > 18 ? 2 : 0))));

@@ -66,7 +66,7 @@ TEST(SplitLines, TokensOfNoBytes_GoWithTheNextByte) {
   EXPECT_THAT(SplitLines({"a\n", ""}).line_of_token, ElementsAre(0, -1));
 }
 
-// Lines: "a" of tokens 0-1, "b" of 2-3, "c" of 4 (unended); token 5 has no bytes.
+// Returns three lines: "a" in tokens 0-1, "b" in 2-3, "c" in 4 (unended); token 5 has no bytes.
 Lines ThreeLines() { return SplitLines({"a", "\n", "b", "\n", "c", ""}); }
 
 TEST(AssignSteps, Drug_IsALineAStep) {

@@ -103,7 +103,7 @@ TEST_F(ServiceTest, FailureOnEveryRank_IsThrownNamingTheTask) {
       EXPECT_EQ(error.status(), ExitStatus::kData);
       EXPECT_THAT(error.what(), HasSubstr("task 77"));
     }
-    // The ranks go on serving.
+    // The ranks still serve.
     EXPECT_EQ(client->Score({Request(1, 1)})[0][0].reward, 0.5f);
   });
 }
@@ -119,14 +119,14 @@ TEST_F(ServiceTest, LocalFailure_NamesTheTask) {
   }
 }
 
-// A rank that does not answer within the deadline is passed over, and its late answer is not taken
-// for one to a newer request.
+// A rank that does not answer within the deadline is passed over, and its late answer must not be
+// taken for the answer to a newer request.
 TEST_F(ServiceTest, SilentRank_IsReplacedByAnother) {
   auto world = MakeLocalGroup(3, std::chrono::seconds(2));
   const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
   std::thread prompt([&] { ServeRewards(world[2].get(), scorer, kDeadline); });
   auto client = MakeRemoteRewardClient(world[0].get(), {1, 2}, std::chrono::seconds(2));
-  EXPECT_EQ(client->Score({Request(1, 1)})[0][0].reward, 0.5f);  // asked of rank 1 first
+  EXPECT_EQ(client->Score({Request(1, 1)})[0][0].reward, 0.5f);  // rank 1 is asked first
   std::thread late([&] { ServeRewards(world[1].get(), scorer, kDeadline); });
   const auto verdicts = client->Score({Request(2, 2), Request(3, 2)});
   EXPECT_EQ(verdicts[0][0].reward, 0);

@@ -38,7 +38,7 @@ class AdapterTransferTest : public ::testing::Test {
     return sender_.Order(packed, oldest, rank);
   }
 
-  // `rank` takes what it was ordered to, as soon as it has been sent.
+  // Makes `rank` take what it was ordered to, once the order is sent.
   std::future<PackedAdapters> Take(int rank, const std::function<void(std::string*)>& edit = {}) {
     return std::async(std::launch::async, [this, rank, edit] {
       std::string order = world_[rank]->Receive(0, kRolloutRequestTag).bytes;
@@ -49,7 +49,7 @@ class AdapterTransferTest : public ::testing::Test {
     });
   }
 
-  // Hands the sender one note of `rank`.
+  // Hands one note from `rank` to the sender.
   void Hear(const PackedAdapters& packed, int rank) {
     WireReader in(world_[0]->Receive(rank, kRolloutReplyTag).bytes);
     EXPECT_EQ(in.Pod<RolloutMessage>(), RolloutMessage::kTaking);
@@ -62,7 +62,7 @@ class AdapterTransferTest : public ::testing::Test {
     return world_[0]->TryReceive(rank, kRolloutReplyTag, std::chrono::milliseconds(20), &message);
   }
 
-  // Ranks 1 and 2 take the version, rank 1 first.
+  // Makes ranks 1 and 2 take the version, rank 1 first.
   std::pair<PackedAdapters, PackedAdapters> TakenByBoth(const PackedAdapters& packed,
                                                         int64_t oldest = 0) {
     EXPECT_TRUE(Order(packed, 1, oldest));
@@ -160,7 +160,7 @@ TEST_F(AdapterTransferTest, RankThatCannotMap_GetsAMessageAndAnotherIsFirst) {
   Spoil(packed);
   EXPECT_FALSE(at::equal(own.bytes, packed.bytes));
   EXPECT_TRUE(at::equal(other.get().bytes, packed.bytes));
-  // From now on it is sent the bytes at once, and nobody waits for it.
+  // Later versions are sent to that rank at once, and nobody waits for it.
   const PackedAdapters next = Pack(4);
   EXPECT_TRUE(Order(next, 1));
   EXPECT_TRUE(Order(next, 2));
@@ -182,7 +182,7 @@ TEST_F(AdapterTransferTest, ReceivedBytes_StayUntilNoRankNeedsThem) {
   std::vector<PackedAdapters> packed, taken;
   for (int64_t version = 0; version < 4; ++version) {
     packed.push_back(Pack(version));
-    // The first rank itself forgets at once.
+    // The first rank drops its own copy at once.
     taken.push_back(TakenByBoth(packed.back(), /*oldest=*/version - 1).second);
     if (version == 0) continue;
     for (int64_t v = version - 1; v <= version; ++v) {

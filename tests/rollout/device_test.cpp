@@ -1,4 +1,4 @@
-// Sampling and weight sync of a policy whose memory the host can not read, against the CPU.
+// Tests sampling and weight sync of a policy whose memory the host cannot read, against the CPU.
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 

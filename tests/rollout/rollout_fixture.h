@@ -57,7 +57,7 @@ inline std::vector<ListTask> SmallTasks() {
   return tasks;
 }
 
-// Adds numbers of the given size, so that adapters change what the policy says.
+// Adds noise of the given size, so that adapters change the policy's output.
 inline void Disturb(at::Tensor tensor, double size, uint64_t seed) {
   c10::NoGradGuard no_grad;
   RandomStream random(seed);
@@ -71,7 +71,7 @@ inline void Disturb(at::Tensor tensor, double size, uint64_t seed) {
 class RolloutFixture : public ::testing::Test {
  protected:
   void SetUp() override {
-    at::set_num_threads(1);  // the policy is too small to share out
+    at::set_num_threads(1);  // the policy is too small for several threads
     const std::filesystem::path templates = FLAME_SOURCE_DIR "/configs/prompts.yaml";
     TrainTokenizer(PromptBuilder::CorpusTexts(templates, corpus_), 420, folder_ / "tokenizer.json");
     tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::Load(folder_ / "tokenizer.json"));
@@ -86,7 +86,7 @@ class RolloutFixture : public ::testing::Test {
     rewards_ = MakeLocalRewardClient(*scorer_);
   }
 
-  // The same weights each time, in storage of its own; adapters are not zero.
+  // Returns the same weights each time, in storage of its own; adapters are not zero.
   Policy MakePolicy(at::ScalarType dtype = at::kFloat) const {
     PolicyConfig config;
     config.vocab_size = vocab_size_;
@@ -108,7 +108,7 @@ class RolloutFixture : public ::testing::Test {
     policy.AddAdapters(lora, /*seed=*/5);
     for (auto& [name, tensor] : policy.parameters()) {
       if (name.find("lora_B") != std::string::npos) Disturb(tensor, 0.2, 6);
-      // Further from uniform than a random start.
+      // Moves the distribution further from uniform than a random start.
       if (name == "model.embed_tokens.weight") Disturb(tensor, 0.1, 7);
     }
     return policy;
@@ -128,7 +128,7 @@ class RolloutFixture : public ::testing::Test {
     return context;
   }
 
-  // All eight tasks, under ids that begin at 100.
+  // Requests all eight tasks, with ids from 100 on.
   static RolloutRequest AllTasks() {
     RolloutRequest request;
     request.step = 5;

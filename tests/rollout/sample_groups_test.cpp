@@ -24,7 +24,7 @@ class SampleGroupsTest : public RolloutFixture {
     context_ = MakeContext(policy_.get());
   }
 
-  // Log-probabilities of every completion through the packed family forward.
+  // Returns log-probabilities of every completion, from the packed family forward.
   std::vector<float> FamilyLogProbs(const Group& group, double temperature) {
     Family family{group.prompt, {}};
     for (const Trajectory& member : group.members) family.branches.push_back({member.tokens, 0});
@@ -115,7 +115,7 @@ TEST_F(SampleGroupsTest, OtherBatches_SameText) {
   }
 }
 
-// A member's number decides its text, not how many others there are.
+// A member's text depends on its index, not on how many other members there are.
 TEST_F(SampleGroupsTest, LargerGroup_HasTheSameFirstMembers) {
   const std::vector<Group> four = SampleGroups(context_, AllTasks());
   context_.sampling.group_size = 7;
@@ -160,7 +160,7 @@ TEST_F(SampleGroupsTest, TemperatureZero_IsTheArgmaxOfTheFamilyForward) {
   }
 }
 
-// More members than there are places in a batch: they begin as others end.
+// With more members than slots, members begin as others end.
 TEST_F(SampleGroupsTest, MoreMembersThanSlots_SameTextAsApart) {
   context_.sampling.group_size = 75;
   const std::vector<Group> together = SampleGroups(context_, AllTasks());
@@ -198,8 +198,8 @@ TEST_F(SampleGroupsTest, TopK_LogProbsAreThoseOfTheWholePolicy) {
   }
 }
 
-// An untrained policy writes names of drugs and nothing else; probabilities are shared out among
-// the tokens that some name goes on with, here found by comparing with all names.
+// Even an untrained policy writes names of drugs and nothing else. Probabilities are shared among
+// the tokens with which some name continues; the test finds them by comparing with all names.
 TEST_F(SampleGroupsTest, ConstrainedToDrugs_EveryLineNamesOne) {
   const LineTrie lines = DrugLines(*prompts_, corpus_.drugs.size());
   context_.lines = &lines;

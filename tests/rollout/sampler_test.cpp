@@ -32,7 +32,7 @@ TEST(ChooseToken, Uniform_PicksByCumulativeProbability) {
 }
 
 TEST(ChooseToken, Temperature_SharpensTheDistribution) {
-  // At 0.5 the weights are squared: 0.01, 0.04, 0.49 of 0.54.
+  // At temperature 0.5 the weights are squared: 0.01, 0.04, 0.49 of 0.54.
   EXPECT_EQ(Choose(kLogits, 0.5, 0.018).token, 0);
   EXPECT_EQ(Choose(kLogits, 0.5, 0.019).token, 1);
   EXPECT_EQ(Choose(kLogits, 0.5, 0.092).token, 1);
@@ -62,7 +62,7 @@ TEST(ChooseToken, LogitsThatAreNotFinite_GiveNoToken) {
   EXPECT_EQ(Choose({-inf, -inf}, 1, 0.5).token, -1);
 }
 
-// The documented rule written plainly: sort, cut, sum.
+// Implements the documented rule plainly: sort, cut, sum.
 Choice ChoosePlainly(const std::vector<float>& logits, const SamplingRule& rule, double uniform) {
   std::vector<double> weight;
   for (const float logit : logits) weight.push_back(std::exp(logit / rule.temperature));
@@ -121,7 +121,7 @@ TEST(ChooseToken, TopKAndTopP_MatchThePlainRule) {
 }
 
 TEST(ChooseToken, TopP_KeepsTheSmallestSetThatReachesIt) {
-  // Probabilities 0.1, 0.2, 0.7. A uniform of 0 takes the lowest id that is kept.
+  // Probabilities are 0.1, 0.2, 0.7. A uniform of 0 takes the lowest id that is kept.
   const auto lowest = [](double top_p) { return ChooseToken(kLogits.data(), 3, {1, 0, top_p}, 0); };
   EXPECT_EQ(lowest(0.69).token, 2);
   EXPECT_EQ(lowest(0.71).token, 1);
@@ -139,7 +139,7 @@ TEST(ChooseToken, TopKAmongEquals_KeepsTheLowestIds) {
   EXPECT_EQ(drawn, (std::set<int32_t>{0, 1}));
 }
 
-// Four equal weights reach a half with the second of them, exactly.
+// Two of four equal weights reach a half exactly.
 TEST(ChooseToken, TopPThatIsReachedExactly_KeepsNoMore) {
   const std::vector<float> logits(4, 1.0f);
   EXPECT_EQ(ChooseToken(logits.data(), 4, {1, 0, 0.5}, 0.99).token, 1);
@@ -159,7 +159,7 @@ TEST(ChooseToken, ManyDraws_FollowTheDistribution) {
   int counts[3] = {};
   const int draws = 20000;
   for (int i = 0; i < draws; ++i) ++counts[Choose(kLogits, 1, SamplingUniform(3, i, 0, 0)).token];
-  // Five standard deviations of a binomial share.
+  // Allows five standard deviations of a binomial share.
   for (int k = 0; k < 3; ++k) {
     const double p = std::exp(kLogits[k]);
     EXPECT_NEAR(double(counts[k]) / draws, p, 5 * std::sqrt(p * (1 - p) / draws));

@@ -18,7 +18,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// The worked example of reward/verdict.h, a cut completion and one of end-of-text alone.
+// Returns the worked example of reward/verdict.h, a cut completion and one of end-of-text alone.
 std::vector<Group> TwoGroups() {
   Group first{(int64_t{1} << 40) + 17, 5, 3, {1, 2, 3}, {}};
   Trajectory member;
@@ -78,7 +78,7 @@ bool Equal(const std::vector<Group>& a, const std::vector<Group>& b) {
   return true;
 }
 
-// "" if the shard reads back as TwoGroups(), else the error; anything between is a failure.
+// Returns "" if the shard reads back as TwoGroups(), else the error; fails on any other result.
 std::string ReadingFault(const std::filesystem::path& path) {
   try {
     ShardInfo info;
@@ -121,7 +121,7 @@ TEST_F(ShardTest, SameGroups_SameBytes) {
 TEST_F(ShardTest, FlippedByte_IsFound) {
   const std::string whole = ReadWholeFile(path_);
   const auto damaged = folder_ / "damaged.h5";
-  // A prime stride meets data, attributes, HDF5's own structures and the seal alike.
+  // A prime stride hits data, attributes, HDF5's own structures and the seal.
   for (size_t at = 0; at < whole.size(); at += 211) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
@@ -130,7 +130,7 @@ TEST_F(ShardTest, FlippedByte_IsFound) {
   }
 }
 
-// Whoever writes a new seal still meets HDF5's checksum of the data.
+// Even under a new seal, HDF5's checksum of the data finds the damage.
 TEST_F(ShardTest, FlippedTokenUnderANewSeal_NamesFileAndField) {
   const int32_t tokens[] = {40, 41, 42};
   std::string bytes = ReadWholeFile(path_);
@@ -155,7 +155,7 @@ TEST_F(ShardTest, AbsentFile_IsADataError) {
   EXPECT_THROW(ReadShard(folder_ / "absent.h5"), DataError);
 }
 
-// Copies a shard's fields, but for the one that is given other values.
+// Copies a shard's fields, but gives `field` other values.
 template <class T>
 void CopyBut(const std::filesystem::path& from, const std::string& field,
              const std::vector<T>& values, const std::filesystem::path& to) {
@@ -202,10 +202,10 @@ TEST_F(ShardTest, FieldsThatContradictEachOther_AreFoundByName) {
   expect_fault("logprobs", std::vector<float>{-1});
   expect_fault("logprobs", std::vector<float>(8, NAN));
   expect_fault("phi_ddi", std::vector<float>{0});
-  expect_fault("step_of_token", std::vector<int16_t>{1, 1, 2, 3, -1, 1, 1, -1});  // 2 steps only
+  expect_fault("step_of_token", std::vector<int16_t>{1, 1, 2, 3, -1, 1, 1, -1});  // only 2 steps
   expect_fault("step_of_token", std::vector<int16_t>{0, 1, 2, 2, -1, 1, 1, -1});
   expect_fault("group", Int32s{0, 0, 2});
-  expect_fault("group", Int32s{0, 0, 0});  // no members of the second
+  expect_fault("group", Int32s{0, 0, 0});  // second group has no members
   expect_fault("group", Int32s{1, 0, 1});
   expect_fault("member", Int32s{0, 2, 0});
   expect_fault("task_id", Int64s{1, 2, 3});
@@ -227,7 +227,7 @@ TEST_F(ShardTest, AnotherSchema_IsRefused) {
   EXPECT_THAT(ReadingFault(path_), HasSubstr("schema"));
 }
 
-// tests/peers/test_shard.py runs this and reads the file with h5py.
+// tests/peers/test_shard.py runs this test and reads the file with h5py.
 TEST(PeerShard, Shard_IsWrittenForThem) {
   const char* folder = std::getenv("FLAME_TEST_PEER_FILES");
   if (folder == nullptr) GTEST_SKIP() << "tests/peers/test_shard.py runs this test";

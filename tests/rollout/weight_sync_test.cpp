@@ -41,7 +41,7 @@ TEST_F(WeightSyncTest, Adapters_AreTheLoraParametersOnly) {
   EXPECT_TRUE(adapters.contains("model.layers.0.self_attn.q_proj.lora_A.weight"));
 }
 
-// What rank 1 of two has received of `packed`, sent by rank 0.
+// Returns what rank 1 of two received when rank 0 sent `packed`.
 PackedAdapters Carried(const PackedAdapters& packed) {
   auto world = MakeLocalGroup(2, std::chrono::seconds(20));
   WireWriter header;
@@ -127,7 +127,7 @@ TEST_F(WeightSyncTest, Canary_SeesEveryKindOfWeight) {
   const std::vector<double> expected = CanaryLogProbs(whole);
   EXPECT_EQ(CanaryLogProbs(MakePolicy()), expected);
   for (const auto& [name, unused] : whole.parameters()) {
-    if (name == "model.embed_tokens.weight") continue;  // only drawn rows of it are used
+    if (name == "model.embed_tokens.weight") continue;  // only its drawn rows are used
     Policy policy = MakePolicy();
     Disturb(policy.parameters().at(name), 0.2, 1);
     EXPECT_THAT(

@@ -31,7 +31,7 @@ std::string MachineFault(F f) {
   return "no MachineError";
 }
 
-// Scores as `inner` does, but fails at first.
+// Scores like `inner`, but fails at first.
 class FailingRewards : public RewardClient {
  public:
   FailingRewards(RewardClient* inner, int failures) : inner_(inner), failures_(failures) {}
@@ -46,7 +46,7 @@ class FailingRewards : public RewardClient {
   int failures_;
 };
 
-// By task id.
+// Returns the groups of all replies, ordered by task id.
 std::vector<Group> GroupsOf(const std::vector<RolloutReply>& replies) {
   std::vector<Group> groups;
   for (const RolloutReply& reply : replies) {
@@ -64,7 +64,8 @@ class WorkerTest : public RolloutFixture {
     policy_ = std::make_unique<Policy>(MakePolicy());
   }
 
-  // Rank 0 runs `coordinator` over workers on ranks 1 and 2; `spoil` may change a worker's policy.
+  // Runs `coordinator` on rank 0 over workers on ranks 1 and 2; `spoil` may change a worker's
+  // policy.
   void RunRemote(const std::function<void(RolloutClient*)>& coordinator,
                  const std::function<void(int rank, Policy*)>& spoil = {}) {
     auto world = MakeLocalGroup(3, std::chrono::seconds(60));
@@ -103,9 +104,9 @@ class WorkerTest : public RolloutFixture {
 
   std::unique_ptr<Policy> policy_;
   std::chrono::milliseconds timeout_ = std::chrono::seconds(60);
-  std::map<int, int> failures_;  // of scoring, by rank
-  bool carried_ = false;         // shards travel in replies
-  int64_t versions_ = 1;         // that a worker holds
+  std::map<int, int> failures_;  // by rank: scorings that fail
+  bool carried_ = false;         // true: shards travel in replies
+  int64_t versions_ = 1;         // versions that a worker holds
 };
 
 TEST_F(WorkerTest, Run_WritesAShardOfScoredGroups) {
@@ -144,7 +145,7 @@ TEST_F(WorkerTest, StaleVersion_IsRefused) {
   RolloutWorker worker(MakeContext(policy_.get(), 3), rewards_.get());
   EXPECT_THAT(MachineFault([&] { worker.Run(AllTasks()); }), HasSubstr("no whole policy"));
   const auto client = MakeLocalRolloutClient(&worker);
-  client->Sync(PolicyVersionOf(7, *policy_));  // any at the start
+  client->Sync(PolicyVersionOf(7, *policy_));  // any version may be the first
   EXPECT_THAT(MachineFault([&] { client->Collect(AllTasks()); }),
               AllOf(HasSubstr("rank 3"), HasSubstr("version 7"), HasSubstr("version 0")));
   EXPECT_THAT(MachineFault([&] { client->Sync(PolicyVersionOf(7, *policy_)); }),
@@ -341,7 +342,7 @@ TEST_F(WorkerTest, OlderVersion_IsSampledByRemoteWorkersToo) {
   });
 }
 
-// Tokens of the first member of each task.
+// Returns the tokens of each task's first member.
 std::vector<std::vector<int32_t>> FirstTokens(const std::vector<Group>& groups) {
   std::vector<std::vector<int32_t>> tokens;
   for (const Group& group : groups) tokens.push_back(group.members[0].tokens);

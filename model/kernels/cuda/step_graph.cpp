@@ -10,7 +10,7 @@
 namespace flame {
 namespace {
 
-// `to` goes on only behind what is in `from` now.
+// Makes `to` wait for all work that is in `from` now.
 void Follow(const c10::cuda::CUDAStream& from, const c10::cuda::CUDAStream& to) {
   at::cuda::CUDAEvent event;
   event.record(from);
@@ -21,7 +21,7 @@ class StepGraph : public StepRecorder {
  public:
   explicit StepGraph(c10::Device device)
       : device_(device),
-        // The default stream can not be recorded.
+        // The default stream cannot be recorded.
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())) {}
 
   void Record(const std::function<void()>& body) override {
@@ -30,8 +30,8 @@ class StepGraph : public StepRecorder {
     Follow(caller, stream_);
     {
       const c10::cuda::CUDAStreamGuard on_stream(stream_);
-      body();  // what libraries set up on their first call on a stream is not part of a step
-      // Other threads of this process may go on to allocate.
+      body();  // keeps what libraries set up on a stream's first call out of the step
+      // Thread-local capture lets other threads of this process allocate.
       graph_.capture_begin(/*pool=*/{0, 0}, cudaStreamCaptureModeThreadLocal);
       try {
         body();
@@ -51,7 +51,7 @@ class StepGraph : public StepRecorder {
   }
 
  private:
-  // The stream leaves its recording; the body's error is the one to tell of.
+  // Ends the stream's recording without throwing: the caller throws the body's error.
   void EndAfterError() {
     try {
       graph_.capture_end();
@@ -67,7 +67,7 @@ class StepGraph : public StepRecorder {
 }  // namespace
 }  // namespace flame
 
-// C linkage for the plain name only; caller and module are built together.
+// C linkage only for the plain name; caller and module are built together.
 #pragma GCC diagnostic ignored "-Wreturn-type-c-linkage"
 extern "C" std::unique_ptr<flame::StepRecorder> FlameMakeStepGraph(c10::Device device) {
   return std::make_unique<flame::StepGraph>(device);

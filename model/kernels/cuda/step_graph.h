@@ -1,4 +1,4 @@
-// Recording steps as CUDA graphs; part of libflame_cuda.so.
+// Records steps as CUDA graphs; part of libflame_cuda.so.
 #ifndef FLAME_MODEL_CUDA_STEP_GRAPH_H_
 #define FLAME_MODEL_CUDA_STEP_GRAPH_H_
 
@@ -8,7 +8,7 @@
 
 namespace flame {
 
-// What the module exports; a StepRecorderMaker.
+// The type of the function that the module exports; equals StepRecorderMaker.
 using MakeStepGraphFunction = std::unique_ptr<StepRecorder>(c10::Device device);
 constexpr char kMakeStepGraph[] = "FlameMakeStepGraph";
 

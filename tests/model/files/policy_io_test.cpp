@@ -1,4 +1,4 @@
-// Policies in and out of folders: what is written comes back, what does not fit is named.
+// Tests saving and loading policies: what is written comes back, and what does not fit is named.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -36,7 +36,7 @@ class PolicyFolder : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  // Changes one key of a JSON file of the folder.
+  // Changes one key of a JSON file in the folder.
   void Edit(const char* file, const char* key, const json& value) const {
     json object = json::parse(ReadWholeFile(folder_ / file));
     object[key] = value;
@@ -84,7 +84,7 @@ TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
 }
 
-// What a policy becomes before GRPO.
+// Returns the policy in the form that GRPO starts from.
 Policy Frozen(Policy policy) {
   policy.MergeAdapters();
   policy = policy.MaterializeEntities();
@@ -228,7 +228,7 @@ TEST_F(PolicyFolder, NumbersThatAreNotFinite_AreRefusedWithTheTensor) {
     EXPECT_THAT(error_with(NAN, dtype, Quantization::kNone), HasSubstr(name));
     EXPECT_THAT(error_with(-INFINITY, dtype, Quantization::kInt8), HasSubstr(name));
   }
-  // Beyond bfloat16's largest number, not beyond float32's.
+  // 3.4e38 exceeds bfloat16's largest number, but not float32's.
   EXPECT_EQ(error_with(3.4e38, at::kFloat, Quantization::kNone), "no error");
   EXPECT_THAT(error_with(3.4e38, at::kBFloat16, Quantization::kNone), HasSubstr(name));
 }

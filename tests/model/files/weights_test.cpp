@@ -1,4 +1,4 @@
-// Sharded weights that do not fit their index, and what a reader keeps in memory.
+// Tests sharded weights that do not fit their index, and what a reader keeps in memory.
 #include "model/files/weights.h"
 
 #include <ATen/ops/arange.h>
@@ -82,7 +82,7 @@ int64_t ResidentBytes() {
   return -1;
 }
 
-// 64 MB of float32: what stays beside the copy is far less than the file's pages.
+// Reads 64 MB of float32; the memory beside the copy must be far less than the file's pages.
 TEST_F(Shards, ReadTensor_LeavesNoPagesOfTheFile) {
   const at::Tensor written = at::arange(int64_t{1} << 24, at::kFloat).view({1 << 12, 1 << 12});
   const fs::path path = folder_ / "large.safetensors";

@@ -1,4 +1,4 @@
-// Attention over families against a dense mask in double precision; derivatives from autograd.
+// Tests attention over families against a dense mask in double; derivatives come from autograd.
 #include "model/kernels/attention.h"
 
 #include <ATen/TensorOperators.h>
@@ -29,15 +29,15 @@ at::Tensor Waves(at::IntArrayRef shape, double pace, at::ScalarType dtype) {
   return (at::arange(count, at::kDouble) * pace).sin().mul_(1.5).view(shape).to(dtype);
 }
 
-// Families whose branches lie around every boundary: tiles of 8 and 16, and the longest segment of
-// the short kernel.
+// Returns families whose branches lie around every boundary: tiles of 8 and 16, and the longest
+// segment of the short kernel.
 FamilyBatch VariedBatch() {
   return PackFamilies({MakeFamily(5, {1, 3, 8}, 37, 1), MakeFamily(70, {9, 16, 17, 30}, 37, 2),
                        MakeFamily(1, {64, 65, 66, 2}, 37, 3), MakeFamily(33, {}, 37, 4),
                        MakeFamily(20, std::vector<int64_t>(25, 12), 37, 5)});
 }
 
-// What each token may see: [T, T], 0 or -inf.
+// Returns the mask of what each token may see: [T, T], 0 or -inf.
 at::Tensor DenseMask(const FamilyBatch& batch) {
   const int64_t tokens = batch.tokens.size(0);
   at::Tensor mask =
@@ -80,19 +80,19 @@ AttentionInput InDouble(const AttentionInput& x) {
   return {leaf(x.query), leaf(x.key), leaf(x.value)};
 }
 
-// |a - b| / |b| over all elements.
+// Returns |a - b| / |b| over all elements.
 double RelativeError(const at::Tensor& a, const at::Tensor& b) {
   return ((a.to(at::kDouble) - b).norm() / b.norm()).item<double>();
 }
 
 AttentionLayout AllRows(const FamilyBatch& batch) { return {batch.families, batch.families}; }
 
-// The families' attention in `dtype` against dense attention in double on the same numbers.
+// Compares the families' attention in `dtype` with dense attention in double on the same numbers.
 void ExpectMatchesDense(int64_t head_dim, at::ScalarType dtype, double tolerance) {
   const FamilyBatch batch = VariedBatch();
   const int64_t tokens = batch.tokens.size(0);
   const AttentionInput input = MakeInput(tokens, head_dim, dtype);
-  // A pace at which the heads that share a key do not cancel each other.
+  // With this pace, heads that share a key do not cancel each other.
   const at::Tensor grad_out = Waves({tokens, kHeads, head_dim}, 0.0917, dtype);
   const AttentionInput exact = InDouble(input);
   const at::Tensor expected = DenseAttention(exact, DenseMask(batch));
@@ -106,7 +106,7 @@ void ExpectMatchesDense(int64_t head_dim, at::ScalarType dtype, double tolerance
   EXPECT_LT(RelativeError(grad.value, exact.value.grad()), tolerance);
 }
 
-// The same where only the asked rows attend.
+// Like ExpectMatchesDense, but only the asked rows attend.
 void ExpectAskedRowsMatchDense(int64_t head_dim, at::ScalarType dtype, double tolerance) {
   const FamilyBatch batch = PackFamilies(
       {MakeFamily(5, {1, 3, 9, 30}, 37, 1, 2), MakeFamily(70, {9, 18, 17, 64}, 37, 2, 9),
@@ -142,7 +142,7 @@ TEST(Attention, InDouble_MatchesDense) {
 
 TEST(Attention, InFloat_MatchesDense) { ExpectMatchesDense(64, at::kFloat, 3e-6); }
 
-// The output is rounded to 8 bits on either side of the merge, a gradient once.
+// The output is rounded to 8 bits before and after the merge, a gradient once.
 TEST(Attention, InBfloat16_MatchesDenseToTwoRoundings) {
   ExpectMatchesDense(64, at::kBFloat16, 6e-3);
 }
@@ -164,7 +164,7 @@ TEST(Attention, NanInABranch_StaysInIt) {
   EXPECT_TRUE(at::equal(out.narrow(0, 0, branch.begin + 3), clean.narrow(0, 0, branch.begin + 3)));
 }
 
-// The sequences one by one, with dense scores.
+// A kernel that takes the sequences one by one, with dense scores.
 class DenseKernel : public VarlenKernel {
  public:
   AttentionOutput Forward(const AttentionInput& x, const SequencePairs& s,
@@ -202,7 +202,7 @@ class DenseKernel : public VarlenKernel {
   }
 
  private:
-  // Keys or values of one sequence for every query head, [H, n, D].
+  // Returns one sequence's keys or values for every query head, [H, n, D].
   static at::Tensor Heads(const at::Tensor& t, const AttentionInput& x, Span k) {
     return t.narrow(0, k.begin, k.size)
         .repeat_interleave(x.query.size(1) / x.key.size(1), 1)
@@ -257,7 +257,7 @@ void ExpectVarlenMatchesDense(const FamilyBatch& batch) {
 
 TEST(VarlenAttention, FamiliesWithAndWithoutBranches_MatchDense) {
   ExpectVarlenMatchesDense(VariedBatch());
-  // A branch of one token that is asked for leaves nothing behind.
+  // A branch of one asked-for token leaves no row of its own.
   ExpectVarlenMatchesDense(PackFamilies(
       {MakeFamily(5, {1, 1, 3}, 37, 1), MakeFamily(2, {1}, 37, 2), MakeFamily(3, {2, 4}, 37, 3)}));
   ExpectVarlenMatchesDense(PackFamilies({MakeFamily(6, {}, 37, 1), MakeFamily(9, {}, 37, 2)}));

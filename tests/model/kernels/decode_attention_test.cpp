@@ -27,7 +27,7 @@ struct Sizes {
   int64_t heads, kv_heads, d;
 };
 
-// Trunks of several lengths, with one to six rows each in mixed order, decoded for some steps.
+// Decodes some steps over trunks of several lengths, with one to six rows each in mixed order.
 struct Attended {
   Attended(const Sizes& sizes, at::ScalarType dtype) : sizes(sizes), dtype(dtype) {
     for (const int64_t size : {1, 64, 150}) {
@@ -50,12 +50,13 @@ struct Attended {
     own_k.resize(place_of_row.size()), own_v.resize(place_of_row.size());
   }
 
-  // The largest difference of `steps` steps from the dense computation in double precision.
+  // Returns the largest difference over `steps` steps from the dense computation in double
+  // precision.
   double LargestDifference(int64_t steps) {
     KeyValueCache trunks(3, sizes.kv_heads, 150, sizes.d, at::TensorOptions(dtype));
     const auto rows = static_cast<int64_t>(place_of_row.size());
     KeyValueCache own(rows, sizes.kv_heads, steps, sizes.d, at::TensorOptions(dtype));
-    // What no token was written to may be anything.
+    // Numbers of no token may be anything.
     for (at::Tensor x : {trunks.keys, trunks.values, own.keys, own.values}) x.fill_(NAN);
     for (int64_t p = 0; p < 3; ++p) trunks.Fill(p, trunk_k[p], trunk_v[p]);
     double largest = 0;
@@ -75,7 +76,7 @@ struct Attended {
     return largest;
   }
 
-  // [heads, D] in double.
+  // Returns [heads, D] in double.
   at::Tensor Dense(const at::Tensor& query, int64_t row) const {
     std::vector<at::Tensor> k = {trunk_k[place_of_row[row]]}, v = {trunk_v[place_of_row[row]]};
     k.insert(k.end(), own_k[row].begin(), own_k[row].end());
@@ -111,7 +112,7 @@ TEST(DecodeAttention, SecondBlockOfOwnTokens_MatchesDense) {
   EXPECT_LT(Attended({2, 1, 16}, at::kDouble).LargestDifference(66), 1e-13);
 }
 
-// Inputs and output are rounded to 8 bits; values are up to about 8.
+// Inputs and output are rounded to 8 bits; values reach about 8.
 TEST(DecodeAttention, Bfloat16_SumsInFloat32) {
   EXPECT_LT(Attended({4, 2, 64}, at::kBFloat16).LargestDifference(3), 8 * 0x1p-8);
 }

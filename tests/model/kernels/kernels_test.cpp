@@ -1,4 +1,4 @@
-// The kernels against plain tensor formulas; their derivatives are tested through the policy's.
+// Tests the kernels against plain tensor formulas; the policy's tests cover their derivatives.
 #include "model/kernels/kernels.h"
 
 #include <ATen/TensorOperators.h>
@@ -18,7 +18,7 @@
 namespace flame {
 namespace {
 
-// [rows, columns] of numbers in about (-scale, scale).
+// Returns [rows, columns] of numbers in about (-scale, scale).
 at::Tensor Waves(int64_t rows, int64_t columns, at::ScalarType dtype, double scale) {
   return ((at::arange(rows * columns, at::kDouble) * 0.7).sin() * scale)
       .view({rows, columns})
@@ -62,10 +62,10 @@ TEST(Kernels, RotateBack_GivesTheStart) {
   EXPECT_LT(Difference(x, start), 1e-14);
 }
 
-// Half a unit in the last place of a bfloat16, relative, with room for float32 arithmetic.
+// Half a unit in the last place of a bfloat16, relative, plus room for float32 arithmetic.
 constexpr double kRounding = 1.0 / 256 + 1e-5;
 
-// Every element within a rounding of the exact one.
+// Expects every element within one rounding of the exact one.
 void ExpectRounded(const at::Tensor& found, const at::Tensor& exact) {
   ASSERT_EQ(found.scalar_type(), at::kBFloat16);
   const at::Tensor error = (found.to(at::kDouble) - exact).abs();

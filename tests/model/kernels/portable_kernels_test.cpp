@@ -1,4 +1,4 @@
-// The kernels of other devices' operators against those of the CPU, on the CPU.
+// Tests the other devices' kernels against the CPU's, on the CPU.
 #include "model/kernels/portable_kernels.h"
 
 #include <ATen/TensorOperators.h>
@@ -20,7 +20,7 @@ at::Tensor Waves(int64_t rows, int64_t columns, at::ScalarType dtype, double pac
 
 void ExpectClose(const at::Tensor& found, const at::Tensor& expected) {
   ASSERT_EQ(found.scalar_type(), expected.scalar_type());
-  // Three roundings of bfloat16 where operators pass it on.
+  // bfloat16 is rounded three times where operators pass it on.
   const double tolerance = expected.scalar_type() == at::kBFloat16 ? 1.5 / 128 : 1e-6;
   EXPECT_LT(Difference(found.to(at::kDouble), expected.to(at::kDouble)),
             expected.scalar_type() == at::kDouble ? 1e-13 : tolerance);
@@ -67,7 +67,7 @@ TEST_P(PortableKernels, SwiGluAndGradients_AreTheCpus) {
 }
 
 TEST_P(PortableKernels, Dropout_HasTheSameBits) {
-  // So many numbers that some are drawn at the threshold itself.
+  // With this many numbers, some are drawn exactly at the threshold.
   const at::Tensor x = Waves(1001, 300, dtype_, 0.7);
   const at::Tensor rows = at::arange(1001) * ((int64_t{1} << 33) + 5);
   EXPECT_TRUE(at::equal(portable::Dropout(x, 0.25, 0x923456789abcdef0, 6, rows),

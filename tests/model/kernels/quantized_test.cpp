@@ -1,5 +1,5 @@
-// Quantised matrices against their definition, computed here in double; policies with them against
-// the policy of the dense matrices that they stand for.
+// Tests quantised matrices against their definition, computed here in double, and policies with
+// them against the policy with the dequantised matrices.
 #include "model/kernels/quantized.h"
 
 #include <ATen/TensorOperators.h>
@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// x with P(normal <= x) = p, by bisection.
+// Returns x with P(normal <= x) = p, by bisection.
 double NormalQuantile(double p) {
   double low = -10, high = 10;
   for (int i = 0; i < 200; ++i) {
@@ -34,8 +34,9 @@ double NormalQuantile(double p) {
   return low;
 }
 
-// Eight quantiles above the median, seven below, evenly spaced in probability from the mean of
-// 1 - 1/30 and 1 - 1/32, which leaves as much beyond the ends as lies between (QLoRA, section 3).
+// Nf4 has eight quantiles above the median and seven below, evenly spaced in probability from the
+// mean of 1 - 1/30 and 1 - 1/32, which leaves as much beyond the ends as lies between (QLoRA,
+// section 3).
 TEST(Nf4Levels, AreQuantilesOfANormalDistribution) {
   const double end = (1 - 1.0 / 30 + 1 - 1.0 / 32) / 2, largest = NormalQuantile(end);
   for (int k = 0; k < 16; ++k) {
@@ -47,7 +48,7 @@ TEST(Nf4Levels, AreQuantilesOfANormalDistribution) {
   EXPECT_EQ(kNf4Levels[7], 0.0f);
 }
 
-// Rows of different scale, none a multiple of a block: 150 columns are two blocks of 64 and 22.
+// Returns rows of different scale. 150 columns are two blocks of 64 and one of 22.
 at::Tensor TestMatrix(int64_t columns) {
   at::Tensor values = (at::arange(5 * columns, at::kDouble) * 12.9898).sin() * 43.7;
   values = (values - values.floor() - 0.4).view({5, columns});
@@ -78,7 +79,7 @@ TEST_P(EachKind, EveryNumber_IsTheNearestLevelTimesItsBlocksLargest) {
         for (const double level : LevelsOf(GetParam())) {
           nearest = std::min(nearest, std::abs(level * largest - value));
         }
-        // The number is as near to what it became as to any level.
+        // The dequantised number must be as near to the value as any level is.
         ASSERT_NEAR(std::abs(found[row][column].item<double>() - value), nearest, 1e-6 * largest)
             << "row " << row << " column " << column << " of " << columns;
       }
@@ -148,7 +149,7 @@ Policy QuantizedPolicy(Quantization kind, at::ScalarType dtype) {
   return policy;
 }
 
-// The same with dense weights.
+// Returns the same policy with dense weights.
 Policy DenseTwin(const Policy& policy, at::ScalarType dtype) {
   Policy dense = TestPolicy(TestConfigOf("Qwen2ForCausalLM"), dtype);
   AddTestAdapters(&dense, /*dropout=*/0.2);

@@ -1,4 +1,4 @@
-// Attention of a static step, on the CPU, against the CPU's kernel.
+// Tests attention of a static step against the CPU's kernel, on the CPU.
 #include "model/kernels/static_step.h"
 
 #include <ATen/TensorOperators.h>
@@ -22,8 +22,8 @@ struct Heads {
   int64_t heads, kv_heads, d;
 };
 
-// Both attentions over the same branches: nine rows over three of four trunks, of which one has
-// six rows and one is empty, step by step.
+// Runs both attentions over the same branches, step by step: nine rows over three of four trunks.
+// One trunk has six rows, and one place is empty.
 class BothAttentions {
  public:
   BothAttentions(const Heads& heads, at::ScalarType dtype, int64_t steps)
@@ -86,7 +86,7 @@ class BothAttentions {
   RandomStream random_{5};
   StaticStep static_;
   DecodeStep step_;
-  std::vector<KeyValueCache> trunks_, own_;  // of the kernel, of the static step
+  std::vector<KeyValueCache> trunks_, own_;  // [0]: for the kernel; [1]: for the static step
 };
 
 TEST(StaticStep, ManyShapes_MatchTheKernel) {
@@ -97,7 +97,7 @@ TEST(StaticStep, ManyShapes_MatchTheKernel) {
   EXPECT_LT(BothAttentions({2, 1, 16}, at::kDouble, 66).LargestDifference(), 1e-13);
 }
 
-// Weights are rounded to 8 bits before they meet the values, outputs after.
+// Weights are rounded to 8 bits before they multiply the values, outputs after.
 TEST(StaticStep, Bfloat16_MatchesTheKernelToTwoRoundings) {
   EXPECT_LT(BothAttentions({4, 2, 64}, at::kBFloat16, 4).LargestDifference(), 2 * 0x1p-8);
 }
