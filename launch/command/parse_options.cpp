@@ -73,6 +73,13 @@ po::variables_map Parse(const Declaration& declaration, const Arguments& argumen
               values);
   } catch (const po::unknown_option& error) {
     RefuseUnknown(declaration, error.get_option_name());
+  } catch (const po::invalid_command_line_syntax& error) {
+    const bool missing = error.kind() == po::invalid_syntax::missing_parameter;
+    const std::string name = error.get_option_name();
+    throw UsageError(missing ? name + " has no value" : error.what(), SeeHelp(declaration));
+  } catch (const po::multiple_occurrences& error) {
+    throw UsageError(error.get_option_name(), " is given more than once; expected it once",
+                     SeeHelp(declaration));
   } catch (const po::error& error) {
     throw UsageError(error.what(), SeeHelp(declaration));
   }

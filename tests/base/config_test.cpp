@@ -248,9 +248,35 @@ TEST(ConfigSchema, Help_ShowsDefaultsRangesAndHelp) {
   Settings settings;
   ConfigSchema schema = settings.Bind();
   settings.group_size = 60;
-  const std::string help = schema.Help("grpo");
-  EXPECT_THAT(help, HasSubstr("grpo.group_size     8        in [2, 64]  lists sampled a visit\n"));
-  EXPECT_THAT(help, Not(HasSubstr("run.dir")));
+  EXPECT_THAT(schema.Help(80), HasSubstr("  grpo.group_size = 8\n"
+                                         "      lists sampled a visit (in [2, 64])\n"));
+}
+
+TEST(ConfigSchema, Help_KeepsToTheWidth) {
+  Settings settings;
+  std::istringstream lines(settings.Bind().Help(40));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 40u) << line;
+}
+
+TEST(ConfigSchema, Markdown_HasATableASection) {
+  Settings settings;
+  EXPECT_THAT(settings.Bind().Markdown(),
+              HasSubstr("\n## grpo\n\n| key | default | values | meaning |\n"
+                        "| --- | --- | --- | --- |\n"
+                        "| `grpo.clip` | `0.2` | in (0, 1] | ratio kept within 1 +- clip |\n"));
+}
+
+enum class Color { kRed, kBlue };
+
+TEST(ConfigSchema, Enum_ReadsNamesAndWritesThem) {
+  Color color = Color::kRed;
+  ConfigSchema schema;
+  schema.Enum("paint.color", &color, {{"red", Color::kRed}, {"blue", Color::kBlue}}, "of the wall");
+  schema.Load({}, {"paint.color=blue"});
+  EXPECT_EQ(color, Color::kBlue);
+  EXPECT_THAT(schema.ResolvedYaml(), HasSubstr("color: blue\n"));
+  EXPECT_THROW(schema.Load({}, {"paint.color=green"}), UsageError);
+  EXPECT_EQ(color, Color::kBlue);
 }
 
 TEST(NearestWord, FarWords_None) {
