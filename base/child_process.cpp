@@ -15,7 +15,8 @@
 namespace flame {
 namespace {
 
-// The environment without what tells a process that it is a rank.
+// Returns this process's environment without the variables that mark an MPI rank, and with
+// kPlaceVariable set to `place`.
 std::vector<std::string> EnvironmentOfOneProcess(int place) {
   std::vector<std::string> rest = {StrCat(kPlaceVariable, "=", place)};
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -49,7 +50,7 @@ pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::p
   const pid_t child = output < 0 || input < 0 ? -1 : fork();
   const int cause = errno;
   if (child == 0) {
-    // A parent that died before prctl would not be noticed by it.
+    // prctl does not notice a parent that died before the call; getppid() does.
     const bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
                        dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
                        dup2(output, STDERR_FILENO) >= 0;

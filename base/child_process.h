@@ -1,4 +1,4 @@
-// This program again, as a child.
+// Runs this program as a child process.
 #ifndef FLAME_BASE_CHILD_PROCESS_H_
 #define FLAME_BASE_CHILD_PROCESS_H_
 
@@ -11,18 +11,19 @@
 
 namespace flame {
 
-// Environment variable of processes that are no ranks but share a machine: the place of this one
-// among them, from 0.
+// Environment variable that numbers, from 0, the flame processes that share a machine without being
+// ranks of one job.
 inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
 
-// Starts `flame WORDS`; its output is appended to `log`, its stdin is empty. It is no rank of the
-// job that this process may be in, and it is killed when this process dies. `place` (from 0) among
-// the children at work picks its GPU, as a rank's place on its machine does. Throws MachineError.
+// Starts `flame WORDS` with its output appended to `log` and an empty stdin. The child is no rank
+// of the job that this process may be in, and is killed when this process dies. `place` numbers the
+// running children from 0 and picks the child's GPU, as a rank's place on its machine does. Throws
+// MachineError if the child cannot be started.
 pid_t StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log,
                  int place);
 
-// The exit status of a child that has ended, 128 + N where signal N killed it; nothing while it
-// runs. Throws MachineError where it is no child of this process.
+// Returns the exit status of a child that has ended (128 + N if signal N killed it), or nothing
+// while it runs. Throws MachineError if `child` is no child of this process.
 std::optional<int> ExitStatusOf(pid_t child);
 
 }  // namespace flame

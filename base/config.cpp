@@ -39,7 +39,7 @@ bool Inside(const Range& range, double value) {
          (range.high_open ? value < range.high : value <= range.high);
 }
 
-// The whole of `text` as a T within `range`.
+// Parses the whole of `text` as a T. False if it is no T or lies outside `range`.
 template <class T>
 bool Parse(const std::string& text, const Range& range, T* value) {
   const char* end = text.data() + text.size();
@@ -48,7 +48,7 @@ bool Parse(const std::string& text, const Range& range, T* value) {
          Inside(range, static_cast<double>(*value));
 }
 
-// A YAML scalar that reads back as `text`: plain where that is plainly safe.
+// Returns a YAML scalar that reads back as `text`, quoted unless it is clearly safe without quotes.
 std::string Quoted(const std::string& text) {
   const auto plain = [](unsigned char c) {
     return c < 128 && (std::isalnum(c) || c == '/' || c == '_' || c == '.' || c == '-');
@@ -96,7 +96,7 @@ bool HasPrefix(const std::string& name, const std::string& prefix) {
 
 std::string LastPart(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
-// Levenshtein's.
+// Returns the Levenshtein distance.
 size_t EditDistance(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -110,7 +110,7 @@ size_t EditDistance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-// The nearest name, else one that differs in its section only.
+// Suggests the nearest name, or else one that differs only in its section. "" if neither exists.
 std::string Suggestion(const std::string& name, const Strings& names) {
   std::string nearest = NearestWord(name, names);
   for (size_t i = 0; nearest.empty() && i < names.size(); ++i) {
@@ -119,7 +119,7 @@ std::string Suggestion(const std::string& name, const Strings& names) {
   return nearest.empty() ? "" : "; nearest is '" + nearest + "'";
 }
 
-// The lines that open the sections of `name` that `previous` was not in.
+// Returns the lines that open those sections of `name` that `previous` is not in.
 std::string SectionHeads(const std::string& previous, const std::string& name) {
   std::string lines, indent;
   for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
@@ -270,7 +270,7 @@ std::string ConfigSchema::Apply(const ConfigValue& value) {
       names.push_back(name);
       section = section || HasPrefix(name, value.name);
     }
-    if (section && value.empty) return "";  // a section of which every line is commented out
+    if (section && value.empty) return "";  // a section whose lines are all commented out
     if (section) return "'" + value.name + "' is a section; expected keys below it";
     return "unknown key '" + value.name + "'" + Suggestion(value.name, names);
   }

@@ -1,6 +1,6 @@
 // Config sections bound to plain structs. A struct's Bind() declares every key once: name, field,
-// range, help; the default is the field's initializer. Loading checks a YAML file whole before
-// anything starts and reports every fault of it in one UsageError, each as
+// range, help; the default is the field's initializer. Load() checks the whole YAML file before
+// anything starts and reports all its faults in one UsageError, one a line:
 //   configs/x.yaml:12: unknown key 'grpo.group_sise'; nearest is 'grpo.group_size'
 //   configs/x.yaml:14: grpo.clip is 7; expected a number in (0, 1]
 #ifndef FLAME_BASE_CONFIG_H_
@@ -33,7 +33,7 @@ class ConfigSchema {
   void Bool(const std::string& name, bool* field, const std::string& help);
   void Text(const std::string& name, std::string* field, const std::string& help);
   void Path(const std::string& name, std::filesystem::path* field, const std::string& help);
-  // One of `choices`; a choice ending in ':' accepts any suffix ("chunk:").
+  // The value must be one of `choices`; a choice that ends in ':' accepts any suffix ("chunk:").
   void Choice(const std::string& name, std::string* field, std::vector<std::string> choices,
               const std::string& help);
   // One of `values`, each under the name that files give it.
@@ -59,18 +59,21 @@ class ConfigSchema {
   void IntList(const std::string& name, std::vector<int64_t>* field, Range range,
                const std::string& help);
 
-  // Reads `file` (empty: none), then `overrides` of the form "a.b=value" (source shown as
-  // "command line"). Throws one UsageError with every fault. Relative paths stay as written.
+  // Reads `file` (empty: none), then `overrides` of the form "a.b=value", which messages call
+  // "command line". Throws one UsageError with every fault. Relative paths stay as written.
   void Load(const std::filesystem::path& file, const std::vector<std::string>& overrides);
-  // Sets values that were read already; returns the faults, each with its place.
+  // Sets values that are already read. Returns the faults, each with its place.
   std::vector<std::string> Set(const std::vector<ConfigValue>& values);
 
-  // Every key with its present value, as YAML with the help as comments; loads back to the same.
+  // Returns every key with its current value as YAML, with the help texts as comments. Loading this
+  // YAML gives the same values.
   std::string ResolvedYaml() const;
-  // Keys under the given prefixes ("grpo", "run.seed") as sorted "name=value" lines, for digests of
-  // what a stage read. Throws UsageError where a prefix covers no key that those before it do not.
+  // Returns the keys under the given prefixes ("grpo", "run.seed") as sorted "name=value" lines,
+  // for digests of what a stage read. Throws UsageError if a prefix covers no key beyond those that
+  // the prefixes before it cover.
   std::string Canonical(const std::vector<std::string>& prefixes) const;
-  // Every key as "name = default  (range)" with its help below, in lines of at most `width` columns.
+  // Every key as "name = default  (range)" with its help below, in lines of at most `width`
+  // columns.
   std::string Help(size_t width) const;
   // A Markdown table a section: key, default, values, meaning.
   std::string Markdown() const;
@@ -80,24 +83,24 @@ class ConfigSchema {
  private:
   struct Key {
     std::string type, range, help, default_text;
-    std::function<std::string(const std::string&)> set;  // "" or what was expected
+    std::function<std::string(const std::string&)> set;  // returns "" or what was expected
     std::function<std::string(const std::vector<std::string>&)> set_list;
-    std::function<std::string()> get;  // YAML flow text
+    std::function<std::string()> get;  // returns YAML flow text
   };
   void Add(const std::string& name, Key key);
   // A key whose text must match one of `choices`.
   void ChoiceOf(const std::string& name, const std::vector<std::string>& choices,
                 std::function<std::string()> get, std::function<void(const std::string&)> set,
                 const std::string& help);
-  // Sets the key named; returns the fault, "" if none.
+  // Sets the key that `value` names. Returns the fault, "" if none.
   std::string Apply(const ConfigValue& value);
   std::map<std::string, Key> keys_;
 };
 
-// The shortest text that reads back as the same number.
+// Returns the shortest text that reads back as the same number.
 std::string NumberText(double value);
 
-// The candidate nearest to `word` by edit distance, "" if none is near.
+// Returns the candidate nearest to `word` by edit distance, "" if none is near.
 std::string NearestWord(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace flame

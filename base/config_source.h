@@ -1,4 +1,4 @@
-// Where the values of a config come from: YAML files and "a.b=value" texts, as flat lists.
+// Reads config values from YAML files and "a.b=value" texts into flat lists.
 #ifndef FLAME_BASE_CONFIG_SOURCE_H_
 #define FLAME_BASE_CONFIG_SOURCE_H_
 
@@ -13,18 +13,19 @@ struct ConfigValue {
   std::string place;                           // "configs/x.yaml:12" or "command line"
   std::string name;                            // dotted: the keys of nested maps
   Kind kind = Kind::kOther;
-  std::vector<std::string> items;  // one of a scalar
+  std::vector<std::string> items;  // exactly one if kScalar
   bool empty = false;              // "key:" with nothing after it
   std::string shown;               // for messages
 };
 
-// Every value of one YAML document, in its order. Faults that concern single keys (one that appears
-// twice, one that is no text) are appended to `faults`; throws UsageError where there is no reading
-// on.
+// Returns every value of one YAML document, in the document's order. Appends faults of single keys
+// (one that appears twice, one that is no text) to `faults`. Throws UsageError if the file cannot
+// be read, is not one YAML document or holds no keys and values.
 std::vector<ConfigValue> ReadConfigFile(const std::filesystem::path& file,
                                         std::vector<std::string>* faults);
 
-// Values of the form "a.b=value", where [x, y] is a list and anything else a text as it stands.
+// Parses texts of the form "a.b=value". A value "[x, y]" is a list, any other value a plain text.
+// Appends the malformed ones to `faults`.
 std::vector<ConfigValue> ReadConfigOverrides(const std::vector<std::string>& overrides,
                                              std::vector<std::string>* faults);
 

@@ -13,7 +13,7 @@
 namespace flame {
 namespace {
 
-// Appends lines, with the time that stderr's short ones leave out.
+// Appends lines with the time, which stderr's lines omit to stay short.
 class LogFile {
  public:
   explicit LogFile(const std::string& path) : file_(path, std::ios::app) {

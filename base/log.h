@@ -1,4 +1,4 @@
-// Log lines on stderr and, once a file is set, in it. glog is behind this header.
+// Log lines on stderr and, after LogToFile(), in a file. Hides glog.
 #ifndef FLAME_BASE_LOG_H_
 #define FLAME_BASE_LOG_H_
 
@@ -10,15 +10,16 @@ namespace flame {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Lines below `level` do not go to stderr; `rank` (-1: none) is shown in each line.
+// Keeps lines below `level` off stderr and shows `rank` (-1: none) in each line.
 void InitLogging(LogLevel level, int rank);
 LogLevel ShownLogLevel();
-// Of "debug", "info", "warning", "error". Throws UsageError.
+// Parses "debug", "info", "warning" or "error". Throws UsageError on any other name.
 LogLevel ParseLogLevel(const std::string& name);
-// From here on lines of info and above, and those that stderr shows, are appended to `path` too.
+// Appends all later lines of info and above, and those that stderr shows, to `path` too. Throws
+// MachineError if the file cannot be opened.
 void LogToFile(const std::string& path);
 void LogLine(LogLevel level, const std::string& text);
-// A line of information for the file alone.
+// Writes an info line to the file but not to stderr.
 void LogToFileAlone(const std::string& text);
 
 template <class... Parts>

@@ -40,7 +40,7 @@ std::string Bytes(T value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// The mask of TensorFlow's record format, so that a checksum of checksums stays sound.
+// Applies the mask of TensorFlow's record format, which keeps a checksum of checksums sound.
 std::string MaskedCrc(const std::string& bytes) {
   return Bytes<uint32_t>(std::rotr(Crc32c(bytes), 15) + 0xA282EAD8);
 }
@@ -64,7 +64,7 @@ std::string BytesField(int number, const std::string& value) {
   return Varint(static_cast<uint64_t>(number) << 3 | 2) + Varint(value.size()) + value;
 }
 
-// Event of event.proto: wall_time = 1, step = 2; `rest` is its oneof.
+// Encodes an Event of event.proto: wall_time = 1, step = 2; `rest` is its oneof.
 std::string Event(int64_t step, const std::string& rest) {
   const double now =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -72,12 +72,13 @@ std::string Event(int64_t step, const std::string& rest) {
   return Record(wall_time + VarintField(2, static_cast<uint64_t>(step)) + rest);
 }
 
-// Summary.Value: tag = 1, simple_value = 2.
+// Encodes a Summary with one Summary.Value: tag = 1, simple_value = 2.
 std::string ScalarSummary(const std::string& tag, float value) {
   return BytesField(1, BytesField(1, tag) + Varint(2 << 3 | 5) + Bytes(value));
 }
 
-// The lines of `text` up to `last_step`; a last line that a killed writer left unfinished goes too.
+// Returns the lines of `text` whose step is at most `last_step`, without a last line that a killed
+// writer left unfinished. Throws DataError on any other line without an integer "step".
 std::string KeptLines(const fs::path& path, const std::string& text, int64_t last_step) {
   std::istringstream lines(text);
   std::string kept, line;
@@ -123,7 +124,8 @@ MetricsSink::MetricsSink(const fs::path& folder, int64_t last_step) : folder_(fo
   lines_.open(path, std::ios::app);
   events_.open(EventsPath(folder), std::ios::binary);
   events_ << Event(0, BytesField(3, "brain.Event:2"));
-  // SessionLog START (7: {1: 1}) makes TensorBoard drop what earlier files hold from this step on.
+  // SessionLog START (7: {1: 1}) makes TensorBoard drop what earlier files hold at this and later
+  // steps.
   events_ << Event(last_step + 1, BytesField(7, VarintField(1, 1)));
   Flush(&lines_, folder_);
   Flush(&events_, folder_);

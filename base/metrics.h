@@ -1,5 +1,5 @@
-// Metrics of a run: one JSON object a step in metrics.jsonl, and the numbers of it as TensorBoard
-// scalars (TFRecord framing with masked CRC-32C, event.proto / summary.proto).
+// Metrics of a run: one JSON object a step in metrics.jsonl, and its numbers as TensorBoard scalars
+// (TFRecord framing with masked CRC-32C, event.proto / summary.proto).
 #ifndef FLAME_BASE_METRICS_H_
 #define FLAME_BASE_METRICS_H_
 
@@ -18,7 +18,7 @@ class MetricsSink {
   // `last_step` (a resumed run writes those again), and a new folder/events.out.tfevents.* file.
   MetricsSink(const std::filesystem::path& folder, int64_t last_step);
   ~MetricsSink();
-  // `row` holds an integer "step"; non-finite numbers are written as null.
+  // Writes one step; `row` must hold an integer "step". Non-finite numbers are written as null.
   void Write(const nlohmann::json& row);
 
  private:
@@ -26,8 +26,8 @@ class MetricsSink {
   std::ofstream lines_, events_;
 };
 
-// Sums of the columns `names` over the rows of folder/metrics.jsonl; zeros where there is no file.
-// A line that a killed writer left unfinished counts for nothing.
+// Returns the sum of each column in `names` over the rows of folder/metrics.jsonl, zeros if the
+// file is missing. Ignores a line that a killed writer left unfinished.
 std::vector<double> SumsOfMetrics(const std::filesystem::path& folder,
                                   const std::vector<std::string>& names);
 

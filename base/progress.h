@@ -1,6 +1,6 @@
-// Progress of a long loop, with rate and time left: on a terminal a bar; otherwise plain log lines,
-// one for each step of a training and one every ten seconds of other loops. The log file has a
-// training's lines either way.
+// Progress of a long loop, with rate and time left. A terminal shows a bar. Otherwise plain log
+// lines appear: one for each step of a training, one every ten seconds of other loops. The log file
+// gets a training's lines either way.
 #ifndef FLAME_BASE_PROGRESS_H_
 #define FLAME_BASE_PROGRESS_H_
 
@@ -27,7 +27,7 @@ class Progress {
   std::chrono::steady_clock::time_point start_, drawn_;
 };
 
-// "1 h 04 min", "3 min 20 s", "12 s".
+// Returns "1 h 04 min", "3 min 20 s" or "12 s".
 std::string HumanDuration(double seconds);
 
 }  // namespace flame

@@ -19,7 +19,7 @@ double ToUniform(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-
 
 }  // namespace
 
-// Constants: table 2 and section 4.3 of Salmon et al.
+// The constants are from table 2 and section 4.3 of Salmon et al.
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
   constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
@@ -49,7 +49,7 @@ uint64_t RandomStream::Next() {
 double RandomStream::Uniform() { return ToUniform(Next()); }
 
 uint64_t RandomStream::Below(uint64_t n) {
-  // Draws below 2^64 mod n are refused, so that every residue is equally likely.
+  // Rejecting draws below 2^64 mod n makes every residue equally likely.
   const uint64_t refused = -n % n;
   uint64_t bits = Next();
   while (bits < refused) bits = Next();

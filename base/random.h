@@ -11,7 +11,7 @@
 
 namespace flame {
 
-// The published bijection; counter and key little end first as in Random123.
+// The published bijection. Counter and key are little end first, as in Random123.
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // A stream of numbers for one (seed, a, b, c). Streams with different arguments are independent.
@@ -21,16 +21,16 @@ class RandomStream {
   RandomStream(uint64_t seed, uint32_t a = 0, uint32_t b = 0, uint32_t c = 0)
       : seed_(seed), a_(a), b_(b), c_(c) {}
 
-  // Number `index` of the stream, in [0, 1), 53 bits; does not move the stream.
+  // Returns number `index` of the stream, in [0, 1) with 53 bits, without moving the stream.
   double UniformAt(uint32_t index) const;
 
-  // The next number of the stream.
+  // Returns the next number of the stream. Throws MachineError after 2^32 - 1 draws.
   uint64_t Next();
   double Uniform();            // [0, 1)
   uint64_t Below(uint64_t n);  // [0, n), unbiased; n > 0
   double Normal();             // mean 0, variance 1
   bool Bernoulli(double p) { return Uniform() < p; }
-  // Index drawn in proportion to weights (>= 0, not all 0).
+  // Returns an index drawn in proportion to `weights` (>= 0, not all 0).
   size_t Weighted(const std::vector<double>& weights);
 
   template <class T>
@@ -44,7 +44,7 @@ class RandomStream {
   uint32_t index_ = 0;
 };
 
-// First argument `a` of each use, so that no two uses share numbers.
+// The stream argument `a` of each use, so that no two uses share numbers.
 enum RandomUse : uint32_t {
   kSampling = 1,
   kInit = 2,

@@ -19,8 +19,8 @@ struct Event {
 
 std::atomic<bool> tracing = false;
 std::mutex mutex;
-std::vector<Event> events;      // ended
-std::map<int64_t, Event> open;  // of thread 1
+std::vector<Event> events;      // ended events
+std::map<int64_t, Event> open;  // events of thread 1 that have not ended, by id
 int64_t next_id = 0;
 
 double Now() {

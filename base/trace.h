@@ -1,5 +1,6 @@
-// A timeline of this process in the Trace Event Format that chrome://tracing and Perfetto read:
-// process = rank; thread 0 = what the rank computes and waits for, thread 1 = its collectives.
+// A timeline of this process in the Trace Event Format, which chrome://tracing and Perfetto read.
+// A process of the timeline is a rank; its thread 0 shows what the rank computes and waits for, its
+// thread 1 the rank's collectives.
 #ifndef FLAME_BASE_TRACE_H_
 #define FLAME_BASE_TRACE_H_
 
@@ -8,11 +9,12 @@
 
 namespace flame {
 
-// Events are kept from here on, in memory: about 100 bytes each.
+// Starts recording events in memory, about 100 bytes each.
 void StartTrace();
 bool Tracing();
 
-// An event on thread 0 from construction to destruction; a number >= 0 becomes part of its name.
+// Records an event on thread 0 from construction to destruction. A number >= 0 becomes part of its
+// name.
 class TraceScope {
  public:
   explicit TraceScope(const std::string& name, int64_t number = -1);
@@ -26,15 +28,15 @@ class TraceScope {
   double start_;
 };
 
-// An event of thread 1 that begins and ends in different calls, from any thread. `id` is what
-// TraceBegin gave.
+// Begin and end an event on thread 1 of the timeline. The calls may come from any thread. `id` is
+// what TraceBegin returned.
 int64_t TraceBegin(const std::string& name);
 void TraceEnd(int64_t id);
 
-// The events so far as JSON objects separated by commas, with the rank as process. Times are
-// microseconds of the machine's wall clock, so that ranks of one machine line up.
+// Returns the events so far as JSON objects separated by commas, with `rank` as the process. Times
+// are microseconds of the machine's wall clock, so that ranks of one machine line up.
 std::string TraceEvents(int rank);
-// A whole file of the events of some ranks.
+// Returns a whole trace file. `events` is the TraceEvents() of one or more ranks, joined by commas.
 std::string TraceFile(const std::string& events);
 
 }  // namespace flame

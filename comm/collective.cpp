@@ -11,9 +11,10 @@
 namespace flame {
 namespace {
 
-// Data up to this travels with its header, below the eager limit of Open MPI's transports.
+// Data up to this size travels with its header. It is below the eager limit of Open MPI's
+// transports.
 constexpr size_t kInlineBytes = 2048;
-constexpr int kSequenceTags = 1 << 19;  // tags repeat after so many collectives
+constexpr int kSequenceTags = 1 << 19;  // tags repeat after this many collectives
 
 static_assert(sizeof(FrameHeader) == 24);
 
@@ -40,7 +41,7 @@ struct Collective::ActiveLane {
   Lane lane;
   std::array<char, sizeof(FrameHeader) + kInlineBytes> frame_in;
   std::vector<char> frame_out;
-  // Null: not started, or done.
+  // A null transfer is not started, or done.
   std::unique_ptr<Transfer> sent_frame, sent_payload, received_frame, received_payload;
 };
 

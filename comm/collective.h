@@ -1,4 +1,5 @@
-// One collective as it runs on one rank: phases of exchanges with peers, and arithmetic between.
+// One collective as it runs on one rank: phases of exchanges with peers, with arithmetic between
+// them.
 #ifndef FLAME_COMM_COLLECTIVE_H_
 #define FLAME_COMM_COLLECTIVE_H_
 
@@ -25,8 +26,8 @@ enum class CollectiveKind : uint8_t {
   kSplit,
 };
 
-// Goes before the data of every exchange, so that ranks which run different collectives are told
-// apart and named instead of hanging or mixing up bytes. Equal on all ranks of one collective.
+// The header before the data of every exchange; equal on all ranks of one collective. Ranks that
+// run different collectives are thereby found and named, instead of hanging or mixing up bytes.
 struct FrameHeader {
   uint64_t sequence = 0;
   CollectiveKind kind = CollectiveKind::kBarrier;
@@ -34,14 +35,14 @@ struct FrameHeader {
   int8_t dtype = static_cast<int8_t>(at::kByte);
   uint8_t padding = 0;
   int32_t root = 0;
-  uint64_t num_bytes = 0;  // of the tensor that is in place, or smaller than the other
+  uint64_t num_bytes = 0;  // size of the tensor; of input and output, the smaller
 };
 
-// "all-reduce #57 (sum of float32, 4096 bytes)".
+// Returns text such as "all-reduce #57 (sum of float32, 4096 bytes)".
 std::string Describe(const FrameHeader& header);
 std::string KindName(CollectiveKind kind);
 
-// What one phase exchanges with one peer. An empty exchange still carries a header.
+// The exchange of one phase with one peer. An empty exchange still carries a header.
 struct Lane {
   int peer = -1;
   bool sends = true;
@@ -59,10 +60,10 @@ struct Phase {
 
 class Collective : public Operation {
  public:
-  // `keep`: tensors whose memory the lanes use.
+  // `keep` holds the tensors whose memory the lanes use.
   Collective(std::shared_ptr<Transport> transport, const FrameHeader& header,
              std::vector<Phase> phases, std::vector<at::Tensor> keep);
-  // Leaks the buffers of transfers that are still under way: the backend may yet write to them.
+  // Leaks the buffers of transfers under way, because the backend may still write to them.
   ~Collective() override;
 
   bool Advance() override;
@@ -70,7 +71,7 @@ class Collective : public Operation {
 
   // The calls below need the engine's lock.
   bool finished() const { return finished_; }
-  // What TraceEnd is called with when the collective is finished.
+  // Sets the id that is passed to TraceEnd when the collective is finished.
   void set_trace(int64_t trace) { trace_ = trace; }
   const std::string& error() const { return error_; }  // empty: none
   std::vector<int> Missing() const;  // ranks of the job that have not answered yet

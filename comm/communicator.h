@@ -13,9 +13,9 @@ namespace flame {
 
 enum class ReduceOp { kSum, kMax, kMin };
 
-// A started operation. Wait() returns when it is done, or throws MachineError after the timeout,
-// naming rank, operation, sequence number and who is missing, or if the ranks' calls differ.
-// Every Work must be waited for; tensors handed to it must stay untouched until then.
+// A started operation. Wait() returns when the operation is done. It throws MachineError after the
+// timeout, naming rank, operation, sequence number and the missing ranks, or if the ranks' calls
+// differ. Every Work must be waited for; its tensors must stay untouched until then.
 class Work {
  public:
   virtual ~Work() = default;
@@ -28,17 +28,17 @@ struct Message {
   std::string bytes;
 };
 
-// All ranks call the same collectives in the same order, each from one thread, with contiguous CPU
-// tensors (mpi, local) of equal shape and dtype: float32, float64, bfloat16, int32, int64, uint8;
-// any dtype where bytes only move. Reductions run in rank order: the same bits on every rank and
-// every run.
+// All ranks must call the same collectives in the same order, each rank from one thread. Tensors
+// are contiguous CPU tensors (mpi, local) of equal shape and dtype on all ranks. Reductions take
+// float32, float64, bfloat16, int32, int64 and uint8; collectives that only move bytes take any
+// dtype. Reductions run in rank order, which gives the same bits on every rank and in every run.
 class Communicator {
  public:
   using Milliseconds = std::chrono::milliseconds;
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // The number in the whole job of this communicator's rank `rank`, for messages.
+  // Returns the number in the whole job of this communicator's rank `rank`, for error messages.
   virtual int WorldRank(int rank) const = 0;
   virtual std::string name() const = 0;  // "mpi world", "local"
 
@@ -50,26 +50,28 @@ class Communicator {
   virtual std::unique_ptr<Work> ReduceScatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;
   virtual void Barrier() = 0;
 
-  // Collectives that are started between the two may go out as one; their works are waited for
-  // behind EndGroup. A backend that gains nothing by it does nothing.
+  // Collectives started between the two calls may be launched as one. Their works must not be
+  // waited for before EndGroup. A backend that gains nothing by it does nothing.
   virtual void BeginGroup() {}
   virtual void EndGroup() {}
 
-  // Bytes of any length. Messages between two ranks with one tag arrive in order. Send returns once
-  // the bytes are copied or delivered.
+  // Sends bytes of any length and returns once they are copied or delivered. Messages between two
+  // ranks with one tag arrive in order.
   virtual void Send(const std::string& bytes, int destination, int tag) = 0;
   static constexpr int kAnySource = -1;
-  // Waits up to the deadline; MachineError names whom it waited for.
+  // Waits for a message until the deadline, then throws MachineError naming the ranks it waited
+  // for.
   virtual Message Receive(int source, int tag) = 0;
-  // False if nothing has arrived within `wait`.
+  // Waits for a message. False if none has arrived within `wait`.
   virtual bool TryReceive(int source, int tag, Milliseconds wait, Message* message) = 0;
 
-  // A contiguous CPU tensor straight from memory to memory, for large ones. Both sides know its
-  // size; transfers between two ranks with one tag arrive in order, apart from messages.
+  // Move a contiguous CPU tensor directly from memory to memory; meant for large tensors. Both
+  // sides must know its size. Transfers between two ranks with one tag arrive in order,
+  // independently of messages.
   virtual std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) = 0;
   virtual std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) = 0;
 
-  // The ranks that give the same color, ordered by rank; collective.
+  // Makes a communicator of the ranks that pass the same color, ordered by rank. Collective.
   virtual std::unique_ptr<Communicator> Split(int color) = 0;
 };
 

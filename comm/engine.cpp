@@ -7,9 +7,9 @@ namespace flame {
 namespace {
 
 constexpr auto kBackgroundPeriod = std::chrono::milliseconds(1);
-// After so many periods with nothing under way the background thread sleeps until woken.
+// After this many periods with nothing under way the background thread sleeps until woken.
 constexpr int kIdlePeriods = 100;
-// Large transfers move a window at a time, one window a poll.
+// Several polls a period, because a large transfer moves only one window a poll.
 constexpr int kPollsEachPeriod = 16;
 
 }  // namespace

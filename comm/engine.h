@@ -1,6 +1,6 @@
-// Moves the started operations of one rank on, over all its communicators. Whoever waits for one
-// operation advances all of them, so ranks may wait in different orders; a background thread
-// advances them now and then while the rank computes.
+// Advances the started operations of one rank on all its communicators. A wait for one operation
+// advances all of them, so ranks may wait in different orders. A background thread advances them
+// now and then while the rank computes.
 #ifndef FLAME_COMM_ENGINE_H_
 #define FLAME_COMM_ENGINE_H_
 
@@ -16,17 +16,17 @@ namespace flame {
 class Operation {
  public:
   virtual ~Operation() = default;
-  // Goes as far as possible without waiting; true once finished or failed. Never throws: the
+  // Goes as far as possible without waiting. True once finished or failed. Never throws: the
   // operation keeps its error. Called under the engine's lock.
   virtual bool Advance() = 0;
-  // True while a peer is known to be sending or taking bulk data: polling moves it.
+  // True while a peer is known to be sending or taking bulk data, which polling moves on.
   virtual bool Moving() const = 0;
 };
 
 class Engine {
  public:
   Engine() = default;
-  // Unfinished operations are leaked, since a library may still write to their buffers.
+  // Leaks unfinished operations, because a library may still write to their buffers.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -34,10 +34,10 @@ class Engine {
   void Start(std::shared_ptr<Operation> operation);
   // Advances every operation; call with the lock held.
   void Progress();
-  bool Moving() const;  // any operation is; call with the lock held
-  bool Idle();          // nothing is under way
+  bool Moving() const;  // true if any operation is moving; call with the lock held
+  bool Idle();          // true if nothing is under way
 
-  // Held for every use of a transport.
+  // The engine's lock, held for every use of a transport.
   std::mutex& mutex() { return mutex_; }
 
  private:

@@ -20,7 +20,7 @@ double SecondsNow() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - kProgramStart).count();
 }
 
-// What a disk that hangs may keep a job from its end.
+// The longest time that a hanging disk may delay the end of a job.
 constexpr auto kWriteTime = std::chrono::seconds(5);
 
 struct Registry {
@@ -28,7 +28,7 @@ struct Registry {
   std::vector<std::weak_ptr<FlightRecorder>> recorders;
   std::filesystem::path folder;
   int rank = 0, world_size = 1;
-  std::vector<std::string> hosts;  // of every rank; empty where they share one, or unknown
+  std::vector<std::string> hosts;  // host of each rank; empty if unknown or if all share one
 };
 
 // Never destroyed: the watchdog thread may outlive static objects.
@@ -37,7 +37,7 @@ Registry& TheRegistry() {
   return *registry;
 }
 
-// "2" or "2 (node7)".
+// Returns "2" or "2 (node7)".
 std::string RankAndHost(int rank) {
   const std::string host = HostOf(rank);
   return host.empty() ? StrCat(rank) : StrCat(rank, " (", host, ")");

@@ -34,7 +34,7 @@ std::vector<std::string> GatherTexts(Communicator* group, const std::string& tex
   if (group == nullptr) return {text};
   const auto own_size = static_cast<double>(text.size());
   const auto room = static_cast<int64_t>(MaxOverRanks(group, {own_size})[0]);
-  // Its length, then the text.
+  // Each rank's row holds the length of its text, then the text.
   const int64_t stride = room + static_cast<int64_t>(sizeof(int64_t));
   at::Tensor own = at::zeros({stride}, at::kByte);
   at::Tensor all = at::empty({group->size() * stride}, at::kByte);

@@ -1,5 +1,5 @@
-// Small values that the ranks of a group tell each other. Every rank of the group makes the same
-// call. A null communicator is a group of one: values stay as they are.
+// Exchanges small values between the ranks of a group. Every rank of the group must make the same
+// call. A null communicator means a group of one rank, whose values stay as they are.
 #ifndef FLAME_COMM_GROUP_H_
 #define FLAME_COMM_GROUP_H_
 
@@ -10,12 +10,12 @@
 
 namespace flame {
 
-// Elementwise; `values` has the same length on every rank.
+// Return the elementwise sum or maximum over ranks; `values` has the same length on every rank.
 std::vector<double> SumOverRanks(Communicator* group, const std::vector<double>& values);
 std::vector<double> MaxOverRanks(Communicator* group, const std::vector<double>& values);
-// Rank 0's text, of any length.
+// Returns rank 0's text, of any length.
 std::string BroadcastText(Communicator* group, const std::string& text);
-// The text of every rank, by rank; lengths may differ.
+// Returns the text of every rank, by rank; lengths may differ.
 std::vector<std::string> GatherTexts(Communicator* group, const std::string& text);
 
 }  // namespace flame

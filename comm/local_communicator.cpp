@@ -15,7 +15,7 @@
 namespace flame {
 namespace {
 
-// Bytes that have been sent and not yet taken.
+// Bytes that have been sent but not yet taken.
 struct Parcel {
   int source = 0, tag = 0;
   std::string bytes;
@@ -24,7 +24,8 @@ struct Parcel {
 struct Inbox {
   std::list<Parcel> parcels[2];  // by channel, in order of arrival
   uint64_t num_arrived = 0;
-  // Receives that were posted and that are done, by (channel, source, tag): they take in turn.
+  // The numbers of receives posted and done, by (channel, source, tag). Receives take parcels in
+  // the order in which they were posted.
   struct Turns {
     uint64_t posted = 0, taken = 0;
   };
@@ -32,7 +33,7 @@ struct Inbox {
   std::condition_variable arrived;
 };
 
-// What the ranks of one local communicator share.
+// State that the ranks of one local communicator share.
 struct LocalWorld {
   LocalWorld(int size, std::string name) : name(std::move(name)), inboxes(size) {}
 
@@ -51,7 +52,8 @@ class SentTransfer : public Transfer {
   bool Done() override { return true; }
 };
 
-// The first parcel of (channel, source, tag) at `rank` goes to `bytes`; -1 is any source.
+// Moves the first parcel of (channel, source, tag) at `rank` to `parcel`; source -1 is any. False
+// if there is no such parcel yet.
 bool TakeParcel(LocalWorld* world, int rank, Transport::Channel channel, int source, int tag,
                 Parcel* parcel) {
   std::lock_guard lock(world->mutex);
@@ -151,7 +153,7 @@ class LocalTransport : public Transport {
   void Pause(Clock::duration idle) override {
     std::unique_lock lock(world_->mutex);
     Inbox& inbox = world_->inboxes[rank_];
-    // Not for ever: an arrival at another communicator of this rank does not wake this one.
+    // The wait is short because an arrival at another communicator of this rank does not end it.
     inbox.arrived.wait_for(lock, std::chrono::milliseconds(1),
                            [&] { return inbox.num_arrived != num_seen_; });
     num_seen_ = inbox.num_arrived;

@@ -1,4 +1,4 @@
-// The backend within one process: one rank alone, or the threads of a test.
+// The backend within one process: for one rank alone, or for the threads of a test.
 #ifndef FLAME_COMM_LOCAL_COMMUNICATOR_H_
 #define FLAME_COMM_LOCAL_COMMUNICATOR_H_
 
@@ -11,7 +11,7 @@ namespace flame {
 
 std::unique_ptr<Communicator> MakeLocalCommunicator();
 
-// One communicator for each of `size` threads, in order of rank.
+// Returns one communicator for each of `size` threads, in rank order.
 std::vector<std::unique_ptr<Communicator>> MakeLocalGroup(
     int size, Communicator::Milliseconds timeout = std::chrono::minutes(10));
 

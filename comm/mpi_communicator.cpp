@@ -17,7 +17,7 @@
 namespace flame {
 namespace {
 
-// MPI counts bytes in an int.
+// Larger transfers are split, because MPI counts bytes in an int.
 constexpr size_t kMaxBytesARequest = size_t{1} << 30;
 
 void Check(int status, const char* call) {
@@ -30,8 +30,8 @@ void Check(int status, const char* call) {
 
 class MpiTransfer : public Transfer {
  public:
-  // `start(offset, count, request)` starts one part. `expected`: the bytes to receive, 0 where
-  // fewer than `num_bytes` or none are fine.
+  // `start(offset, count, request)` starts one part. `expected` is the number of bytes that must be
+  // received; 0 if any number up to `num_bytes` is fine.
   template <class StartPart>
   MpiTransfer(size_t num_bytes, size_t expected, StartPart start) : expected_(expected) {
     size_t offset = 0;
@@ -74,7 +74,7 @@ class MpiTransfer : public Transfer {
 
 class MpiTransport : public Transport {
  public:
-  // Takes the two communicators, of the same ranks, over.
+  // Takes ownership of both communicators, which have the same ranks.
   MpiTransport(MPI_Comm collectives, MPI_Comm messages, std::string name,
                std::vector<int> world_ranks)
       : comms_{collectives, messages},
@@ -134,7 +134,7 @@ class MpiTransport : public Transport {
     return true;
   }
 
-  // Spins while an answer may be near, then leaves the core to others.
+  // Spins while an answer may be near, then sleeps to leave the core to others.
   void Pause(Clock::duration idle) override {
     using namespace std::chrono_literals;
     if (idle < 200us) {
@@ -173,7 +173,7 @@ std::vector<std::string> HostsOfRanks(int size) {
   return hosts;
 }
 
-// "node7 x 4, node8 x 4", in the order of ranks.
+// Returns "node7 x 4, node8 x 4", in rank order.
 std::string RanksByHost(const std::vector<std::string>& hosts) {
   std::string text;
   for (size_t first = 0, end; first < hosts.size(); first = end) {
@@ -206,7 +206,7 @@ std::string MpiLibraryVersion() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
   int size = 0;
   Check(MPI_Get_library_version(text, &size), "MPI_Get_library_version");
-  return {text, strnlen(text, static_cast<size_t>(size))};  // Open MPI counts the end's zero, too
+  return {text, strnlen(text, static_cast<size_t>(size))};  // Open MPI counts the final zero too
 }
 
 bool LaunchedByMpi() { return std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK"); }
@@ -216,7 +216,7 @@ bool StartHasBarrier() {
     const char* text = std::getenv(name);
     return std::string(text == nullptr ? "" : text);
   };
-  // mpirun within a step leaves the step's other variables as they are.
+  // The namespace tells srun from an mpirun within a step, which keeps the step's other variables.
   const bool by_srun = value("PMIX_NAMESPACE").starts_with("slurm.pmix.");
   const std::string hosts = value("SLURM_STEP_NUM_NODES");
   return !by_srun || hosts.empty() || hosts == "1" || value("SLURM_PMIX_FENCE") == "ring";
@@ -224,7 +224,7 @@ bool StartHasBarrier() {
 
 namespace {
 
-// A library may end the process: the others must not wait for it until their deadline.
+// Ends the job if a library ends this process, so that no other rank waits until its deadline.
 void EndJobOfOpenSession() {
   int finalized = 0;
   MPI_Finalized(&finalized);
@@ -284,7 +284,7 @@ MpiSession::~MpiSession() {
 
 std::unique_ptr<Communicator> MpiSession::World() {
   MPI_Comm collectives = MPI_COMM_NULL, messages = MPI_COMM_NULL;
-  Watched("making of a communicator", timeout_, [&] {
+  Watched("creation of a communicator", timeout_, [&] {
     std::lock_guard lock(engine_->mutex());
     Check(MPI_Comm_dup(MPI_COMM_WORLD, &collectives), "MPI_Comm_dup");
     Check(MPI_Comm_dup(MPI_COMM_WORLD, &messages), "MPI_Comm_dup");

@@ -11,30 +11,30 @@ namespace flame {
 
 class Engine;
 
-// True under mpirun or srun, so that a program started by hand never initialises MPI.
+// True under mpirun or srun. A program started by hand must not initialise MPI.
 bool LaunchedByMpi();
 
-// False where srun started this process among ranks on several hosts and without
-// SLURM_PMIX_FENCE=ring. The barrier at the end of MPI_Init may then hold no host back (in Slurm
-// 22.05 where the job has fewer hosts than slurm.conf's TreeWidth, unless mpi.conf has
-// PMIxCollFence=ring): a rank that has left MPI_Init sends to one still inside, which may end in a
-// segmentation fault.
+// False if srun started this process among ranks on several hosts without SLURM_PMIX_FENCE=ring.
+// The barrier at the end of MPI_Init may then hold no host back (in Slurm 22.05 if the job has
+// fewer hosts than slurm.conf's TreeWidth, unless mpi.conf has PMIxCollFence=ring). A rank that has
+// left MPI_Init then sends to one still inside, which may end in a segmentation fault.
 bool StartHasBarrier();
 
-// In one line, such as "Open MPI v4.1.4, package: ...".
+// Returns one line such as "Open MPI v4.1.4, package: ...".
 std::string MpiLibraryVersion();
 
-// MPI from construction to destruction; one a process. Communicators must die before it. Left by an
-// exception it does not finalise, which would wait for the other ranks: AbortJob() ends them.
+// Starts MPI at construction and finalises it at destruction; one session a process. Communicators
+// must be destroyed before it. A session destroyed by an exception does not finalise, because that
+// would wait for the other ranks; AbortJob() ends them.
 class MpiSession {
  public:
-  // `timeout`: what any one operation may wait, also that of finalising.
+  // `timeout` limits the wait of every single operation, including finalising.
   explicit MpiSession(Communicator::Milliseconds timeout);
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
-  // All ranks of the job; collective. Used by one thread at a time.
+  // Makes a communicator of all ranks of the job. Collective. One thread at a time may use it.
   std::unique_ptr<Communicator> World();
 
  private:

@@ -23,7 +23,7 @@ struct Min {
   T operator()(T a, T b) const { return a <= b || a != a ? a : b; }
 };
 
-// Memory holds T; sums are W.
+// T is the type in memory, W the type of the running total.
 template <class T, class W, class Op>
 void Reduce(const std::vector<const void*>& parts, int64_t num_elements, T* out, Op op) {
   alignas(64) std::array<W, kBlock> total;

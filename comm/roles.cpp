@@ -39,7 +39,7 @@ RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int r
   return mesh;
 }
 
-// Each rank in turn goes where the work for a rank is largest.
+// Gives each remaining rank to the role with the most work per rank.
 std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks) {
   std::vector<int> split(work.size(), 1);
   for (int left = ranks - static_cast<int>(work.size()); left > 0; --left) {

@@ -1,4 +1,4 @@
-// Which rank does what.
+// The roles of the ranks of a job.
 #ifndef FLAME_COMM_ROLES_H_
 #define FLAME_COMM_ROLES_H_
 
@@ -9,24 +9,25 @@ namespace flame {
 
 enum class Role { kAll, kLearner, kRollout, kReward };
 
-// Ranks of the job by role, each list ascending: learners first, then rollouts, then rewards.
-// Alone, rank 0 is in every list. An empty list of rollouts or rewards: the learners do it.
+// The ranks of the job by role, each list ascending: learners come first, then rollouts, then
+// rewards. In a job of one process rank 0 is in every list. If the list of rollouts or of rewards
+// is empty, the learners do that work.
 struct RankMesh {
-  Role role = Role::kAll;  // of this rank; kAll when the job is one process
+  Role role = Role::kAll;  // this rank's role; kAll if the job is one process
   std::vector<int> learner_ranks, rollout_ranks, reward_ranks;
 };
 
-// The counts must sum to world_size with at least one learner, else UsageError. All 0 means auto:
-// half the ranks learn, the rest roll out except for a quarter of them (at least one if there are
-// two) that score. Worked example: AssignRoles(8, 5, 0, 0, 0): learners 0-3, rollouts 4-6,
-// reward 7, role kRollout.
+// Throws UsageError unless the counts sum to world_size with at least one learner. Counts that are
+// all 0 mean auto: half the ranks learn, and of the others a quarter score (at least one if they
+// are two or more) and the rest roll out. Worked example: AssignRoles(8, 5, 0, 0, 0): learners 0-3,
+// rollouts 4-6, reward 7, role kRollout.
 RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int rewards);
 
-// Ranks of each role in proportion to the work done by it, in any unit; at least one of each, as
-// many as `ranks` in all (at least as many as roles).
+// Splits `ranks` over the roles in proportion to the work of each, in any unit. Each role gets at
+// least one, so `ranks` must be at least the number of roles.
 std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks);
 
-std::string RoleName(Role role);  // "learner", "rollout", "reward", "all"
+std::string RoleName(Role role);  // returns "learner", "rollout", "reward" or "all"
 
 }  // namespace flame
 

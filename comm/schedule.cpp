@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-// Below this a second phase costs more than the bytes it saves.
+// Below this size a second phase costs more than the bytes it saves.
 constexpr size_t kWholeBytes = 16 << 10;
 
 using ShareStart = std::function<int64_t(int)>;  // share r is [start(r), start(r + 1))
@@ -21,7 +21,7 @@ ShareStart EvenShares(int64_t total, int size) {
 
 Phase ForEachPeer(Place place, const std::function<void(Lane*)>& fill) {
   Phase phase;
-  // Starting after the own rank spreads the load over the receivers.
+  // Starting with the next rank spreads the load over the receivers.
   for (int i = 1; i < place.size; ++i) {
     Lane lane;
     lane.peer = (place.rank + i) % place.size;
@@ -31,8 +31,8 @@ Phase ForEachPeer(Place place, const std::function<void(Lane*)>& fill) {
   return phase;
 }
 
-// After `phase` has filled `scratch` with part r at r * n elements, reduces all parts into `out`;
-// the own part lies at `own`.
+// Makes `phase` reduce all parts into `out` once its lanes are done. They fill `scratch` with the
+// part of rank r at element r * num_elements; this rank's own part lies at `own`.
 void ThenReduce(Phase* phase, Place place, const at::Tensor& like, ReduceOp op,
                 std::shared_ptr<char[]> scratch, const char* own, int64_t num_elements, char* out) {
   const auto dtype = like.scalar_type();
@@ -50,7 +50,7 @@ std::shared_ptr<char[]> Scratch(size_t num_bytes) {
   return std::make_shared_for_overwrite<char[]>(num_bytes);
 }
 
-// Sends share r of `input` to rank r and reduces the own share of all ranks into `out`.
+// Sends share r of `input` to rank r and reduces this rank's share of all inputs into `out`.
 Phase ReduceShares(Place place, const at::Tensor& input, const ShareStart& start, ReduceOp op,
                    char* out) {
   const size_t item = input.itemsize();
@@ -67,7 +67,7 @@ Phase ReduceShares(Place place, const at::Tensor& input, const ShareStart& start
   return phase;
 }
 
-// Lane of the phase in which every rank sends its own share of `base` to all.
+// Fills a lane of the phase in which every rank sends its own share of `base` to all.
 void ExchangeShares(Place place, char* base, const ShareStart& start, size_t item, Lane* lane) {
   lane->send = base + start(place.rank) * item;
   lane->send_bytes = (start(place.rank + 1) - start(place.rank)) * item;
@@ -75,8 +75,8 @@ void ExchangeShares(Place place, char* base, const ShareStart& start, size_t ite
   lane->receive_bytes = (start(lane->peer + 1) - start(lane->peer)) * item;
 }
 
-// The root's lanes to everyone and everyone's lane to the root; rank r gets bytes
-// [start(r), start(r) + bytes(r)).
+// Returns the root's lanes to all other ranks, or another rank's lane to the root. Rank r gets
+// bytes [start(r), start(r) + bytes(r)).
 Phase FromRoot(Place place, char* base, int root, const ShareStart& start,
                const ShareStart& bytes) {
   Phase phase = ForEachPeer(place, [&](Lane* lane) {

@@ -1,4 +1,4 @@
-// What each rank exchanges with whom, phase by phase, for every collective. Pointers must stay
+// The exchanges of every collective, phase by phase, as one rank makes them. Pointers must stay
 // valid until the collective is done. A share is the part of a tensor that one rank takes care of.
 #ifndef FLAME_COMM_SCHEDULE_H_
 #define FLAME_COMM_SCHEDULE_H_
@@ -15,20 +15,21 @@ struct Place {
   int rank = 0, size = 1;
 };
 
-// Each rank's `num_bytes` at `from` go to everyone: those of rank r to to + r * num_bytes. The own
-// part is left alone.
+// Sends the `num_bytes` at `from` to every other rank and receives those of rank r at
+// to + r * num_bytes. Does not write this rank's own part of `to`.
 Phase SpreadToAll(Place place, const void* from, size_t num_bytes, char* to);
 
-// Small tensors travel whole and every rank sums them; of large ones each rank sums a share.
+// Small tensors travel whole and every rank reduces them. Of a large tensor each rank reduces a
+// share.
 std::vector<Phase> AllReducePhases(Place place, const at::Tensor& tensor, ReduceOp op);
 
-// input [size * n] -> output [n].
+// Reduces input [size * n] to output [n].
 std::vector<Phase> ReduceScatterPhases(Place place, const at::Tensor& output,
                                        const at::Tensor& input, ReduceOp op);
 
-// The root sends a small tensor whole; of a large one it sends a share to each rank, and these
-// spread it, so that the root's link is not the bottleneck. Everyone answers the root with a
-// header: the root is done once all have come.
+// The root sends a small tensor whole. Of a large tensor it sends a share to each rank, and the
+// ranks spread their shares, so that the root's link is not the bottleneck. Every rank answers the
+// root with a header, and the root is done once all have answered.
 std::vector<Phase> BroadcastPhases(Place place, const at::Tensor& tensor, int root);
 
 }  // namespace flame

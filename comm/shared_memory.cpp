@@ -20,7 +20,7 @@
 namespace flame {
 namespace {
 
-// A mapping, and the descriptor that others open it by.
+// A mapping, and the descriptor through which other processes open it.
 struct Block {
   ~Block() {
     if (data != MAP_FAILED) munmap(data, size);
@@ -54,7 +54,7 @@ at::Tensor TensorOf(std::unique_ptr<Block> block) {
   return tensor.set_(storage, 0, {size}, {1});
 }
 
-// Differs from that of any other memory, whichever process asks for it where.
+// Returns a name that no other shared memory has, in any process on any machine.
 std::string Token() {
   std::random_device random;
   char text[48];
@@ -87,7 +87,7 @@ at::Tensor MapShared(const std::string& name, int64_t size) {
   const size_t space = name.find(' ');
   const std::string path = name.substr(0, space);
   const std::string expected = StrCat("/memfd:", name.substr(space + 1), " (deleted)");
-  // Looked at before it is opened: elsewhere the path is that of something else.
+  // The path is checked before it is opened, because on another machine it names something else.
   char found[PATH_MAX];
   const ssize_t length = readlink(path.c_str(), found, sizeof(found));
   if (length < 0) Fail("reading ", path);

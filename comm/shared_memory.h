@@ -1,5 +1,5 @@
-// Memory that the processes of one machine share. It lies in no file system: nothing is left behind
-// by a process that dies, and the size of /dev/shm sets no limit.
+// Memory that the processes of one machine share. It lies in no file system, so a process that dies
+// leaves nothing behind and the size of /dev/shm sets no limit.
 #ifndef FLAME_COMM_SHARED_MEMORY_H_
 #define FLAME_COMM_SHARED_MEMORY_H_
 
@@ -10,14 +10,15 @@
 
 namespace flame {
 
-// uint8 [size], zeros, for this process to write. MachineError where the system gives none.
+// Returns uint8 [size], zeros, which this process may write. Throws MachineError if the system
+// gives no such memory.
 at::Tensor MakeShared(int64_t size);
-// What another process of the machine, or this one, maps the memory of a tensor of MakeShared by
-// while the tensor lives; "" for any other tensor.
+// Returns the name by which any process of this machine can map the memory of a tensor made by
+// MakeShared, while that tensor lives. Returns "" for any other tensor.
 std::string SharedNameOf(const at::Tensor& tensor);
-// The same memory, to read only: a write ends the process. It outlives the tensor that was named.
-// MachineError with the cause where there is no such memory of `size` bytes for this process, as on
-// another machine or in a container of its own.
+// Maps the named memory read-only: a write ends the process. The mapping outlives the tensor that
+// was named. Throws MachineError with the cause if this process can reach no such memory of `size`
+// bytes, as on another machine or in a container of its own.
 at::Tensor MapShared(const std::string& name, int64_t size);
 
 }  // namespace flame

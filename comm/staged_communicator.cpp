@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-// Copies what the host's collective gave to the device's tensor.
+// Copies the result of the host's collective to the device's tensor.
 class StagedWork : public Work {
  public:
   StagedWork(std::unique_ptr<Work> work, at::Tensor host, at::Tensor device)
@@ -24,7 +24,7 @@ class StagedWork : public Work {
   at::Tensor host_, device_;
 };
 
-// A copy even of a CPU tensor: the caller may hand over views of one buffer.
+// Copies even a CPU tensor, because the caller may pass views of one buffer.
 at::Tensor OnHost(const at::Tensor& tensor) {
   return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true).contiguous();
 }

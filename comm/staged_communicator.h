@@ -1,5 +1,5 @@
-// Collectives of tensors on a device over a communicator that takes CPU tensors: through a copy on
-// the host, for a cluster or a test without NCCL.
+// Runs collectives of device tensors over a communicator that takes CPU tensors, through a copy on
+// the host. For a cluster or a test without NCCL.
 #ifndef FLAME_COMM_STAGED_COMMUNICATOR_H_
 #define FLAME_COMM_STAGED_COMMUNICATOR_H_
 
@@ -13,7 +13,7 @@ namespace flame {
 
 class StagedCommunicator : public Communicator {
  public:
-  // `host` outlives it.
+  // `host` must outlive this object.
   explicit StagedCommunicator(Communicator* host) : host_(host) {}
 
   int rank() const override { return host_->rank(); }

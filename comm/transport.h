@@ -1,5 +1,5 @@
-// What a backend gives: bytes moved between ranks without waiting. The collectives and messages of
-// transport_communicator.h are built on it, the same for every backend.
+// The interface of a backend: it moves bytes between ranks without waiting. The collectives and
+// messages of transport_communicator.h are built on it, the same for every backend.
 #ifndef FLAME_COMM_TRANSPORT_H_
 #define FLAME_COMM_TRANSPORT_H_
 
@@ -11,7 +11,7 @@
 
 namespace flame {
 
-// Bytes on their way. The buffer must outlive it, or stay alive until Done() was true.
+// A transfer of bytes under way. The buffer must outlive it, or live until Done() was true.
 class Transfer {
  public:
   virtual ~Transfer() = default;
@@ -28,25 +28,25 @@ class Transport {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual std::string name() const = 0;
-  // The rank in the job of rank `rank` here, for messages to people.
+  // Returns the number in the whole job of this transport's rank `rank`, for error messages.
   virtual int WorldRank(int rank) const = 0;
 
-  // Transfers of one (channel, source, destination, tag) arrive in order.
-  // 0 <= tag < kTags, half of what Open MPI over UCX has (MPI_TAG_UB 2^23 - 1).
+  // Transfers of one (channel, source, destination, tag) arrive in order. Tags are in [0, kTags),
+  // half of what Open MPI over UCX has (MPI_TAG_UB 2^23 - 1).
   static constexpr int kTags = 1 << 22;
   virtual std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag,
                                          const void* data, size_t num_bytes) = 0;
-  // `capacity` bytes of room; on kCollectives a shorter transfer is accepted, on kMessages it is a
-  // MachineError.
+  // `data` has room for `capacity` bytes. A shorter transfer is accepted on kCollectives and is a
+  // MachineError on kMessages.
   virtual std::unique_ptr<Transfer> Receive(Channel channel, int source, int tag, void* data,
                                             size_t capacity) = 0;
-  // Takes a whole transfer of kMessages if one has arrived; source -1 is any.
+  // Takes a whole transfer of kMessages if one has arrived; source -1 means any.
   virtual bool TryTake(int source, int tag, int* from, std::string* bytes) = 0;
 
   // Lets time pass between two polls when nothing has moved for `idle`. Called without locks.
   virtual void Pause(Clock::duration idle) = 0;
 
-  // The transport among `members`, ranks of this one in order; collective. `index` counts the
+  // Makes the transport of `members`, ranks of this one in order. Collective. `index` counts the
   // calls, `color` is the same for all members.
   virtual std::unique_ptr<Transport> Split(int index, int color,
                                            const std::vector<int>& members) = 0;

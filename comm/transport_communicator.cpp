@@ -17,10 +17,11 @@ namespace {
 
 using Clock = Transport::Clock;
 
-constexpr int kMaxTag = Transport::kTags / 4;  // two on the wire each for messages and tensors
-// A message up to this travels in one piece, a longer one behind its length.
+// A message and a tensor take two tags each on the wire.
+constexpr int kMaxTag = Transport::kTags / 4;
+// A message up to this size travels in one piece, a longer one as its length and then its bytes.
 constexpr size_t kWholeMessageBytes = 2048;
-// How often a wait tells the flight recorder whom it waits for.
+// The interval at which a wait tells the flight recorder whom it waits for.
 constexpr auto kReportEvery = std::chrono::milliseconds(100);
 
 class CollectiveWork : public Work {
@@ -53,13 +54,13 @@ class CollectiveWork : public Work {
   uint64_t key_;
 };
 
-// A tensor on its way out or in; keeps its memory.
+// The transfer of a tensor to or from this rank; keeps the tensor's memory.
 class TensorTransfer : public Operation {
  public:
   using Start = std::function<std::unique_ptr<Transfer>()>;
   TensorTransfer(Start start, at::Tensor tensor)
       : start_(std::move(start)), tensor_(std::move(tensor)) {}
-  // Leaks what is still under way: the backend may yet use it.
+  // Leaks a transfer under way, because the backend may still use it.
   ~TensorTransfer() override {
     if (transfer_ == nullptr) return;
     static_cast<void>(transfer_.release());
@@ -79,7 +80,7 @@ class TensorTransfer : public Operation {
     return finished_ = true;
   }
 
-  // With the engine's lock.
+  // The calls below need the engine's lock.
   bool finished() const { return finished_; }
   const std::string& error() const { return error_; }  // empty: none
 
@@ -124,7 +125,7 @@ class TransferWork : public Work {
   std::string what_;
 };
 
-// A message on its way out; owns the bytes.
+// An outgoing message; owns its bytes.
 class OutgoingMessage : public Operation {
  public:
   OutgoingMessage(std::shared_ptr<Transport> transport, const std::string& bytes, int destination,
@@ -135,7 +136,7 @@ class OutgoingMessage : public Operation {
     state_->frame = frame.Take();
     (bytes.size() <= kWholeMessageBytes ? state_->frame : state_->rest) += bytes;
   }
-  // Leaks what is still under way: the backend may yet read it.
+  // Leaks transfers under way, because the backend may still read their bytes.
   ~OutgoingMessage() override {
     if (!state_->transfers.empty()) state_.release();
   }
@@ -348,7 +349,7 @@ bool TransportCommunicator::Take(uint64_t key, int source, int tag, Milliseconds
                    key, context_->timeout, [&] { return rest->Done(); }, senders)) {
     return true;
   }
-  new std::string(std::move(message->bytes));  // the backend may yet write to it
+  new std::string(std::move(message->bytes));  // leaked: the backend may still write to it
   context_->FailAtDeadline(key, StrCat("the rest of a message with tag ", tag));
 }
 
@@ -391,7 +392,7 @@ std::unique_ptr<Work> TransportCommunicator::Move(bool send, at::Tensor tensor, 
                                   " bytes, ", send ? "to " : "from ", peer);
   const uint64_t key = context_->recorder->Start(what, ++num_messages_, tensor.nbytes());
   const auto start = [transport = context_->transport, send, peer, tag, tensor] {
-    // As the rest of a message: never looked for by TryTake.
+    // The tag is odd, like that of the rest of a message, so TryTake never looks for it.
     const int on_wire = (tag + kMaxTag) * 2 + 1;
     return send ? transport->Send(Transport::kMessages, peer, on_wire, tensor.const_data_ptr(),
                                   tensor.nbytes())

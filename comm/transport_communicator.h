@@ -1,6 +1,7 @@
 // A Communicator over any Transport. Every exchange is direct between two ranks: a reduction sends
-// each rank its share of all inputs, sums it in rank order, and spreads the result; bytes sent a
-// rank are those of the best ring, 2 (n-1)/n of the tensor for an all-reduce.
+// each rank its share of all inputs, the rank sums the share in rank order, and the result is
+// spread. A rank sends as many bytes as in the best ring, 2 (n-1)/n of the tensor for an
+// all-reduce.
 #ifndef FLAME_COMM_TRANSPORT_COMMUNICATOR_H_
 #define FLAME_COMM_TRANSPORT_COMMUNICATOR_H_
 
@@ -17,24 +18,25 @@
 
 namespace flame {
 
-// What the works of a communicator share with it.
+// State that a communicator shares with its works.
 struct CommContext {
   std::shared_ptr<Transport> transport;
   std::shared_ptr<Engine> engine;
   std::shared_ptr<FlightRecorder> recorder;
   Communicator::Milliseconds timeout;
 
-  // Polls until `done` or `wait` is over, advancing everything; both functions run under the
-  // engine's lock. `missing` names the ranks of the job that are waited for. Returns done.
+  // Advances all operations until `done` returns true or `wait` is over. `missing` returns the
+  // ranks of the job that are waited for. Both functions run under the engine's lock. True if done.
   bool Await(uint64_t key, Communicator::Milliseconds wait, const std::function<bool()>& done,
              const std::function<std::vector<int>()>& missing) const;
-  // Writes the flight record and throws: `operation` of this rank was not answered in time.
+  // Writes the flight record and throws MachineError: `operation` of this rank was not answered in
+  // time.
   [[noreturn]] void FailAtDeadline(uint64_t key, const std::string& operation) const;
 };
 
 class TransportCommunicator : public Communicator {
  public:
-  // `engine`: that of this rank, one for all its communicators.
+  // `engine` is this rank's only engine, shared by all its communicators.
   TransportCommunicator(std::shared_ptr<Transport> transport, std::shared_ptr<Engine> engine,
                         Milliseconds timeout);
 

@@ -20,9 +20,10 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kLookEvery = milliseconds(100);
-// mpirun ends the other ranks where one dies: SIGTERM, and SIGKILL a second later.
+// The time from a stop signal to a warning. When a rank dies, mpirun sends the others SIGTERM, and
+// SIGKILL a second later.
 constexpr auto kStopPatience = milliseconds(300);
-// How long MPI_Abort may take before this process ends without it.
+// The time that MPI_Abort may take before this process ends without it.
 constexpr auto kAbortTime = std::chrono::seconds(5);
 
 struct Watched {
@@ -92,7 +93,8 @@ class Watchdog {
     }
   }
 
-  // Where another rank was killed there is nobody else to say what it left undone.
+  // Logs the waits that a stop signal did not end. If another rank was killed, nobody else can say
+  // what it left undone.
   void TellWaitsAtStop() {
     if (!StopRequested()) return;
     std::lock_guard lock(mutex_);
@@ -104,7 +106,7 @@ class Watchdog {
       const FlightEntry entry = watched.recorder->Entry(watched.key);
       LogWarning(FlightRankPrefix(), WordsFor(*watched.recorder, entry), " still waits for ",
                  RankList(entry.waits_for),
-                 " after a stop signal, which all get where a rank was killed");
+                 " after a stop signal; mpirun sends one to every rank when a rank was killed");
     }
   }
 

@@ -20,7 +20,7 @@ struct FlightEntry {
   std::string operation;  // "all-reduce", "receive tag 7"
   uint64_t num_bytes = 0;
   double started = 0;
-  double finished = -1;        // -1: not yet
+  double finished = -1;        // -1: not finished
   std::vector<int> waits_for;  // ranks of the job that had not answered when last looked at
 };
 
@@ -28,12 +28,12 @@ struct FlightEntry {
 class FlightRecorder {
  public:
   static constexpr uint64_t kCapacity = 64;
-  static constexpr uint64_t kNoKey = ~uint64_t{0};  // for what is not recorded
+  static constexpr uint64_t kNoKey = ~uint64_t{0};  // key of an operation that is not recorded
   explicit FlightRecorder(std::string communicator);
-  // Registered for flight records until it dies.
+  // Makes a recorder that is part of flight records until it is destroyed.
   static std::shared_ptr<FlightRecorder> Make(const std::string& communicator);
 
-  // Returns the key of the entry for the calls below, which do nothing once it is overwritten.
+  // Returns the entry's key for the calls below, which do nothing once the entry is overwritten.
   uint64_t Start(std::string operation, uint64_t sequence, uint64_t num_bytes);
   void Finish(uint64_t key);
   void SetWaitsFor(uint64_t key, std::vector<int> ranks);
@@ -49,30 +49,30 @@ class FlightRecorder {
   uint64_t next_ = 0;
 };
 
-// "all-reduce #2 (4000 bytes) on 'mpi world'".
+// Returns text such as "all-reduce #2 (4000 bytes) on 'mpi world'".
 std::string WordsFor(const FlightRecorder& recorder, const FlightEntry& entry);
-// Of the operation that was started last on any communicator; "" where there was none.
+// Returns WordsFor() the operation that was started last on any communicator; "" if there was none.
 std::string LastOperation();
 
-// Where flight-rank-N.json goes (empty, the default: nowhere) and who this process is.
+// Set the folder of flight-rank-N.json (empty, the default: no file) and the rank of this process.
 void SetFlightFolder(const std::filesystem::path& folder);
 void SetFlightRank(int rank, int world_size);
-std::string FlightRankPrefix();  // RankName and ": ", or "" when there is one rank
-// The host of every rank of the job, in order.
+std::string FlightRankPrefix();  // RankName and ": ", or "" if there is one rank
+// Sets the host of every rank of the job, in rank order.
 void SetHosts(std::vector<std::string> hosts);
-// That of a rank; "" where all ranks share one.
+// Returns the host of a rank; "" if unknown or if all ranks share one.
 std::string HostOf(int rank);
 // Writes the record of every live communicator:
 //   {"rank", "world_size", "communicators": [{"name", "operations": [{"sequence", "operation",
 //    "bytes", "started", "finished" (null: not yet), "waits_for": [ranks]}]}]}
-// A disk that fails, or hangs for 5 s, is logged: the failure being recorded matters more.
+// A disk that fails, or hangs for 5 s, is only logged: the failure being recorded matters more.
 void WriteFlightRecord();
 
-// While it lives, this thread waits for an operation that must end by itself within `timeout`. Past
-// that the watchdog thread writes the flight record; past a tenth of it more (0.5 to 10 s) the
-// waiting thread is stuck in a library, and the watchdog ends the job with status 4. Behind a stop
-// signal that does not end the wait the watchdog tells of it: mpirun sends one to all ranks where
-// one was killed.
+// Lets the watchdog thread watch a wait of this thread during its lifetime. The operation waited
+// for must end by itself within `timeout`. After that the watchdog writes the flight record. After
+// a tenth of `timeout` more (0.5 to 10 s) the waiting thread is stuck in a library, and the
+// watchdog ends the job with status 4. If a stop signal does not end the wait, the watchdog logs
+// what is waited for, because mpirun sends a stop signal to all ranks when one was killed.
 class WatchedWait {
  public:
   WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,
@@ -85,7 +85,7 @@ class WatchedWait {
   uint64_t id_;
 };
 
-// While it lives, the watchdog thread calls `look` about ten times a second.
+// Makes the watchdog thread call `look` about ten times a second during its lifetime.
 class WatchedState {
  public:
   explicit WatchedState(std::function<void()> look);
@@ -100,9 +100,9 @@ class WatchedState {
 // Ends this process and, under MPI, the whole job with `status`, after one line on stderr.
 [[noreturn]] void AbortJob(int status, const std::string& why);
 
-// "rank 2", or "rank 2 (node7)" where the job runs on several hosts.
+// Returns "rank 2", or "rank 2 (node7)" if the job runs on several hosts.
 std::string RankName(int rank);
-// "rank 2", "ranks 2, 3" or "ranks 2 (node7), 3 (node8)".
+// Returns "rank 2", "ranks 2, 3" or "ranks 2 (node7), 3 (node8)".
 std::string RankList(const std::vector<int>& ranks);
 
 }  // namespace flame

@@ -1,5 +1,6 @@
-// Bytes of a message, field by field: plain values as they lie in memory (little-endian, both ends
-// run one program on one kind of machine), vectors and text as an uint64 count and their elements.
+// Writes and reads the bytes of a message, field by field. Plain values are as in memory
+// (little-endian, as both ends run one program on one kind of machine). Vectors and texts are a
+// uint64 count and their elements.
 // Example:
 //   WireWriter out;  out.Pod<int64_t>(task);  out.Vector(tokens);  out.Text(why);
 //   comm.Send(out.Take(), 0, kGroupTag);
@@ -36,9 +37,9 @@ class WireWriter {
     Pod<uint64_t>(text.size());
     Append(text.data(), text.size());
   }
-  // As they are, without a count.
+  // Appends the bytes without a count.
   void Bytes(const std::string& bytes) { Append(bytes.data(), bytes.size()); }
-  // The bytes so far; the writer is empty afterwards.
+  // Returns the bytes so far. The writer is empty afterwards.
   std::string Take() { return std::exchange(bytes_, {}); }
 
  private:
@@ -48,8 +49,9 @@ class WireWriter {
   std::string bytes_;
 };
 
-// Reads in the order of writing. A field beyond the end, or a count that promises more than the
-// message holds, is a DataError "message too short ..."; nothing is allocated for it.
+// Reads fields in the order in which they were written. Throws DataError "message too short ..." if
+// a field lies beyond the end or a count promises more than the message holds, and allocates
+// nothing for it.
 class WireReader {
  public:
   explicit WireReader(std::string bytes) : bytes_(std::move(bytes)) {}

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kSchema[] = "flame.corpus/1";
 
-// One field of every visit as a column.
+// Returns one field of every visit as a column.
 template <class T, class Get>
 std::vector<T> Column(const std::vector<Visit>& visits, Get get) {
   std::vector<T> column;

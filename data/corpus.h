@@ -1,4 +1,4 @@
-// A prepared hospital: visits, vocabularies and the DDI graph; what corpus.h5 holds.
+// A prepared hospital, the content of corpus.h5: visits, vocabularies and the DDI graph.
 #ifndef FLAME_DATA_CORPUS_H_
 #define FLAME_DATA_CORPUS_H_
 
@@ -27,7 +27,7 @@ class DdiGraph {
   void Add(int32_t a, int32_t b) {
     if (a != b) harmful_[size_t(a) * n_ + b] = harmful_[size_t(b) * n_ + a] = 1;
   }
-  // Harmful pairs / all pairs of `drugs`; 0 below two drugs.
+  // Returns harmful pairs / all pairs of `drugs`; 0 below two drugs.
   double Rate(const std::vector<int32_t>& drugs) const;
 
  private:
@@ -42,12 +42,12 @@ struct Corpus {
   DdiGraph ddi;
   int32_t num_patients = 0;
 
-  // Indices of the visits of one split, in order.
+  // Returns the indices of the visits of one split, in order.
   std::vector<int32_t> VisitsOf(Split split) const;
 };
 
-// The file is written atomically; reading checks schema version and every index. Fields are listed
-// in docs/formats.md.
+// WriteCorpus writes the file atomically. ReadCorpus checks the schema version and every index, and
+// throws DataError on a damaged file. docs/formats.md lists the fields.
 void WriteCorpus(const Corpus& corpus, const std::filesystem::path& path);
 Corpus ReadCorpus(const std::filesystem::path& path);
 

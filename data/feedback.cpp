@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// The indices that the lines name their visits and drugs by.
+// The indices of the visits and drugs that the lines name.
 struct Indices {
   std::map<int64_t, int32_t> visit_of;     // by hadm
   std::map<std::string, int32_t> drug_of;  // by code
@@ -75,7 +75,7 @@ std::pair<int32_t, Decision> ReadLine(const std::string& text, const Indices& in
   decision.accepted = DrugsOf(line, "accepted", indices, &named);
   decision.removed = DrugsOf(line, "removed", indices, &named);
   decision.added = DrugsOf(line, "added", indices, &named);
-  if (named.empty()) throw DataError("names no drug; expected at least one of the lists to");
+  if (named.empty()) throw DataError("names no drug; expected one in at least one of the lists");
   return {visit->second, decision};
 }
 

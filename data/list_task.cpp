@@ -24,7 +24,7 @@ bool Contains(const Drugs& drugs, int32_t drug) {
   return std::find(drugs.begin(), drugs.end(), drug) != drugs.end();
 }
 
-// Drugs of `all` that are not in `others`, in the order of `all`.
+// Returns the drugs of `all` that are not in `others`, in the order of `all`.
 Drugs Without(const Drugs& all, const Drugs& others) {
   Drugs rest;
   for (int32_t drug : all) {
@@ -33,7 +33,7 @@ Drugs Without(const Drugs& all, const Drugs& others) {
   return rest;
 }
 
-// How the classifier errs: counts of (misses, extras) by length of the true list, and how often
+// The classifier's errors: counts of (misses, extras) by length of the true list, and how often
 // each drug was missed or over-predicted.
 class ErrorStatistics {
  public:
@@ -49,7 +49,7 @@ class ErrorStatistics {
     }
   }
 
-  // `truth` with drugs dropped and inserted, shuffled.
+  // Returns `truth` with drugs dropped and inserted, shuffled.
   Drugs Corrupt(const Drugs& truth, RandomStream* random) const {
     const std::vector<Counts>& counts = PairsOfNearestLength(truth.size());
     const Counts count = counts[random->Below(counts.size())];
@@ -77,8 +77,8 @@ class ErrorStatistics {
     return length - below->first <= above->first - length ? below->second : above->second;
   }
 
-  // Up to `count` of `from`, one after another in proportion to `weights`; fewer where the others
-  // have weight 0: the classifier never errs in them.
+  // Draws `count` drugs of `from`, one after another in proportion to `weights`. Draws fewer if the
+  // others have weight 0, that is, if the classifier never errs in them.
   static Drugs Draw(size_t count, Drugs from, const std::vector<double>& weights,
                     RandomStream* random) {
     std::erase_if(from, [&](int32_t drug) { return weights[drug] == 0; });
@@ -97,7 +97,7 @@ class ErrorStatistics {
   std::vector<double> missed_, extra_;
 };
 
-// Row of each visit in the scores, all of which must be visits of the corpus.
+// Returns the row of each visit in the scores. Throws DataError unless the scores fit the corpus.
 std::unordered_map<int32_t, int64_t> RowsOf(const Corpus& corpus, const Scores& scores) {
   if (scores.visits.empty()) {
     throw DataError("list tasks need classifier scores of at least one visit; there are none");
@@ -124,7 +124,8 @@ void SortBySurety(const float* yes, Drugs* drugs) {
                    [&](int32_t a, int32_t b) { return yes[a] > yes[b]; });
 }
 
-// The Add task of `input`, and the Remove task if `both`. `yes`: the visit's scores, or null.
+// Appends the Add task of `input`, and the Remove task if `both`. `yes` is the visit's scores;
+// null: none.
 void AppendTasks(int32_t visit, const Drugs& truth, const Drugs& input, const float* yes, bool both,
                  std::vector<ListTask>* tasks) {
   Drugs missing = Without(truth, input), extra = Without(input, truth);

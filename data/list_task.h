@@ -20,27 +20,29 @@ struct ListTask {
   int32_t visit = 0;  // index in Corpus::visits
   Edit edit = Edit::kAdd;
   std::vector<int32_t> input;   // the drug list shown, no repeats
-  std::vector<int32_t> target;  // what SFT teaches to write; empty: end-of-text alone
+  std::vector<int32_t> target;  // the drugs that SFT teaches to write; empty: end-of-text alone
 };
 
 // pi_cls's scores of every drug for some visits.
 struct Scores {
   std::vector<int32_t> visits;  // indices in Corpus::visits
   std::vector<float> yes;       // [visits, drugs] row-major: P(Yes) in 0..1
-  // Drugs with P(Yes) > P(No) of row `i`, by index.
+  // Returns the drugs of row `i` with P(Yes) > P(No), by index.
   std::vector<int32_t> Predicted(int64_t i, int32_t num_drugs) const;
 };
 void WriteScores(const Scores& scores, int32_t num_drugs, const std::filesystem::path& path);
 Scores ReadScores(const std::filesystem::path& path);
 
-// Tasks by `options.errors`:
-//   train:   `visits` get their true lists corrupted by the statistics of `scores`' errors
+// Builds the list tasks of `visits`, by `options.errors`:
+//   train:   input lists are true lists, corrupted by the statistics of the errors of `scores`
 //            (method.md, List tasks).
 //   holdout, crossfit: input lists are the real predictions of `scores`, whose visits the
 //            classifier did not train on, and, for options.per_visit > 2, corrupted true lists too.
-// Where `scores` has the visit, its targets stand in the order of P(Yes): drugs to add surest
-// first, drugs to remove least sure first, so that greedy decoding writes what is likeliest and
-// then ends; elsewhere in the visit's and the input's order. Deterministic in seed.
+// If `scores` has the visit, its targets are in the order of P(Yes): drugs to add surest first,
+// drugs to remove least sure first. Greedy decoding then writes the likeliest drugs first and ends.
+// Otherwise targets are in the order of the visit or of the input. Deterministic in seed. Throws
+// DataError if `scores` is empty, does not fit the corpus or lacks a visit whose real prediction is
+// needed.
 std::vector<ListTask> BuildListTasks(const Corpus& corpus, const Scores& scores,
                                      const std::vector<int32_t>& visits, const TaskOptions& options,
                                      uint64_t seed);

@@ -18,7 +18,7 @@ void DataOptions::Bind(ConfigSchema* schema) {
   schema->Int("data.min_code_rows", &min_code_rows, {.low = 0},
               "a diagnosis or procedure code is kept if it has more rows than this");
   schema->Choice("data.visit_order", &visit_order, {"time", "id"},
-                 "a patient's visits by admission time, or by HADM_ID as the authors' records");
+                 "order of a patient's visits: by admission time, or by HADM_ID as the authors");
   schema->IntList("data.split", &split, {.low = 0},
                   "shares of train, validation and test; visits are cut by position");
   schema->Int("data.synth_patients", &synth_patients, {.low = 1},
@@ -32,14 +32,14 @@ void PromptOptions::Bind(ConfigSchema* schema) {
 void TaskOptions::Bind(ConfigSchema* schema) {
   schema->Choice("tasks.errors", &errors, {"train", "holdout", "crossfit"},
                  "visits whose classifier errors make the list tasks: those it trained on, those "
-                 "held out of its training, or all by two classifiers of half the patients each");
+                 "held out of its training, or all (two classifiers of half the patients each)");
   schema->Number("tasks.holdout", &holdout,
                  {.low = 0, .high = 1, .low_open = true, .high_open = true},
                  "share of the training patients that tasks.errors: holdout keeps out");
   schema->Int("tasks.per_visit", &per_visit, {.low = 2},
               "list tasks a visit; half ask to add, half to remove");
   schema->Path("tasks.feedback", &feedback,
-               "physicians' decisions on visits, JSON lines: truth of the tasks and of GRPO's phi");
+               "physicians' decisions on visits (JSON lines): truth of tasks and of GRPO's phi");
 }
 
 }  // namespace flame

@@ -17,7 +17,7 @@ struct DataOptions {
   std::filesystem::path mappings;      // folder with ndc9_to_drugbank.csv, ...
   std::string ddi = "ddi_public.csv";  // file of `mappings` with the harmful pairs
   int64_t min_visits = 2;              // admissions a patient must have
-  int64_t top_drugs = 201;             // most frequent drugs kept; the authors' slice
+  int64_t top_drugs = 201;             // most frequent drugs kept; 201 as the authors
   int64_t min_code_rows = 5;           // codes with more rows than this are kept
   std::string visit_order = "time";    // or "id", the authors'
   std::vector<int64_t> split = {4, 1, 1};
@@ -31,10 +31,11 @@ struct PromptOptions {
 };
 
 struct TaskOptions {
-  // Where pi_cls's errors are taken from. train: its own training visits, true lists corrupted the
-  // way it errs (the paper's). holdout: visits kept out of its training (`holdout` of the training
-  // patients), where its real predictions are the input lists. crossfit: as holdout, for every
-  // training visit, by two classifiers that each saw half of the patients.
+  // The visits from which pi_cls's errors are taken. train: its own training visits, whose true
+  // lists are corrupted the way it errs (as in the paper). holdout: visits kept out of its training
+  // (of a share `holdout` of the training patients), whose input lists are its real predictions.
+  // crossfit: as holdout, for every training visit, by two classifiers that each saw half of the
+  // patients.
   std::string errors = "train";
   double holdout = 0.3;
   int64_t per_visit = 4;           // list tasks a visit: half Add, half Remove; at least 2

@@ -1,5 +1,5 @@
-// Lists of unequal length in an HDF5 file: `name` holds all values, `name_offsets` (int64, one more
-// than lists) where each list begins.
+// Lists of unequal length in an HDF5 file. `name` holds all values; `name_offsets` (int64, one more
+// than there are lists) holds the begin of each list.
 #ifndef FLAME_DATA_RAGGED_H_
 #define FLAME_DATA_RAGGED_H_
 
@@ -20,7 +20,7 @@ std::vector<std::vector<int32_t>> ReadRagged(const Hdf5File& file, const std::st
                                              size_t num_lists, int32_t limit,
                                              const std::string& where);
 
-// As Hdf5File::Read, and throws DataError unless there are `size` values.
+// Does the same as Hdf5File::Read, and throws DataError unless there are `size` values.
 template <class T>
 std::vector<T> ReadSized(const Hdf5File& file, const std::string& name, size_t size,
                          const std::string& where);

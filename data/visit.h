@@ -1,4 +1,4 @@
-// One hospital admission as the program sees it: the first hand-off type.
+// One hospital admission, the first of the types that carry data from stage to stage.
 #ifndef FLAME_DATA_VISIT_H_
 #define FLAME_DATA_VISIT_H_
 
@@ -17,16 +17,16 @@ struct Visit {
   int64_t subject = 0;    // SUBJECT_ID
   int64_t hadm = 0;       // HADM_ID
   int32_t patient = 0;    // 0-based index of the patient in the corpus
-  int32_t previous = -1;  // index in Corpus::visits of the patient's visit before, -1: none
+  int32_t previous = -1;  // index in Corpus::visits of the patient's previous visit; -1: none
   int32_t age = 0;        // years, at most 90
   char gender = 'U';      // 'F', 'M', 'U' unknown
   Split split = Split::kTrain;
   // Indices into the corpus vocabularies, no repeats, in order of first appearance.
   std::vector<int32_t> diagnoses, procedures, drugs;
-  // What was known at admission only; "" where the hospital has no note.
+  // The part of the note that was known at admission; "" if there is none.
   std::string note;
-  // Expected Jaccard of the best list and of {P(drug) > 0.5} under the generating model; -1 where
-  // the truth is unknown (every real hospital).
+  // Expected Jaccard of the best list and of {P(drug) > 0.5} under the generating model; -1 if that
+  // model is unknown (every real hospital).
   float oracle_list = -1, oracle_threshold = -1;
 };
 

@@ -12,7 +12,7 @@
 namespace flame {
 namespace {
 
-// One compiled expression of word characters or white space, matched at the ends of a text.
+// A compiled class of characters (word characters or white space), matched with one character.
 class EndPattern {
  public:
   explicit EndPattern(const std::string& pattern) {
@@ -33,7 +33,7 @@ class EndPattern {
   std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code_{nullptr, pcre2_code_free};
 };
 
-// \w as Unicode Technical Standard 18, annex C, has it.
+// True for \w as Unicode Technical Standard 18, annex C, defines it.
 bool IsWordCharacter(std::string_view character) {
   static const EndPattern pattern(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control})" +
                                   std::string(kNewerLetters) + "]");

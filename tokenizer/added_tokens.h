@@ -1,4 +1,4 @@
-// Added tokens of a tokenizer.json: found in a text before the model sees it.
+// The added tokens of a tokenizer.json, which are found in a text before the model sees it.
 #ifndef FLAME_TOKENIZER_ADDED_TOKENS_H_
 #define FLAME_TOKENIZER_ADDED_TOKENS_H_
 
@@ -16,23 +16,23 @@ namespace flame {
 struct AddedToken {
   int32_t id = 0;
   std::string content;
-  // Takes the white space before / after it; only where no word character touches it; special: not
-  // part of a decoded text.
+  // lstrip, rstrip: the token takes the white space before, after it. single_word: it matches only
+  // if no word character touches it. special: it is left out of decoded text.
   bool lstrip = false, rstrip = false, single_word = false, special = false;
-  bool normalized = false;  // looked for, in its own normalized form, in the normalized text
+  bool normalized = false;  // its normalized form is looked for in the normalized text
 };
 
-// The patterns of one pass over a text, the leftmost and longest match first.
+// Finds added tokens in one pass over a text: the leftmost match first, of several the longest.
 class AddedTokenMatcher {
  public:
-  // `pattern`: what is looked for, not empty. `token` must outlive this object.
+  // Looks for `pattern`, which must not be empty. `token` must outlive this object.
   void Add(const std::string& pattern, const AddedToken* token);
 
   struct Part {
     std::string_view text;
     const AddedToken* token;  // null: text between tokens
   };
-  // Views into `text`.
+  // Splits `text` at the tokens. The parts are views into `text`.
   std::vector<Part> Split(std::string_view text) const;
 
  private:

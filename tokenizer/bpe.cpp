@@ -9,7 +9,7 @@
 namespace flame {
 namespace {
 
-constexpr size_t kMaxCachedWord = 64;  // longer ones hardly repeat
+constexpr size_t kMaxCachedWord = 64;  // bytes; longer words hardly repeat
 
 // tokenizer.json writes an absent option as null or leaves it out.
 template <class T>
@@ -64,7 +64,7 @@ BpeModel::BpeModel(const nlohmann::json& model, bool byte_words, const std::stri
 
 void BpeModel::ReadVocab(const nlohmann::json& vocab, const std::string& where) {
   vocab_.reserve(vocab.size());
-  // Gaps are rare; room for a far id would be taken for nothing.
+  // Gaps are rare. An id far beyond the vocabulary's size would only make tokens_ large.
   const auto most = static_cast<int64_t>(4 * vocab.size() + 65536);
   for (const auto& [token, value] : vocab.items()) {
     const auto id = value.get<int64_t>();
@@ -131,7 +131,8 @@ bool BpeModel::AppendBytes(std::string_view character, std::vector<Symbol>* symb
 std::vector<BpeModel::Symbol> BpeModel::Characters(std::string_view word) const {
   std::vector<Symbol> symbols;
   symbols.reserve(word.size());
-  bool unk_pending = false;  // as `tokenizers`: an unk is written before the next known character
+  // As in `tokenizers`, an unk is written before the next known character.
+  bool unk_pending = false;
   for (size_t i = 0, size; i < word.size(); i += size) {
     size = Utf8Size(word[i]);
     const std::string_view character = word.substr(i, size);
@@ -217,7 +218,7 @@ void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>* ids) cons
   const bool falls_apart = word.size() >= kMaxCachedWord && !byte_words_ && !ignore_merges_;
   if (!falls_apart) return EncodePart(word, ids);
   size_t begin = 0;
-  int32_t before = -1;  // the last character; -1: none or not a token, which may fuse to an unk
+  int32_t before = -1;  // id of the last character; -1: none, or no token (it may fuse to an unk)
   for (size_t at = 0, size; at < word.size(); at += size) {
     size = Utf8Size(word[at]);
     const int32_t id = CharacterId(word.substr(at, size));

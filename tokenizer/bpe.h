@@ -1,4 +1,4 @@
-// The BPE model of a tokenizer.json: words to ids by ranked merges.
+// The BPE model of a tokenizer.json, which turns words into ids by ranked merges.
 #ifndef FLAME_TOKENIZER_BPE_H_
 #define FLAME_TOKENIZER_BPE_H_
 
@@ -19,18 +19,18 @@ namespace flame {
 class BpeModel {
  public:
   // `model` is the file's "model" object: vocab, merges ("a b" or ["a", "b"]), unk_token,
-  // fuse_unk, byte_fallback ("<0xE2>" tokens), ignore_merges. `byte_words`: words come as bytes and
-  // vocab is in GPT-2's alphabet. Throws DataError, which begins with `where`, on another model
-  // type, dropout, affixes, or a merge whose parts or result are not in vocab.
+  // fuse_unk, byte_fallback ("<0xE2>" tokens), ignore_merges. With `byte_words`, words come as
+  // bytes and vocab is in GPT-2's alphabet. Throws DataError, which begins with `where`, on another
+  // model type, dropout, affixes, or a merge whose parts or result are not in vocab.
   BpeModel(const nlohmann::json& model, bool byte_words, const std::string& where);
 
-  // Appends the ids of one word, the smallest rank merged first, the leftmost of equals. A
-  // character outside vocab gives its byte tokens, else unk, else nothing. Takes n log n time for n
-  // bytes. Safe from several threads.
+  // Appends the ids of one word. The pair of smallest rank is merged first, of equals the leftmost.
+  // A character outside vocab gives its byte tokens, else unk, else nothing. Takes n log n time for
+  // n bytes. Safe from several threads.
   void EncodeWord(std::string_view word, std::vector<int32_t>* ids) const;
 
   int32_t IdOf(std::string_view token) const;                         // -1: no such token
-  const std::vector<std::string>& tokens() const { return tokens_; }  // by id; "" where none
+  const std::vector<std::string>& tokens() const { return tokens_; }  // by id; "" if unused
   int32_t num_tokens() const { return static_cast<int32_t>(vocab_.size()); }
 
  private:
@@ -54,8 +54,9 @@ class BpeModel {
   int32_t unk_id_ = -1;
   bool byte_words_;
   bool fuse_unk_ = false, byte_fallback_ = false, ignore_merges_ = false;
-  // Hashes of the pairs of characters that some merge brings together. Between two others a word
-  // falls apart: a text that no pre-tokenizer has split (Llama 2's) becomes short, known parts.
+  // Hashes of the pairs of characters that some merge joins. A word may be cut between any other
+  // two characters, so a text that no pre-tokenizer has split (Llama 2's) becomes short parts,
+  // which the cache knows.
   std::bitset<size_t{1} << 16> joined_;
   mutable BpeCache cache_;
 };

@@ -48,7 +48,7 @@ void BpeCache::Add(std::string_view word, const std::vector<int32_t>& ids) {
       entry.release();
       return;
     }
-    if (expected->hash == hash && expected->word == word) return;  // another thread's
+    if (expected->hash == hash && expected->word == word) return;  // another thread added it
   }
 }
 

@@ -1,5 +1,5 @@
-// Words that a BPE model has met, with their ids. Neither readers nor writers wait: a word that is
-// there stays, and one that finds no free place is not remembered.
+// A cache of the ids of words that a BPE model has encoded. Neither readers nor writers wait: a
+// stored word stays, and a word that finds no free place is not stored.
 #ifndef FLAME_TOKENIZER_BPE_CACHE_H_
 #define FLAME_TOKENIZER_BPE_CACHE_H_
 
@@ -18,7 +18,8 @@ class BpeCache {
   BpeCache(const BpeCache&) = delete;
   BpeCache& operator=(const BpeCache&) = delete;
 
-  // Both are safe from several threads at once. Find appends to `ids`; false: unknown.
+  // Both are safe from several threads at once. Find appends to `ids`; false if the word is
+  // unknown.
   bool Find(std::string_view word, std::vector<int32_t>* ids) const;
   void Add(std::string_view word, const std::vector<int32_t>& ids);
 

@@ -1,4 +1,4 @@
-// The merges of a BPE model: a pair of tokens to its rank and to the token that it becomes.
+// The merges of a BPE model: each maps a pair of tokens to a rank and to the token it becomes.
 #ifndef FLAME_TOKENIZER_BPE_MERGES_H_
 #define FLAME_TOKENIZER_BPE_MERGES_H_
 
@@ -12,12 +12,12 @@ struct BpeMerge {
   int32_t rank, id;
 };
 
-// A hash table in one array: encoding a new word is mostly searches in it.
+// A hash table in one array, because encoding a new word is mostly searches in it.
 class BpeMerges {
  public:
-  // Room for `count` pairs, forgetting all.
+  // Removes all pairs and makes room for `count`.
   void Reset(size_t count);
-  // A pair that is there is replaced. At most as many pairs as Reset made room for.
+  // Adds a pair, or replaces it. There may be at most as many pairs as Reset made room for.
   void Set(int32_t left, int32_t right, BpeMerge merge);
   const BpeMerge* Find(int32_t left, int32_t right) const {  // null: none
     for (size_t at = Home(Pair(left, right));; at = (at + 1) & mask_) {

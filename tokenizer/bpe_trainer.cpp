@@ -25,7 +25,7 @@ struct PairHash {
   }
 };
 
-// A distinct word, as the tokens it consists of so far.
+// A distinct word: the tokens it consists of so far and the number of its occurrences.
 struct Word {
   std::vector<int32_t> ids;
   int64_t count;
@@ -72,7 +72,7 @@ class Trainer {
       const Candidate best = queue_.top();
       queue_.pop();
       const auto found = pairs_.find(best.pair);
-      if (found == pairs_.end() || found->second.count != best.count) continue;  // out of date
+      if (found == pairs_.end() || found->second.count != best.count) continue;  // outdated
       if (best.count < 2) break;
       Merge(best.pair);
     }
@@ -84,7 +84,7 @@ class Trainer {
  private:
   struct Use {
     int64_t count = 0;
-    std::unordered_set<size_t> words;  // that held the pair at some time
+    std::unordered_set<size_t> words;  // words that held the pair at some time
   };
   struct Candidate {
     int64_t count;
@@ -94,7 +94,7 @@ class Trainer {
     }
   };
 
-  // Two ways of merging may spell the same token: it keeps its first id.
+  // Returns the token's id. Two merges may spell the same token, which keeps its first id.
   int32_t AddToken(const std::string& token) {
     const auto [place, added] = ids_.emplace(token, static_cast<int32_t>(tokens_.size()));
     if (added) tokens_.push_back(token);
@@ -123,7 +123,7 @@ class Trainer {
     }
   }
 
-  // Counts a word's pairs out, merges from the left, counts its pairs in again.
+  // Subtracts a word's pairs from the counts, merges from the left and adds its new pairs.
   void MergeInWord(size_t word, const Pair& pair, int32_t merged,
                    std::unordered_set<Pair, PairHash>* changed) {
     std::vector<int32_t>& ids = words_[word].ids;

@@ -16,7 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-// Unicode's normal forms (Standard Annex 15), as options of utf8proc.
+// Returns a normal form of Unicode (Standard Annex 15) as options of utf8proc; nothing for any
+// other type.
 std::optional<utf8proc_option_t> NormalForm(const std::string& type) {
   if (type != "NFC" && type != "NFD" && type != "NFKC" && type != "NFKD") return std::nullopt;
   const int form = type.back() == 'C' ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;

@@ -1,5 +1,5 @@
-// Llama 3's tokenizer as it is published in parts: encoder.json, token to id in GPT-2's alphabet,
-// and vocab.bpe, one merge a line, the first merged first.
+// Llama 3's tokenizer as published in two files. encoder.json maps tokens in GPT-2's alphabet to
+// ids; vocab.bpe holds one merge a line, in order of rank.
 #ifndef FLAME_TOKENIZER_PAIR_H_
 #define FLAME_TOKENIZER_PAIR_H_
 
@@ -8,11 +8,12 @@
 
 namespace flame {
 
-// The tokenizer.json made of `encoder_json` and vocab.bpe beside it, with what the pair does not
-// say but Meta's release does (github.com/meta-llama/llama3, llama/tokenizer.py): the split
-// pattern, whole words before merges, and 256 special tokens, whose ids follow the vocabulary's.
-// <|begin_of_text|> is put in front of a text. Throws DataError naming the file, on GPT-2's pair
-// too (its vocab.bpe begins with #version), which splits differently.
+// Makes a tokenizer.json from `encoder_json` and the vocab.bpe beside it. The files lack some
+// parts, which are those of Meta's release (github.com/meta-llama/llama3, llama/tokenizer.py): the
+// split pattern, whole words before merges, and 256 special tokens, whose ids follow the
+// vocabulary's.
+// <|begin_of_text|> is put in front of a text. Throws DataError naming the file, also on GPT-2's
+// pair, which splits differently (its vocab.bpe begins with #version).
 nlohmann::json ReadTokenizerPair(const std::filesystem::path& encoder_json);
 
 }  // namespace flame

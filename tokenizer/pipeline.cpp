@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// Metaspace's words: each replacement character begins one.
+// Gives `sink` the words of Metaspace: each replacement character begins a word.
 void SplitBefore(std::string_view mark, const Piece& piece, const PreTokenizer::Sink& sink) {
   size_t begin = 0;
   while (begin < piece.text.size()) {
@@ -24,7 +24,7 @@ void SplitBefore(std::string_view mark, const Piece& piece, const PreTokenizer::
   }
 }
 
-// Metaspace's prepend_scheme; files older than it have add_prefix_space.
+// Returns Metaspace's prepend_scheme. Older files have add_prefix_space instead.
 std::string PrependScheme(const json& step, const std::string& where) {
   if (step.contains("prepend_scheme")) {
     const json& scheme = step["prepend_scheme"];
@@ -49,7 +49,7 @@ PreTokenizer::Step MetaspaceStep(const json& step, const std::string& where) {
   };
 }
 
-// ByteLevel's words, in bytes.
+// Returns the step that gives ByteLevel's words, as bytes.
 PreTokenizer::Step ByteLevelStep(const json& step, const std::string& where) {
   const bool prefix = step.value("add_prefix_space", true);
   std::optional<SplitPattern> pattern;
@@ -65,7 +65,7 @@ PreTokenizer::Step ByteLevelStep(const json& step, const std::string& where) {
   };
 }
 
-// What becomes of the matches of a Split.
+// The treatment of the matches of a Split.
 enum class Behavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 Behavior BehaviorOf(const json& step, const std::string& where) {
@@ -84,7 +84,7 @@ struct Part {
   bool is_match;
 };
 
-// Neighbours that belong together; parts lie one behind the other in memory.
+// Joins neighbouring parts into words. The parts lie one after the other in memory.
 std::vector<std::string_view> Merged(const std::vector<Part>& parts, Behavior behavior) {
   std::vector<std::string_view> words;
   bool open = false;  // the last word takes the next part
@@ -110,7 +110,7 @@ PreTokenizer::Step SplitBy(const SplitPattern& pattern, Behavior behavior, bool 
       sink({word, piece.at_start && word.data() == piece.text.data()});
     };
     if (behavior == Behavior::kIsolated || behavior == Behavior::kRemoved) {
-      // Inverted, matches and gaps change places.
+      // `invert` exchanges matches and gaps.
       const auto give_part = [&](std::string_view word, bool is_match) {
         if (behavior == Behavior::kIsolated || is_match == invert) give(word);
       };
@@ -139,7 +139,7 @@ PreTokenizer::Step SplitStep(const json& step, const std::string& where) {
                  step.value("invert", false));
 }
 
-// Numbers of any script, each digit or each run of them a word.
+// Returns the step that makes each digit, or each run of digits, of any script a word.
 PreTokenizer::Step DigitsStep(const json& step, const std::string& where) {
   const bool single = step.value("individual_digits", false);
   return SplitBy(SplitPattern(single ? "\\p{N}" : "\\p{N}+", where), Behavior::kIsolated, false);
@@ -155,7 +155,7 @@ char ByteOf(const std::string& byte_token) {
   return static_cast<char>(std::stoi(byte_token.substr(3, 2), nullptr, 16));
 }
 
-// Runs of byte tokens become their text, or one U+FFFD a byte if they are not UTF-8.
+// Replaces each run of byte tokens by its text, or by one U+FFFD a byte if it is not UTF-8.
 void DecodeByteTokens(std::vector<std::string>* tokens) {
   std::vector<std::string> out;
   std::string run;

@@ -8,21 +8,23 @@
 namespace flame {
 namespace {
 
-// As kNewerLetters.
+// The numbers that Unicode 16 has and Unicode 14 lacks, as kNewerLetters.
 constexpr std::string_view kNewerNumbers =
     R"(\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59})"
     R"(\x{16130}-\x{16139}\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3})"
     R"(\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
 
-// General categories mean the same in both; scripts and other properties do not.
+// True for a general category. Those mean the same in Oniguruma and PCRE2; scripts and other
+// properties do not.
 bool IsGeneralCategory(std::string_view name) {
   constexpr std::string_view kMajor = "LMNPSZC";
   return (name.size() == 1 || (name.size() == 2 && islower(name[1]))) &&
          kMajor.find(name[0]) != std::string_view::npos;
 }
 
-// A pattern as PCRE2 reads what Oniguruma reads. Oniguruma's \s is the property White_Space;
-// PCRE2's has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is possessive.
+// Translates a pattern so that PCRE2 matches what Oniguruma matches. Oniguruma's \s is the property
+// White_Space; PCRE2's has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is
+// possessive, so it is refused.
 class PatternTranslator {
  public:
   PatternTranslator(std::string_view pattern, const std::string& where)
@@ -132,7 +134,7 @@ SplitPattern::SplitPattern(std::string_view pattern, const std::string& where) {
                     "' matches the empty text, which is not "
                     "supported");
   }
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without JIT, PCRE2 interprets
 }
 
 void SplitPattern::Split(std::string_view text, const Sink& sink) const {

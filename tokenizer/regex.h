@@ -1,5 +1,5 @@
-// Split patterns of tokenizer.json through PCRE2. The files are written for Oniguruma; what it
-// reads differently from PCRE2 is translated (\s, newer letters) or refused by name.
+// Runs the split patterns of tokenizer.json through PCRE2. The files are written for Oniguruma.
+// Parts that PCRE2 reads differently are translated (\s, newer letters) or refused by name.
 #ifndef FLAME_TOKENIZER_REGEX_H_
 #define FLAME_TOKENIZER_REGEX_H_
 
@@ -14,8 +14,8 @@ namespace flame {
 inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-// tokenizers 0.23 knows Unicode 16, Debian's PCRE2 14: the letters between, as items of a character
-// class.
+// The letters that Unicode 16 (of tokenizers 0.23) has and Unicode 14 (of Debian's PCRE2) lacks, as
+// items of a character class.
 inline constexpr std::string_view kNewerLetters =
     R"(\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3})"
     R"(\x{10D4A}-\x{10D65}\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{1123F}-\x{11240})"
@@ -25,7 +25,7 @@ inline constexpr std::string_view kNewerLetters =
     R"(\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D}\x{1E4D0}-\x{1E4EB})"
     R"(\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
 
-// The pattern that matches `text` alone.
+// Returns the pattern that matches `text` alone.
 std::string LiteralPattern(std::string_view text);
 
 class SplitPattern {
@@ -35,8 +35,8 @@ class SplitPattern {
   SplitPattern(std::string_view pattern, const std::string& where);
 
   // Gives `sink` every match and every gap between matches, in order; together they are `text`,
-  // which must be valid UTF-8. The views point into `text`. Throws DataError where a match takes
-  // more steps than PCRE2 allows.
+  // which must be valid UTF-8. The views point into `text`. Throws DataError if a match takes more
+  // steps than PCRE2 allows.
   using Sink = std::function<void(std::string_view part, bool is_match)>;
   void Split(std::string_view text, const Sink& sink) const;
 

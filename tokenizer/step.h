@@ -1,4 +1,4 @@
-// What the stages of a tokenizer.json read alike.
+// Helpers that several stages of a tokenizer.json share.
 #ifndef FLAME_TOKENIZER_STEP_H_
 #define FLAME_TOKENIZER_STEP_H_
 
@@ -15,7 +15,8 @@ namespace flame {
                   " is not supported; supported: ", supported);
 }
 
-// The pattern {"String": text} of Replace, in normalizers and decoders.
+// Returns the text of Replace's pattern {"String": text}, in normalizers and decoders. Throws
+// DataError on any other pattern.
 inline std::string StringPattern(const nlohmann::json& step, const std::string& where,
                                  const std::string& part) {
   const nlohmann::json& pattern = step.at("pattern");

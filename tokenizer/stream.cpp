@@ -13,7 +13,8 @@ std::string DecodeStream::Add(int32_t id) {
   const std::string text = tokenizer_.Decode(ids_);
   if (text.size() <= num_given_bytes_ || text.ends_with(kReplacementCharacter)) return "";
   std::string part = text.substr(num_given_bytes_);
-  // Only a front that has text of its own has used up what a decoder does to the first token.
+  // The new ids become the front only if they have text of their own. Otherwise the decoder's rule
+  // for the first token could still act on the next id.
   const std::vector<int32_t> front(ids_.begin() + static_cast<std::ptrdiff_t>(num_given_ids_),
                                    ids_.end());
   const std::string front_text = tokenizer_.Decode(front);

@@ -1,4 +1,4 @@
-// The text of ids that arrive one by one.
+// Decodes ids that arrive one by one.
 #ifndef FLAME_TOKENIZER_STREAM_H_
 #define FLAME_TOKENIZER_STREAM_H_
 
@@ -10,22 +10,23 @@
 
 namespace flame {
 
-// What Add and at last Finish return makes, put together, Tokenizer::Decode of all ids. Each part
-// is valid UTF-8. Held back until later ids decide: the bytes of an unfinished character, a run of
-// byte-fallback tokens (one stray byte changes how Decode reads the whole run), and U+FFFD at the
-// end.
+// The parts that Add and finally Finish return, joined, equal Tokenizer::Decode of all ids. Each
+// part is valid UTF-8. Some text is held back until later ids decide it: the bytes of an unfinished
+// character, a run of byte-fallback tokens (one stray byte changes how Decode reads the whole run),
+// and U+FFFD at the end.
 class DecodeStream {
  public:
-  explicit DecodeStream(const Tokenizer& tokenizer);  // outlives this object
+  explicit DecodeStream(const Tokenizer& tokenizer);  // `tokenizer` must outlive this object
   std::string Add(int32_t id);                        // special tokens give no text
-  std::string Finish();                               // U+FFFD for what never became a character
+  std::string Finish();                               // U+FFFD for an unfinished character
 
  private:
   const Tokenizer& tokenizer_;
-  // The ids since some that are given out already; these stay in front, since a decoder treats the
-  // first token of a text differently.
+  // The pending ids, after some whose text was returned already. Those stay in front because a
+  // decoder treats the first token of a text differently.
   std::vector<int32_t> ids_;
-  size_t num_given_ids_ = 0, num_given_bytes_ = 0;  // of ids_ and of their text
+  // The number of ids_, and of bytes of their text, that were returned already.
+  size_t num_given_ids_ = 0, num_given_bytes_ = 0;
 };
 
 }  // namespace flame

@@ -11,7 +11,8 @@ struct Decoded {
   bool valid = false;
 };
 
-// Table 3-7 of The Unicode Standard: the lead byte fixes the length and the range of the second.
+// Follows table 3-7 of The Unicode Standard: the lead byte fixes the length and the range of the
+// second byte.
 Decoded DecodeOne(std::string_view bytes) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
   const unsigned lead = at(0);
@@ -39,7 +40,7 @@ bool IsPrintable(unsigned byte) {
   return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
-// Most text is ASCII: eight bytes at a time.
+// Returns the size of an ASCII prefix, in steps of eight bytes because most text is ASCII.
 size_t AsciiPrefix(std::string_view bytes) {
   size_t size = 0;
   for (uint64_t word; size + sizeof(word) <= bytes.size(); size += sizeof(word)) {

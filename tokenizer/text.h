@@ -1,4 +1,4 @@
-// UTF-8 and GPT-2's byte alphabet.
+// Helpers for UTF-8 and GPT-2's byte alphabet.
 #ifndef FLAME_TOKENIZER_TEXT_H_
 #define FLAME_TOKENIZER_TEXT_H_
 
@@ -21,18 +21,18 @@ using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
-// Each maximal subpart of an ill-formed sequence becomes one U+FFFD (The Unicode Standard, 3.9,
-// "U+FFFD Substitution of Maximal Subparts"), as in Python and Rust.
+// Replaces each maximal subpart of an ill-formed sequence by one U+FFFD (The Unicode Standard, 3.9,
+// "U+FFFD Substitution of Maximal Subparts"), as Python and Rust do.
 std::string ReplaceInvalidUtf8(std::string_view bytes);
 bool IsValidUtf8(std::string_view bytes);
 
-// Bytes of the character that starts with `lead` in well-formed UTF-8.
+// Returns the bytes of the character that starts with `lead` in well-formed UTF-8.
 inline size_t Utf8Size(char lead) {
   const auto byte = static_cast<unsigned char>(lead);
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
-// Of a text that is not empty.
+// Return the first and the last character of a text, which must not be empty.
 inline std::string_view FirstCharacter(std::string_view text) {
   return text.substr(0, Utf8Size(text[0]));
 }
@@ -44,7 +44,7 @@ void ReplaceAll(std::string_view from, std::string_view to, std::string* text);
 const std::array<std::string, 256>& ByteCharacters();
 // Appends `bytes` in that alphabet to `out`.
 void AppendByteCharacters(std::string_view bytes, std::string* out);
-// The way back; nothing if a character is not of the alphabet.
+// Returns the bytes that `text` stands for; nothing if a character is not of the alphabet.
 std::optional<std::string> BytesOfCharacters(std::string_view text);
 
 }  // namespace flame

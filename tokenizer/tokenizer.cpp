@@ -34,7 +34,8 @@ std::filesystem::path FileOf(const std::filesystem::path& path) {
   throw DataError(path.string(), ": expected tokenizer.json, or encoder.json and vocab.bpe, in it");
 }
 
-// What cuts or pads the ids of a batch; transformers does neither unless it is asked to.
+// Warns if the file has `part`, "truncation" or "padding". They cut or pad the ids of a batch,
+// which transformers does only if asked to.
 void WarnOf(const json& file, const char* part, const std::string& where) {
   if (!file.contains(part) || file[part].is_null()) return;
   LogWarning(where, ": ", part, " is left out: texts are encoded whole");
@@ -75,7 +76,7 @@ struct Tokenizer::State {
   void AddToken(AddedToken token);
   int32_t NextId() const;
   int32_t IdOf(std::string_view token) const;
-  // The token as the decoder sees it; null: no such id.
+  // Returns the token as the decoder sees it; null if there is no such id.
   const std::string* TextOf(int32_t id) const;
   void ReadTokenBytes();
   void FindEnds(const std::filesystem::path& tokenizer_config);
@@ -91,7 +92,7 @@ struct Tokenizer::State {
   TokenDecoder decoder;
   PostProcessor post_processor;
   std::map<int32_t, AddedToken> added;
-  std::map<int32_t, std::string> added_text;  // contents, normalized where the token asks for it
+  std::map<int32_t, std::string> added_text;  // contents, normalized if the token asks for it
   StringMap<int32_t> added_ids;
   AddedTokenMatcher raw_matcher, normalized_matcher;
   std::vector<std::string> token_bytes;
@@ -129,7 +130,7 @@ void Tokenizer::State::AddToken(AddedToken token) {
   (kept.normalized ? normalized_matcher : raw_matcher).Add(added_text[id], &kept);
 }
 
-// As `tokenizers` numbers added tokens.
+// Returns the id that `tokenizers` would give to the next added token.
 int32_t Tokenizer::State::NextId() const {
   const int32_t after_added = added.empty() ? 0 : added.rbegin()->first + 1;
   return std::max(model.num_tokens(), after_added);

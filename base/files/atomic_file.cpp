@@ -51,7 +51,7 @@ void WriteAll(const Descriptor& file, const fs::path& path, std::string_view byt
   }
 }
 
-// read(), but for interruptions; errno is 0 unless it failed.
+// Calls read() again if a signal interrupts it. errno is 0 unless the read failed.
 ssize_t ReadSome(int file, char* to, size_t size) {
   do {
     errno = 0;
@@ -60,7 +60,7 @@ ssize_t ReadSome(int file, char* to, size_t size) {
   } while (true);
 }
 
-// Not every file system can sync a folder; those that cannot say EINVAL.
+// Ignores EINVAL, with which some file systems refuse to sync a folder.
 void Sync(const fs::path& path) {
   Descriptor file(path, O_RDONLY);
   if (fsync(file.id()) != 0 && errno != EINVAL) Fail(path, "sync", errno);
@@ -84,7 +84,7 @@ fs::path Parent(const fs::path& path) {
   return parent.empty() ? fs::path(".") : parent;
 }
 
-// ".NAME.tmp-HOST-": a process id means something only on its own host.
+// Returns ".NAME.tmp-HOST-". The host is in it because a process id means nothing on another host.
 std::string TemporaryPrefix(const fs::path& path) {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
@@ -109,7 +109,7 @@ fs::path WithoutTrailingSlash(fs::path path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-// Puts folder `from` in the place of folder `to`; afterwards `from` holds the old one or is gone.
+// Puts folder `from` in the place of folder `to`. Afterwards `from` is the old folder or is gone.
 void ReplaceFolder(const fs::path& from, const fs::path& to) {
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return;
   if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) Fail(to, "replace", errno);
@@ -193,7 +193,7 @@ void AtomicPath::Commit() {
   }
   committed_ = true;
   std::error_code ignored;
-  fs::remove_all(temporary_, ignored);  // what an exchanged folder held
+  fs::remove_all(temporary_, ignored);  // the old folder, if exchanged
   Sync(Parent(path_));
 }
 

@@ -1,4 +1,5 @@
-// Files and folders that are whole or absent: written under a temporary name, synced, renamed.
+// Files and folders that are either whole or absent: they are written under a temporary name,
+// synced, then renamed.
 #ifndef FLAME_BASE_FILES_ATOMIC_FILE_H_
 #define FLAME_BASE_FILES_ATOMIC_FILE_H_
 
@@ -8,28 +9,28 @@
 
 namespace flame {
 
-// Replaces `path` by `bytes`. Throws MachineError naming path and cause (disk full, no permission);
-// `path` then holds what it held before. Parent folders are made.
+// Replaces the content of `path` with `bytes` and makes parent folders. Throws MachineError naming
+// path and cause (disk full, no permission); `path` then holds what it held before.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
-// The whole file. Throws DataError naming the path if it cannot be read.
+// Returns the whole file. Throws DataError naming the path if it cannot be read.
 std::string ReadWholeFile(const std::filesystem::path& path);
 
 // A file or folder under construction: fill `temporary()`, then Commit(). Without Commit the
-// destructor removes it. What a killed writer left (`.NAME.tmp-HOST-PID-N`) is removed by the next
-// writer of the same path on that host, if the process is gone.
+// destructor removes it. A killed writer leaves `.NAME.tmp-HOST-PID-N`, which the next writer of
+// the same path on that host removes once that process is gone.
 class AtomicPath {
  public:
-  enum class Kind { kFile, kFolder };  // a folder is made at once, a file is not
+  enum class Kind { kFile, kFolder };  // the constructor makes a folder, but no file
   AtomicPath(std::filesystem::path path, Kind kind);
   ~AtomicPath();
   AtomicPath(const AtomicPath&) = delete;
   AtomicPath& operator=(const AtomicPath&) = delete;
 
   const std::filesystem::path& temporary() const { return temporary_; }
-  // Syncs everything below temporary() and renames it to the path. An old folder changes places
-  // with the new one in one step and is then removed; a file system that knows no such step (NFS)
-  // moves it away first. Throws MachineError.
+  // Syncs everything below temporary() and renames it to the path. If the path is a folder already,
+  // both folders are exchanged in one step and the old one is then removed; on a file system
+  // without such a step (NFS) the old folder is moved away first. Throws MachineError on failure.
   void Commit();
 
  private:

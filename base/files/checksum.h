@@ -1,5 +1,5 @@
-// Checksums in lower-case hex: SHA-256 (FIPS 180-4, from OpenSSL), and XXH3-128 (xxhash), which
-// finds damage, not malice, at the speed of memory.
+// Checksums in lower-case hex: SHA-256 (FIPS 180-4, from OpenSSL) and XXH3-128 (xxhash). XXH3-128
+// runs at the speed of memory and finds damage, but not malice.
 #ifndef FLAME_BASE_FILES_CHECKSUM_H_
 #define FLAME_BASE_FILES_CHECKSUM_H_
 
@@ -12,10 +12,11 @@
 namespace flame {
 
 std::string Sha256(std::string_view bytes);
-// Of the file's first `size` bytes, or of all. Throws DataError if it cannot be read.
+// Returns the SHA-256 of the file's first `size` bytes, by default of the whole file. Throws
+// DataError if the file cannot be read.
 std::string Sha256OfFile(const std::filesystem::path& path, uint64_t size = UINT64_MAX);
 
-// A digest over parts that arrive one by one.
+// Digests data that arrives in parts.
 class Sha256Stream {
  public:
   Sha256Stream();

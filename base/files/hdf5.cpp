@@ -12,7 +12,7 @@
 namespace flame {
 namespace {
 
-// The innermost message of HDF5's error stack: the cause, with errno where there is one.
+// Returns the innermost message of HDF5's error stack: the cause, with errno if HDF5 has one.
 std::string Cause() {
   std::string cause;
   const H5E_walk2_t first = [](unsigned, const H5E_error2_t* entry, void* out) -> herr_t {
@@ -23,9 +23,9 @@ std::string Cause() {
   return cause.empty() ? "HDF5 gives no cause" : cause;
 }
 
-// HDF5 keeps one error stack a thread, and prints it unless told not to on that thread.
+// HDF5 keeps an error stack for each thread and prints it unless told not to on that thread.
 void SilenceErrorStack() {
-  // At exit HDF5 would close what a full disk kept it from closing, and crash.
+  // Its exit handler would close files that a full disk kept open, and crash.
   static const herr_t no_exit_handler = H5dont_atexit();
   static_cast<void>(no_exit_handler);
   thread_local const herr_t done = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -39,8 +39,8 @@ class Handle {
   ~Handle() {
     if (id_ >= 0) release_(id_);
   }
-  // Releases it now. Of a dataset that writes what HDF5 still holds of it, which a full disk
-  // refuses.
+  // Releases the identifier now. Closing a dataset writes what HDF5 still buffers of it, so this
+  // throws MachineError if the disk is full.
   void Close(const std::string& place) {
     if (release_(std::exchange(id_, -1)) < 0) {
       throw MachineError(place, ": cannot write: ", Cause());
@@ -49,7 +49,7 @@ class Handle {
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), release_(other.release_) {}
   Handle& operator=(Handle&&) = delete;
   hid_t id() const { return id_; }
-  // Throws Failure("PLACE: cannot ACTION: cause") where the identifier is bad.
+  // Throws Failure("PLACE: cannot ACTION: cause") if the identifier is bad.
   template <class Failure>
   const Handle& OrThrow(const std::string& place, const char* action) const {
     if (id_ < 0) throw Failure(place, ": cannot ", action, ": ", Cause());
@@ -82,7 +82,8 @@ hid_t NumberType() {
   if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
 }
 
-// Chunks of about 1 MiB with checksums. Filters need chunks, and an empty dataset can have none.
+// Sets chunks of about 1 MiB with checksums. Checksums need chunks, and an empty dataset cannot
+// have chunks.
 void SetChunks(hid_t properties, const std::vector<hsize_t>& shape, size_t element_size) {
   constexpr hsize_t kChunkBytes = 1 << 20;
   std::vector<hsize_t> chunk = shape;
@@ -96,8 +97,8 @@ void SetChunks(hid_t properties, const std::vector<hsize_t>& shape, size_t eleme
   H5Pset_fletcher32(properties);
 }
 
-// A new dataset holding `data` of type `type`; checksummed unless its elements are strings, whose
-// text HDF5 keeps outside the dataset.
+// Writes `data` of type `type` as a new dataset. It gets checksums unless its elements are strings,
+// whose text HDF5 keeps outside the dataset.
 void WriteDataset(hid_t file, const std::string& place, const std::string& name,
                   const std::vector<hsize_t>& shape, hid_t type, const void* data) {
   const Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
@@ -155,7 +156,8 @@ const char* ClassName(H5T_class_t type_class) {
   }
 }
 
-// Widening is allowed, and so is narrowing of floating-point numbers; integers are never cut off.
+// Throws DataError unless T can take the stored type. Floating-point numbers may be narrowed,
+// integers may not.
 template <class T>
 void CheckType(const std::string& place, hid_t stored) {
   constexpr H5T_class_t kWanted = std::is_same_v<T, std::string> ? H5T_STRING
@@ -225,14 +227,14 @@ void WriteAttribute(hid_t file, const std::string& place, const std::string& nam
   }
 }
 
-// HDF5 takes two open files in memory of one name for one, and refuses the name of a file that is
-// on the disk.
+// Returns a unique name: HDF5 takes two open files of one name for the same file, and refuses the
+// name of a file on the disk for a file in memory.
 std::string MemoryName(const std::string& name) {
   static std::atomic<int64_t> count{0};
   return StrCat("memory:", count++, ":", name);
 }
 
-// Of a file in memory that nothing is written back from.
+// Returns the access properties of a file in memory that is never written to disk.
 Handle MemoryAccess() {
   constexpr size_t kGrowBytes = 8 << 20;
   Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
@@ -280,7 +282,7 @@ Hdf5File Hdf5File::Create(const std::filesystem::path& path) {
 Hdf5File Hdf5File::OpenBytes(std::string_view bytes, const std::string& name) {
   SilenceErrorStack();
   const Handle access = MemoryAccess();
-  // HDF5 copies them and changes nothing.
+  // The cast is safe: HDF5 copies the bytes and does not change them.
   H5Pset_file_image(access.id(), const_cast<char*>(bytes.data()), bytes.size());
   const hid_t id = H5Fopen(MemoryName(name).c_str(), H5F_ACC_RDONLY, access.id());
   if (id < 0) throw DataError(name, ": cannot open as HDF5: ", Cause());
@@ -357,7 +359,7 @@ std::vector<int64_t> Hdf5File::Shape(const std::string& name) const {
 
 bool Hdf5File::Has(const std::string& name) const {
   SilenceErrorStack();
-  // H5Lexists wants every group on the way to be there.
+  // H5Lexists fails unless every group on the way exists.
   for (size_t slash = name.find('/'); slash != std::string::npos;
        slash = name.find('/', slash + 1)) {
     if (slash > 0 && H5Lexists(id_, name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;

@@ -1,8 +1,8 @@
-// Files that come with the program, found from where the program itself lies.
+// Files that come with the program, found relative to the program itself.
 //   PREFIX/bin/flame             the program
 //   PREFIX/lib/flame/            flame-compute and the libraries that it opens
 //   PREFIX/share/flame/          configs/, slurm/, synth/
-// A build folder is such a prefix too.
+// A build folder has the same layout.
 #ifndef FLAME_BASE_FILES_PROGRAM_FILES_H_
 #define FLAME_BASE_FILES_PROGRAM_FILES_H_
 
@@ -10,13 +10,13 @@
 
 namespace flame {
 
-// The nearest folder above this process's program that has share/flame. Throws MachineError where
-// there is none.
+// Returns the nearest folder above this process's program that has share/flame. Throws MachineError
+// if none has.
 std::filesystem::path InstallPrefix();
 
 std::filesystem::path ShareFolder();    // PREFIX/share/flame
 std::filesystem::path LibraryFolder();  // PREFIX/lib/flame
-std::filesystem::path FlameProgram();   // PREFIX/bin/flame, which other processes are started as
+std::filesystem::path FlameProgram();   // PREFIX/bin/flame, which child processes run
 
 }  // namespace flame
 

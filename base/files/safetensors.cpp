@@ -25,7 +25,7 @@ using Json = nlohmann::json;
 // The reference implementation's limit; a longer header is a corrupt length.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
-// Bytes of an element, 0 for a type that is not known.
+// Returns the bytes of an element, 0 for an unknown type.
 uint64_t ElementSize(const std::string& dtype) {
   if (dtype == "F64" || dtype == "I64") return 8;
   if (dtype == "F32" || dtype == "I32") return 4;
@@ -34,7 +34,8 @@ uint64_t ElementSize(const std::string& dtype) {
   return 0;
 }
 
-// Throws DataError("PLACE: ...") where the product of shape and element size overflows.
+// Returns the bytes of a tensor. Throws DataError("PLACE: ...") if the dtype is unknown, a size is
+// negative or the product overflows.
 uint64_t NumBytes(const std::string& place, const std::string& dtype,
                   const std::vector<int64_t>& shape) {
   uint64_t bytes = ElementSize(dtype);
@@ -98,7 +99,7 @@ Entry ParseEntry(const std::string& place, const Json& fields) {
   return entry;
 }
 
-// Tensors must cover the data section without overlap, hole or rest.
+// Throws DataError unless the tensors cover the whole data section without overlap or hole.
 void CheckCover(const std::string& path, const std::map<std::string, Entry>& entries,
                 uint64_t data_bytes) {
   std::vector<std::tuple<uint64_t, uint64_t, std::string>> ranges;
@@ -121,7 +122,7 @@ void CheckCover(const std::string& path, const std::map<std::string, Entry>& ent
   }
 }
 
-// An open file mapped for reading; size is that of the file.
+// Maps a file for reading and sets `size` to the file's size.
 void* Map(const std::string& path, size_t* size) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) throw DataError(path, ": cannot read: ", std::strerror(errno));
@@ -183,11 +184,11 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file_path)
 SafetensorsFile::~SafetensorsFile() = default;
 
 void SafetensorsFile::Release(const void* data, size_t num_bytes) const {
-  // Whole pages, those at the ends too: their other bytes can be read again.
+  // Pages at both ends are dropped whole: their other bytes can be read again.
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
   const uintptr_t end = reinterpret_cast<uintptr_t>(data) + num_bytes;
-  // A hint about memory: where it fails, the pages stay.
+  // This is only a hint: if it fails, the pages stay.
   madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 

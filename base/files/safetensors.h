@@ -23,7 +23,7 @@ struct TensorView {
 
 class SafetensorsFile {
  public:
-  // Maps the file and checks header, ranges and total size. Throws DataError.
+  // Maps the file and checks header, ranges and total size. Throws DataError if one is wrong.
   explicit SafetensorsFile(const std::filesystem::path& path);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;
@@ -32,25 +32,25 @@ class SafetensorsFile {
   // Views stay valid while this object lives.
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  // Takes pages of the mapping that hold these bytes of a view out of the process' memory; they are
-  // read from the file again when next looked at.
+  // Drops the pages that hold these bytes of a view from the process's memory. The next access
+  // reads them from the file again.
   void Release(const void* data, size_t num_bytes) const;
 
  private:
-  struct Mapping;  // the file in memory
+  struct Mapping;  // the mapped file
   std::unique_ptr<Mapping> mapping_;
   std::map<std::string, TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes atomically. Every tensor is aligned to its element size in the file. Throws DataError
-// where num_bytes contradicts shape and dtype, MachineError where the disk fails.
+// Writes atomically. Every tensor is aligned to its element size in the file. Throws DataError if
+// num_bytes contradicts shape and dtype, MachineError if the disk fails.
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 
-// The same with the data of a tensor made when its turn comes; what `data_of` gave is not looked at
-// after its next call. The views' own data is not used.
+// Writes the same file, but calls `data_of` for each tensor's data when that tensor is written. The
+// returned pointer need only stay valid until the next call. The views' own data is not used.
 using TensorSource = std::function<const void*(const std::string& name)>;
 void WriteSafetensors(const std::filesystem::path& path,
                       const std::map<std::string, TensorView>& tensors,

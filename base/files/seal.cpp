@@ -17,7 +17,8 @@ constexpr size_t kSealSize = 73;
 
 std::string SealText(const std::string& digest) { return kBegin + digest + "\n"; }
 
-// `found`: the last bytes of `size`; `digest` gives that of the bytes before the seal.
+// Throws DataError unless `found`, the last bytes of a file of `size` bytes, is the right seal.
+// `digest(n)` returns the SHA-256 of the file's first n bytes.
 template <class Digest>
 void CheckFound(const std::string& name, uint64_t size, std::string_view found, Digest digest) {
   if (found.size() < kSealSize || !found.starts_with(kBegin)) {

@@ -1,6 +1,6 @@
-// A checksum behind the last byte of a file. HDF5 1.10 checks its data but not its own structures,
-// and crashes on some that are damaged, so a file is checked whole before HDF5 sees it; HDF5
-// ignores what lies behind its end of file.
+// A seal is a checksum appended to a file. HDF5 1.10 checks its data but not its own structures,
+// and crashes on some damaged ones, so the whole file is checked before HDF5 opens it. HDF5 ignores
+// bytes after its own end of file.
 #ifndef FLAME_BASE_FILES_SEAL_H_
 #define FLAME_BASE_FILES_SEAL_H_
 
@@ -10,14 +10,14 @@
 
 namespace flame {
 
-// "\nsha256 HEX\n", 73 bytes, HEX the SHA-256 of `bytes`.
+// Returns "\nsha256 HEX\n" (73 bytes), HEX being the SHA-256 of `bytes`.
 std::string SealOf(std::string_view bytes);
-// Appends the seal. Throws MachineError where the file cannot be written.
+// Appends the seal. Throws MachineError if the file cannot be written.
 void SealFile(const std::filesystem::path& path);
 
-// Throws DataError naming the file where the seal is missing or not that of the bytes before it.
+// Throws DataError naming the file if the seal is missing or does not match the bytes before it.
 void CheckSeal(const std::filesystem::path& path);
-// Of a file's bytes; `name` stands for it in messages.
+// Checks the bytes of a file; `name` stands for the file in messages.
 void CheckSeal(std::string_view bytes, const std::string& name);
 
 }  // namespace flame

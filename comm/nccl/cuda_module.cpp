@@ -5,7 +5,8 @@
 #include "comm/nccl/nccl_communicator.h"
 #include "comm/nccl/nccl_table.h"
 
-// C linkage for the plain name only; caller and module are built together.
+// C linkage only gives the function a plain name. Returning a C++ type is safe, because caller and
+// module are built together.
 #pragma GCC diagnostic ignored "-Wreturn-type-c-linkage"
 extern "C" std::unique_ptr<flame::Communicator> FlameMakeNcclCommunicator(
     std::shared_ptr<flame::Communicator> control, int device,

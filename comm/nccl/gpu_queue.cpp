@@ -12,7 +12,7 @@ void Check(cudaError_t status, const char* call) {
   if (status != cudaSuccess) throw MachineError(call, " failed: ", cudaGetErrorString(status));
 }
 
-// Makes `device` current while it lives.
+// Makes `device` the current device during its lifetime.
 class OnDevice {
  public:
   explicit OnDevice(int device) {
@@ -60,7 +60,7 @@ class CudaQueue : public GpuQueue {
     const OnDevice on(device_);
     int lowest = 0, highest = 0;
     Check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "cudaDeviceGetStreamPriorityRange");
-    // The arithmetic fills the GPU; a gather that waits behind it would not overlap.
+    // The priority is high because arithmetic fills the GPU: a gather behind it would not overlap.
     Check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, highest),
           "cudaStreamCreateWithPriority");
   }

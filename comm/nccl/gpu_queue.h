@@ -15,20 +15,20 @@ class GpuEvent {
  public:
   virtual ~GpuEvent() = default;
   virtual bool Done() = 0;                // never waits; MachineError if the GPU failed
-  virtual void CurrentStreamWaits() = 0;  // arithmetic enqueued later sees what came before
+  virtual void CurrentStreamWaits() = 0;  // arithmetic enqueued later runs after this point
 };
 
 class GpuQueue {
  public:
   virtual ~GpuQueue() = default;
-  virtual bool Holds(const at::Tensor& tensor) const = 0;  // it lies on this queue's GPU
+  virtual bool Holds(const at::Tensor& tensor) const = 0;  // true if it lies on this queue's GPU
   virtual CUstream_st* stream() const = 0;                 // a cudaStream_t
-  // What is enqueued from now on starts after the work now in the current stream.
+  // Makes later work of this queue start after the work that is now in the current stream.
   virtual void FollowCurrentStream() = 0;
   virtual std::unique_ptr<GpuEvent> Record() = 0;
 };
 
-// Throws MachineError if CUDA does.
+// Throws MachineError if CUDA fails.
 std::shared_ptr<GpuQueue> MakeCudaQueue(int device);
 
 }  // namespace flame

@@ -72,7 +72,7 @@ class NcclWork : public Work {
   }
 
  private:
-  // As soon as this process sees the end.
+  // Ends the trace's event. Called as soon as this process sees the end of the collective.
   void EndTrace() {
     if (trace_ >= 0) TraceEnd(std::exchange(trace_, -1));
   }
@@ -80,7 +80,7 @@ class NcclWork : public Work {
   std::shared_ptr<NcclState> state_;
   uint64_t key_;
   std::string operation_;
-  std::vector<at::Tensor> tensors_;  // kept from the allocator until the GPU is done
+  std::vector<at::Tensor> tensors_;  // keep their memory until the GPU is done
   std::shared_ptr<NcclLaunch> launch_;
   int64_t trace_ = -1;
 };
@@ -121,7 +121,7 @@ std::unique_ptr<Work> NcclCommunicator::Start(const char* operation, const std::
   const uint64_t key = state.recorder->Start(operation, sequence, num_bytes);
   const std::string text = StrCat(operation, " #", sequence, " (", how, ", ", num_bytes, " bytes)");
   state.queue->FollowCurrentStream();
-  // Equal in shape on all ranks, so all skip the empty ones.
+  // Tensors have the same shape on all ranks, so all ranks skip the empty ones.
   const auto result =
       static_cast<ncclResult_t>(num_bytes > 0 && state.handle ? call() : ncclSuccess);
   const auto launch = group_ != nullptr ? group_ : std::make_shared<NcclLaunch>();

@@ -19,12 +19,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr int kTroubleTag = (1 << 20) - 1;  // of the messages by which ranks tell of a failure
-constexpr int kCallsTag = kTroubleTag - 1;  // and of what they called
+constexpr int kTroubleTag = (1 << 20) - 1;  // tag of the messages that report a failure
+constexpr int kCallsTag = kTroubleTag - 1;  // tag of the messages that hold a rank's calls
 constexpr auto kTroubleTime = 1s;
 constexpr char kNotAlike[] = "ends a series of calls that was not the same on all ranks";
 
-// Rank 0's id, on every rank.
+// Returns rank 0's id on every rank.
 ncclUniqueId ShareId(Communicator* control, const NcclTable& nccl) {
   ncclUniqueId id = {};
   if (control->rank() == 0) {
@@ -52,7 +52,7 @@ NcclState::NcclState(std::shared_ptr<Communicator> control_communicator,
       recorder(FlightRecorder::Make(StrCat("nccl over ", control->name()))) {
   const ncclUniqueId id = ShareId(control.get(), *nccl);
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;  // so that a rank that never comes is seen
+  config.blocking = 0;  // so that a rank that never arrives is noticed
   const uint64_t key = recorder->Start("init", 0, 0);
   Complete(key, "init",
            nccl->CommInitRankConfig(&handle, control->size(), id, control->rank(), &config));
@@ -102,7 +102,7 @@ void NcclState::Complete(uint64_t key, const std::string& operation, ncclResult_
   Await(key, operation, [&] { return !InProgress(key, operation); });
 }
 
-// Whether a call on the handle is still being worked on; throws the handle's error.
+// True while a call on the handle is in progress. Throws the handle's error.
 bool NcclState::InProgress(uint64_t key, const std::string& operation) {
   ncclResult_t result = ncclSuccess;
   const ncclResult_t asked = nccl->CommGetAsyncError(handle, &result);
@@ -116,7 +116,7 @@ bool NcclState::InProgress(uint64_t key, const std::string& operation) {
 void NcclState::Fail(uint64_t key, const std::string& operation, const std::string& why) {
   {
     std::lock_guard lock(mutex_);
-    // Kernels that wait for a peer would keep the GPU, and this process, for ever.
+    // Without this, kernels that wait for a peer would hold the GPU and this process forever.
     if (handle) nccl->CommAbort(std::exchange(handle, nullptr));
   }
   const std::string others = TellOfOthers(key, operation);
@@ -137,7 +137,7 @@ std::string NcclState::TellOfOthers(uint64_t key, const std::string& operation) 
     elsewhere += StrCat("; ", RankName(rank), " is at ", others[r]);
   }
   recorder->SetWaitsFor(key, silent);
-  if (!silent.empty()) return "; nothing heard of " + RankList(silent) + elsewhere;
+  if (!silent.empty()) return "; nothing heard from " + RankList(silent) + elsewhere;
   return elsewhere.empty() ? "; every other rank reports a failure too" : elsewhere;
 }
 

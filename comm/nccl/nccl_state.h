@@ -1,4 +1,4 @@
-// What an NcclCommunicator shares with its works: the NCCL handle and how to wait for it.
+// State that an NcclCommunicator shares with its works: the NCCL handle and how to wait for it.
 #ifndef FLAME_COMM_NCCL_NCCL_STATE_H_
 #define FLAME_COMM_NCCL_NCCL_STATE_H_
 
@@ -17,29 +17,31 @@
 
 namespace flame {
 
-// What goes to the GPU together: one collective, or those of a group.
+// One launch on the GPU: a single collective, or those of a group.
 struct NcclLaunch {
-  uint64_t key = 0;  // of the last one
+  uint64_t key = 0;  // flight recorder's key of the last collective
   std::string operation;
-  std::unique_ptr<GpuEvent> event;  // null: not gone yet
+  std::unique_ptr<GpuEvent> event;  // null: not launched yet
 };
 
 struct NcclState {
   // Collective; the handle is ready when it returns.
   NcclState(std::shared_ptr<Communicator> control, const NcclTable* nccl,
             std::shared_ptr<GpuQueue> queue, Communicator::Milliseconds timeout);
-  // Finalises unless the handle was given up, or an exception is on its way.
+  // Finalises NCCL, unless the handle was aborted or an exception is in flight.
   ~NcclState();
 
-  // Polls until `done`, watching the handle for errors. On an error or past the deadline gives the
-  // handle up (ncclCommAbort), writes the flight record and throws, naming `operation`, the ranks
-  // that report no failure within a second, and those that were at another operation.
+  // Polls until `done` returns true, watching the handle for errors. On an error or at the deadline
+  // it aborts the handle (ncclCommAbort), writes the flight record and throws MachineError. The
+  // error names `operation`, the ranks that report no failure within a second, and those that were
+  // at another operation.
   void Await(uint64_t key, const std::string& operation, const std::function<bool()>& done);
-  // `result` of a call: ncclInProgress is waited for, an error is thrown.
+  // Completes a call that returned `result`: waits if it is ncclInProgress, throws if it is an
+  // error.
   void Complete(uint64_t key, const std::string& operation, ncclResult_t result);
-  // Notes the call of a collective. Every kCompareEvery of them, ranks compare what they called,
-  // for NCCL itself may take what does not fit together: one exchange of 8 bytes over `control`.
-  // Throws as Await, naming the first call that differs.
+  // Notes the call of a collective. After every kCompareEvery calls the ranks compare them, because
+  // NCCL itself may accept calls that do not match; this exchanges 8 bytes over `control`. Throws
+  // as Await does, naming the first call that differs.
   static constexpr size_t kCompareEvery = 64;
   void NoteCall(uint64_t key, const std::string& operation);
 
@@ -48,23 +50,23 @@ struct NcclState {
   std::shared_ptr<GpuQueue> queue;
   Communicator::Milliseconds timeout;
   std::shared_ptr<FlightRecorder> recorder;
-  ncclComm_t handle = nullptr;  // null: given up
+  ncclComm_t handle = nullptr;  // null: aborted
   uint64_t num_collectives = 0;
 
  private:
   [[noreturn]] void Fail(uint64_t key, const std::string& operation, const std::string& why);
-  // Of the others: what each was at when it failed, "" where nothing is heard within a second.
+  // Returns the operation at which each rank failed; "" for ranks not heard from within a second.
   std::vector<std::string> AskOthers(const std::string& operation);
   std::string TellOfOthers(uint64_t key, const std::string& operation);
   bool InProgress(uint64_t key, const std::string& operation);
   void CompareCalls(uint64_t key, const std::string& operation);
-  // On the watchdog's thread: where nobody takes notice of an error within `timeout`, ends the job.
+  // Runs on the watchdog's thread. Ends the job if nobody notices an error within `timeout`.
   void LookForErrors();
 
-  std::vector<std::string> calls_;  // not compared yet
-  std::mutex mutex_;                // of giving the handle up
+  std::vector<std::string> calls_;  // calls that are not compared yet
+  std::mutex mutex_;                // guards the abort of the handle
   std::chrono::steady_clock::time_point error_seen_ = {};
-  std::unique_ptr<WatchedState> watched_;  // last: it calls the others
+  std::unique_ptr<WatchedState> watched_;  // last: its thread uses the other members
 };
 
 }  // namespace flame

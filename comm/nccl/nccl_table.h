@@ -1,4 +1,4 @@
-// The calls of NCCL that this program makes, behind pointers so that a test can put faults in them.
+// The NCCL calls that this program makes, behind pointers so that a test can put faults in them.
 #ifndef FLAME_COMM_NCCL_NCCL_TABLE_H_
 #define FLAME_COMM_NCCL_NCCL_TABLE_H_
 
@@ -6,7 +6,8 @@
 
 namespace flame {
 
-// Named as in nccl.h without the prefix; no default: a caller fills every one.
+// Members are named as in nccl.h without the prefix. They have no defaults: a caller fills every
+// one.
 struct NcclTable {
   decltype(&ncclGetUniqueId) GetUniqueId;
   decltype(&ncclCommInitRankConfig) CommInitRankConfig;
@@ -24,7 +25,7 @@ struct NcclTable {
   decltype(&ncclGroupEnd) GroupEnd;
 };
 
-// Those of the library that is linked.
+// Returns the calls of the linked library.
 const NcclTable& LinkedNccl();
 
 }  // namespace flame

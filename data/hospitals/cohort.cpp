@@ -38,7 +38,7 @@ std::vector<int64_t> CountCodes(const CodeTable& table) {
   return counts;
 }
 
-// Step 1; codes are NDCs.
+// Step 1. The codes of the table are NDCs.
 CodeTable ReadPrescriptions(const std::filesystem::path& root) {
   const CsvTable table(root, "PRESCRIPTIONS",
                        {"SUBJECT_ID", "HADM_ID", "DRUG_TYPE", "DRUG", "NDC"});
@@ -63,7 +63,7 @@ void KeepPatientsWithVisits(int64_t min_visits, std::vector<CodeRow>* rows) {
   });
 }
 
-// Step 3: NDCs to DrugBank ids, through the NDC without its last two characters.
+// Step 3: maps NDCs, without their last two characters, to DrugBank ids.
 CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map) {
   CodeTable drugs;
   for (CodeRow row : prescriptions.rows) {
@@ -79,7 +79,7 @@ CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map) {
   return drugs;
 }
 
-// Step 4: ties are broken by id.
+// Step 4. Ties are broken by id.
 void KeepMostFrequent(int64_t num_drugs, CodeTable* drugs) {
   const std::vector<int64_t> counts = CountCodes(*drugs);
   std::vector<int32_t> order(counts.size());

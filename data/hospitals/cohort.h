@@ -14,7 +14,7 @@
 
 namespace flame {
 
-// Texts as small numbers, in order of first appearance.
+// Numbers texts from 0, in order of first appearance.
 class Interner {
  public:
   int32_t IdOf(std::string_view text);
@@ -28,8 +28,8 @@ class Interner {
 
 struct CodeRow {
   int64_t subject = 0, hadm = 0;
-  int32_t code = 0;  // diagnosis, procedure, NDC or drug, in its table's Interner
-  int32_t name = 0;  // the hospital's own name of a drug: it distinguishes rows; 0 elsewhere
+  int32_t code = 0;  // diagnosis, procedure, NDC or drug: its number in its table's Interner
+  int32_t name = 0;  // the hospital's own name of a drug, which distinguishes rows; 0 elsewhere
   bool operator==(const CodeRow&) const = default;
 };
 
@@ -38,10 +38,10 @@ struct CodeTable {
   Interner codes;
 };
 
-// Rows, visits and patients left after each step; logged as they come.
+// The rows, visits and patients left after each step. Add() logs them.
 class StepCounts {
  public:
-  // Throws DataError if no row is left: it names the step and shows the counts of all before it.
+  // Throws DataError if no row is left, naming the step and showing the counts of all steps so far.
   void Add(const std::string& step, const std::vector<CodeRow>& rows);
 
  private:
@@ -52,7 +52,7 @@ struct Cohort {
   CodeTable diagnoses, procedures, drugs;  // drugs: DrugBank ids
 };
 
-// Steps 1 to 7. Throws DataError as PrepareCorpus does.
+// Runs steps 1 to 7. Throws DataError as PrepareCorpus does.
 Cohort SelectCohort(const DataOptions& options, const NdcMap& ndc_map,
                     const DrugSet& with_structure);
 

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int32_t kBlockBytes = 8 << 20;  // a row, with its note, must fit into one
+constexpr int32_t kBlockBytes = 8 << 20;  // a row, including its note, must fit into a block
 
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -29,7 +29,7 @@ std::string Lower(std::string text) {
   return text;
 }
 
-// The table's file, the plain one before the gzipped one; empty if there is none.
+// Returns the table's file, the plain one rather than the gzipped one; empty if there is none.
 fs::path FindTable(const fs::path& folder, const std::string& stem) {
   fs::path zipped;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -56,18 +56,18 @@ std::shared_ptr<arrow::io::InputStream> OpenStream(const std::string& path) {
   return ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), stream), path);
 }
 
-// Where in a field of a table a reader is (RFC 4180).
+// The position of a reader within a field (RFC 4180).
 enum class FieldPart { kStart, kPlain, kQuoted, kQuoteInQuoted };
 
 FieldPart After(FieldPart part, char next) {
   if (part == FieldPart::kQuoted) return next == '"' ? FieldPart::kQuoteInQuoted : part;
   if (next == ',' || next == '\n' || next == '\r') return FieldPart::kStart;
-  // At a field's start a mark opens it; behind a mark in quotes a second one stands for itself.
+  // A quote at a field's start opens the field. Within a quoted field, two quotes stand for one.
   return next == '"' && part != FieldPart::kPlain ? FieldPart::kQuoted : FieldPart::kPlain;
 }
 
-// Follows the quotes of what passes: Arrow takes a last field whose quotes are open for a whole
-// one.
+// Follows the quotes of the bytes that pass, because Arrow accepts a last field whose quotes are
+// still open.
 class QuoteWatch : public arrow::io::InputStream {
  public:
   QuoteWatch(std::shared_ptr<arrow::io::InputStream> stream, FieldPart* part)
@@ -99,19 +99,19 @@ struct RaggedRow {
   int32_t expected = 0, found = 0;
 };
 
-// What a reader noted of its file.
+// A reader's observations on its file.
 struct Seen {
   std::optional<RaggedRow> ragged;
   FieldPart part = FieldPart::kStart;
 };
 
-// A reader of `columns` (all if empty). A row with a wrong number of fields is noted in `seen`,
-// which must outlive the reader, and fails the reading.
+// Opens a reader of `columns` (all if empty). A row with a wrong number of fields makes reading
+// fail and is noted in `seen`, which must outlive the reader.
 arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
     const std::string& path, const std::vector<std::string>& columns, Seen* seen) {
   auto read = arrow::csv::ReadOptions::Defaults();
   read.block_size = kBlockBytes;
-  read.use_threads = false;  // row numbers are known in serial reading only
+  read.use_threads = false;  // row numbers are known only in serial reading
   auto parse = arrow::csv::ParseOptions::Defaults();
   parse.newlines_in_values = true;
   parse.invalid_row_handler = [seen](const arrow::csv::InvalidRow& row) {
@@ -229,7 +229,7 @@ int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) cons
   }
   if (seen.part == FieldPart::kQuoted) {
     throw DataError(path_, ": ends inside a quoted field, after data row ", row.number_ - 1,
-                    "; expected its closing mark: the file is cut short");
+                    "; expected its closing quote: the file is cut short");
   }
   return row.number_;
 }

@@ -1,5 +1,5 @@
-// Tables of a hospital: CSV files, plain or gzipped, read row by row through Arrow. Every value is
-// text as written (leading zeros matter); a missing value is "".
+// Reads the tables of a hospital row by row through Arrow: CSV files, plain or gzipped. Every value
+// is text as written (leading zeros matter); a missing value is "".
 #ifndef FLAME_DATA_HOSPITALS_CSV_TABLE_H_
 #define FLAME_DATA_HOSPITALS_CSV_TABLE_H_
 
@@ -41,19 +41,19 @@ class CsvRow {
 class CsvTable {
  public:
   // Finds `stem`.csv or `stem`.csv.gz, in any case, and checks that it has `columns`, in any case.
-  // Throws DataError: no such folder or table (with the names looked for), a missing column (with
-  // the columns found), a delimiter other than a comma, a file that is not CSV.
+  // Throws DataError if there is no such folder or table (with the names looked for), a column is
+  // missing (with the columns found), the delimiter is no comma, or the file is not CSV.
   CsvTable(const std::filesystem::path& folder, const std::string& stem,
            std::vector<std::string> columns);
 
   static bool Exists(const std::filesystem::path& folder, const std::string& stem);
 
   // Calls `use` with each row, whose values are in the order of `columns`, and returns the number
-  // of rows. Values may hold line breaks. Throws DataError naming the file: a row with another
-  // number of fields (with its number), a truncated gzip, text that is not UTF-8.
+  // of rows. Values may hold line breaks. Throws DataError naming the file on a row with a wrong
+  // number of fields (with its number), a truncated gzip, or text that is not UTF-8.
   int64_t ForEachRow(const std::function<void(const CsvRow&)>& use) const;
 
-  // As ForEachRow, and throws DataError if there is no row.
+  // Does the same as ForEachRow, and throws DataError if there is no row.
   int64_t ForEachRowOfFilled(const std::function<void(const CsvRow&)>& use) const;
 
   const std::string& path() const { return path_; }
@@ -65,7 +65,7 @@ class CsvTable {
 
   std::string path_;
   std::vector<std::string> columns_;
-  std::vector<std::string> written_;  // the same columns as the header writes them
+  std::vector<std::string> written_;  // `columns_` as the header writes them
 };
 
 }  // namespace flame

@@ -18,7 +18,7 @@ std::string WithoutZeros(std::string_view code) {
   return std::string(code.substr(first));
 }
 
-// What names are compared by: lower case, no spaces, no hyphens.
+// Returns the form in which names are compared: lower case, no spaces, no hyphens.
 std::string MatchKey(const std::string& name) {
   std::string key;
   for (unsigned char c : name) {
@@ -27,7 +27,7 @@ std::string MatchKey(const std::string& name) {
   return key;
 }
 
-// First title of each code; `as_numbers` drops leading zeros of the codes.
+// Returns the first title of each code; `as_numbers` drops leading zeros of the codes.
 Titles ReadTitles(const fs::path& folder, const std::string& stem, bool as_numbers) {
   Titles titles;
   CsvTable(folder, stem, {"ICD9_CODE", "SHORT_TITLE"}).ForEachRow([&](const CsvRow& row) {

@@ -11,7 +11,7 @@ namespace {
 constexpr std::array kSections = {kHistorySection, kPastHistorySection, kAllergiesSection,
                                   kMedicationsSection};
 
-// Where any of these is spoken of, what follows was written at discharge.
+// A section was written at discharge from any of these phrases on.
 constexpr std::array<std::string_view, 9> kForbidden = {"discharge med",
                                                         "discharge drug",
                                                         "medications on discharge",
@@ -40,8 +40,8 @@ std::vector<std::string> Lines(std::string_view text) {
   return lines;
 }
 
-// "Words of a title:" at the beginning of a line: the title, or "" if the line is no heading. A
-// title in lower case counts only where nothing follows its colon.
+// Returns the title of a line that begins "Words of a title:", or "" if the line is no heading. A
+// title in lower case counts only if nothing follows its colon.
 std::string_view HeadingOf(std::string_view line) {
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return {};
@@ -60,7 +60,7 @@ auto FindSection(std::string_view title) {
                       [&](std::string_view section) { return Lower(section) == Lower(title); });
 }
 
-// The part of a section before anything written at discharge.
+// Returns the part of a section before anything written at discharge.
 std::string BeforeForbidden(const std::string& section) {
   const std::string content = CollapseSpace(section);
   const std::string lower = Lower(content);

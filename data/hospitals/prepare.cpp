@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr int32_t kAgeCap = 90;
 
 struct Admission {
-  std::string time;  // ISO 8601, so that its order is that of the text
+  std::string time;  // ISO 8601, so that text order is time order
   std::string note;
   float oracle_list = -1, oracle_threshold = -1;
 };
@@ -34,7 +34,7 @@ struct Person {
 
 void CheckOptions(const DataOptions& options) {
   if (options.root.empty()) {
-    throw UsageError("data.root is empty; expected the folder with PATIENTS.csv and its sisters");
+    throw UsageError("data.root is empty; expected the folder with PATIENTS and the other tables");
   }
   int64_t sum = 0;
   for (int64_t share : options.split) sum += share;
@@ -44,7 +44,8 @@ void CheckOptions(const DataOptions& options) {
   }
 }
 
-// One visit per admission of the cohort, its codes still those of the cohort's tables.
+// Returns one visit for each admission of the cohort. Its codes are still those of the cohort's
+// tables.
 std::vector<Visit> GroupByAdmission(const Cohort& cohort) {
   std::map<std::pair<int64_t, int64_t>, Visit> visits;
   const auto add = [&](const CodeTable& table, std::vector<int32_t> Visit::*list) {
@@ -83,7 +84,7 @@ Admissions ReadAdmissions(const fs::path& root, const std::vector<Visit>& visits
   return admissions;
 }
 
-// The first discharge summary of an admission that has any of the kept sections.
+// Keeps, for each admission, the first discharge summary that has any of the kept sections.
 void ReadNotes(const fs::path& root, Admissions* admissions) {
   const CsvTable table(root, "NOTEEVENTS", {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"});
   table.ForEachRow([&](const CsvRow& row) {
@@ -125,7 +126,8 @@ int32_t YearOf(const std::string& date, const std::string& what) {
   return year;
 }
 
-// Years between birth and admission, by the calendar years alone as the authors take them.
+// Returns the difference of the calendar years of birth and admission, as the authors take it,
+// capped at kAgeCap.
 int32_t AgeOf(const Visit& visit, const std::string& born, const std::string& admitted) {
   const int32_t age = YearOf(admitted, StrCat("ADMITTIME of HADM_ID ", visit.hadm)) -
                       YearOf(born, StrCat("DOB of SUBJECT_ID ", visit.subject));
@@ -153,7 +155,8 @@ void FillVisits(const std::unordered_map<int64_t, Person>& persons, Admissions* 
   }
 }
 
-// Patients by id; a patient's visits by admission time, or by id as they come.
+// Orders patients by id, and a patient's visits by admission time or by id. They come ordered by
+// id.
 void OrderVisits(const std::string& order, const Admissions& admissions,
                  std::vector<Visit>* visits) {
   if (order == "id") return;
@@ -185,7 +188,7 @@ void SplitByPosition(const std::vector<int64_t>& shares, std::vector<Visit>* vis
   }
 }
 
-// Renumbers one list of every visit by first appearance over all visits; returns the codes.
+// Renumbers one list of every visit by first appearance over all visits. Returns the codes.
 std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int32_t> Visit::*list,
                                          std::vector<Visit>* visits) {
   std::vector<int32_t> index(table.codes.size(), -1);

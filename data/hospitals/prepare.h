@@ -1,4 +1,4 @@
-// Hospital tables to Corpus, by the rules of the authors' preprocessing (docs/method.md).
+// Turns hospital tables into a Corpus by the rules of the authors' preprocessing (docs/method.md).
 #ifndef FLAME_DATA_HOSPITALS_PREPARE_H_
 #define FLAME_DATA_HOSPITALS_PREPARE_H_
 
@@ -7,9 +7,10 @@
 
 namespace flame {
 
-// Reads options.root and options.mappings. Throws DataError: a missing table or column, a wrong
-// delimiter, a truncated gzip, an empty table, no patient left (naming the step that removed the
-// last one and the counts at each step).
+// Reads options.root and options.mappings. Throws DataError on a missing table or column, a wrong
+// delimiter, a truncated gzip or an empty table, and if no patient is left (naming the step that
+// removed the last one and the counts at each step). Throws UsageError if options.root is empty or
+// options.split is not three shares.
 Corpus PrepareCorpus(const DataOptions& options);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// The tokens that stand for entities (diagnoses, procedures, drugs) in prompts: their slots.
+// Slots: the tokens that stand for entities (diagnoses, procedures, drugs) in prompts.
 #ifndef FLAME_DATA_PROMPTS_ENTITY_TOKENS_H_
 #define FLAME_DATA_PROMPTS_ENTITY_TOKENS_H_
 
@@ -9,11 +9,11 @@ namespace flame {
 
 enum class EntityKind : int8_t { kDiagnosis = 0, kProcedure = 1, kDrug = 2 };
 inline constexpr int kNumEntityKinds = 3;
-// "<DiagEmb-7>", "<ProcEmb-0>", "<DrugEmb-45>".
+// Returns "<DiagEmb-7>", "<ProcEmb-0>", "<DrugEmb-45>".
 std::string EntityToken(EntityKind kind, int32_t index);
 
-// The slots' ids: entity i of a kind is token first[kind] + i; first -1: the kind has no slots and
-// templates render it as text alone.
+// The slots' ids: entity i of a kind is token first[kind] + i. If first[kind] is -1, the kind has
+// no slots and templates render it as text alone.
 struct EntityTokens {
   int32_t first[kNumEntityKinds] = {-1, -1, -1};
   int32_t count[kNumEntityKinds] = {0, 0, 0};

@@ -1,6 +1,6 @@
 // Prompts as token ids, from the templates of a YAML file (configs/prompts.yaml).
 //
-// Pieces are tokenized one by one and joined, and templates put every seam behind a line break, so
+// Pieces are tokenized one by one and joined. Templates put every seam after a line break, so
 // joined ids equal the ids of the joined text.
 //   classifier: ClassifierTrunk(visit) + CandidateBranch(drug) -> Yes / No
 //   list:       ListTrunk(visit) + ListQuestion(list, edit)    -> ListAnswer(drugs)
@@ -25,23 +25,24 @@ class PromptTexts;
 class PromptBuilder {
  public:
   // Keeps references to `corpus` and `tokenizer`. Throws DataError on a template without a needed
-  // placeholder, an unknown placeholder, or answers whose first tokens are equal.
-  // Slots, where there are any, must be tokens of `tokenizer`, one for every code of the corpus.
+  // placeholder, an unknown placeholder, answers whose first tokens are equal, or slots that are
+  // not tokens of `tokenizer`, one for every code of the corpus.
   PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
                 const Tokenizer& tokenizer, const EntityTokens& entities);
 
   std::vector<int32_t> ClassifierTrunk(int32_t visit) const;  // begins with bos if there is one
   const std::vector<int32_t>& CandidateBranch(int32_t drug) const;
-  int32_t yes_id() const { return yes_id_; }  // first token of the answers
+  int32_t yes_id() const { return yes_id_; }  // first tokens of the answers
   int32_t no_id() const { return no_id_; }
 
   std::vector<int32_t> ListTrunk(int32_t visit) const;
   std::vector<int32_t> ListQuestion(const std::vector<int32_t>& drugs, Edit edit) const;
-  // One name a line, each line ended by a line break, then end-of-text; {} is end-of-text alone.
+  // Returns one name a line, each line ended by a line break, then end-of-text. {} gives
+  // end-of-text alone.
   std::vector<int32_t> ListAnswer(const std::vector<int32_t>& drugs) const;
   int32_t end_id() const { return end_id_; }
 
-  // Text of every piece a corpus can produce, for training a tokenizer.
+  // Returns the text of every piece that a corpus can produce, for training a tokenizer.
   static std::vector<std::string> CorpusTexts(const std::filesystem::path& templates,
                                               const Corpus& corpus);
 

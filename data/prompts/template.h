@@ -8,18 +8,18 @@
 
 namespace flame {
 
-// A line with placeholders is left out where all of them are empty, so "Allergies: {allergies}"
-// asks for no condition. " {slot}" with an empty slot loses its space too. A value is inserted as
-// it is: braces in it mean nothing.
+// A line with placeholders is left out if all of them are empty, so "Allergies: {allergies}" needs
+// no condition. " {slot}" with an empty slot loses its space too. A value is inserted as it is:
+// braces in it mean nothing.
 class PromptTemplate {
  public:
   PromptTemplate() = default;
-  // `needed` and `allowed` are names of placeholders. Throws DataError, beginning with `where`, on
-  // one that is missing or neither.
+  // `needed` and `allowed` are names of placeholders. Throws DataError, which begins with `where`,
+  // if a needed one is missing or `text` has one that is in neither list.
   PromptTemplate(const std::string& text, const std::vector<std::string>& needed,
                  const std::vector<std::string>& allowed, const std::string& where);
 
-  // Values of all placeholders of the template, by name.
+  // `values` holds the values of all placeholders of the template, by name.
   std::string Render(const std::map<std::string, std::string>& values) const;
 
  private:

@@ -21,7 +21,8 @@ const std::vector<std::string> kVisitPlaceholders = {"age",
                                                      "note_medications",
                                                      "note_history"};
 
-// The YAML file as a flat map of texts, "list.add", each of which is asked for once.
+// The YAML file as a flat map from names such as "list.add" to texts. Text() takes a text out, so
+// that the unknown ones remain.
 class TemplateFile {
  public:
   explicit TemplateFile(const std::filesystem::path& path) : path_(path.string()) {
@@ -45,7 +46,7 @@ class TemplateFile {
     return PromptTemplate(Text(key), needed, allowed, path_ + ": template '" + key + "'");
   }
 
-  // A template that begins a piece, so without white space.
+  // Returns a template that begins a piece, which must not begin with white space.
   PromptTemplate Piece(const std::string& key, const std::vector<std::string>& needed,
                        const std::vector<std::string>& allowed) {
     CheckBeginning(key);
@@ -67,7 +68,7 @@ class TemplateFile {
  private:
   void CheckBeginning(const std::string& key) const {
     const auto found = texts_.find(key);
-    if (found == texts_.end()) return;  // Text() says so
+    if (found == texts_.end()) return;  // Text() reports it
     if (found->second.empty() || std::isspace(static_cast<unsigned char>(found->second[0]))) {
       throw DataError(path_, ": '", key,
                       "' is empty or begins with white space, which a tokenizer "
@@ -190,7 +191,7 @@ std::string PromptTexts::Candidate(int32_t drug) const {
   const std::string slot = Slot(EntityKind::kDrug, drug);
   const std::string text =
       WithoutBreak(candidate_.Render({{"name", corpus_.drugs.titles[drug]}, {"slot", slot}}));
-  // A slot is a token of its own, which nothing joins.
+  // A slot needs no line break after it: it is a token of its own, which nothing joins.
   const bool ends_in_slot = !slot.empty() && text.ends_with(slot);
   return ends_in_slot ? text : EndedByBreak(text);
 }

@@ -15,10 +15,10 @@
 
 namespace flame {
 
-// The pieces ClassifierTrunk, Candidate, ListTrunk and Question end with one line break behind
-// other text, and what follows them begins with no white space: split patterns of GPT-2 and Llama 3
-// never join characters over such a seam. A Candidate that ends in its slot has no break: the slot
-// is a token of its own. The templates' file explains the placeholders.
+// The pieces ClassifierTrunk, Candidate, ListTrunk and Question end with text and one line break,
+// and the piece that follows does not begin with white space. The split patterns of GPT-2 and Llama
+// 3 never join characters over such a seam. A Candidate that ends in its slot has no line break,
+// because the slot is a token of its own. The templates' file explains the placeholders.
 class PromptTexts {
  public:
   // Keeps a reference to `corpus`. Throws DataError as PromptBuilder does.

@@ -18,7 +18,8 @@ void WriteCodes(const std::vector<SynthCode>& codes, const char* file, const fs:
   WriteFileAtomically(folder / table.file(), table.text());
 }
 
-// Titles as the mapping tables have them. Those of procedures have lost their leading zeros.
+// Writes titles as the mapping tables have them. `as_numbers` drops the leading zeros of the codes,
+// which the table of procedures has lost.
 void WriteTitles(const std::vector<SynthCode>& codes, bool as_numbers, const fs::path& path) {
   std::string text = "ROW_ID,ICD9_CODE,SHORT_TITLE,LONG_TITLE,CONCISE_TITLE\n";
   int32_t row = 0;

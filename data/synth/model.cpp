@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using Names = std::map<std::string, int32_t>;
 
-// A node of a YAML file that says where it is when something is wrong.
+// A node of a YAML file whose errors name its place.
 class Node {
  public:
   Node(YAML::Node node, std::string where) : node_(std::move(node)), where_(std::move(where)) {}
@@ -40,7 +40,7 @@ class Node {
     for (const auto& item : node_) items.emplace_back(item, where_);
     return items;
   }
-  // (name, value) of a map, in the file's order.
+  // Returns (name, value) of a map, in the file's order.
   std::vector<std::pair<std::string, Node>> Entries() const {
     if (!node_.IsMap()) throw DataError(Place(), ": expected a map");
     std::vector<std::pair<std::string, Node>> entries;
@@ -70,7 +70,7 @@ int32_t Find(const Names& names, const std::string& name, const Node& at) {
   return found->second;
 }
 
-// The map `key` of `node`, {} if absent, with its names looked up.
+// Returns the map `key` of `node` with its names looked up; {} if absent.
 std::vector<Weighted> Lookup(const Node& node, const std::string& key, const Names& names) {
   std::vector<Weighted> result;
   if (!node.Has(key)) return result;

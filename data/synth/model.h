@@ -1,4 +1,4 @@
-// The generating model of the synthetic hospital, as data/synth/hospital/ states it; docs/synth.md
+// The generating model of the synthetic hospital, stated in data/synth/hospital/. docs/synth.md
 // explains it.
 #ifndef FLAME_DATA_SYNTH_MODEL_H_
 #define FLAME_DATA_SYNTH_MODEL_H_
@@ -14,9 +14,9 @@ namespace flame {
 // A set of drugs, bit i for drug i of SynthModel::drugs.
 using DrugBits = uint64_t;
 inline constexpr int32_t kMaxSynthDrugs = 64;
-inline constexpr int32_t kMaxSynthAdmissions = 4;  // of a patient
+inline constexpr int32_t kMaxSynthAdmissions = 4;  // per patient
 
-// Index of something and its chance or factor.
+// The index of an item and its chance or factor.
 using Weighted = std::pair<int32_t, double>;
 
 struct SynthDrug {
@@ -25,7 +25,7 @@ struct SynthDrug {
   int32_t of_class = -1;
   double weight = 1, older = 1, female = 1;  // factors: at the age limit and above; for women
   std::vector<Weighted> with;                // (diagnosis, factor)
-  std::vector<Weighted> partners;            // (drug, chance of being given along)
+  std::vector<Weighted> partners;            // (drug, chance of being given with it)
   DrugBits harmful = 0;                      // drugs it makes a harmful pair with
 };
 
@@ -39,11 +39,11 @@ struct SynthClass {
 struct SynthCode {
   std::string code, short_title, long_title, concise_title;
   std::vector<Weighted> calls;  // (class, chance that it is needed for this code alone)
-  // Of diagnoses only.
-  std::string words;  // as a note says it
+  // Only diagnoses have the fields below.
+  std::string words;  // the name that notes use
   bool chronic = false;
   double weight = 1;                 // relative frequency
-  char sex = 'U';                    // 'F' or 'M': of this sex only
+  char sex = 'U';                    // 'F' or 'M': only patients of this sex
   std::vector<Weighted> procedures;  // (procedure, chance that it is done)
 };
 
@@ -72,8 +72,8 @@ struct SynthModel {
   int32_t older_age, fallback_drug;
 };
 
-// Reads facts.yaml and model.yaml of `folder`. Throws DataError naming the file and what is missing
-// or refers to nothing.
+// Reads facts.yaml and model.yaml of `folder`. Throws DataError naming the file and the key that is
+// missing or the name that refers to nothing.
 SynthModel LoadSynthModel(const std::filesystem::path& folder);
 
 }  // namespace flame

@@ -15,7 +15,7 @@ double MeanJaccard(DrugBits set, Draws draws) {
   return sum / static_cast<double>(draws.size());
 }
 
-// Drugs in more than `share` of the draws.
+// Returns the drugs in more than `share` of the draws.
 DrugBits Frequent(Draws draws, double share) {
   DrugBits frequent = 0;
   for (int32_t drug = 0; drug < kMaxSynthDrugs; ++drug) {
@@ -28,8 +28,8 @@ DrugBits Frequent(Draws draws, double share) {
   return frequent;
 }
 
-// Every set that differs from `set` by adding, dropping or swapping one of `candidates`; takes the
-// best of them into `set` and says whether it beats it.
+// Tries every set that differs from `set` by adding, dropping or swapping one of `candidates`. If
+// the best of them beats `set`, replaces `set` and `value` and returns true.
 bool Improve(DrugBits candidates, Draws draws, DrugBits* set, double* value) {
   DrugBits best = *set;
   const auto consider = [&](DrugBits other) {
@@ -64,7 +64,7 @@ SynthOracle SolveSynthOracle(const std::vector<DrugBits>& draws) {
   const Draws first = all.first(draws.size() / 2), second = all.subspan(draws.size() / 2);
   SynthOracle oracle;
   oracle.likely = Frequent(first, 0.5);
-  // A drug rarer than this is in no best list that matters: adding it costs more than it gains.
+  // A rarer drug is in no best list that matters: adding it costs more than it gains.
   const DrugBits candidates = Frequent(first, 0.15) | oracle.likely;
   oracle.best = Frequent(first, 0.35);
   double value = oracle.best ? MeanJaccard(oracle.best, first) : 0;

@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-// Things that last from visit to visit; only what is recorded of them reaches the prescriber.
+// The patient's state from visit to visit. Only its recorded part reaches the prescriber.
 struct Course {
   char gender = 'U';
   int32_t age = 0;
@@ -26,7 +26,7 @@ std::vector<int32_t> Members(DrugBits set) {
   return members;
 }
 
-// A diagnosis of the kind that the patient can have and is not in `present`.
+// Draws a chronic or acute diagnosis that the patient can have and that is not in `present`.
 int32_t DrawDiagnosis(const SynthModel& model, bool chronic, char gender,
                       const std::vector<int32_t>& present, RandomStream* random) {
   std::vector<double> weights;
@@ -39,8 +39,8 @@ int32_t DrawDiagnosis(const SynthModel& model, bool chronic, char gender,
   return static_cast<int32_t>(random->Weighted(weights));
 }
 
-// A drug that a chronic condition of the patient calls for, by weight among its class and not
-// among `refused`; -1 if the class drawn has none.
+// Draws a drug that a chronic condition of the patient calls for, by weight within its class and
+// not among `refused`. Returns -1 if the class drawn has no such drug.
 int32_t DrawChronicDrug(const SynthModel& model, const Course& course, DrugBits refused,
                         RandomStream* random) {
   const auto& calls = model.diagnoses[course.chronic[random->Below(course.chronic.size())]].calls;
@@ -65,7 +65,8 @@ void AddAllergy(const SynthModel& model, bool first, RandomStream* random, Cours
   }
 }
 
-// One to three drugs, at most one of a class and none that excludes another.
+// Draws one to three drugs, at most one of a class and none that excludes another. A draw that
+// finds no such drug is skipped.
 DrugBits DrawHomeDrugs(const SynthModel& model, const Course& course, RandomStream* random) {
   DrugBits home = 0, refused = course.allergies;
   const int32_t wanted = DrawCount(model.home_drugs, random);

@@ -23,7 +23,7 @@ struct SynthPatient {
   std::vector<SynthVisit> visits;  // in order of time
 };
 
-// `draws` sets a visit go into its oracle.
+// `draws` is the number of drug sets from which a visit's oracle is computed.
 SynthPatient SimulateSynthPatient(const SynthModel& model, uint64_t seed, uint32_t patient,
                                   int32_t draws);
 

@@ -6,7 +6,7 @@
 namespace flame {
 namespace {
 
-// The member of `drugs` in `set`, -1 if there is none.
+// Returns the member of `drugs` in `set`, -1 if there is none.
 int32_t MemberIn(const std::vector<int32_t>& drugs, DrugBits set) {
   for (const int32_t drug : drugs) {
     if (set >> drug & 1) return drug;

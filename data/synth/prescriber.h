@@ -1,4 +1,4 @@
-// Prescribing in the synthetic hospital: a drug set drawn from what the record shows at admission.
+// Prescribing in the synthetic hospital: draws a drug set from what the record shows at admission.
 #ifndef FLAME_DATA_SYNTH_PRESCRIBER_H_
 #define FLAME_DATA_SYNTH_PRESCRIBER_H_
 
@@ -15,7 +15,7 @@ struct SynthFacts {
   int32_t age = 0;
   char gender = 'U';
   std::vector<int32_t> diagnoses, procedures;  // as recorded at this visit
-  DrugBits previous = 0;                       // drugs of the visit before
+  DrugBits previous = 0;                       // drugs of the previous visit
   DrugBits home = 0;                           // medications on admission, at most one of a class
   DrugBits allergies = 0;                      // never in `home`
 };
@@ -25,20 +25,22 @@ class SynthPrescriber {
  public:
   // Keeps a reference to `model`.
   SynthPrescriber(const SynthModel& model, const SynthFacts& facts);
-  // One drug set without allergies, never empty: where no class is needed it is the fallback drug.
+  // Draws a drug set without allergies. It is never empty: if no class is needed, it is the
+  // fallback drug.
   DrugBits Draw(RandomStream* random) const;
 
  private:
   struct Need {
-    int32_t index = 0;  // of the class
+    int32_t index = 0;  // the class
     double chance = 0;
-    int32_t home = -1, previous = -1;  // drugs of the class to go on with; -1: none
-    std::vector<int32_t> drugs;        // without allergies
-    std::vector<double> weights;       // of these drugs
+    int32_t home = -1, previous = -1;  // drugs of the class that may be continued; -1: none
+    std::vector<int32_t> drugs;        // drugs of the class, without allergies
+    std::vector<double> weights;       // a weight for each of `drugs`
     double total = 0;
   };
   int32_t Choose(const Need& need, RandomStream* random) const;
-  // The equivalent of `drug` with the fewest harmful pairs with `given`; `drug` if it has as few.
+  // Returns the equivalent of `drug` with the fewest harmful pairs with `given`; `drug` itself if
+  // no other has fewer.
   int32_t LeastHarmful(const Need& need, int32_t drug, DrugBits given) const;
 
   const SynthModel& model_;
@@ -46,7 +48,7 @@ class SynthPrescriber {
   std::vector<Need> needs_;  // classes with a chance above 0, in the order of prescribing
 };
 
-// The drug's weight among its equivalents.
+// Returns the drug's weight among its equivalents.
 double SynthDrugWeight(const SynthModel& model, const SynthDrug& drug, const SynthFacts& facts);
 
 }  // namespace flame

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Drug sets a visit behind its oracles: the error of a visit's figure is near 0.01, of the mean
-// over a few thousand visits below 0.001.
+// The number of drug sets from which a visit's oracle is computed. The error of a visit's figure is
+// then near 0.01, that of the mean over a few thousand visits below 0.001.
 constexpr int32_t kOracleDraws = 512;
 
 constexpr char kReadme[] =
@@ -28,14 +28,15 @@ constexpr char kReadme[] =
 double DdiRate(const SynthModel& model, DrugBits drugs) {
   const int count = std::popcount(drugs);
   if (count < 2) return 0;
-  int harmful = 0;  // each pair twice
+  int harmful = 0;  // counts each pair twice
   for (DrugBits left = drugs; left; left &= left - 1) {
     harmful += std::popcount(model.drugs[std::countr_zero(left)].harmful & drugs);
   }
   return static_cast<double>(harmful) / (count * (count - 1));
 }
 
-// Sums; WriteSynthHospital divides them by the number of visits.
+// Adds the visits of a patient to the sums, which WriteSynthHospital divides by the number of
+// visits.
 void Count(const SynthModel& model, const SynthPatient& patient, SynthSummary* summary) {
   for (const SynthVisit& visit : patient.visits) {
     ++summary->visits;

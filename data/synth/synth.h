@@ -1,4 +1,5 @@
-// A synthetic hospital in MIMIC-III's layout, from a seed. docs/synth.md has its generating model.
+// Writes a synthetic hospital in MIMIC-III's layout from a seed. docs/synth.md explains its
+// generating model.
 #ifndef FLAME_DATA_SYNTH_SYNTH_H_
 #define FLAME_DATA_SYNTH_SYNTH_H_
 
@@ -16,8 +17,9 @@ struct SynthSummary {
 
 // Writes PATIENTS.csv, ADMISSIONS.csv, DIAGNOSES_ICD.csv, PROCEDURES_ICD.csv, PRESCRIPTIONS.csv,
 // NOTEEVENTS.csv, D_ICD_DIAGNOSES.csv, D_ICD_PROCEDURES.csv, ORACLE.csv and mappings/ to `folder`,
-// whole or not at all. Same seed and size, same bytes. `folder` must not exist or be empty, and
-// there must be a patient, else UsageError. Takes about a millisecond a patient.
+// whole or not at all. The same seed and size give the same bytes. Throws UsageError if `folder`
+// exists and is not an empty folder, or if `num_patients` is below 1. Takes about a millisecond a
+// patient.
 SynthSummary WriteSynthHospital(const std::filesystem::path& folder, int64_t num_patients,
                                 uint64_t seed);
 

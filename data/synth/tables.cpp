@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t kFirstSubject = 10000, kFirstAdmission = 100000;
 constexpr int32_t kFirstYear = 2110, kYears = 60;
-// Streams of a patient's visits: from 0 the course (synth_patient.cpp), from here the paperwork.
+// The random streams of a patient from this number on are for the paperwork; patient.cpp uses those
+// from 0 on for the patient's course.
 constexpr uint32_t kPaperwork = 1000;
 
 std::string Date(int32_t year, int32_t month, int32_t day) {
@@ -36,12 +37,12 @@ void SynthTable::Row(const std::vector<std::string>& cells) {
   text_ += "\n";
 }
 
-// One admission with what its rows have in common.
+// One admission with the values that its rows share.
 struct SynthTables::Stay {
   const SynthVisit& visit;
   std::string subject, hadm;
   int32_t year, month, day, nights;
-  RandomStream random;  // moves on as rows are written
+  RandomStream random;  // advances as rows are written
 
   std::string Day(int32_t night) const { return Date(year, month, day + night); }
   std::string Midnight(int32_t night) const { return Day(night) + " 00:00:00"; }
@@ -72,7 +73,7 @@ void SynthTables::Add(uint32_t patient, const SynthPatient& person) {
   const std::string subject = std::to_string(kFirstSubject + patient);
   const int32_t first_year = kFirstYear + static_cast<int32_t>(random.Below(kYears));
   const int32_t first_age = person.visits.front().facts.age;
-  // Born on New Year's Day: the difference of years is the age in full years too.
+  // The date of birth is New Year's Day, so that the difference of years is the age in full years.
   patients_.Row({subject, Quoted(std::string(1, person.gender)),
                  Date(first_year - first_age, 1, 1) + " 00:00:00", "", "", "", "0"});
   for (size_t i = 0; i < person.visits.size(); ++i) {
@@ -81,7 +82,7 @@ void SynthTables::Add(uint32_t patient, const SynthPatient& person) {
     Stay stay{visit, subject,
               std::to_string(kFirstAdmission + int64_t{patient} * kMaxSynthAdmissions + index),
               first_year + visit.facts.age - first_age,
-              // Each admission has a quarter of its own, so that their order is their time's.
+              // Each admission has a quarter of its own, so that admissions are in order of time.
               1 + 3 * index + static_cast<int32_t>(random.Below(3)),
               1 + static_cast<int32_t>(random.Below(18)), 2 + static_cast<int32_t>(random.Below(8)),
               RandomStream(seed_, kSynth, patient, kPaperwork + 1 + index)};
@@ -126,8 +127,8 @@ void SynthTables::AddPrescriptions(Stay& stay) {
                         ndc.empty() ? "" : Quoted(ndc), "", Quoted("1"), Quoted("UNIT"),
                         Quoted("1"), Quoted("UNIT"), Quoted("PO")});
   };
-  // What real tables hold beside the answer and preparation has to clean: carriers, items without
-  // a code, orders written twice.
+  // Real tables also hold rows that preparation has to drop: carriers, items without a code, orders
+  // written twice.
   if (random.Bernoulli(0.4)) row("BASE", "0.9% Sodium Chloride", "00338004904", 0);
   for (DrugBits left = stay.visit.drugs; left; left &= left - 1) {
     const SynthDrug& drug = model_.drugs[std::countr_zero(left)];

@@ -1,4 +1,4 @@
-// Patients of the synthetic hospital as the tables of MIMIC-III v1.4
+// Writes patients of the synthetic hospital as the tables of MIMIC-III v1.4
 // (https://mimic.mit.edu/docs/iii).
 #ifndef FLAME_DATA_SYNTH_TABLES_H_
 #define FLAME_DATA_SYNTH_TABLES_H_
@@ -12,12 +12,13 @@
 
 namespace flame {
 
-// One table in memory: quoted upper-case header, numbers bare, text in double quotes.
+// One table in memory, with a quoted upper-case header, bare numbers and text in double quotes.
 class SynthTable {
  public:
-  // `columns` separated by commas; the first is ROW_ID, which Row() fills.
+  // `columns` are separated by commas; the first is ROW_ID, which Row() fills.
   SynthTable(std::string file, const std::string& columns);
-  // Cells in order after ROW_ID, each a number as text, quoted text or "" for a missing value.
+  // Appends a row. `cells` are those after ROW_ID, each a number as text, quoted text or "" for a
+  // missing value.
   void Row(const std::vector<std::string>& cells);
   const std::string& file() const { return file_; }
   const std::string& text() const { return text_; }
@@ -30,9 +31,9 @@ class SynthTable {
 class SynthTables {
  public:
   SynthTables(const SynthModel& model, uint64_t seed);
-  // Patients come in order; SUBJECT_ID is 10000 + `patient`.
+  // Adds a patient's rows. Patients must come in order; SUBJECT_ID is 10000 + `patient`.
   void Add(uint32_t patient, const SynthPatient& person);
-  // Every table, the mappings and ORACLE.csv to a folder that exists.
+  // Writes every table, the mappings and ORACLE.csv to an existing folder.
   void Write(const std::filesystem::path& folder) const;
 
  private:
@@ -48,7 +49,7 @@ class SynthTables {
   std::string oracle_;
 };
 
-// The tables of facts: D_ICD_DIAGNOSES.csv, D_ICD_PROCEDURES.csv and mappings/.
+// Writes the tables of facts: D_ICD_DIAGNOSES.csv, D_ICD_PROCEDURES.csv and mappings/.
 void WriteSynthDictionaries(const SynthModel& model, const std::filesystem::path& folder);
 
 }  // namespace flame

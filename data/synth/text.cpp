@@ -19,7 +19,7 @@ std::string OrNone(const std::string& text, const std::string& none) {
   return text.empty() ? none : text;
 }
 
-// Two chronic conditions at most, so that prompts stay short; the codes hold them all.
+// Returns two chronic conditions at most, so that prompts stay short; the codes hold all of them.
 std::string History(const SynthModel& model, const SynthVisit& visit) {
   std::vector<std::string> words;
   for (const int32_t code : visit.facts.diagnoses) {

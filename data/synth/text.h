@@ -9,13 +9,14 @@
 
 namespace flame {
 
-// "a ""b""" for a "b" (RFC 4180).
+// Returns "a ""b""" for a "b" (RFC 4180).
 std::string Quoted(const std::string& text);
 std::string UpperCase(std::string text);
-// "Metoprolol, Warfarin", in the order of prescribing; "" for no drug.
+// Returns "Metoprolol, Warfarin", in the order of SynthModel::drugs; "" for no drug.
 std::string DrugNames(const SynthModel& model, DrugBits drugs);
 
-// A discharge summary: what was known at admission, then the answer (Discharge Medications).
+// Returns a discharge summary: what was known at admission, then the answer (Discharge
+// Medications).
 std::string SynthNote(const SynthModel& model, const SynthVisit& visit);
 
 }  // namespace flame

@@ -43,7 +43,8 @@ struct Settings {
   }
 };
 
-// What Load says about `yaml` (stored as x.yaml), with the folder's name taken out; "" if nothing.
+// Returns the faults that Load reports for `yaml` (stored as x.yaml), "" if none. The folder's name
+// is removed from them.
 std::string FaultsOf(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
   const TemporaryFolder folder;
   WriteFileAtomically(folder / "x.yaml", yaml);

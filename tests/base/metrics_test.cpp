@@ -25,7 +25,8 @@ std::string EventsIn(const fs::path& folder) {
   return "";
 }
 
-// tests/peers/test_tensorboard.py names a folder and reads there what this test leaves.
+// tests/peers/test_tensorboard.py sets FLAME_TEST_METRICS to a folder and reads the files that this
+// test leaves there.
 TEST(MetricsSink, ResumedRun_WritesLaterStepsAgain) {
   const TemporaryFolder temporary;
   const char* chosen = std::getenv("FLAME_TEST_METRICS");
@@ -58,7 +59,8 @@ TEST(MetricsSink, ForeignLineInside_DataErrorNamesIt) {
               testing::ThrowsMessage<DataError>(testing::HasSubstr("metrics.jsonl:2: expected")));
 }
 
-// TFRecord framing: length, its checksum, then 26 bytes: wall time 9, step 2, file version 2 + 13.
+// A TFRecord starts with a length (8 bytes) and its checksum (4). The first event takes 26 bytes:
+// wall time 9, step 2, file version 2 + 13.
 TEST(MetricsSink, EventFile_StartsWithTheVersionRecord) {
   const TemporaryFolder folder;
   MetricsSink sink(folder / "a", -1);

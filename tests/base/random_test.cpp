@@ -13,7 +13,7 @@ namespace {
 
 using Words = std::array<uint32_t, 4>;
 
-// Vectors of Random123 1.14, tests/kat_vectors, lines "philox4x32 10".
+// The vectors are the lines "philox4x32 10" of Random123 1.14, tests/kat_vectors.
 TEST(Philox, PublishedVectors_Equal) {
   EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}),
             (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
@@ -24,7 +24,8 @@ TEST(Philox, PublishedVectors_Equal) {
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-// The counter is (index, a, b, c), the key the seed, low word first: the same vector once more.
+// The counter is (index, a, b, c) and the key is the seed, low word first, so these arguments reach
+// the third vector above.
 TEST(RandomStream, PublishedVector_ReachedThroughSeedAndArguments) {
   const RandomStream stream(0x299f31d0a4093822, 0x85a308d3, 0x13198a2e, 0x03707344);
   const uint64_t bits = 0x94fdccebd16cfe09;
@@ -47,7 +48,8 @@ TEST(RandomStream, OtherArguments_OtherNumbers) {
   EXPECT_EQ(first.size(), 6u);
 }
 
-// Pearson's chi-squared of 16 cells; 37.7 is the 0.999 quantile of 15 degrees of freedom.
+// The test statistic is Pearson's chi-squared of 16 cells; 37.7 is the 0.999 quantile of 15 degrees
+// of freedom.
 TEST(RandomStream, Uniform_FillsCellsEvenly) {
   constexpr int kDraws = 160000, kCells = 16;
   RandomStream stream(11, kSynth);

@@ -8,7 +8,9 @@
 namespace flame {
 namespace {
 
-// In a child process, as the flag cannot be taken back: 0 before and 1 after `signal`, in two bits.
+// Raises `signal` in a child process, because the flag cannot be cleared. Returns two bits: whether
+// a stop was requested before the signal (2) and after it (1), or minus the signal that killed the
+// child.
 int FlagBeforeAndAfter(int signal) {
   const pid_t child = fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-// Folders for tests: one that is removed at the end, one on a disk that is soon full.
+// Folders for tests: one that is removed at the end, one on a small disk that a test can fill.
 #ifndef FLAME_TESTS_BASE_TEMPORARY_FOLDER_H_
 #define FLAME_TESTS_BASE_TEMPORARY_FOLDER_H_
 
@@ -32,7 +32,7 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// A memory file system of 1 MiB. Where mounting is not allowed `problem` says so.
+// A memory file system of 1 MiB. problem() is not empty if the process may not mount one.
 class SmallDisk {
  public:
   SmallDisk() {

@@ -1,4 +1,4 @@
-// The seam between conformance_test.cpp and the backends that it runs on.
+// The interface between conformance_test.cpp and the backends that it tests.
 #ifndef FLAME_TESTS_COMM_CONFORMANCE_H_
 #define FLAME_TESTS_COMM_CONFORMANCE_H_
 
@@ -8,8 +8,8 @@
 
 namespace flame {
 
-// Runs `body` once on every rank of one group or more; an exception in it is a test failure.
-// Defined by each test program.
+// Runs `body` once on every rank of one or more groups. An exception in it is a test failure. Each
+// test program defines this function.
 void OnEveryRank(const std::function<void(Communicator&)>& body);
 
 }  // namespace flame

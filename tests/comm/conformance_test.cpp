@@ -1,4 +1,4 @@
-// What every backend of Communicator must do. Expected values are written out from each rank's
+// Tests that every backend of Communicator must pass. Expected values follow from each rank's
 // inputs, which are functions of (rank, index).
 #include "tests/comm/conformance.h"
 
@@ -16,7 +16,8 @@
 namespace flame {
 namespace {
 
-// Around the limits at which a backend changes its way of sending; odd, so shares are uneven.
+// Lengths around the limits at which a backend changes its way of sending. Most are odd, so that
+// shares are uneven.
 const std::vector<int64_t> kLengths = {0, 1, 7, 255, 257, 2049, 4097, 30011};
 
 template <class T>
@@ -111,7 +112,7 @@ TYPED_TEST(Collectives, ReduceScatter_EveryOpAndLength_MatchesScalarLoop) {
   });
 }
 
-// Magnitudes apart enough that another order of summing gives other bits.
+// Returns values whose magnitudes differ enough that another order of summing gives other bits.
 float Rough(int rank, int64_t i) {
   return std::ldexp(1.0f + static_cast<float>((i * 37 + rank * 101) % 997) / 997.0f,
                     static_cast<int>((i + rank * 5) % 23)) *
@@ -191,7 +192,7 @@ TEST(Works, RankReceivesBetweenStartAndWait_PeersCompleteMeanwhile) {
   OnEveryRank([](Communicator& comm) {
     auto tensor = Fill<float>(100000, [](int64_t) { return 1; });
     auto work = comm.AllReduce(tensor, ReduceOp::kSum);
-    // Rank 0 waits for it only once it hears of the others' success.
+    // Rank 0 waits for the work only after the others report that theirs is done.
     if (comm.rank() == 0) {
       for (int peer = 1; peer < comm.size(); ++peer) comm.Receive(peer, 1);
       work->Wait();

@@ -1,4 +1,4 @@
-// Ranks (threads) that do not play along, and what the others are told.
+// Tests of ranks (threads) that stay away or make other calls: the errors that the other ranks get.
 #include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,10 +16,10 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// Of tests in which it passes, and of those in which it must not.
+// Deadlines of tests in which the deadline passes, and of tests in which it must not.
 constexpr Communicator::Milliseconds kShort(2000), kLong(10'000);
 
-// What each rank's MachineError says, "" without one.
+// Returns the text of each rank's MachineError, "" without one.
 std::vector<std::string> ErrorsOf(int size, Communicator::Milliseconds deadline,
                                   const std::function<void(Communicator&)>& body) {
   auto group = MakeLocalGroup(size, deadline);
@@ -85,7 +85,7 @@ TEST(Deadline, ATakenDeadline_DoesNotSpoilALaterMessage) {
   EXPECT_EQ(errors, (std::vector<std::string>{"", ""}));
 }
 
-// Both ranks must hear of the other's operation, whatever pair they run.
+// Each rank must be told the other's operation, whichever pair the two run.
 TEST(Mismatch, AnyTwoDifferentCollectives_EachRankNamesBoth) {
   const std::vector<std::pair<std::string, std::function<void(Communicator&)>>> operations = {
       {"all-reduce #1 (sum of Float, 40000 bytes)",

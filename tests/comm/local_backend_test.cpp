@@ -26,8 +26,8 @@ void OnEveryRank(const std::function<void(Communicator&)>& body) {
   }
 }
 
-// Rank 0 starts a large all-reduce first, then leaves its communicator alone; the second half of
-// the operation needs it after its peers have sent their shares.
+// Rank 0 starts a large all-reduce first and then leaves its communicator alone. The second half of
+// the operation still needs rank 0 after its peers have sent their shares.
 TEST(LocalGroup, RankThatComputesAfterStarting_DoesNotHoldUpItsPeers) {
   auto group = MakeLocalGroup(3, std::chrono::seconds(10));
   at::Tensor computing = at::ones({100000});

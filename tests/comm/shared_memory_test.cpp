@@ -37,7 +37,7 @@ TEST(SharedMemory, AnotherProcess_ReadsWhatIsWrittenAfterItsMapping) {
   ASSERT_EQ(pipe(mapped) + pipe(written), 0);
   const pid_t child = fork();
   if (child == 0) {
-    // Only what it maps itself counts.
+    // The child uses its own mapping, not the memory that it inherits.
     const at::Tensor there = MapShared(name, 9000);
     const uint8_t* bytes = there.const_data_ptr<uint8_t>();
     char go = 0;

@@ -9,7 +9,8 @@
 namespace flame {
 namespace {
 
-// The answer in an environment that has these of the variables it depends on.
+// Returns StartHasBarrier() in an environment in which, of the variables it reads, only these are
+// set.
 bool WithVariables(const std::map<std::string, std::string>& variables) {
   for (const char* name : {"PMIX_NAMESPACE", "SLURM_STEP_NUM_NODES", "SLURM_PMIX_FENCE"}) {
     const auto given = variables.find(name);
@@ -35,7 +36,7 @@ TEST(StartHasBarrier, NotWhereSrunStartsSeveralHostsWithoutTheRing) {
 TEST(StartHasBarrier, WhereMpirunOrNobodyStartsThisProcess) {
   EXPECT_TRUE(WithVariables({}));
   EXPECT_TRUE(WithVariables({{"SLURM_STEP_NUM_NODES", "2"}}));
-  // mpirun in a shell that srun started on two hosts.
+  // These are the variables of mpirun in a shell that srun started on two hosts.
   EXPECT_TRUE(WithVariables({{"PMIX_NAMESPACE", "1374748673"}, {"SLURM_STEP_NUM_NODES", "2"}}));
 }
 

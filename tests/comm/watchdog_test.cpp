@@ -19,7 +19,7 @@ TEST(FlightRecorder, MoreThanItsCapacity_KeepsTheLast) {
   FlightRecorder recorder("test");
   const uint64_t first = recorder.Start("barrier", 1, 0);
   for (uint64_t n = 2; n <= 100; ++n) recorder.Start("barrier", n, 10 * n);
-  recorder.Finish(first);  // no longer there: must not touch its successor
+  recorder.Finish(first);  // overwritten: must not touch its successor
   const auto entries = recorder.Entries();
   ASSERT_EQ(entries.size(), 64u);
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -70,7 +70,7 @@ TEST(FlightRecord, Written_IsJsonOfEveryLiveCommunicator) {
   std::filesystem::remove_all(folder);
 }
 
-// Says on stderr when the record is there, and removes it.
+// Waits for the record, says so on stderr and removes it.
 void ReportRecord(const std::filesystem::path& folder) {
   while (!std::filesystem::exists(folder / "flight-rank-0.json")) {
     std::this_thread::sleep_for(milliseconds(10));
@@ -130,7 +130,7 @@ TEST(RankLists, RanksOnSeveralHosts_NameTheirHosts) {
   SetHosts({"node7", "node7", "node8"});
   EXPECT_EQ(RankName(2), "rank 2 (node8)");
   EXPECT_EQ(RankList({0, 2}), "ranks 0 (node7), 2 (node8)");
-  EXPECT_EQ(RankName(3), "rank 3");  // not of this job
+  EXPECT_EQ(RankName(3), "rank 3");  // not a rank of this job
   SetHosts({"node7", "node7"});
   EXPECT_EQ(RankName(1), "rank 1");
 }

@@ -29,7 +29,7 @@ Corpus CorpusOf(const std::vector<std::vector<int32_t>>& lists) {
   return corpus;
 }
 
-// Scores in which each visit's predicted drugs are given, the first with the highest score.
+// Returns scores with the given predicted drugs of each visit, the first with the highest score.
 Scores ScoresOf(const std::vector<int32_t>& visits,
                 const std::vector<std::vector<int32_t>>& predicted) {
   Scores scores{visits, std::vector<float>(visits.size() * kDrugs, 0.25f)};
@@ -73,7 +73,7 @@ TEST(BuildListTasks, Targets_InTheOrderOfTheScores) {
   const auto tasks = BuildListTasks(corpus, scores, {0}, Options("crossfit", 4), 1);
   EXPECT_THAT(tasks[0].target, ElementsAre(1, 0, 9)) << "to add: surest first";
   EXPECT_THAT(tasks[1].target, ElementsAre(7, 2, 8)) << "to remove: least sure first";
-  // The corrupted list is another, its targets stand in the same order.
+  // The corrupted list is another one, but its targets are in the same order.
   std::vector<int32_t> add = {5, 1, 0, 9}, remove = {7, 2, 8};
   std::erase_if(add, [&](int32_t drug) {
     return std::count(tasks[2].input.begin(), tasks[2].input.end(), drug) > 0;
@@ -91,9 +91,10 @@ TEST(BuildListTasks, VisitWithoutScores_TargetsInItsOwnOrder) {
   EXPECT_THAT(tasks[0].target, ElementsAre(2, 0, 1)) << "all three are missed, as in visit 0";
 }
 
-// Every task is consistent, and its counts of misses and extras are those of an error pair.
+// Every task is consistent, and its counts of misses and extras are those of a visit's errors.
 TEST(BuildListTasks, Train_CorruptsAsTheClassifierErrs) {
-  // Both visits have three drugs. Errors: (1 miss of 0, 0 extras) and (2 misses 4 5, 1 extra 9).
+  // Both visits have three drugs. The first misses drug 0 and has no extra; the second misses drugs
+  // 4 and 5 and has the extra 9.
   const Corpus corpus = CorpusOf({{0, 1, 2}, {3, 4, 5}, {0, 4, 5}});
   const Scores scores = ScoresOf({0, 1}, {{1, 2}, {3, 9}});
   const auto tasks = BuildListTasks(corpus, scores, {2}, Options("train", 400), 7);
@@ -141,7 +142,8 @@ TEST(BuildListTasks, CorruptedInputs_InEveryOrder) {
 }
 
 TEST(BuildListTasks, LengthUnseen_NearestOneUsed) {
-  // Length 1 errs by one miss, length 5 by one extra; 2 is nearer to 1, 4 to 5, 3 ties to 1.
+  // Lists of length 1 err by one miss, those of length 5 by one extra. Length 2 is nearer to 1,
+  // length 4 nearer to 5; length 3 is a tie and goes to 1.
   const Corpus corpus =
       CorpusOf({{0}, {0, 1, 2, 3, 4}, {0, 5}, {0, 1, 2, 3}, {0, 1, 2}, {0, 1, 2, 3, 4, 5, 6}});
   const Scores scores = ScoresOf({0, 1}, {{}, {0, 1, 2, 3, 4, 9}});

@@ -21,9 +21,9 @@ json Train(const std::vector<std::string>& texts, int32_t vocab_size) {
 }
 
 TEST(TrainTokenizer, SmallCorpus_MergesAsByHand) {
-  // Words: "low" 5 times, " low" 2, "est" 3.
-  //   l o and o w 7 each: the lower pair of ids, l o. Then lo w 7. e s and s t 3: e s; then es t 3.
-  //   Then " low" 2.
+  // The texts hold the words "low" 5 times, " low" 2 times and "est" 3 times. The pairs l o and o w
+  // occur 7 times each; l o, the lower pair of ids, is merged first. Then come lo w (7), e s (3, as
+  // s t), es t (3) and Ġ low (2).
   const std::vector<std::string> texts = {"low",     "low", "low", "low low",
                                           "low low", "est", "est", "est"};
   const json model = Train(texts, 1000)["model"];
@@ -38,7 +38,7 @@ TEST(TrainTokenizer, SmallCorpus_MergesAsByHand) {
 }
 
 TEST(TrainTokenizer, OverlappingPairs_CountFromTheLeft) {
-  // "aaaa" holds a a three times; merged from the left it is aa aa.
+  // The word "aaaa" holds the pair a a three times; merged from the left it becomes aa aa.
   EXPECT_THAT(Train({"aaaa", "aaaa"}, 1000)["model"]["merges"],
               ElementsAre(json{"a", "a"}, json{"aa", "aa"}));
 }

@@ -28,7 +28,7 @@ json Added(int id, const std::string& content, bool special = true) {
           {"rstrip", false}, {"normalized", false}, {"special", special}};
 }
 
-// "b c" is merged before "a b", that before "a bc".
+// A tokenizer that merges "b c" first, then "a b", then "a bc".
 json Plain() {
   return json::parse(R"({
     "decoder": {"type": "Fuse"},
@@ -37,7 +37,8 @@ json Plain() {
       "merges": ["b c", "a b", "a bc"]}})");
 }
 
-// As Llama 2: a mark for spaces, one in front, byte tokens for what has no token.
+// A tokenizer like Llama 2's: a mark for spaces and one in front, and byte tokens for characters
+// without a token.
 json Marked() {
   json file = json::parse(R"({
     "added_tokens": [],
@@ -63,7 +64,8 @@ json Marked() {
   return file;
 }
 
-// Every byte is a token with the byte's id; "h e" and "Ġ h" (a space and h) are merged.
+// A tokenizer in which every byte is a token whose id is the byte. It merges "h e" and "Ġ h" (a
+// space and h).
 json ByteLevel() {
   json file = json::parse(R"({
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
@@ -81,7 +83,7 @@ class TokenizerTest : public ::testing::Test {
     WriteFileAtomically(folder_ / "tokenizer.json", file.dump());
     return Tokenizer::Load(folder_ / "tokenizer.json");
   }
-  // The message that loading `file` fails with.
+  // Returns the message with which loading `file` fails, "loaded" if it does not.
   std::string Refusal(const json& file) {
     try {
       Make(file);
@@ -135,7 +137,7 @@ TEST_F(TokenizerTest, Prepend_AppliesToEachPieceBetweenAddedTokens) {
 
 TEST_F(TokenizerTest, NormalizedAddedToken_IsLookedForInNormalizedText) {
   json file = Marked();
-  file["added_tokens"][2]["normalized"] = true;  // is now looked for as "▁</s>"
+  file["added_tokens"][2]["normalized"] = true;  // so "▁</s>" is looked for
   const Tokenizer tokenizer = Make(file);
   EXPECT_THAT(tokenizer.Encode("ab </s>ab"), ElementsAre(7, 2, 4, 5));
   EXPECT_EQ(tokenizer.Encode("ab</s>")[1], 8 + '<');
@@ -153,7 +155,7 @@ TEST_F(TokenizerTest, ByteFallback_RoundTripsAnyText) {
 TEST_F(TokenizerTest, ByteLevel_SplitsWordsThenMergesBytes) {
   const Tokenizer tokenizer = Make(ByteLevel());
   EXPECT_THAT(tokenizer.Encode("he he"), ElementsAre(256, ' ', 256));
-  // The pattern gives the last of several spaces to the word behind them.
+  // The pattern gives the last of several spaces to the word after them.
   EXPECT_THAT(tokenizer.Encode("  h"), ElementsAre(' ', 257));
   EXPECT_THAT(tokenizer.Encode("\xC3\xA9"), ElementsAre(0xC3, 0xA9));
   const std::string text = "he said: \u00e9\n\t x ";
@@ -298,7 +300,7 @@ TEST_F(TokenizerTest, LongWord_FallsApartOnlyWhereNothingJoins) {
   EXPECT_THAT(tokenizer.Encode(unknown + "b"), ElementsAre(1, 0, 2));  // one unk, not 200
 }
 
-// Bytes as in ByteLevel(), in the two files that Llama 3 was published as.
+// Writes the model of ByteLevel() as the two files in which Llama 3 was published.
 void WritePair(const std::filesystem::path& folder, const std::string& merges) {
   const json model = ByteLevel()["model"];
   WriteFileAtomically(folder / "encoder.json", model["vocab"].dump());
@@ -354,7 +356,7 @@ TEST_F(TokenizerTest, DecodeStream_HoldsBackARunOfFallbackBytes) {
   const Tokenizer tokenizer = Make(Marked());
   EXPECT_THAT(Parts(tokenizer, {6, 6, 8 + 0xC3, 8 + 0xA9, 3, 4}),
               ElementsAre("a", " a", "", "", "é ", "a", ""));
-  // The stray byte spoils the run for Decode.
+  // Decode reads the whole run as invalid because of the stray byte.
   EXPECT_THAT(Parts(tokenizer, {8 + 0xC3, 8 + 0xA9, 8 + 0xC3, 4}),
               ElementsAre("", "", "", "\uFFFD\uFFFD\uFFFDa", ""));
   EXPECT_THAT(Parts(tokenizer, {4, 8 + 0xC3}), ElementsAre("a", "", "\uFFFD"));
@@ -383,7 +385,7 @@ TEST_F(TokenizerTest, Encode_FromSeveralThreads_GivesTheSame) {
   EXPECT_EQ(tokenizer.Decode(ids[0]).substr(0, 18), "he he he0he he he1");
 }
 
-// Ids from the Python package tokenizers 0.23.3.
+// The expected ids are from the Python package tokenizers 0.23.3.
 TEST_F(TokenizerTest, TinyStories_GivesPublishedIds) {
   const std::filesystem::path path =
       std::filesystem::path(FLAME_SOURCE_DIR) / "../shared/data/tinystories-656k/tokenizer.json";

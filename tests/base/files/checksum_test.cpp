@@ -9,7 +9,7 @@
 namespace flame {
 namespace {
 
-// FIPS 180-4 examples and the empty message of NIST's CAVP short messages.
+// Digests of the FIPS 180-4 examples and of the empty message of NIST's CAVP short messages.
 constexpr char kEmpty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 constexpr char kAbc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 constexpr char kTwoBlocks[] = "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1";

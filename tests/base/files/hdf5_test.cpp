@@ -139,7 +139,7 @@ TEST(Hdf5File, AbsentThings_DataErrorNamesThem) {
   EXPECT_THAT([&] { file.Shape("phi"); }, ThrowsMessage<DataError>(HasSubstr("'phi'")));
 }
 
-// A file of one dataset whose bytes can be found again in it.
+// Writes a file of one dataset whose bytes a test can find in the file.
 fs::path PatternFile(const TemporaryFolder& folder) {
   Hdf5File out = Hdf5File::Create(folder / "x.h5");
   out.Write("values", std::vector<int8_t>(4096, 'Q'));
@@ -179,7 +179,7 @@ TEST(Hdf5File, DiskFull_MachineErrorSaysSo) {
   };
   EXPECT_THAT(write, ThrowsMessage<MachineError>(
                          AllOf(HasSubstr("x.h5"), HasSubstr("No space left on device"))));
-  // The library is sound afterwards.
+  // The library still works afterwards.
   const TemporaryFolder folder;
   PatternFile(folder);
   EXPECT_EQ(Hdf5File::OpenForReading(folder / "x.h5").Read<int8_t>("values").size(), 4096u);
@@ -190,12 +190,12 @@ TEST(Hdf5File, DiskFullAtClosing_MachineErrorSaysSo) {
   if (!disk.problem().empty()) GTEST_SKIP() << disk.problem();
   Hdf5File out = Hdf5File::Create(disk.path() / "x.h5");
   std::ofstream(disk.path() / "filler") << std::string(2 << 20, 'x');
-  // Small metadata stays in the library's cache until then.
+  // Small metadata stays in the library's cache until the file is closed.
   for (int i = 0; i < 100; ++i) out.SetAttribute("attribute" + std::to_string(i), int64_t{i});
   EXPECT_THAT([&] { out.Close(); }, ThrowsMessage<MachineError>(HasSubstr("No space left")));
 }
 
-// No file of this process grows beyond `bytes` while this lives.
+// Keeps every file of this process from growing beyond `bytes` during its lifetime.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : before_(signal(SIGXFSZ, SIG_IGN)) {
@@ -213,7 +213,7 @@ class FileSizeLimit {
   void (*before_)(int);
 };
 
-// As on a disk that is full for a moment, until another process gives up what it has there.
+// The disk is full during one write, as if another process freed space right after it.
 TEST(Hdf5File, OneWriteRefused_NothingHalfWrittenPassesForWhole) {
   const TemporaryFolder folder;
   std::vector<int32_t> numbers(3000);

@@ -1,5 +1,5 @@
-// Files shared with h5py and safetensors. tests/peers/test_base_formats.py writes theirs, runs
-// these tests on the folder, and reads ours.
+// Exchanges files with h5py and safetensors. tests/peers/test_base_formats.py writes their files,
+// runs these tests on the folder and reads the files that the tests write.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

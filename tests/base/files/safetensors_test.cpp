@@ -17,7 +17,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-// A file made by hand from the format's description.
+// Writes a file by hand from the format's description. `claimed_header` replaces the header length.
 fs::path HandMade(const TemporaryFolder& folder, const std::string& header, const std::string& data,
                   uint64_t claimed_header = 0) {
   const uint64_t length = claimed_header ? claimed_header : header.size();

@@ -1,5 +1,5 @@
-// A job in which the last rank misbehaves; argument 1 says how, argument 2 is the flight folder.
-// main() treats errors as the real program does.
+// A job in which the last rank misbehaves. Argument 1 says how, argument 2 is the folder of flight
+// records. main() treats errors as the real program does.
 #include <ATen/ops/ones.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
   } else if (fault == "exits") {
     std::exit(7);
   } else if (fault == "killed") {
-    sleep(2);  // the others wait by then, and have something to tell
+    sleep(2);  // the others wait by then and can say for what
     raise(SIGKILL);
   } else if (fault == "throws") {
     throw DataError("the corpus of the last rank is corrupt");
@@ -33,7 +33,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
   } else if (fault == "no-message") {
     world->Receive(0, 9);
   } else if (fault == "wedged") {
-    // A wait that never looks at its deadline, as in a library call.
+    // This wait never looks at its deadline, like a call that hangs in a library.
     const auto recorder = FlightRecorder::Make("wedged");
     const auto key = recorder->Start("library call", 3, 0);
     recorder->SetWaitsFor(key, {0});
@@ -46,7 +46,7 @@ void Misbehave(const std::string& fault, Communicator* world) {
 
 void Run(const std::string& fault) {
   InstallStopSignals();
-  // In the wedged job only the watchdog's patience counts.
+  // The session's timeout is long in the wedged job, so that only the watchdog's counts.
   MpiSession session(std::chrono::milliseconds(fault == "wedged" ? 60000 : 5000));
   const auto world = session.World();
   at::Tensor ones = at::ones({1000});

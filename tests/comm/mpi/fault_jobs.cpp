@@ -1,5 +1,5 @@
-// Jobs of three ranks whose rank 2 goes wrong must end by themselves, with the right status and a
-// line that names rank, operation and sequence number.
+// Tests of jobs of three ranks in which rank 2 misbehaves. They must end by themselves, with the
+// right status and a line that names rank, operation and sequence number.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -91,7 +91,7 @@ TEST_F(FaultTest, RankExits_ItSaysBehindWhichOperationAndEndsTheJob) {
                         "operation all-reduce #1 (4000 bytes) on 'mpi world'"));
 }
 
-// The status is mpirun's own.
+// mpirun sets the status of a job whose rank was killed.
 TEST_F(FaultTest, RankIsKilled_OthersSayWhatTheyWaitFor) {
   const Ended ended = RunJob("killed");
   EXPECT_EQ(ended.status, 128 + 9) << ended.output;

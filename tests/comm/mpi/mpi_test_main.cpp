@@ -34,7 +34,7 @@ int ExpectedRanks(int argc, char** argv) {
   throw UsageError("this test is run as: mpirun -np N PROGRAM --ranks=N");
 }
 
-// Status of this rank alone.
+// Returns the status of this rank alone.
 int RunTests(int expected_ranks) {
   if (TestWorld().rank() != 0) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();

@@ -1,5 +1,5 @@
-// NcclCommunicator over a table of fakes: what it asks of NCCL, and what it makes of faults. The
-// "GPU" holds CPU tensors; an event is done when the test says so.
+// Tests of NcclCommunicator over a table of fakes: the calls it makes to NCCL and its reaction to
+// faults. The "GPU" holds CPU tensors; an event is done when the test says so.
 #include "comm/nccl/nccl_communicator.h"
 
 #include <ATen/ops/ones.h>
@@ -22,8 +22,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 struct Fake {
-  std::atomic<int> init_polls = 3;  // polls of a rank until init is done; -1: never
-  std::atomic<int> call_polls = 2;  // the same of a collective
+  std::atomic<int> init_polls = 3;  // polls of a rank until init is done; -1: never done
+  std::atomic<int> call_polls = 2;  // polls of a rank until a collective is done; -1: never done
   std::atomic<ncclResult_t> call_result = ncclInProgress;
   std::atomic<bool> events_done = true;
   std::atomic<ncclResult_t> async_error = ncclSuccess;
@@ -122,7 +122,7 @@ class NcclTest : public testing::Test {
  protected:
   void SetUp() override { fake = &fake_; }
 
-  // What each rank's MachineError says, "" without one.
+  // Returns the text of each rank's MachineError, "" without one.
   std::vector<std::string> RunRanks(int size, const std::function<void(Communicator&)>& body) {
     auto group = MakeLocalGroup(size, milliseconds(5000));
     std::vector<std::string> errors(size);
@@ -164,7 +164,7 @@ TEST_F(NcclTest, Collectives_PassElementCountsTypesAndOperators) {
     comm.AllGather(at::ones({5}), at::ones({5}))->Wait();
     comm.ReduceScatter(at::ones({4}, at::kDouble), at::ones({4}, at::kDouble), ReduceOp::kSum)
         ->Wait();
-    comm.AllReduce(at::ones({0}), ReduceOp::kSum)->Wait();  // nothing to ask for
+    comm.AllReduce(at::ones({0}), ReduceOp::kSum)->Wait();  // empty, so NCCL is not called
   });
   EXPECT_EQ(errors[0], "");
   EXPECT_EQ(fake_.calls,
@@ -204,8 +204,8 @@ TEST_F(NcclTest, RankThatStopsAnswering_IsNamedAndTheCollectiveAborted) {
     work->Wait();
   });
   EXPECT_THAT(errors[0], AllOf(HasSubstr("rank 0: all-reduce #1 (sum of Float, 24 bytes)"),
-                               HasSubstr("did not end within 0.1 s; nothing heard of rank 1")));
-  EXPECT_THAT(errors[2], HasSubstr("nothing heard of rank 1"));
+                               HasSubstr("did not end within 0.1 s; nothing heard from rank 1")));
+  EXPECT_THAT(errors[2], HasSubstr("nothing heard from rank 1"));
   EXPECT_EQ(fake_.num_aborted, 2);
 }
 
@@ -249,7 +249,7 @@ TEST_F(NcclTest, RanksThatHangInDifferentCalls_NameBoth) {
   EXPECT_THAT(errors[1], HasSubstr("; rank 0 is at all-reduce #1 (sum of Float, 24 bytes)"));
 }
 
-// NCCL may take what does not fit together, and give numbers of no meaning.
+// NCCL may accept calls that do not match, and return meaningless numbers.
 TEST_F(NcclTest, CallsThatDiffer_AreFoundWithinASeries) {
   const auto errors = RunRanks(3, [](Communicator& comm) {
     for (int i = 1; i <= 64; ++i) {

@@ -26,7 +26,7 @@ class CsvTableTest : public testing::Test {
     ASSERT_TRUE(zipped->Close().ok());
   }
 
-  // The columns A and B of table T, joined by '|'.
+  // Returns the columns A and B of table T, joined by '|'.
   std::vector<std::string> Rows() {
     std::vector<std::string> rows;
     CsvTable(folder_.path(), "T", {"A", "B"}).ForEachRow([&](const CsvRow& row) {

@@ -1,5 +1,5 @@
 // A hospital of six patients, small enough to follow every step of the preprocessing by hand, and
-// the means to spoil it.
+// helpers to spoil it.
 #ifndef FLAME_TESTS_DATA_HOSPITALS_PREPARE_HOSPITAL_H_
 #define FLAME_TESTS_DATA_HOSPITALS_PREPARE_HOSPITAL_H_
 
@@ -20,7 +20,7 @@ inline void WriteText(const std::filesystem::path& path, const std::string& text
   std::ofstream(path, std::ios::binary) << text;
 }
 
-// Why each row is there is said in PrepareCorpus_MiniHospital_EveryFieldAsByHand.
+// The test PrepareCorpusTest.MiniHospital_EveryFieldAsByHand explains why each row is there.
 class MiniHospital : public testing::Test {
  protected:
   MiniHospital() {
@@ -107,7 +107,7 @@ class MiniHospital : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// Runs `call`, which must throw an Error, and gives its message.
+// Runs `call`, which must throw an Error, and returns its message.
 template <class Call>
 std::string MessageOf(Call call) {
   try {

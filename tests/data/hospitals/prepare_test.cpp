@@ -25,9 +25,9 @@ std::vector<int64_t> Admissions(const Corpus& corpus) {
 
 // Steps 1 and 2 leave 8 visits of patients 1, 2, 4, 5 (patient 3 has one admission, patient 6 has
 // prescriptions of one). Step 4 ranks DB1 (7 rows), DB2, DB3 (2), then DB4 before DB5 (1 each, tie
-// by id); step 5 drops DB4, which has no structure. Step 7, round 1: 41 has no procedure; V10 and
-// E999 have one row each, so 51 has no diagnosis left. Round 2: without 51, procedure 9604 has one
-// row, of visit 40, which keeps its other one.
+// by id); step 5 drops DB4, which has no structure. Step 7, round 1: visit 41 has no procedure; V10
+// and E999 have one row each, so visit 51 has no diagnosis left. Round 2: without visit 51,
+// procedure 9604 has one row, of visit 40, which keeps its other procedure.
 TEST_F(PrepareCorpusTest, MiniHospital_EveryFieldAsByHand) {
   const Corpus corpus = PrepareCorpus(options_);
   EXPECT_THAT(Admissions(corpus), ElementsAre(11, 10, 20, 21, 40, 50));
@@ -118,8 +118,8 @@ TEST_F(PrepareCorpusTest, MinVisitsOne_KeepsPatientWithOneVisit) {
   EXPECT_THAT(corpus.diagnoses.codes, ElementsAre("4280", "0389", "V10"));
 }
 
-// All visits have all three kinds at first, so only the codes change in round 1; visit 51 must
-// still go with its one diagnosis.
+// All visits have all three kinds of codes at first, so round 1 only drops codes. Visit 51 thereby
+// loses its only diagnosis and must still be dropped.
 TEST_F(PrepareCorpusTest, CodesDropped_VisitsSelectedAgain) {
   Write("DIAGNOSES_ICD.csv",
         "SUBJECT_ID,HADM_ID,SEQ_NUM,ICD9_CODE\n1,10,1,0389\n1,11,1,0389\n2,20,1,0389\n"
@@ -204,7 +204,8 @@ TEST_F(PrepareCorpusTest, RealDemo_VisitsOfItsReadme) {
   options.min_visits = 1;
   options.top_drugs = 1000000;
   options.min_code_rows = 0;
-  // 107 visits of 82 patients have all three kinds; drugs without a structure take none of them.
+  // 107 visits of 82 patients have all three kinds; dropping drugs without a structure removes
+  // none.
   EXPECT_EQ(PrepareCorpus(options).visits.size(), 107u);
   EXPECT_EQ(PrepareCorpus(options).num_patients, 82);
   options.min_visits = 2;

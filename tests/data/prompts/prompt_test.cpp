@@ -41,7 +41,7 @@ EntityTokens AddSlots(Tokenizer* tokenizer) {
 
 class PromptTest : public testing::Test {
  protected:
-  // A byte-level tokenizer that has merged whatever the prompts of the corpus repeat.
+  // Trains a byte-level tokenizer on the prompts of the corpus.
   Tokenizer Train(const std::filesystem::path& templates) {
     TrainTokenizer(PromptBuilder::CorpusTexts(templates, corpus_), 400, folder_ / "tokenizer.json");
     return Tokenizer::Load(folder_ / "tokenizer.json");
@@ -157,7 +157,7 @@ TEST_F(PromptTest, SlotsNotInTokenizer_Refused) {
   EXPECT_THAT(MessageOf(build), HasSubstr("4 slots like <DrugEmb-0>; the corpus has 3"));
 }
 
-// Joined ids of pieces against the ids of the joined text, for both files, with and without slots.
+// Compares the joined ids of pieces with the ids of the joined text.
 void ExpectSeamsHold(const std::filesystem::path& templates, const Corpus& corpus,
                      const Tokenizer& tokenizer, const EntityTokens& slots) {
   const PromptBuilder prompts(templates, corpus, tokenizer, slots);
@@ -203,8 +203,8 @@ TEST_F(PromptTest, PiecesJoined_IdsOfJoinedText) {
   }
 }
 
-// The same with Llama 3's split pattern, which keeps line breaks with punctuation, and with merges
-// that would use any chance to join characters over a line break.
+// Llama 3's split pattern keeps line breaks with punctuation, and the added merges would join
+// characters over a line break at any chance. Joined ids must equal the joined text's even then.
 TEST_F(PromptTest, PiecesJoinedLlama3_IdsOfJoinedText) {
   Train(kConfigs / "prompts.yaml");
   auto file = nlohmann::json::parse(ReadWholeFile(folder_ / "tokenizer.json"));

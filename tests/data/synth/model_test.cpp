@@ -25,8 +25,8 @@ using synth_test::ReadRows;
 const fs::path kShipped = fs::path(FLAME_SOURCE_DIR) / "data/synth/hospital";
 const fs::path kShared = fs::path(FLAME_SOURCE_DIR) / "../shared/data/mappings";
 
-// Two classes: {0, 1} with weights 3:1 and {2, 3} with 1:1. Diagnosis 0 calls the first with
-// probability 0.8 and the second always.
+// Returns a model of two classes: {0, 1} with weights 3:1 and {2, 3} with 1:1. Diagnosis 0 calls
+// the first with probability 0.8 and the second always.
 SynthModel TwoClasses() {
   SynthModel model;
   model.drugs.resize(4);
@@ -52,7 +52,7 @@ SynthFacts Facts() {
   return facts;
 }
 
-// Share of 40,000 draws for which `event` holds; its standard error is at most 0.0025.
+// Returns the share of 40,000 draws for which `event` holds; its standard error is at most 0.0025.
 double Share(const SynthModel& model, const SynthFacts& facts,
              const std::function<bool(DrugBits)>& event) {
   const SynthPrescriber prescriber(model, facts);
@@ -118,7 +118,7 @@ TEST(SynthPrescriberTest, HarmfulChoice_IsSwappedWithItsChance) {
   model.diagnoses[0].calls = {{0, 1.0}, {1, 1.0}};
   model.drugs[0].harmful = 0b0100;
   model.drugs[2].harmful = 0b0001;
-  // Drug 2 is harmful with drug 0, which 3 in 4 get; drug 3 then takes its place 4 times in 10.
+  // Drug 2 is harmful with drug 0, which 3 in 4 draws hold. Drug 3 then replaces it 4 times in 10.
   EXPECT_NEAR(Share(model, Facts(), Has(2)), 0.25 * 0.5 + 0.75 * 0.5 * 0.6, kTolerance);
 }
 
@@ -126,7 +126,7 @@ TEST(SynthPrescriberTest, PartnerAndExclusion_FollowTheEarlierDrug) {
   SynthModel model = TwoClasses();
   model.drugs[0].partners = {{3, 0.3}};
   const auto both = [](DrugBits set) { return (set & 0b1100) == 0b1100; };
-  EXPECT_EQ(Share(model, Facts(), both), 0);  // the partner is its class's one drug
+  EXPECT_EQ(Share(model, Facts(), both), 0);  // the partner is the only drug of its class
   EXPECT_NEAR(Share(model, Facts(), Has(3)), 0.6 * (0.3 + 0.7 * 0.5) + 0.4 * 0.5, kTolerance);
   model.drugs[0].partners.clear();
   model.classes[1].not_with = 0b0011;
@@ -139,7 +139,7 @@ TEST(SynthPrescriberTest, NothingNeeded_FallbackDrug) {
   EXPECT_EQ(Share(TwoClasses(), facts, [](DrugBits set) { return set != 0b0100; }), 0);
 }
 
-// The same draws twice, so that both halves of the oracle see one distribution.
+// Returns the draws twice, so that both halves of the oracle see the same distribution.
 std::vector<DrugBits> Twice(std::vector<DrugBits> draws) {
   const std::vector<DrugBits> once = draws;
   draws.insert(draws.end(), once.begin(), once.end());
@@ -147,7 +147,8 @@ std::vector<DrugBits> Twice(std::vector<DrugBits> draws) {
 }
 
 TEST(SynthOracleTest, OneSureAndOnePossibleDrug_ClosedForm) {
-  // {0, 1} with probability p, {0} else. E J({0}) = 1 - p / 2; E J({0, 1}) = (1 + p) / 2.
+  // A draw is {0, 1} with probability q = p / 10, else {0}. E J({0}) = 1 - q / 2 and
+  // E J({0, 1}) = (1 + q) / 2.
   for (const int p : {2, 4, 6, 8}) {
     std::vector<DrugBits> draws(10, 0b01);
     std::fill_n(draws.begin(), p, 0b11);

@@ -1,4 +1,4 @@
-// A small synthetic hospital on disk, read back by its own means.
+// Reads a synthetic hospital back from disk.
 #ifndef FLAME_TESTS_DATA_SYNTH_SYNTH_HOSPITAL_H_
 #define FLAME_TESTS_DATA_SYNTH_SYNTH_HOSPITAL_H_
 
@@ -51,7 +51,7 @@ inline Rows ReadRows(const fs::path& folder, const std::string& stem,
   return rows;
 }
 
-// The lines of `text` from the line `heading` to the next empty line.
+// Returns the lines of `text` after the line `heading` up to the next empty line.
 inline std::vector<std::string> Section(const std::string& text, const std::string& heading) {
   std::vector<std::string> lines;
   size_t at = text.find(heading + "\n");
@@ -65,7 +65,7 @@ inline std::vector<std::string> Section(const std::string& text, const std::stri
   return lines;
 }
 
-// "Metoprolol, Warfarin." as its names.
+// Splits "Metoprolol, Warfarin." into names.
 inline std::set<std::string> SplitNames(std::string line) {
   std::set<std::string> names;
   if (!line.empty() && line.back() == '.') line.pop_back();
@@ -77,7 +77,7 @@ inline std::set<std::string> SplitNames(std::string line) {
   return names;
 }
 
-// What the tables say, by HADM_ID.
+// The contents of the tables, by HADM_ID unless a comment says otherwise.
 struct Tables {
   std::map<std::string, std::string> generic_name;     // by DrugBank id
   std::map<std::string, std::string> drugbank;         // by 9 digits of an NDC

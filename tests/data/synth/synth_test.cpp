@@ -23,7 +23,7 @@ using synth_test::SplitNames;
 using synth_test::Tables;
 namespace fs = std::filesystem;
 
-// One hospital of 500 patients for the tests that look at what is in it.
+// One hospital of 500 patients for the tests of its contents.
 class SynthHospitalTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
