@@ -4,11 +4,7 @@ namespace flame {
 
 void RewardOptions::Bind(ConfigSchema* schema) {
   schema->Number("reward.alpha", &alpha, {.low = 0}, "weight of the DDI rate in phi");
-  schema->Number("reward.beta", &beta, {.low = 0}, "weight of the refusal share in phi");
-  schema->Choice(
-      "reward.refusal", &refusal, {"lines", "list"},
-      "lines: share of the lines so far that name no known drug; list: share of the list "
-      "outside the candidate set (the paper's)");
+  schema->Number("reward.beta", &beta, {.low = 0}, "weight in phi of the share of lines so far that name no known drug");
   schema->Text("reward.external", &external,
                "a command that computes phi of a state, JSON lines in and out; empty: the formula");
   schema->Number("reward.external_timeout", &external_timeout, {.low = 0, .low_open = true},

@@ -10,10 +10,10 @@ namespace flame {
 
 struct RewardOptions {
   double alpha = 0;   // weight of the DDI rate in phi
-  double beta = 0.5;  // weight of the refusal share in phi
-  // "lines": share of the lines so far that name no known drug. "list": share of the list that is
-  // not in the candidate set (the paper's).
-  std::string refusal = "lines";
+  // Weight of the refusal in phi: the share of the lines so far that name no known drug, as in the
+  // authors' code. The paper's share of the list outside the candidate set is always 0 here: names
+  // are matched exactly and every drug is a candidate.
+  double beta = 0.5;
   // One step is: "drug": a line, "token": a token, "chunk:K": K lines, "list": the whole list.
   std::string segmentation = "drug";  // config key credit.segmentation
   // A command that computes phi instead of the formula (reward/external.h); empty: the formula.

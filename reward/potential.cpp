@@ -42,11 +42,9 @@ std::vector<DrugSet> HarmfulPartners(const DdiGraph& ddi) {
 }
 
 Potential::Potential(const std::vector<DrugSet>& partners, const DrugSet& truth,
-                     const DrugSet& candidates, RefusalRule rule, const std::vector<int32_t>& input)
+                     const std::vector<int32_t>& input)
     : partners_(partners),
       truth_(truth),
-      candidates_(candidates),
-      rule_(rule),
       list_(static_cast<int32_t>(partners.size())),
       truth_size_(truth.Size()) {
   for (int32_t drug : input) {
@@ -70,7 +68,6 @@ void Potential::Toggle(int32_t drug) {
   const int32_t sign = enters ? 1 : -1;
   size_ += sign;
   if (truth_.Has(drug)) common_ += sign;
-  if (!candidates_.Has(drug)) outside_ += sign;
   harmful_pairs_ += sign * partners_[drug].CommonWith(list_);
   if (enters) list_.Insert(drug);
 }
@@ -81,11 +78,7 @@ PhiTerms Potential::Terms() const {
     terms.jaccard = static_cast<double>(common_) / (size_ + truth_size_ - common_);
   }
   if (size_ > 1) terms.ddi = harmful_pairs_ / (0.5 * size_ * (size_ - 1));
-  if (rule_ == RefusalRule::kLines) {
-    terms.refusal = num_lines_ == 0 ? 0 : static_cast<double>(num_refused_) / num_lines_;
-  } else {
-    terms.refusal = size_ == 0 ? 0 : static_cast<double>(outside_) / size_;
-  }
+  terms.refusal = num_lines_ == 0 ? 0 : static_cast<double>(num_refused_) / num_lines_;
   return terms;
 }
 

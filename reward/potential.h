@@ -29,22 +29,19 @@ class DrugSet {
 // Returns, for each drug d, the drugs that are harmful together with d.
 std::vector<DrugSet> HarmfulPartners(const DdiGraph& ddi);
 
-enum class RefusalRule { kLines, kList };
-
 // The three terms of phi, each in 0..1 and unweighted.
 struct PhiTerms {
   double jaccard = 0;  // 0 if the list or the truth is empty
   double ddi = 0;      // harmful pairs / all pairs of the list; 0 if it has fewer than two drugs
-  // kLines: lines that name no known drug / lines so far (0 before the first line); kList: share of
-  // the list that is not among the candidates (0 for an empty list).
+  // Lines that name no known drug / lines so far; 0 before the first line.
   double refusal = 0;
 };
 
 // A list being edited. Keeps references to its arguments, except `input`.
 class Potential {
  public:
-  Potential(const std::vector<DrugSet>& partners, const DrugSet& truth, const DrugSet& candidates,
-            RefusalRule rule, const std::vector<int32_t>& input);
+  Potential(const std::vector<DrugSet>& partners, const DrugSet& truth,
+            const std::vector<int32_t>& input);
   // Applies one line. `drug` -1: the line names no known drug, which counts as a refusal. Adding a
   // drug that is in the list, or removing one that is not, changes nothing and is no refusal.
   void Apply(Edit edit, int32_t drug);
@@ -57,11 +54,9 @@ class Potential {
   void Toggle(int32_t drug);
   const std::vector<DrugSet>& partners_;
   const DrugSet& truth_;
-  const DrugSet& candidates_;
-  RefusalRule rule_;
   DrugSet list_;
   int32_t truth_size_ = 0;
-  int32_t size_ = 0, common_ = 0, outside_ = 0;  // drugs in the list: all, in truth, not candidates
+  int32_t size_ = 0, common_ = 0;  // drugs of the list: all, and those in the truth
   int64_t harmful_pairs_ = 0;
   int32_t num_lines_ = 0, num_refused_ = 0;
 };

@@ -16,13 +16,9 @@ struct Scorer::State {
   const Tokenizer& tokenizer;
   int32_t end_id;
   double alpha, beta;
-  RefusalRule refusal;
   Segmentation segmentation;
   DrugMatcher matcher;
   std::vector<DrugSet> partners;
-  // Every drug of the vocabulary is a candidate, so the `list` refusal is always 0: exact matching
-  // never adds a drug from outside the vocabulary.
-  DrugSet candidates;
   std::unique_ptr<ExternalProgram> external;
   int64_t restarts_taken = 0;
 
@@ -37,12 +33,6 @@ struct Scorer::State {
 };
 
 namespace {
-
-DrugSet AllDrugs(int32_t num_drugs) {
-  DrugSet all(num_drugs);
-  for (int32_t drug = 0; drug < num_drugs; ++drug) all.Insert(drug);
-  return all;
-}
 
 void CheckTruths(const Corpus& corpus) {
   if (corpus.ddi.num_drugs() != corpus.drugs.size()) {
@@ -77,15 +67,14 @@ Scorer::Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
   CheckTruths(corpus);
   state_ = std::make_unique<State>(
       State{corpus, tokenizer, end_id, options.alpha, options.beta,
-            options.refusal == "list" ? RefusalRule::kList : RefusalRule::kLines,
             ParseSegmentation(options.segmentation), DrugMatcher(corpus.drugs.titles),
-            HarmfulPartners(corpus.ddi), AllDrugs(corpus.drugs.size()), nullptr});
+            HarmfulPartners(corpus.ddi), nullptr});
   if (options.external.empty()) return;
   state_->external = std::make_unique<ExternalProgram>(
       options.external,
       std::chrono::milliseconds(static_cast<int64_t>(options.external_timeout * 1000)));
   const DrugSet none(corpus.drugs.size());
-  const Potential empty(state_->partners, none, state_->candidates, state_->refusal, {});
+  const Potential empty(state_->partners, none, {});
   state_->external->Ask({state_->Question({-1, -1, Edit::kAdd, {}, {}}, none, empty, 0, 0)});
 }
 
@@ -170,7 +159,7 @@ Verdict Scorer::State::Judge(const ScoreRequest& request, const DrugSet& truth,
                              std::vector<std::string>* questions) const {
   const Lines lines = SplitLines(PiecesBeforeEnd(tokenizer, end_id, completion));
   Steps steps = AssignSteps(lines, segmentation);
-  Potential potential(partners, truth, candidates, refusal, request.input);
+  Potential potential(partners, truth, request.input);
   Verdict verdict;
   size_t line = 0;
   for (int32_t step = 0; step <= steps.num_steps; ++step) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "comm/tags.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
@@ -14,7 +15,6 @@
 namespace flame {
 namespace {
 
-constexpr int kRequestTag = 301, kReplyTag = 302;
 constexpr size_t kBatch = 64;           // requests
 constexpr size_t kBatchesInFlight = 2;  // one is scored while the next one travels
 enum class Kind : int8_t { kStop = 0, kScore = 1 };
@@ -218,7 +218,7 @@ class RemoteRewardClient : public RewardClient {
       for (; queue->sent < end; ++queue->sent) {
         Write(requests[queue->requests[queue->sent]], &out);
       }
-      world_->Send(out.Take(), rank, kRequestTag);
+      world_->Send(out.Take(), rank, kRewardRequestTag);
     }
   }
 
@@ -227,7 +227,7 @@ class RemoteRewardClient : public RewardClient {
                  std::vector<Answer>* answers) {
     while (true) {
       Message message;
-      if (!world_->TryReceive(rank, kReplyTag, deadline_, &message)) {
+      if (!world_->TryReceive(rank, kRewardReplyTag, deadline_, &message)) {
         throw MachineError("reward ", RankName(rank), " has not answered for ",
                            static_cast<double>(deadline_.count()) / 1000, " s");
       }
@@ -260,7 +260,7 @@ void AnswerBatch(Communicator* world, const Scorer& scorer, int source, WireRead
   out.Pod(in->Pod<uint64_t>());
   const auto num_requests = in->Pod<uint64_t>();
   for (uint64_t i = 0; i < num_requests; ++i) Write(AnswerTo(scorer, ReadRequest(in)), &out);
-  world->Send(out.Take(), source, kReplyTag);
+  world->Send(out.Take(), source, kRewardReplyTag);
 }
 
 }  // namespace
@@ -280,7 +280,7 @@ double ServeRewards(Communicator* world, const Scorer& scorer, Communicator::Mil
   while (true) {
     Message message;
     const auto start = std::chrono::steady_clock::now();
-    if (!world->TryReceive(Communicator::kAnySource, kRequestTag, idle, &message)) {
+    if (!world->TryReceive(Communicator::kAnySource, kRewardRequestTag, idle, &message)) {
       throw MachineError("reward ", RankName(world->rank()),
                          ": no rollout rank has asked for a score in ",
                          static_cast<double>(idle.count()) / 1000, " s");
@@ -296,7 +296,7 @@ void StopServingRewards(Communicator* world, const std::vector<int>& reward_rank
   WireWriter out;
   out.Pod(Kind::kStop);
   const std::string stop = out.Take();
-  for (int rank : reward_ranks) world->Send(stop, rank, kRequestTag);
+  for (int rank : reward_ranks) world->Send(stop, rank, kRewardRequestTag);
 }
 
 }  // namespace flame

@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "comm/tags.h"
+#include "base/clock.h"
 #include "base/files/atomic_file.h"
 #include "comm/group.h"
 #include "rollout/protocol.h"
@@ -12,8 +14,6 @@
 
 namespace flame {
 namespace {
-
-constexpr int kShardTag = 404;
 
 class ColocatedRolloutClient : public RolloutClient {
  public:
@@ -42,10 +42,9 @@ class ColocatedRolloutClient : public RolloutClient {
 
   bool Ready(const RolloutRequest& request) override {
     if (!begun_.contains(request.step)) Begin(request);
-    const auto start = std::chrono::steady_clock::now();
+    const Clock::time_point start = Clock::now();
     learners_->Barrier();
-    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
-    *idle_seconds_ += waited.count();
+    *idle_seconds_ += SecondsSince(start);
     return true;
   }
 

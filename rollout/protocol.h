@@ -2,12 +2,12 @@
 #ifndef FLAME_ROLLOUT_PROTOCOL_H_
 #define FLAME_ROLLOUT_PROTOCOL_H_
 
+#include "comm/tags.h"
 #include "comm/wire.h"
 #include "rollout/client.h"
 
 namespace flame {
 
-inline constexpr int kRolloutRequestTag = 401, kRolloutReplyTag = 402;
 // The first field of every message. A reply repeats its request's kind and then has the error, ""
 // if none. kTaking comes before the reply to kSync (adapter_transfer.h).
 enum class RolloutMessage : int8_t { kStop = 0, kRun = 1, kSync = 2, kTaking = 3 };

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "comm/tags.h"
 #include "base/error.h"
 #include "base/files/checksum.h"
 #include "base/log.h"
@@ -18,7 +19,6 @@ namespace flame {
 namespace {
 
 // The tag of a sync's transfers. One tag is enough: a rank takes one sync after the other.
-constexpr int kBytesTag = 403;
 // Small enough to be digested while it is still in the cache from its copy. With many smaller
 // parts, more time would go into polling.
 constexpr int64_t kPartBytes = 1 << 22;
@@ -181,7 +181,7 @@ std::vector<std::unique_ptr<Work>> SendBytes(const PackedAdapters& packed, int r
                                              Communicator* world) {
   std::vector<std::unique_ptr<Work>> works;
   for (const at::Tensor& part : PartsOf(packed.bytes)) {
-    works.push_back(world->SendTensor(part, rank, kBytesTag));
+    works.push_back(world->SendTensor(part, rank, kAdaptersTag));
   }
   return works;
 }
@@ -190,7 +190,7 @@ void ReceiveBytes(int source, Communicator* world, PackedAdapters* packed) {
   Xxh3Stream stream;
   const std::vector<at::Tensor> parts = PartsOf(packed->bytes);
   for (size_t i = 0; i < parts.size(); ++i) {
-    world->ReceiveTensor(parts[i], source, kBytesTag)->Wait();
+    world->ReceiveTensor(parts[i], source, kAdaptersTag)->Wait();
     stream.Update(parts[i].const_data_ptr(), parts[i].nbytes());
   }
   CheckDigest(*packed, stream.Finish(), world->rank());

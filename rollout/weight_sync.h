@@ -5,19 +5,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "comm/communicator.h"
 #include "comm/wire.h"
+#include "model/named_tensors.h"
 #include "model/policy.h"
 
 namespace flame {
 
-// Name -> tensor. Adapters are the parameters whose names contain "lora_".
-using NamedTensors = std::map<std::string, at::Tensor>;
+// Returns the policy's adapters: the parameters whose names contain "lora_".
 NamedTensors AdaptersOf(const Policy& policy);
 
 // Adapters in one buffer, ordered by name, each beginning at a multiple of 64 bytes.

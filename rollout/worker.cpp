@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/watchdog.h"
@@ -12,10 +13,6 @@
 
 namespace flame {
 namespace {
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // Returns the most frequent unmatched lines, at most 20.
 std::map<std::string, int64_t> CommonestUnmatched(const std::vector<Group>& groups) {

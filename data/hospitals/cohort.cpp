@@ -167,7 +167,7 @@ void StepCounts::Add(const std::string& step, const std::vector<CodeRow>& rows) 
 }
 
 Cohort SelectCohort(const DataOptions& options, const NdcMap& ndc_map,
-                    const DrugSet& with_structure) {
+                    const DrugBankIds& with_structure) {
   StepCounts steps;
   CodeTable prescriptions = ReadPrescriptions(options.root);
   steps.Add("main prescriptions with an NDC", prescriptions.rows);

@@ -54,7 +54,7 @@ struct Cohort {
 
 // Runs steps 1 to 7. Throws DataError as PrepareCorpus does.
 Cohort SelectCohort(const DataOptions& options, const NdcMap& ndc_map,
-                    const DrugSet& with_structure);
+                    const DrugBankIds& with_structure);
 
 }  // namespace flame
 

@@ -49,8 +49,8 @@ NdcMap ReadNdcMap(const fs::path& folder) {
   return map;
 }
 
-DrugSet ReadDrugsWithStructure(const fs::path& folder) {
-  DrugSet drugs;
+DrugBankIds ReadDrugsWithStructure(const fs::path& folder) {
+  DrugBankIds drugs;
   CsvTable(folder, "drugbank_to_smiles", {"drug_id", "smiles"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
         if (!row[1].empty()) drugs.emplace(row[0]);

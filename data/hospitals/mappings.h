@@ -18,8 +18,8 @@ using NdcMap = std::unordered_map<std::string, std::vector<std::string>>;
 NdcMap ReadNdcMap(const std::filesystem::path& folder);
 
 // The DrugBank ids with a SMILES in drugbank_to_smiles.csv (drug_id, smiles).
-using DrugSet = std::unordered_set<std::string>;
-DrugSet ReadDrugsWithStructure(const std::filesystem::path& folder);
+using DrugBankIds = std::unordered_set<std::string>;
+DrugBankIds ReadDrugsWithStructure(const std::filesystem::path& folder);
 
 // Returns the generic names of `ids` by drugbank_to_name.csv (drugbank_id, drug_name). An id
 // without a name is its own name. No two names match each other (lower case, without spaces and

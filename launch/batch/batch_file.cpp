@@ -1,15 +1,18 @@
 #include "launch/batch/batch_file.h"
 
 #include <algorithm>
+#include <map>
 #include <regex>
+#include <sstream>
 
 #include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/program_files.h"
 
 namespace flame {
 namespace {
 
-// Of a rank where run.threads leaves it open.
-constexpr int64_t kCoresOfARank = 4;
+constexpr int64_t kCoresOfARank = 4;   // if run.threads is 0
 constexpr int64_t kShortestJob = 600;  // seconds
 
 // Slurm reads its own lines of the file without a shell's quoting, and % in names of logs.
@@ -61,25 +64,38 @@ std::vector<Step> StepsOf(const BatchRequest& request, const BatchLayout& layout
           {"evaluate" + level, 1}};
 }
 
-std::string Directives(const Config& config, const BatchRequest& request, const BatchLayout& layout,
-                       const std::filesystem::path& run_dir,
-                       const std::filesystem::path& working_directory) {
+// The most ranks that run on one node.
+int64_t RanksPerNode(const BatchRequest& request, const BatchLayout& layout) {
   std::vector<int64_t> ranks(request.nodes);
   for (const int node : layout.node_of_rank) ++ranks[node];
-  const auto line = [](const auto&... parts) { return StrCat("#SBATCH --", parts..., "\n"); };
+  return *std::max_element(ranks.begin(), ranks.end());
+}
+
+using Values = std::map<std::string, std::string>;
+
+// The template with each @NAME@ replaced by its value; a line with a value that is empty is left out.
+// Throws MachineError on a name without a value: the template belongs to another version.
+std::string Filled(const std::filesystem::path& file, const Values& values) {
+  static const std::regex name("@([A-Z_]+)@");
+  std::istringstream lines(ReadWholeFile(file));
   std::string text;
-  text += line("job-name=flame-", request.command);
-  text += line("nodes=", request.nodes);
-  text += line("ntasks-per-node=", *std::max_element(ranks.begin(), ranks.end()));
-  text += line("cpus-per-task=", config.run.threads > 0 ? config.run.threads : kCoresOfARank);
-  if (config.model.device != "cpu") text += line("gpus-per-node=", request.gpus_per_node);
-  text += line("time=", request.time);
-  text += "# Five minutes before the time is up a training saves, exits with 75 and is requeued.\n";
-  text += line("signal=USR1@300");
-  text += line("requeue");
-  text += line("open-mode=append");
-  text += line("chdir=", working_directory.string());
-  text += line("output=", (run_dir / "launch" / "job-%j.log").string());
+  for (std::string line; std::getline(lines, line);) {
+    std::string filled;
+    bool kept = true;
+    auto rest = line.cbegin();
+    for (std::sregex_iterator match(line.begin(), line.end(), name), end; match != end; ++match) {
+      const auto value = values.find((*match)[1]);
+      if (value == values.end()) {
+        throw MachineError(file.string(), ": ", match->str(), " has no value in this program");
+      }
+      filled.append(rest, (*match)[0].first);
+      filled += value->second;
+      rest = (*match)[0].second;
+      kept = kept && !value->second.empty();
+    }
+    filled.append(rest, line.cend());
+    if (kept) text += filled + "\n";
+  }
   return text;
 }
 
@@ -124,51 +140,25 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
   CheckPath("the working directory", working_directory);
   CheckPath("the path of flame", program);
   CheckTime(request.time);
-  std::string nodes;
+  std::string nodes, steps;
   for (const int node : layout.node_of_rank) nodes += StrCat(nodes.empty() ? "" : " ", node);
-  const std::filesystem::path folder = run_dir / "launch";
-  std::string text =
-      StrCat("#!/usr/bin/env bash\n# Written by flame launch ", request.command,
-             "; sbatch takes it again as it is.\n",
-             Directives(config, request, layout, run_dir, working_directory),
-             "set -euo pipefail\n\n"
-             "# The node of each rank, counted from 0.\n"
-             "node_of_rank=(",
-             nodes,
-             ")\n"
-             "mapfile -t nodes < <(scontrol show hostnames \"$SLURM_JOB_NODELIST\")\n"
-             "export SLURM_HOSTFILE=",
-             folder.string(),
-             "/hosts-$SLURM_JOB_ID\n"
-             "# The barrier at the end of MPI_Init that holds between hosts (docs/clusters.md).\n"
-             "export SLURM_PMIX_FENCE=ring\n\n"
-             "# Runs a command of flame on the first so many ranks. The signal reaches what runs, "
-             "not the gap\n"
-             "# between two commands: with less than six minutes left none is started.\n"
-             "step() {\n"
-             "  local ranks=$1 status=0 node end\n"
-             "  end=$(scontrol show job \"$SLURM_JOB_ID\" | sed -n 's/.* EndTime=\\([0-9][^ "
-             "]*\\).*/\\1/p') || true\n"
-             "  if [[ $end ]] && ((SECONDS > 300 && $(date -d \"$end\" +%s) - $(date +%s) < 360)); "
-             "then\n"
-             "    scontrol requeue \"$SLURM_JOB_ID\"\n"
-             "    exit 75\n"
-             "  fi\n"
-             "  for node in \"${node_of_rank[@]:0:$ranks}\"; do echo \"${nodes[node]}\"; done "
-             ">\"$SLURM_HOSTFILE\"\n"
-             "  srun --mpi=pmix --distribution=arbitrary --ntasks=\"$ranks\" "
-             "--cpus-per-task=\"$SLURM_CPUS_PER_TASK\" \\\n"
-             "    --cpu-bind=cores --kill-on-bad-exit=1 ",
-             program.string(), " \"${@:2}\" \\\n    --config ", folder.string(),
-             "/config.yaml || status=$?\n"
-             "  # 138: the signal came before flame was ready for it.\n"
-             "  if ((status == 75 || status == 138)); then scontrol requeue \"$SLURM_JOB_ID\"; fi\n"
-             "  if ((status != 0)); then exit \"$status\"; fi\n"
-             "}\n\n");
   for (const Step& step : StepsOf(request, layout)) {
-    text += StrCat("step ", step.ranks, " ", step.words, "\n");
+    steps += StrCat(steps.empty() ? "" : "\n", "step ", step.ranks, " ", step.words);
   }
-  return text;
+  const int64_t cores = config.run.threads > 0 ? config.run.threads : kCoresOfARank;
+  const bool gpus = config.model.device != "cpu";
+  return Filled(ShareFolder() / "slurm" / "launch.sbatch.in",
+                {{"COMMAND", request.command},
+                 {"NODES", StrCat(request.nodes)},
+                 {"RANKS_PER_NODE", StrCat(RanksPerNode(request, layout))},
+                 {"CORES", StrCat(cores)},
+                 {"GPUS_PER_NODE", gpus ? StrCat(request.gpus_per_node) : ""},
+                 {"TIME", request.time},
+                 {"WORKING_DIRECTORY", working_directory.string()},
+                 {"FOLDER", (run_dir / "launch").string()},
+                 {"NODE_OF_RANK", nodes},
+                 {"PROGRAM", program.string()},
+                 {"STEPS", steps}});
 }
 
 }  // namespace flame

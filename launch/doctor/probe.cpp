@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "comm/tags.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/hdf5.h"
 #include "comm/mpi_communicator.h"
@@ -17,20 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-constexpr int kAskTag = 501, kAnswerTag = 502, kPingTag = 503;
 // A rank is asked nothing while rank 0 is busy with others.
 constexpr Milliseconds kIdle = std::chrono::minutes(10);
 // What a network file system may take to show a file to other hosts.
 constexpr Milliseconds kVisible = std::chrono::seconds(5);
 constexpr int kPings = 100, kStreams = 8;
 constexpr size_t kStreamBytes = 8 << 20;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double WallSeconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -107,7 +103,7 @@ class Prober {
 
   std::string Take(int partner) {
     Message message;
-    if (!world_->TryReceive(partner, kPingTag, deadline_, &message)) {
+    if (!world_->TryReceive(partner, kDoctorPingTag, deadline_, &message)) {
       throw MachineError("rank ", partner, " has not answered for ",
                          static_cast<double>(deadline_.count()) / 1000, " s");
     }
@@ -118,23 +114,23 @@ class Prober {
     std::vector<double> round_trips;
     for (int i = 0; i < kPings; ++i) {
       const auto start = Clock::now();
-      world_->Send("8 bytes.", partner, kPingTag);
+      world_->Send("8 bytes.", partner, kDoctorPingTag);
       Take(partner);
       round_trips.push_back(SecondsSince(start));
     }
     std::nth_element(round_trips.begin(), round_trips.begin() + kPings / 2, round_trips.end());
     const std::string bytes(kStreamBytes, 'x');
     const auto start = Clock::now();
-    for (int i = 0; i < kStreams; ++i) world_->Send(bytes, partner, kPingTag);
+    for (int i = 0; i < kStreams; ++i) world_->Send(bytes, partner, kDoctorPingTag);
     Take(partner);
     return {{"latency", round_trips[kPings / 2] / 2},
             {"bandwidth", static_cast<double>(kStreamBytes) * kStreams / SecondsSince(start)}};
   }
 
   json Echo(int partner) {
-    for (int i = 0; i < kPings; ++i) world_->Send(Take(partner), partner, kPingTag);
+    for (int i = 0; i < kPings; ++i) world_->Send(Take(partner), partner, kDoctorPingTag);
     for (int i = 0; i < kStreams; ++i) Take(partner);
-    world_->Send("all", partner, kPingTag);
+    world_->Send("all", partner, kDoctorPingTag);
     return json::object();
   }
 
@@ -147,7 +143,7 @@ class Prober {
 void Answer(Communicator* world, Prober* prober) {
   while (true) {
     Message message;
-    if (!world->TryReceive(0, kAskTag, kIdle, &message)) {
+    if (!world->TryReceive(0, kDoctorAskTag, kIdle, &message)) {
       throw MachineError("rank ", world->rank(), ": rank 0 has asked nothing for ",
                          kIdle.count() / 1000, " s");
     }
@@ -155,7 +151,7 @@ void Answer(Communicator* world, Prober* prober) {
     if (ask.at("do") == "stop") return;
     const json answer = {{"number", ask.at("number")}, {"answer", prober->Do(ask)}};
     // Names of files may hold bytes that are no UTF-8.
-    world->Send(answer.dump(-1, ' ', false, json::error_handler_t::replace), 0, kAnswerTag);
+    world->Send(answer.dump(-1, ' ', false, json::error_handler_t::replace), 0, kDoctorAnswerTag);
   }
 }
 
@@ -189,7 +185,7 @@ class Examination {
   void Send(int rank, json ask) {
     ask["number"] = ++number_;
     try {
-      world_->Send(ask.dump(), rank, kAskTag);
+      world_->Send(ask.dump(), rank, kDoctorAskTag);
     } catch (const Error&) {
       Miss(rank);
     }
@@ -209,7 +205,7 @@ class Examination {
     };
     try {
       Message message;
-      while (world_->TryReceive(rank, kAnswerTag, left(), &message)) {
+      while (world_->TryReceive(rank, kDoctorAnswerTag, left(), &message)) {
         json answer = json::parse(message.bytes);
         if (answer.at("number") == number) return answer.at("answer");
       }

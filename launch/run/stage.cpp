@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
@@ -176,10 +177,9 @@ void FinishStage(const Stage& stage, const StageCost& cost) {
 
 void RunStage(const Stage& stage) {
   if (!BeginStage(stage)) return;
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   stage.make(Sha256(stage.inputs));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  FinishStage(stage, {seconds.count(), {}});
+  FinishStage(stage, {SecondsSince(start), {}});
   // A program that runs the stages one by one would not hear of it otherwise.
   StopIfRequested();
 }

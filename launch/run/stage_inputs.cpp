@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
-#include <sstream>
 #include <vector>
 
 #include "base/error.h"
 #include "base/files/program_files.h"
 #include "base/files/checksum.h"
 #include "launch/run/run_paths.h"
+#include "launch/run/stage_keys.h"
 
 namespace flame {
 namespace {
@@ -37,26 +36,6 @@ std::string FileStamps(const fs::path& path) {
   return joined;
 }
 
-using Keys = std::vector<std::string>;
-
-Keys Joined(Keys keys, const Keys& more) {
-  keys.insert(keys.end(), more.begin(), more.end());
-  return keys;
-}
-
-// The lines but for those of when a training is saved and what is kept, which no result depends on.
-std::string WithoutSaving(const std::string& lines) {
-  std::istringstream stream(lines);
-  std::string rest;
-  for (std::string line; std::getline(stream, line);) {
-    const std::string key = line.substr(0, line.find('='));
-    const bool saving = key.ends_with(".checkpoint_every") || key.ends_with(".keep_last") ||
-                        key.ends_with(".keep_best") || key.ends_with(".keep_shards");
-    if (!saving) rest += line + "\n";
-  }
-  return rest;
-}
-
 void ExpectFolder(const char* key, const fs::path& folder) {
   if (fs::is_directory(folder)) return;
   throw DataError(key, ": '", folder.string(), "' is not a folder; expected one");
@@ -77,19 +56,7 @@ fs::path PromptFile(const Config& config) {
 }
 
 std::string StageSettings(const Config& config, const std::string& stage) {
-  static const Keys model = {"model.path",       "model.preset",    "model.dtype",
-                             "model.quantize",   "model.trainable", "model.recompute",
-                             "model.vocab_size", "model.lora"};
-  static const std::map<std::string, Keys> keys = {
-      {"prepare",
-       {"data", "prompts", "encoders", "model.path", "model.preset", "model.dtype",
-        "model.quantize", "model.vocab_size", "run.seed"}},
-      {"classifier", Joined({"classifier", "tasks.errors", "tasks.holdout", "run.seed"}, model)},
-      {"tasks", {"tasks", "run.seed"}},
-      {"list", Joined({"list", "run.seed"}, model)},
-      {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
-      {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
-  return WithoutSaving(config.Canonical(keys.at(stage))) +
+  return config.Canonical(ResultKeys(stage)) +
          (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
 }
 

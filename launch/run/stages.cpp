@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
@@ -81,10 +82,9 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_
   ResetPeakTensorBytes(device);
   // Of processes that were stopped or killed in the middle of a training, by its steps.
   const double earlier = SumsOfMetrics(stage.run_dir / stage.name, {"seconds"})[0];
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   stage.make(Sha256(stage.inputs));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const StageCost cost = {earlier + seconds.count(), PeakTensorBytesOfRanks(device, world)};
+  const StageCost cost = {earlier + SecondsSince(start), PeakTensorBytesOfRanks(device, world)};
   if (IsFirst(world)) FinishStage(stage, cost);
   // A signal that came too late for the stage to save and stop: rank 0 decides for all, and goes
   // when all have heard of it.

@@ -23,21 +23,22 @@ TEST(DrugSet, DrugsBeyondOneWord_AreKept) {
   EXPECT_EQ(set.CommonWith(DrugSet(kDrugs, {64, 65, 129})), 2);
 }
 
-TEST(Potential, ListRefusal_IsTheShareOutsideTheCandidates) {
+TEST(Potential, Refusal_IsTheShareOfLinesThatNameNoDrug) {
   const std::vector<DrugSet> partners = HarmfulPartners(DdiGraph(4));
-  const DrugSet truth(4, {0}), candidates(4, {0, 1, 2});
-  Potential potential(partners, truth, candidates, RefusalRule::kList, {0, 3});
-  EXPECT_EQ(potential.Terms().refusal, 0.5);
-  potential.Apply(Edit::kAdd, 1);
-  EXPECT_DOUBLE_EQ(potential.Terms().refusal, 1.0 / 3);
-  potential.Apply(Edit::kRemove, 3);
+  const DrugSet truth(4, {0});
+  Potential potential(partners, truth, {0, 3});
   EXPECT_EQ(potential.Terms().refusal, 0);
+  potential.Apply(Edit::kAdd, -1);
+  EXPECT_EQ(potential.Terms().refusal, 1);
+  potential.Apply(Edit::kAdd, 1);
+  potential.Apply(Edit::kRemove, 1);
+  EXPECT_DOUBLE_EQ(potential.Terms().refusal, 1.0 / 3);
 }
 
 TEST(Potential, InputThatRepeatsADrug_CountsItOnce) {
   const std::vector<DrugSet> partners = HarmfulPartners(DdiGraph(4));
-  const DrugSet truth(4, {0}), all(4, {0, 1, 2, 3});
-  const Potential potential(partners, truth, all, RefusalRule::kLines, {0, 1, 1});
+  const DrugSet truth(4, {0});
+  const Potential potential(partners, truth, {0, 1, 1});
   EXPECT_EQ(potential.Terms().jaccard, 0.5);
 }
 
@@ -45,14 +46,13 @@ TEST(Potential, ThousandsOfEdits_EqualTheSetsRecomputed) {
   RandomStream random(11);
   DdiGraph ddi(kDrugs);
   for (int i = 0; i < 1500; ++i) ddi.Add(random.Below(kDrugs), random.Below(kDrugs));
-  std::vector<int32_t> true_drugs, everything;
+  std::vector<int32_t> true_drugs;
   for (int32_t drug = 0; drug < kDrugs; ++drug) {
-    everything.push_back(drug);
     if (random.Bernoulli(0.15)) true_drugs.push_back(drug);
   }
-  const DrugSet truth(kDrugs, true_drugs), all(kDrugs, everything);
+  const DrugSet truth(kDrugs, true_drugs);
   const std::vector<DrugSet> partners = HarmfulPartners(ddi);
-  Potential potential(partners, truth, all, RefusalRule::kLines, {});
+  Potential potential(partners, truth, {});
   std::set<int32_t> list;
   for (int i = 0; i < 5000; ++i) {
     const auto drug = static_cast<int32_t>(random.Below(kDrugs));

@@ -149,14 +149,6 @@ TEST_F(ScorerTest, EmptyTruthOrList_HasJaccardZero) {
   EXPECT_THAT(Score({"one", "\n"}, {1}, {1}, Edit::kRemove).phi_jaccard, ElementsAre(1, 0));
 }
 
-TEST_F(ScorerTest, ListRefusal_StaysZeroForKnownDrugs) {
-  RewardOptions options;
-  options.refusal = "list";
-  const Verdict v = Score({"foo", "\n", "one", "\n"}, {1}, {}, Edit::kAdd, options);
-  EXPECT_THAT(v.phi_refusal, ElementsAre(0, 0, 0));
-  EXPECT_EQ(v.num_refused, 1);
-}
-
 TEST_F(ScorerTest, OutOfRange_NamesTheTask) {
   const Corpus corpus = DigitCorpus({{1}});
   const Scorer scorer(corpus, pieces_.tokenizer(), pieces_.end_id(), {});
@@ -276,7 +268,7 @@ Account OracleTest::Explain(const ScoreRequest& request, const std::string& segm
 }
 
 TEST_P(OracleTest, RandomLists_AgreeAndTelescope) {
-  options_ = {.alpha = 0.7, .beta = 0.5, .refusal = "lines", .segmentation = GetParam()};
+  options_ = {.alpha = 0.7, .beta = 0.5, .segmentation = GetParam()};
   const Scorer scorer(corpus_, pieces_.tokenizer(), pieces_.end_id(), options_);
   RandomStream random(5);
   for (int round = 0; round < 400; ++round) {

@@ -1,3 +1,4 @@
+#include "comm/tags.h"
 #include "reward/service.h"
 
 #include <gmock/gmock.h>
@@ -149,7 +150,6 @@ TEST_F(ServiceTest, ManyRequests_AreAnsweredInOrder) {
 }
 
 TEST_F(ServiceTest, BusyRank_IsSentTwoBatchesAtMost) {
-  constexpr int kRequestTag = 301;
   auto world = MakeLocalGroup(3, std::chrono::seconds(20));
   const Scorer scorer(whole_, pieces_.tokenizer(), pieces_.end_id(), {});
   std::thread prompt([&] { ServeRewards(world[2].get(), scorer, kDeadline); });
@@ -158,7 +158,7 @@ TEST_F(ServiceTest, BusyRank_IsSentTwoBatchesAtMost) {
   EXPECT_EQ(client->Score(requests).size(), requests.size());
   int waiting = 0;
   for (Message message;
-       world[1]->TryReceive(0, kRequestTag, std::chrono::milliseconds(10), &message);) {
+       world[1]->TryReceive(0, kRewardRequestTag, std::chrono::milliseconds(10), &message);) {
     ++waiting;
   }
   EXPECT_EQ(waiting, 2);

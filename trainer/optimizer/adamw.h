@@ -5,14 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
 
+#include "model/named_tensors.h"
 #include "trainer/options.h"
 
 namespace flame {
-
-using NamedTensors = std::map<std::string, at::Tensor>;
 
 // Per parameter p with gradient g, at update t (from 1):
 //   p <- p - rate * decay * p

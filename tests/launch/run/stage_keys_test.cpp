@@ -1,0 +1,69 @@
+#include "launch/run/stage_keys.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "launch/run/config.h"
+#include "launch/run/stage_inputs.h"
+
+namespace flame {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Not;
+
+bool ChangesNoResult(const std::string& key) {
+  const auto& keys = KeysThatChangeNoResult();
+  return std::any_of(keys.begin(), keys.end(), [&](const std::string& section) {
+    return key == section || key.starts_with(section + ".");
+  });
+}
+
+bool IsInputOfSomeStage(const std::string& key) {
+  for (const std::string& stage : StageNames()) {
+    const auto keys = ResultKeys(stage);
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) return true;
+  }
+  return false;
+}
+
+TEST(StageKeys, EveryConfigKey_ChangesAResultOrNone) {
+  for (const std::string& key : ConfigKeyNames()) {
+    EXPECT_NE(ChangesNoResult(key), IsInputOfSomeStage(key))
+        << key << ": add it to the inputs of the stages that depend on it, or to the keys that "
+        << "change no result (launch/run/stage_keys.cpp)";
+  }
+}
+
+TEST(StageKeys, EveryEntryThatChangesNoResult_IsAKey) {
+  const auto names = ConfigKeyNames();
+  for (const std::string& entry : KeysThatChangeNoResult()) {
+    EXPECT_TRUE(std::any_of(names.begin(), names.end(), [&](const std::string& key) {
+      return key == entry || key.starts_with(entry + ".");
+    })) << entry;
+  }
+}
+
+TEST(StageKeys, SectionOfAStage_IsItsInput) {
+  EXPECT_THAT(ResultKeys("grpo"), Contains("grpo.clip"));
+  EXPECT_THAT(ResultKeys("grpo"), Not(Contains("classifier.batch")));
+  EXPECT_THAT(ResultKeys("classifier"), Contains("model.lora.rank"));
+}
+
+TEST(StageSettings, MemoryAndPlacement_AreNoPartOfThem) {
+  const Config given = LoadConfig("", {"data.hospital=synth"});
+  const Config other = LoadConfig(
+      "", {"data.hospital=synth", "classifier.token_budget=4096", "model.recompute=false",
+           "list.checkpoint_every=7", "grpo.keep_shards=3", "run.threads=2", "run.dir=elsewhere",
+           "cluster.carrier=mpi", "cluster.timeout=9"});
+  for (const std::string& stage : StageNames()) {
+    EXPECT_EQ(StageSettings(given, stage), StageSettings(other, stage)) << stage;
+  }
+  EXPECT_NE(StageSettings(given, "grpo"),
+            StageSettings(LoadConfig("", {"data.hospital=synth", "grpo.clip=0.3"}), "grpo"));
+}
+
+}  // namespace
+}  // namespace flame
