@@ -12,30 +12,32 @@
 namespace flame {
 
 enum class Sharding {
-  kNone,       // every learner holds all
+  kNone,       // every learner holds everything
   kOptimizer,  // optimizer state is split (ZeRO-1, Rajbhandari et al. 2020)
-  kFull,       // parameters and gradients too (ZeRO-3, FSDP: Zhao et al. 2023)
+  kFull,       // parameters and gradients are split too (ZeRO-3, FSDP: Zhao et al. 2023)
   kHybrid,     // full within a group of learners, replicated across groups
 };
 
 struct ShardingOptions {
   std::string policy = "none";     // none, optimizer, full, hybrid
   std::string reshard = "always";  // frozen weights of full and hybrid: always split, or never
-  int64_t group = 0;               // learners of a hybrid group; 0: those of one host
-  std::string offload = "none";    // optimizer: AdamW's moments lie in the host's memory
+  int64_t group = 0;               // learners in a hybrid group; 0: the learners of one host
+  std::string offload = "none";    // none, or optimizer: AdamW's moments stay in host memory
 };
 
-// Who shares a state and who holds copies of it. Communicators are null where there is one rank.
+// The ranks among which a state is split, and the ranks that hold copies of the same shard.
+// A null communicator means one rank.
 class ShardGroups {
  public:
-  // Collective over `learners` (null: one), which takes CPU tensors; `on_device`, over the same
-  // ranks, takes those of the policy's device (null: they go through the host). Throws UsageError
-  // where a hybrid group does not divide the learners.
+  // Collective over `learners` (null means one rank), which takes CPU tensors. `on_device`, over
+  // the same ranks, takes tensors of the policy's device; if it is null, they go through the host.
+  // Throws UsageError if a hybrid group's size does not divide the number of learners, or if hosts
+  // have different numbers of learners.
   ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
               Communicator* on_device);
 
   Sharding sharding() const { return sharding_; }
-  // Parameters and gradients are split, not the optimizer's state alone.
+  // True if parameters and gradients are split, not only the optimizer's state.
   bool splits_parameters() const {
     return sharding_ == Sharding::kFull || sharding_ == Sharding::kHybrid;
   }
