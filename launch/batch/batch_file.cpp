@@ -8,19 +8,21 @@
 namespace flame {
 namespace {
 
-// Of a rank where run.threads leaves it open.
+// Cores per rank if run.threads is 0.
 constexpr int64_t kCoresOfARank = 4;
 constexpr int64_t kShortestJob = 600;  // seconds
 
-// Slurm reads its own lines of the file without a shell's quoting, and % in names of logs.
+// Throws UsageError on characters that need quoting: Slurm reads its own lines of the file without
+// a shell's quoting, and it replaces % in log names.
 void CheckPath(const char* what, const std::filesystem::path& path) {
   static const std::regex plain("[A-Za-z0-9_./+,=:@-]+");
   if (std::regex_match(path.string(), plain)) return;
   throw UsageError(what, " is '", path.string(),
-                   "'; in a batch file expected letters, digits and _./+,=:@- alone");
+                   "'; expected only letters, digits and _./+,=:@- in a batch file's paths");
 }
 
-// Slurm's reading: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S. 0: without limit.
+// Parses the time as Slurm does: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S; 0 means no limit. Throws
+// UsageError on any other form and on less than kShortestJob.
 void CheckTime(const std::string& time) {
   static const std::regex form("(?:([0-9]{1,6})-)?([0-9]{1,9})(?::([0-9]{2}))?(?::([0-9]{2}))?");
   std::smatch parts;
@@ -33,8 +35,8 @@ void CheckTime(const std::string& time) {
   const int64_t seconds = number(1) * 86400 + (hours ? number(2) * 3600 + number(3) * 60 + number(4)
                                                      : number(2) * 60 + number(3));
   if (seconds == 0 || seconds >= kShortestJob) return;
-  throw UsageError("--time is '", time, "', ", seconds, " seconds; expected ", kShortestJob,
-                   " at least, since trainings are asked to save five minutes before the end");
+  throw UsageError("--time is '", time, "', ", seconds, " seconds; expected at least ",
+                   kShortestJob, ", since trainings are asked to save five minutes before the end");
 }
 
 struct Step {
@@ -74,7 +76,7 @@ std::string Directives(const Config& config, const BatchRequest& request, const 
   text += line("cpus-per-task=", config.run.threads > 0 ? config.run.threads : kCoresOfARank);
   if (config.model.device != "cpu") text += line("gpus-per-node=", request.gpus_per_node);
   text += line("time=", request.time);
-  text += "# Five minutes before the time is up a training saves, exits with 75 and is requeued.\n";
+  text += "# Five minutes before the time limit a training saves, exits with 75 and is requeued.\n";
   text += line("signal=USR1@300");
   text += line("requeue");
   text += line("open-mode=append");
@@ -129,7 +131,7 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
   const std::filesystem::path folder = run_dir / "launch";
   std::string text =
       StrCat("#!/usr/bin/env bash\n# Written by flame launch ", request.command,
-             "; sbatch takes it again as it is.\n",
+             "; sbatch accepts it again unchanged.\n",
              Directives(config, request, layout, run_dir, working_directory),
              "set -euo pipefail\n\n"
              "# The node of each rank, counted from 0.\n"
@@ -142,9 +144,9 @@ std::string BatchFile(const Config& config, const BatchRequest& request, const B
              "/hosts-$SLURM_JOB_ID\n"
              "# The barrier at the end of MPI_Init that holds between hosts (docs/clusters.md).\n"
              "export SLURM_PMIX_FENCE=ring\n\n"
-             "# Runs a command of flame on the first so many ranks. The signal reaches what runs, "
+             "# Runs a flame command on the first $1 ranks. The signal reaches a running command, "
              "not the gap\n"
-             "# between two commands: with less than six minutes left none is started.\n"
+             "# between two commands: with less than six minutes left no command is started.\n"
              "step() {\n"
              "  local ranks=$1 status=0 node end\n"
              "  end=$(scontrol show job \"$SLURM_JOB_ID\" | sed -n 's/.* EndTime=\\([0-9][^ "

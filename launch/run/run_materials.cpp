@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 fs::path PromptFile(const Config& config) {
   const fs::path& file = config.prompts.file;
   if (file.empty()) return ShareFolder() / "configs" / "prompts.yaml";
-  // A path of the program's own configs works from any working folder.
+  // A relative path such as configs/prompts.yaml also finds the program's own file.
   return fs::exists(file) ? file : ShareFolder() / file;
 }
 

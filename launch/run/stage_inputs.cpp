@@ -22,8 +22,7 @@ std::string FileStamp(const fs::directory_entry& file) {
                 file.last_write_time().time_since_epoch().count(), "\n");
 }
 
-// Size and time of a file, or of a folder's files, so that a changed one is noticed without reading
-// gigabytes; "" where there is none.
+// Returns the name, size and time of a file, or of each file of a folder; "" if `path` is neither.
 std::string FileStamps(const fs::path& path) {
   std::vector<std::string> stamps;
   if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
@@ -45,7 +44,8 @@ Keys Joined(Keys keys, const Keys& more) {
   return keys;
 }
 
-// The lines but for those of when a training is saved and what is kept, which no result depends on.
+// Returns the lines without the keys that say when a training is saved and what is kept: no result
+// depends on those.
 std::string WithoutSaving(const std::string& lines) {
   std::istringstream stream(lines);
   std::string rest;

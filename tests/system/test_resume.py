@@ -61,7 +61,7 @@ def test_training_stop_signal_saves_and_exits_75(run_copy):
     rows[0]["seconds_wait"] += 3600
     (folder / "grpo" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     said = run("grpo", "--config", TINY, f"run.dir={folder}", *keys).stderr
-    assert re.search(r"grpo: 1 h 00 min, of which rollouts and rewards were waited for 100 %", said)
+    assert re.search(r"grpo: 1 h 00 min, waiting for rollouts and rewards 100 %", said)
     assert json.loads((folder / ".stages" / "grpo.json").read_text())["seconds"] > 3600
     assert weights(folder, "grpo") == weights(whole, "grpo")
 
