@@ -26,7 +26,7 @@ struct BatchRequest {
 // beside them, one per node from the last node backwards. Worked example, 2 nodes of 2 GPUs and
 // cluster.rewards=3: node_of_rank {0, 0, 1, 1, 1, 0, 1}.
 struct BatchLayout {
-  int64_t learners = 0, rollouts = 0, rewards = 0;  // of GRPO; rollouts 0: colocated, or one rank
+  int64_t learners = 0, rollouts = 0, rewards = 0;  // GRPO ranks; rollouts 0: colocated or one rank
   int64_t gpu_ranks = 1;                            // nodes x gpus_per_node
   std::vector<int> node_of_rank;
 };

@@ -220,7 +220,7 @@ void PlanFlops(const Config& config, const PlannedModel& model, StagePlan* plan)
         times * (2 * (m.frozen + m.trainable) * work.tokens + 4 * m.attention * work.pairs);
   }
   if (!grpo) return;
-  if (config.grpo.kl > 0) plan->model_flops += forward;  // of the reference policy
+  if (config.grpo.kl > 0) plan->model_flops += forward;  // forward of the reference policy
   plan->rollout_flops = 2 * (m.frozen + m.trainable) * (work.prompt_tokens + work.sampled_tokens) +
                         2 * m.head * work.sampled_tokens;
 }

@@ -37,7 +37,7 @@ struct SftJob {
   std::function<void(const Policy&)> end;
   ShardingOptions sharding;
   bool recompute = false;  // see ForwardOptions::recompute
-  uint64_t seed = 0;       // of the order of examples (the same on any number of ranks) and dropout
+  uint64_t seed = 0;  // seeds dropout and the order of examples, which any number of ranks shares
   // Holds checkpoints/ and metrics.jsonl. Training resumes if it holds a checkpoint.
   std::filesystem::path folder;
   // See CheckpointInfo. A checkpoint with another digest is refused.

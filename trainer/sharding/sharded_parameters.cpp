@@ -69,7 +69,7 @@ struct ShardedParameters::Unit {
   bool trainable, always_whole = false;
   HollowTensor whole;
   at::Tensor shard;                        // has its own memory, or is a view of `whole`
-  std::unique_ptr<HollowTensor> gradient;  // of the whole unit
+  std::unique_ptr<HollowTensor> gradient;  // gradient of the whole unit
   at::Tensor gradient_shard;               // has its own memory, or is a view of `gradient`
   std::unique_ptr<Work> gather;            // in flight; null: none
 };
