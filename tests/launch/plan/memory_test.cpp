@@ -1,4 +1,4 @@
-// Planned memory beside what a training allocates.
+// The planned memory of a training against the memory that it allocates.
 #include "launch/plan/memory.h"
 
 #include "tests/launch/plan/plan_fixture.h"
