@@ -1,6 +1,6 @@
 // The memory that a rank needs to train and to sample, from shapes alone: the program's allocations
-// in their order, without the tensors. memory.cpp and block.cpp derive every figure beside a copy
-// of the steps that it mirrors. Figures are for the CPU: attention on a GPU keeps as much, and a
+// in their order, without the tensors. memory.cpp and block.cpp derive every figure, step by step
+// as in the code that they mirror. Figures are for the CPU: attention on a GPU keeps as much, and a
 // GPU's collectives need no scratch on the host.
 #ifndef FLAME_LAUNCH_PLAN_MEMORY_H_
 #define FLAME_LAUNCH_PLAN_MEMORY_H_

@@ -218,7 +218,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   const int64_t versions = config.grpo.staleness + 1;
   const ShardFolder shards{ShardsOf(config), static_cast<uint64_t>(config.run.seed), inputs_sha256};
   if (mesh.role == Role::kRollout) {
-    // The learner waits 0.9 timeouts for a rollout rank: two attempts of a reward rank fit into it.
+    // The learner waits 0.9 timeouts for a rollout rank: it can ask two reward ranks in turn.
     const auto rewards =
         MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
     RolloutWorker worker(context, rewards.get(), versions);

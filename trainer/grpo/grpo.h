@@ -15,7 +15,7 @@ struct GrpoReport {
   double first_reward = 0, last_reward = 0;
   // Duration of this call, and the parts of it spent waiting for rollouts, learning and syncing.
   double seconds = 0, seconds_wait = 0, seconds_learn = 0, seconds_sync = 0;
-  // The same four for the steps done before this call, read from metrics.jsonl; on learner 0 only.
+  // The four durations for steps done before this call, from metrics.jsonl; on learner 0 only.
   std::array<double, 4> earlier = {};
 };
 
