@@ -205,8 +205,8 @@ void ConfigSchema::Path(const std::string& name, std::filesystem::path* field,
 void ConfigSchema::Choice(const std::string& name, std::string* field, Strings choices,
                           const std::string& help) {
   ChoiceOf(
-      name, choices, [field] { return *field; }, [field](const std::string& text) { *field = text; },
-      help);
+      name, choices, [field] { return *field; },
+      [field](const std::string& text) { *field = text; }, help);
 }
 
 void ConfigSchema::ChoiceOf(const std::string& name, const Strings& choices,
@@ -361,7 +361,8 @@ std::string ConfigSchema::Markdown() const {
     const std::string own = name.substr(0, name.find('.'));
     if (own != section) {
       section = own;
-      text += "\n## " + section + "\n\n| key | default | values | meaning |\n| --- | --- | --- | "
+      text += "\n## " + section +
+              "\n\n| key | default | values | meaning |\n| --- | --- | --- | "
               "--- |\n";
     }
     text += "| `" + name + "` | `" + cell(key.default_text) + "` | " +

@@ -1,4 +1,4 @@
-// Recommenders without a model, which every policy stands beside.
+// Recommenders without a model, the baselines for every policy.
 #ifndef FLAME_RECOMMEND_BASELINES_H_
 #define FLAME_RECOMMEND_BASELINES_H_
 
@@ -9,14 +9,15 @@
 
 namespace flame {
 
-// Visits of the training split that each drug was given at, [num_drugs].
+// Returns the number of training visits with each drug, [num_drugs].
 std::vector<float> DrugFrequencies(const Corpus& corpus);
 
-// "popularity": the k most frequent training drugs, the lower index first of equals; k has the
-// highest mean Jaccard on training visits.
+// The baseline "popularity": returns the k most frequent training drugs. Among equally frequent
+// drugs the lower index comes first. k is chosen for the highest mean Jaccard on training visits.
 std::vector<int32_t> PopularDrugs(const Corpus& corpus, const std::vector<float>& frequency);
 
-// "previous": the drugs of the patient's visit before; none at a first visit.
+// The baseline "previous": returns the drugs of the patient's previous visit; none for a first
+// visit.
 std::vector<int32_t> PreviousDrugs(const Corpus& corpus, int32_t visit);
 
 }  // namespace flame

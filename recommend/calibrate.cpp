@@ -16,7 +16,7 @@
 namespace flame {
 namespace {
 
-// The mean Jaccard while drugs are added, one after another.
+// Tracks the mean Jaccard while drugs are added to the visits' sets one by one.
 class GrowingSets {
  public:
   explicit GrowingSets(const std::vector<std::vector<int32_t>>& truth)
@@ -41,7 +41,7 @@ class GrowingSets {
   double sum_ = 0;
 };
 
-// An offset below `above` and not below `below`; both may be infinite.
+// Returns an offset in [below, above): 0 if possible. Either bound may be infinite.
 double Between(double below, double above) {
   if (below <= 0 && above > 0) return 0;
   if (std::isinf(above)) return below + 1;
@@ -56,7 +56,7 @@ std::vector<std::vector<int32_t>> TruthOf(const Corpus& corpus,
   return truth;
 }
 
-// Logits of all visits, [visits, drugs], each scored by one rank.
+// Returns the logits of all visits, [visits, drugs]. Each visit is scored by one rank.
 std::vector<float> LogitsOverRanks(int64_t token_budget, const Materials& materials,
                                    const Policy& policy, const std::vector<int32_t>& visits,
                                    Communicator* world) {

@@ -1,4 +1,4 @@
-// What pi_cls trains on and is validated on.
+// The examples that pi_cls trains on and is validated on.
 #ifndef FLAME_RECOMMEND_CLASSIFIER_EXAMPLES_H_
 #define FLAME_RECOMMEND_CLASSIFIER_EXAMPLES_H_
 
@@ -12,10 +12,10 @@
 
 namespace flame {
 
-// Training visits as examples, balanced as ClassifierOptions say.
+// Training visits as examples, balanced as ClassifierOptions::balance says.
 class ClassifierExamples {
  public:
-  // Keeps references to all but `options`. Throws DataError where Yes is to be weighted and no
+  // Keeps references to all arguments but `options`. Throws DataError if balance is "weight" and no
   // visit has a drug.
   ClassifierExamples(const PromptBuilder& prompts, const Corpus& corpus,
                      const std::vector<int32_t>& visits, const ClassifierOptions& options,
@@ -23,11 +23,11 @@ class ClassifierExamples {
   int64_t size() const { return static_cast<int64_t>(visits_.size()); }
   SftExample At(int64_t example, int64_t epoch) const;
 
-  // The weight of a Yes answer; that of a No answer is 1.
+  // The weight of a Yes answer; a No answer has weight 1.
   double yes_weight() const { return yes_weight_; }
 
  private:
-  // Candidates of the visit that are trained on, ascending.
+  // Returns the visit's candidates to train on in this epoch, ascending.
   std::vector<int32_t> Candidates(int32_t visit, int64_t epoch) const;
 
   const PromptBuilder& prompts_;
@@ -38,7 +38,7 @@ class ClassifierExamples {
   double yes_weight_ = 1;
 };
 
-// Validation visits, ascending: all with limit 0, else at most so many, drawn by seed.
+// Returns validation visits, ascending: all if `limit` is 0, else at most `limit`, drawn by seed.
 std::vector<int32_t> DrawValidation(const Corpus& corpus, int64_t limit, uint64_t seed);
 
 }  // namespace flame

@@ -29,10 +29,11 @@ void ClassifyBatch(const Policy& policy, const PromptBuilder& prompts,
   all->insert(all->end(), values, values + difference.numel());
 }
 
-// Up to which visit each batch goes, of at least `token_budget` tokens but for the last.
+// Returns the end of each batch as an index into `visits`. Every batch but the last has at least
+// `token_budget` tokens.
 std::vector<size_t> BatchEnds(const PromptBuilder& prompts, int32_t num_drugs,
                               const std::vector<int32_t>& visits, int64_t token_budget) {
-  size_t branches = 0;  // with an answer each
+  size_t branches = 0;  // tokens of all branches, answers included
   for (int32_t drug = 0; drug < num_drugs; ++drug) {
     branches += prompts.CandidateBranch(drug).size() + 1;
   }
@@ -84,7 +85,7 @@ std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& p
     ClassifyBatch(policy, prompts, families, &logits);
     if (progress) progress->Add(static_cast<int64_t>(families.size()));
   }
-  // As many forwards on every learner: parameters that are split are gathered by all of them.
+  // Every learner makes the same number of forwards: gathering split parameters takes all of them.
   const auto own = static_cast<double>(ends.size());
   for (double more = MaxOverRanks(learners, {own})[0] - own; more > 0; --more) {
     ClassifyBatch(policy, prompts, IdlePass().families, &logits);

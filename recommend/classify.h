@@ -1,4 +1,4 @@
-// pi_cls at work: P(Yes) of every drug for a visit.
+// Inference with pi_cls: P(Yes) of every drug for a visit.
 #ifndef FLAME_RECOMMEND_CLASSIFY_H_
 #define FLAME_RECOMMEND_CLASSIFY_H_
 
@@ -13,22 +13,23 @@
 
 namespace flame {
 
-// The family of one visit: the classifier's trunk and a branch for each drug of the corpus, ending
-// in its answer token, which is what is asked for: "Yes" for the visit's drugs.
+// Returns the family of one visit: the classifier's trunk and one branch per drug of the corpus. A
+// branch ends in its answer token, "Yes" for the visit's drugs and "No" for the others, which is
+// the only asked-for token.
 Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
                         const std::vector<int32_t>& visit_drugs);
 
-// Logit of Yes less that of No, [visits, drugs], in packed batches of about `token_budget` tokens.
-// `label` of the progress shown; "": none is. Where `learners` hold the policy together each of
-// them calls this, with visits of its own.
+// Returns logit(Yes) - logit(No), [visits, drugs], computed in packed batches of about
+// `token_budget` tokens. Shows progress under `label`; "" shows none. If the policy is split over
+// `learners`, every learner calls this with its own visits.
 std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& prompts,
                                     int32_t num_drugs, const std::vector<int32_t>& visits,
                                     int64_t token_budget, const std::string& label,
                                     Communicator* learners = nullptr);
 
-// Scores of all drugs for `visits`: sigmoid(logit - offset); with offset 0 the softmax over the two
-// answers (eq. 12). A drug is predicted above 0.5, that is, where its logit is above the offset
-// (recommend/calibrate.h).
+// Returns the scores of all drugs for `visits`: sigmoid(logit - offset), which is the softmax over
+// the two answers (eq. 12) if the offset is 0. A drug is predicted if its score is above 0.5, that
+// is, if its logit is above the offset (recommend/calibrate.h).
 Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
                       const std::vector<int32_t>& visits, double offset, int64_t token_budget,
                       const std::string& label);

@@ -1,4 +1,4 @@
-// What pi_list trains on.
+// The examples that pi_list trains on.
 #ifndef FLAME_RECOMMEND_LIST_EXAMPLES_H_
 #define FLAME_RECOMMEND_LIST_EXAMPLES_H_
 
@@ -10,10 +10,11 @@
 
 namespace flame {
 
-// Tasks that share a visit, in order of their first.
+// Groups the tasks by visit. Groups are in the order of their first tasks.
 std::vector<std::vector<ListTask>> TasksByVisit(const std::vector<ListTask>& tasks);
 
-// The family of one visit's tasks: its trunk, and for each a branch whose answer is asked for.
+// Returns the family of one visit's tasks: the visit's trunk and one branch per task. The asked-for
+// tokens are those of the answers.
 Family ListFamily(const PromptBuilder& prompts, const std::vector<ListTask>& tasks);
 
 }  // namespace flame

@@ -20,7 +20,7 @@ std::vector<int32_t> Difference(const std::vector<int32_t>& a, const std::vector
   return rest;
 }
 
-// Tasks 2i (Add) and 2i + 1 (Remove) of visit i.
+// Makes two tasks per visit: 2i (Add) and 2i + 1 (Remove) for visit i.
 std::vector<ListTask> EditTasks(const std::vector<int32_t>& visits,
                                 const std::vector<std::vector<int32_t>>& inputs) {
   std::vector<ListTask> tasks;
@@ -31,13 +31,13 @@ std::vector<ListTask> EditTasks(const std::vector<int32_t>& visits,
   return tasks;
 }
 
-// The edited list of every task and sample, by the reward layer's own reading of the lines.
+// Samples every task and returns its edited lists, [task][sample], as the reward layer reads them.
 std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& materials,
                                                            const RewardOptions& reward,
                                                            const RolloutContext& context,
                                                            const std::string& label) {
   const std::vector<ListTask>& tasks = *context.tasks;
-  // The lists that were written are all that is asked for.
+  // Only the edited lists are needed, so no external program has to score them.
   RewardOptions options = reward;
   options.external.clear();
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), options);

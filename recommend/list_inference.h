@@ -1,4 +1,4 @@
-// pi_list at work: the final set of eq. 15, from pi_cls's prediction.
+// Inference with pi_list: the final set of eq. 15, from pi_cls's prediction.
 #ifndef FLAME_RECOMMEND_LIST_INFERENCE_H_
 #define FLAME_RECOMMEND_LIST_INFERENCE_H_
 
@@ -13,20 +13,19 @@
 
 namespace flame {
 
-// `sets[i][k]`: M_v = (M_p u Add) \ Remove of visit i in sample k, ascending drug ids;
-// `edits[i][k]`: drugs added or removed.
 struct ListPredictions {
+  // sets[i][k]: M_v = (M_p u Add) \ Remove of visit i in sample k, ascending drug ids.
   std::vector<std::vector<std::vector<int32_t>>> sets;
-  std::vector<std::vector<int64_t>> edits;
+  std::vector<std::vector<int64_t>> edits;  // edits[i][k]: number of drugs added or removed
 };
 
 struct ListInferenceOptions {
-  SamplingOptions sampling;  // group_size lists a visit; temperature 0 is greedy, with one list
-  RewardOptions reward;      // how lines are read; no external program is asked
-  uint64_t seed = 0;         // another one than training's, so that other numbers are drawn
+  SamplingOptions sampling;  // group_size lists per visit; use 1 with temperature 0 (greedy)
+  RewardOptions reward;      // says how lines are read; `external` is ignored
+  uint64_t seed = 0;         // should differ from training's seed, so that other numbers are drawn
 };
 
-// `inputs[i]`: M_p of visits[i]. `label` names the progress that is shown.
+// Predicts for all `visits`. inputs[i] is M_p of visits[i]. `label` names the progress shown.
 ListPredictions PredictLists(const ListInferenceOptions& options, const Materials& materials,
                              Policy* policy, const std::vector<int32_t>& visits,
                              const std::vector<std::vector<int32_t>>& inputs,

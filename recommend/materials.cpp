@@ -6,7 +6,8 @@
 namespace flame {
 namespace {
 
-// Slots are the tokenizer's tokens by name; a kind without its first token has none.
+// Finds the slots by their token names. A kind whose first token is missing has no slots. Throws
+// DataError unless a kind's slots have consecutive ids, one per entity of the corpus.
 EntityTokens FindEntities(const Tokenizer& tokenizer, const Corpus& corpus) {
   EntityTokens entities;
   const int32_t counts[kNumEntityKinds] = {corpus.diagnoses.size(), corpus.procedures.size(),

@@ -1,4 +1,4 @@
-// What every stage after `prepare` reads: the corpus, the tokenizer with its slots, the prompts.
+// The materials that every stage after `prepare` reads: corpus, tokenizer with slots, prompts.
 #ifndef FLAME_RECOMMEND_MATERIALS_H_
 #define FLAME_RECOMMEND_MATERIALS_H_
 
@@ -24,22 +24,23 @@ struct Materials {
   std::unique_ptr<PromptBuilder> prompts;  // refers to corpus and tokenizer
 };
 
-// Reads a corpus, the tokenizer.json that has its slots, and the prompts' templates (YAML). Throws
-// DataError on a file that is missing or damaged, or where slots and corpus do not fit.
+// Reads a corpus, the tokenizer.json with the corpus's slots, and the prompt templates (YAML).
+// Throws DataError if a file is missing or damaged, or if slots and corpus do not match.
 std::unique_ptr<Materials> LoadMaterials(const std::filesystem::path& corpus,
                                          const std::filesystem::path& tokenizer,
                                          const std::filesystem::path& templates);
 
-// The lines that a completion may consist of where options.constrain is "drugs"; nothing where it
+// Returns the lines that a completion may consist of if options.constrain is "drugs"; nullopt if it
 // is "none".
 std::optional<LineTrie> AllowedLines(const SamplingOptions& options, const Materials& materials);
 
-// Indices of the training visits that the classifier trains on, and of those kept out of it
-// (options.errors "holdout"), whole patients at a time. Throws DataError where none is left for the
-// classifier.
+// Indices into Corpus::visits.
 struct TrainingVisits {
   std::vector<int32_t> classifier, held_out;
 };
+// Splits the training visits into those that the classifier trains on and, if options.errors is
+// "holdout", those held out from it. All visits of a patient fall on the same side. Throws
+// DataError if no visit is left for the classifier.
 TrainingVisits SplitTraining(const TaskOptions& options, const Corpus& corpus, uint64_t seed);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// Metrics of predicted drug sets (docs/method.md, Metrics) and their intervals.
+// Metrics of predicted drug sets (docs/method.md, Metrics) and their confidence intervals.
 #ifndef FLAME_RECOMMEND_METRICS_H_
 #define FLAME_RECOMMEND_METRICS_H_
 
@@ -10,26 +10,27 @@
 
 namespace flame {
 
-// |A n B| / |A u B|; 0 where either set is empty. Sets hold no repeats, in any order.
+// Returns |A n B| / |A u B|; 0 if either set is empty. The sets have no repeats and any order.
 double Jaccard(const std::vector<int32_t>& predicted, const std::vector<int32_t>& truth);
 
-// Of one visit. Precision is 0 for an empty prediction, F1 is 0 where precision + recall is.
+// Metrics of one visit. Precision is 0 for an empty prediction; F1 is 0 if precision + recall is 0.
 struct SetMetrics {
   double jaccard = 0, precision = 0, recall = 0, f1 = 0, ddi = 0, drugs = 0;
 };
 SetMetrics ScoreSet(const std::vector<int32_t>& predicted, const std::vector<int32_t>& truth,
                     const DdiGraph& ddi);
 
-// Average precision of a ranking, sum of (R_n - R_n-1) P_n over distinct thresholds, as
-// sklearn.metrics.average_precision_score. `truth` is not empty.
+// Returns the average precision of a ranking: the sum of (R_n - R_n-1) P_n over distinct
+// thresholds, as sklearn.metrics.average_precision_score does. `truth` must not be empty.
 double AveragePrecision(const std::vector<float>& scores, const std::vector<int32_t>& truth);
 
 struct Interval {
   double mean = 0, low = 0, high = 0;
 };
 
-// Mean over visits and its 95 % percentile interval from `resamples` bootstraps over patients:
-// patients are drawn with replacement, each with all its visits.
+// Returns the mean over visits and its 95 % percentile interval from `resamples` bootstrap
+// resamples: patients are drawn with replacement, each with all its visits. values[i] is of a visit
+// of patients[i].
 Interval BootstrapMean(const std::vector<double>& values, const std::vector<int32_t>& patients,
                        int64_t resamples, uint64_t seed);
 

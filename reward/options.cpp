@@ -4,7 +4,8 @@ namespace flame {
 
 void RewardOptions::Bind(ConfigSchema* schema) {
   schema->Number("reward.alpha", &alpha, {.low = 0}, "weight of the DDI rate in phi");
-  schema->Number("reward.beta", &beta, {.low = 0}, "weight in phi of the share of lines so far that name no known drug");
+  schema->Number("reward.beta", &beta, {.low = 0},
+                 "weight in phi of the share of lines so far that name no known drug");
   schema->Text("reward.external", &external,
                "a command that computes phi of a state, JSON lines in and out; empty: the formula");
   schema->Number("reward.external_timeout", &external_timeout, {.low = 0, .low_open = true},

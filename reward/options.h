@@ -9,7 +9,7 @@
 namespace flame {
 
 struct RewardOptions {
-  double alpha = 0;   // weight of the DDI rate in phi
+  double alpha = 0;  // weight of the DDI rate in phi
   // Weight of the refusal in phi: the share of the lines so far that name no known drug, as in the
   // authors' code. The paper's share of the list outside the candidate set is always 0 here: names
   // are matched exactly and every drug is a candidate.

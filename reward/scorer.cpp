@@ -65,10 +65,10 @@ std::vector<std::string_view> PiecesBeforeEnd(const Tokenizer& tokenizer, int32_
 Scorer::Scorer(const Corpus& corpus, const Tokenizer& tokenizer, int32_t end_id,
                const RewardOptions& options) {
   CheckTruths(corpus);
-  state_ = std::make_unique<State>(
-      State{corpus, tokenizer, end_id, options.alpha, options.beta,
-            ParseSegmentation(options.segmentation), DrugMatcher(corpus.drugs.titles),
-            HarmfulPartners(corpus.ddi), nullptr});
+  state_ = std::make_unique<State>(State{corpus, tokenizer, end_id, options.alpha, options.beta,
+                                         ParseSegmentation(options.segmentation),
+                                         DrugMatcher(corpus.drugs.titles),
+                                         HarmfulPartners(corpus.ddi), nullptr});
   if (options.external.empty()) return;
   state_->external = std::make_unique<ExternalProgram>(
       options.external,

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "comm/tags.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "comm/tags.h"
 #include "comm/watchdog.h"
 #include "comm/wire.h"
 

@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "comm/tags.h"
 #include "base/clock.h"
 #include "base/files/atomic_file.h"
 #include "comm/group.h"
+#include "comm/tags.h"
 #include "rollout/protocol.h"
 #include "rollout/shard_folder.h"
 

@@ -8,12 +8,12 @@
 #include <cmath>
 #include <utility>
 
-#include "comm/tags.h"
 #include "base/error.h"
 #include "base/files/checksum.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "comm/shared_memory.h"
+#include "comm/tags.h"
 
 namespace flame {
 namespace {

@@ -25,7 +25,7 @@ Spread RewardSpread(const std::vector<const Verdict*>& group) {
   return spread;
 }
 
-// gamma * phi(n) - phi(n - 1) of one token; 0 outside the steps.
+// Returns gamma * phi(n) - phi(n - 1) for the step n of the token; 0 if it belongs to no step.
 double StepDifference(const Verdict& verdict, size_t token, double gamma) {
   const int16_t step = verdict.step_of_token[token];
   if (step == -1) return 0;

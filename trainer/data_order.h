@@ -1,4 +1,4 @@
-// The order in which a loop meets its items: epoch after epoch, each a shuffle of its own.
+// The order in which a training loop visits its items: a new shuffle for every epoch.
 #ifndef FLAME_TRAINER_DATA_ORDER_H_
 #define FLAME_TRAINER_DATA_ORDER_H_
 
@@ -7,8 +7,9 @@
 
 namespace flame {
 
-// Item at place p of the endless sequence is a function of (seed, num_items, p) alone: the shuffle
-// of epoch p / num_items by RandomStream(seed, kDataOrder, epoch), at p % num_items.
+// An endless sequence of items. The item at place p depends on (seed, num_items, p) only: it is
+// element p % num_items of the shuffle of epoch p / num_items, which RandomStream(seed, kDataOrder,
+// epoch) draws.
 class DataOrder {
  public:
   // num_items > 0.
@@ -18,7 +19,7 @@ class DataOrder {
  private:
   uint64_t seed_;
   int64_t num_items_;
-  int64_t epoch_ = -1;  // that `shuffle_` is of
+  int64_t epoch_ = -1;  // the epoch that `shuffle_` holds
   std::vector<int64_t> shuffle_;
 };
 

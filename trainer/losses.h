@@ -1,6 +1,6 @@
-// Losses as pure functions of tensors. A loss is a sum over tokens of weight x token loss, and the
-// weights are made from the step's global totals: however a step is cut into micro-batches or dealt
-// to ranks, the parts add up to the same loss and gradient.
+// Losses as pure functions of tensors. A loss is a sum over tokens of weight x token loss. The
+// weights come from the step's global totals, so the parts add up to the same loss and gradient
+// however a step is cut into micro-batches or dealt to ranks.
 #ifndef FLAME_TRAINER_LOSSES_H_
 #define FLAME_TRAINER_LOSSES_H_
 
@@ -11,62 +11,62 @@
 
 namespace flame {
 
-// Of one step over all ranks.
+// Totals of one step over all ranks.
 struct StepTotals {
   int64_t completions = 0;
-  int64_t tokens = 0;      // of all completions
-  int64_t max_tokens = 0;  // limit of a completion
+  int64_t tokens = 0;      // tokens in all completions
+  int64_t max_tokens = 0;  // most tokens that a completion may have
 };
 
-// The weight of each token of a completion of `length` tokens, by normalizer:
+// Returns the weight of each token of a completion of `length` tokens, by normalizer:
 //   sequence  1 / (length * completions)      the paper's (1); TRL's "grpo"
 //   token     1 / tokens                      TRL's "dapo", "bnpo" over the step
 //   batch     1 / completions                 sums of tokens, averaged over completions
 //   constant  1 / (completions * max_tokens)  TRL's "dr_grpo"
-// Throws UsageError on another name.
+// Throws UsageError on any other name.
 double TokenWeight(const std::string& normalizer, int64_t length, const StepTotals& totals);
 
-// All [N], one number a trained token; equal dtype. `logprobs` alone carries gradient.
+// Tensors of one dtype, each [N]: one number per trained token. Only `logprobs` carries gradient.
 struct SurrogateInput {
-  at::Tensor logprobs;      // under the present weights
+  at::Tensor logprobs;      // under the current weights
   at::Tensor old_logprobs;  // under the weights that sampled
   at::Tensor reference;     // under the reference policy; undefined: no KL term
   at::Tensor advantages;
   at::Tensor weights;  // TokenWeight
 };
 
-// Of KL(policy || reference) at a token, with d = reference - logprobs:
+// Estimators of KL(policy || reference) at a token, with d = reference - logprobs:
 //   kK3       e^d - d - 1 (Schulman 2020)
-//   kK3Ratio  that times rho, which makes it unbiased, in value and gradient, where the policy has
-//             moved from the one that sampled (DeepSeek-V3.2; TRL's use_bias_correction_kl)
+//   kK3Ratio  k3 times rho: unbiased in value and gradient even after the policy has moved away
+//             from the one that sampled (DeepSeek-V3.2; TRL's use_bias_correction_kl)
 enum class KlEstimator { kK3, kK3Ratio };
-// "k3" or "k3_ratio". Throws UsageError on another name.
+// Parses "k3" or "k3_ratio". Throws UsageError on any other name.
 KlEstimator ParseKlEstimator(const std::string& name);
 
 struct SurrogateLoss {
   at::Tensor loss;      // scalar, differentiable
   double kl_sum = 0;    // sum of the estimate over the N tokens
-  int64_t clipped = 0;  // tokens whose ratio was clipped: no gradient through the ratio
+  int64_t clipped = 0;  // tokens whose ratio was clipped: they get no gradient through the ratio
 };
 
-// With rho = exp(logprobs - old), A the advantage:
+// The clipped surrogate loss, with rho = exp(logprobs - old) and A the advantage:
 //   loss = sum of weight * ( -min(rho A, clamp(rho, 1 - clip, 1 + clip) A) + kl * estimate )
-// A token counts as clipped where rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
+// A token counts as clipped if rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
                                KlEstimator estimator = KlEstimator::kK3);
 
-// Truncated importance correction of tokens that an older policy mu sampled (Ionides 2008; for
-// asynchronous training: Fu et al. 2025, AReaL): token weights are multiplied by min(pi / mu, cap),
-// pi being the policy that the update begins with, and the ratio that is clipped is the one to pi.
+// Truncated importance correction for tokens that an older policy mu sampled (Ionides 2008; for
+// asynchronous training: Fu et al. 2025, AReaL). Token weights are multiplied by min(pi / mu, cap),
+// where pi is the policy at the beginning of the update. The clipped ratio is then taken to pi.
 struct ImportanceCorrection {
   at::Tensor factors;     // [N], in (0, cap]
-  int64_t truncated = 0;  // tokens at the cap
+  int64_t truncated = 0;  // tokens whose ratio exceeds the cap
 };
-// Log-probabilities of the tokens under pi and mu, [N]. `cap` >= 1.
+// `pi` and `mu` are the log-probabilities of the tokens under the two policies, [N]. `cap` >= 1.
 ImportanceCorrection TruncatedImportance(const at::Tensor& pi, const at::Tensor& mu, double cap);
 
-// sum of -logprobs * weights / total_weight, scalar; both [N], `total_weight` that of the step over
-// all ranks.
+// Returns the scalar sum of -logprobs * weights / total_weight. Both tensors are [N];
+// `total_weight` is the sum of the step's weights over all ranks.
 at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
                                  double total_weight);
 

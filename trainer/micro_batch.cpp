@@ -10,7 +10,7 @@ struct Part {
   int64_t num_tokens = 0;
 };
 
-// The whole family, or parts of it that fit the budget.
+// Returns the whole family as one part if it fits the budget, else parts that fit.
 std::vector<Part> SplitByBranches(const Family& family, int64_t token_budget) {
   const auto trunk = static_cast<int64_t>(family.trunk.size());
   std::vector<Part> parts;

@@ -9,9 +9,10 @@ constexpr Range kAtLeastOne{.low = 1};
 constexpr Range kDecayRate{.low = 0, .high = 1, .high_open = true};
 
 void BindRetention(const std::string& prefix, int64_t* last, int64_t* best, ConfigSchema* schema) {
-  schema->Int(prefix + ".keep_last", last, kAtLeastOne, "checkpoints that stay, the newest");
+  schema->Int(prefix + ".keep_last", last, kAtLeastOne, "newest checkpoints to keep");
   schema->Int(prefix + ".keep_best", best, kNotNegative,
-              "checkpoints that stay beside them, of the best loss or reward since the one before");
+              "further checkpoints to keep, those with the best mean loss or reward since the "
+              "checkpoint before");
 }
 
 }  // namespace
@@ -31,16 +32,18 @@ void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
 
 void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   optimizer.Bind(prefix, schema);
-  schema->Int(prefix + ".batch", &batch, kAtLeastOne, "examples an optimizer step, over all ranks");
+  schema->Int(prefix + ".batch", &batch, kAtLeastOne,
+              "examples per optimizer step, over all ranks");
   schema->Int(prefix + ".epochs", &epochs, kAtLeastOne, "passes over the examples");
   schema->Int(prefix + ".sort_window", &sort_window, kAtLeastOne,
-              "steps whose examples are sorted by length together, so that a step's are alike");
+              "steps whose examples are sorted by length together, so that those of one step have "
+              "similar lengths");
   schema->Int(prefix + ".validate_every", &validate_every, kNotNegative,
               "steps between evaluations on the validation split; 0: none");
   schema->Int(prefix + ".validate_examples", &validate_examples, kNotNegative,
-              "examples of the validation split evaluated on, drawn by seed; 0: all");
+              "examples of the validation split to evaluate, drawn by seed; 0: all");
   schema->Int(prefix + ".patience", &patience, kNotNegative,
-              "evaluations without a lower loss before training stops; 0: it never does");
+              "evaluations without a lower loss before training stops; 0: it never stops early");
   schema->Int(prefix + ".token_budget", &token_budget, kAtLeastOne,
               "packed tokens of a micro-batch; bounds memory, not the result");
   schema->Int(prefix + ".checkpoint_every", &checkpoint_every, kAtLeastOne,
@@ -52,10 +55,9 @@ void ClassifierOptions::Bind(ConfigSchema* schema) {
   SftOptions::Bind("classifier", schema);
   schema->Choice(
       "classifier.balance", &balance, {"none", "weight", "subsample"},
-      "weight: Yes answers count more; subsample: part of the No answers, drawn anew each "
-      "epoch");
+      "weight: Yes answers weigh more; subsample: each epoch draws a part of the No answers anew");
   schema->Number("classifier.balance_ratio", &balance_ratio, kPositive,
-                 "No answers to a Yes answer, in weight or in number; unused with balance none");
+                 "No answers per Yes answer, in weight or in number; unused with balance none");
   schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
                  "paper: P(Yes) > P(No); calibrated: the offset of the logits with the best mean "
                  "Jaccard on validation visits");
@@ -73,19 +75,20 @@ GrpoOptions::GrpoOptions() {
 
 void GrpoOptions::Bind(ConfigSchema* schema) {
   schema->Choice("grpo.preset", &preset, {"none", "standard", "trl"},
-                 "keys of grpo and credit that are not given are, standard: credit.lambda 0, the "
-                 "outcome alone; trl: TRL's GRPOConfig's defaults");
+                 "defaults of the grpo and credit keys that are not given. standard: credit.lambda "
+                 "0, rewards of the outcome alone; trl: the defaults of TRL's GRPOConfig");
   optimizer.Bind("grpo", schema);
   lora.Bind("grpo.lora", schema);
   sampling.Bind(schema);
   schema->Int("grpo.steps", &steps, kAtLeastOne, "batches of rollouts");
-  schema->Int("grpo.tasks", &tasks, kAtLeastOne, "list tasks (groups) a step");
+  schema->Int("grpo.tasks", &tasks, kAtLeastOne, "list tasks (groups) per step");
   schema->Number("grpo.clip", &clip, {.low = 0, .high = 1, .low_open = true},
                  "epsilon of the clipped importance ratio");
   schema->Number("grpo.kl", &kl, kNotNegative,
                  "weight of KL(policy || reference); 0: no reference is evaluated");
   schema->Choice("grpo.kl_estimator", &kl_estimator, {"k3", "k3_ratio"},
-                 "k3_ratio: weighted by the importance ratio, unbiased off the sampling policy");
+                 "k3_ratio: weighted by the importance ratio, unbiased even if another policy "
+                 "sampled");
   schema->Choice("grpo.normalizer", &normalizer, {"sequence", "token", "batch", "constant"},
                  "how token losses are averaged");
   schema->Int("grpo.iterations", &iterations, kAtLeastOne, "optimizer steps on a step's rollouts");
@@ -99,7 +102,7 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
               "steps between checkpoints; the last step is always saved");
   BindRetention("grpo", &keep_last, &keep_best, schema);
   schema->Int("grpo.keep_shards", &keep_shards, kNotNegative,
-              "last steps whose shards are kept, for flame replay and inspect; 0: all");
+              "newest steps whose shards are kept, for flame replay and inspect; 0: all");
 }
 
 void ClusterOptions::Bind(ConfigSchema* schema) {
@@ -109,21 +112,23 @@ void ClusterOptions::Bind(ConfigSchema* schema) {
   schema->Int("cluster.rewards", &rewards, kNotNegative, "ranks that score");
   schema->Choice(
       "cluster.placement", &placement, {"split", "colocated"},
-      "who samples and scores: ranks of their own, or every learner in turn with training");
+      "split: sampling and scoring have ranks of their own; colocated: every rank samples, scores "
+      "and trains in turn");
   schema->Choice(
       "cluster.carrier", &carrier, {"files", "mpi"},
-      "how lists reach the learners: in shards of a run folder that all ranks see, or in "
+      "how lists reach the learners. files: in shards of a run folder that all ranks see; mpi: in "
       "messages, for ranks without a common disk");
   schema->Enum("cluster.sharding", &sharding.policy, ShardingNames(),
-                 "what learners split: nothing; AdamW's state; parameters and gradients too; those "
-                 "within a group of learners");
+               "what learners split. optimizer: AdamW's state; full: parameters and gradients too; "
+               "hybrid: as full, within each group of learners");
   schema->Int("cluster.shard_group", &sharding.group, kNotNegative,
-              "learners of a hybrid group; 0: those of one host");
-  schema->Enum<bool>("cluster.reshard", &sharding.reshard, {{"always", true}, {"never", false}},
-                 "frozen weights under full and hybrid: split, or whole on every learner");
-  schema->Enum<bool>("cluster.offload", &sharding.offload_optimizer,
-                 {{"none", false}, {"optimizer", true}},
-                 "what of a GPU's learner lies in the host's memory: nothing, or AdamW's moments");
+              "learners in a hybrid group; 0: the learners of one host");
+  schema->Enum<bool>(
+      "cluster.reshard", &sharding.reshard, {{"always", true}, {"never", false}},
+      "frozen weights under full and hybrid. always: split; never: whole on every learner");
+  schema->Enum<bool>(
+      "cluster.offload", &sharding.offload_optimizer, {{"none", false}, {"optimizer", true}},
+      "what a learner on a GPU keeps in the host's memory: nothing, or AdamW's moments");
   schema->Number("cluster.timeout", &timeout, kPositive, "seconds that any operation may wait");
 }
 

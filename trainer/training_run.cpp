@@ -23,8 +23,7 @@ namespace flame {
 TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options)
     : options_(std::move(options)),
       parameters_(policy, trainable, options_.sharding, options_.learners, options_.on_device),
-      optimizer_(parameters_.shards(), options_.optimizer,
-                 options_.sharding.offload_optimizer),
+      optimizer_(parameters_.shards(), options_.optimizer, options_.sharding.offload_optimizer),
       writer_(options_.folder, options_.retention, options_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());
@@ -33,8 +32,8 @@ TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, Training
   AddState("history", history_);
   if (rank() == 0 && options_.sharding.offload_optimizer && policy->device().is_cpu()) {
     LogWarning(options_.label,
-               ": cluster.offload is optimizer, and model.device the CPU, in whose ",
-               "memory the optimizer's state is anyway");
+               ": cluster.offload=optimizer has no effect: model.device is cpu, so the ",
+               "optimizer's state is in the host's memory anyway");
   }
   const int64_t updates = options_.steps * options_.updates_per_step;
   if (rank() == 0 && options_.optimizer.warmup > updates) {
@@ -49,7 +48,7 @@ void TrainingRun::AddSharded(const std::string& prefix, const NamedTensors& flat
 }
 
 void TrainingRun::AddState(const std::string& name, const at::Tensor& tensor) {
-  // Learner 0 writes what all have.
+  // Only learner 0 writes it.
   whole_slices_.push_back({name, tensor.sizes().vec(), 0, tensor.flatten()});
 }
 
@@ -84,7 +83,7 @@ TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
     if (all[r] == all[0]) continue;
     others_alike = false;
     const Resumed other = WireReader(all[r]).Pod<Resumed>();
-    // Where there is no common folder learner 0 alone has checkpoints, of weights that all hold.
+    // Without a common folder only learner 0 has checkpoints; they hold all weights.
     const bool can_follow = options_.sharding.policy == Sharding::kNone && other.step < 0;
     if (can_follow) continue;
     const auto words = [](const Resumed& resumed) {

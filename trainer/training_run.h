@@ -1,5 +1,5 @@
-// What SFT and GRPO share: trainable tensors, their gradients and optimizer, the history of the
-// run, and the checkpoints that hold all of it.
+// The training state that SFT and GRPO share: trainable tensors, their gradients and optimizer, the
+// history of the run, and the checkpoints that hold all of it.
 #ifndef FLAME_TRAINER_TRAINING_RUN_H_
 #define FLAME_TRAINER_TRAINING_RUN_H_
 
@@ -25,29 +25,30 @@ struct TrainingRunOptions {
   std::string label;  // "classifier", for messages
   OptimizerOptions optimizer;
   ShardingOptions sharding;
-  int64_t steps = 0;  // of the whole run
+  int64_t steps = 0;  // steps of the whole run
   int64_t updates_per_step = 1;
   int64_t checkpoint_every = 1;
   CheckpointRetention retention;
   uint64_t seed = 0;
   std::filesystem::path folder;
-  std::string config_sha256, settings;  // as CheckpointInfo
-  Communicator* learners = nullptr;     // null: one rank
-  Communicator* on_device = nullptr;    // as ShardGroups
+  std::string config_sha256, settings;  // see CheckpointInfo
+  Communicator* learners = nullptr;     // null means one rank
+  Communicator* on_device = nullptr;    // see ShardGroups
 };
 
 class TrainingRun {
  public:
-  // Collective over the learners, as all that follows.
+  // Collective over the learners, like every method below except the accessors.
   TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options);
 
-  // What the loop has beside, saved and resumed with the rest under these names: flat tensors as
-  // parameters()->shards(), and a contiguous tensor that is the same on all learners.
+  // Adds state of the loop that is saved and resumed with the rest: flat tensors laid out as
+  // parameters()->shards() ...
   void AddSharded(const std::string& prefix, const NamedTensors& flat);
+  // ... and a contiguous tensor that is the same on all learners.
   void AddState(const std::string& name, const at::Tensor& tensor);
-  // From the folder's latest checkpoint if there is one. Throws as LoadLatestCheckpoint, and
-  // MachineError where learners find different ones; but with sharding none, learners that find
-  // none take learner 0's, so that a run without a common folder goes on.
+  // Resumes from the folder's latest checkpoint, if it has one. Throws as LoadLatestCheckpoint
+  // does, and MachineError if learners find different checkpoints. With sharding none, learners
+  // that find no checkpoint take learner 0's, so that a run without a common folder can resume.
   void Resume();
 
   int64_t step() const { return step_; }  // steps done
@@ -55,37 +56,37 @@ class TrainingRun {
   int rank() const { return options_.learners == nullptr ? 0 : options_.learners->rank(); }
   int size() const { return options_.learners == nullptr ? 1 : options_.learners->size(); }
 
-  // Clears the gradients. Forwards and a backward, which adds to the parameters' .grad, come
-  // between BeginPass and EndPass; learners make as many of them.
+  // Clears the gradients. A pass, between BeginPass and EndPass, is forwards and a backward, which
+  // adds to the parameters' .grad. All learners make the same number of passes.
   void BeginUpdate() { parameters_.BeginUpdate(); }
   void BeginPass() { parameters_.BeginPass(); }
   void EndPass() { parameters_.EndPass(); }
-  // The most passes that any learner has to make, `own` of them here.
+  // Returns the largest number of passes that any learner needs; this one needs `own`.
   int64_t CountPasses(int64_t own) const;
   struct Update {
     double grad_norm = 0, learning_rate = 0;
   };
   // Sums gradients over learners, clips them and takes one AdamW update. Throws MachineError if the
-  // norm is not finite; parameters are then as before.
+  // norm is not finite, leaving the parameters unchanged, or if an updated parameter is not finite.
   Update EndUpdate();
 
-  // Ends a step: `value` (loss, reward) goes into the history; saves where a checkpoint is due or a
-  // stop was requested on any learner, and throws Stopped in the latter case unless the run is
-  // done. `last`: saves, and the loop ends here, whatever its steps.
+  // Ends a step and adds `value` (loss, reward) to the history. Saves if a checkpoint is due or if
+  // a stop was requested on any learner; throws Stopped in the latter case unless the run is done.
+  // `last` saves and ends the loop here, whatever the number of steps.
   void EndStep(double value, bool last = false);
-  // Mean of the history over its first or last `share` (at least one step).
+  // Return the mean of the history over its first or last `share` (at least one step).
   double FirstMean(double share) const;
   double LastMean(double share) const;
 
   ShardedParameters* parameters() { return &parameters_; }
-  // Publishes what is being written.
+  // Publishes the checkpoint that is being written, if any.
   void Finish();
 
-  // For dropout masks: differs by step; never 0.
+  // Returns the step's seed for dropout masks: never 0, another one for every step.
   uint64_t DropoutSeed() const;
 
  private:
-  // What a checkpoint says beside its tensors; step -1: there is none.
+  // The numbers of a checkpoint; step -1 means no checkpoint.
   struct Resumed {
     int64_t step = -1, updates = 0;
     double value = 0;
@@ -100,7 +101,7 @@ class TrainingRun {
   ShardedParameters parameters_;
   AdamW optimizer_;
   CheckpointWriter writer_;
-  std::vector<CheckpointSlice> slices_, whole_slices_;  // of sharded state and of the rest
+  std::vector<CheckpointSlice> slices_, whole_slices_;  // sharded state; unsharded state
   at::Tensor history_;                                  // float64 [steps]
   int64_t step_ = 0;
 };

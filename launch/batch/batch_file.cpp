@@ -12,18 +12,21 @@
 namespace flame {
 namespace {
 
-constexpr int64_t kCoresOfARank = 4;   // if run.threads is 0
+// Cores per rank if run.threads is 0.
+constexpr int64_t kCoresOfARank = 4;
 constexpr int64_t kShortestJob = 600;  // seconds
 
-// Slurm reads its own lines of the file without a shell's quoting, and % in names of logs.
+// Throws UsageError on characters that need quoting: Slurm reads its own lines of the file without
+// a shell's quoting, and it replaces % in log names.
 void CheckPath(const char* what, const std::filesystem::path& path) {
   static const std::regex plain("[A-Za-z0-9_./+,=:@-]+");
   if (std::regex_match(path.string(), plain)) return;
   throw UsageError(what, " is '", path.string(),
-                   "'; in a batch file expected letters, digits and _./+,=:@- alone");
+                   "'; expected only letters, digits and _./+,=:@- in a batch file's paths");
 }
 
-// Slurm's reading: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S. 0: without limit.
+// Parses the time as Slurm does: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S; 0 means no limit. Throws
+// UsageError on any other form and on less than kShortestJob.
 void CheckTime(const std::string& time) {
   static const std::regex form("(?:([0-9]{1,6})-)?([0-9]{1,9})(?::([0-9]{2}))?(?::([0-9]{2}))?");
   std::smatch parts;
@@ -36,8 +39,8 @@ void CheckTime(const std::string& time) {
   const int64_t seconds = number(1) * 86400 + (hours ? number(2) * 3600 + number(3) * 60 + number(4)
                                                      : number(2) * 60 + number(3));
   if (seconds == 0 || seconds >= kShortestJob) return;
-  throw UsageError("--time is '", time, "', ", seconds, " seconds; expected ", kShortestJob,
-                   " at least, since trainings are asked to save five minutes before the end");
+  throw UsageError("--time is '", time, "', ", seconds, " seconds; expected at least ",
+                   kShortestJob, ", since trainings are asked to save five minutes before the end");
 }
 
 struct Step {
@@ -73,8 +76,8 @@ int64_t RanksPerNode(const BatchRequest& request, const BatchLayout& layout) {
 
 using Values = std::map<std::string, std::string>;
 
-// The template with each @NAME@ replaced by its value; a line with a value that is empty is left out.
-// Throws MachineError on a name without a value: the template belongs to another version.
+// The template with each @NAME@ replaced by its value; a line with a value that is empty is left
+// out. Throws MachineError on a name without a value: the template belongs to another version.
 std::string Filled(const std::filesystem::path& file, const Values& values) {
   static const std::regex name("@([A-Z_]+)@");
   std::istringstream lines(ReadWholeFile(file));

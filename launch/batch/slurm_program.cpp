@@ -10,7 +10,7 @@
 namespace flame {
 namespace {
 
-// For a shell: within single quotes all but these stands for itself.
+// Quotes a word for a shell: within single quotes every character but ' stands for itself.
 std::string Quoted(const std::string& word) {
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);

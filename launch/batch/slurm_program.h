@@ -1,4 +1,4 @@
-// Programs of Slurm, asked as children.
+// Calls of Slurm's programs as child processes.
 #ifndef FLAME_LAUNCH_BATCH_SLURM_PROGRAM_H_
 #define FLAME_LAUNCH_BATCH_SLURM_PROGRAM_H_
 
@@ -10,14 +10,14 @@ namespace flame {
 inline constexpr int kOutOfTime = 124;
 
 struct ProgramAnswer {
-  int status = 0;    // exit status; kOutOfTime where it was ended for that, 127 where there is none
-  std::string text;  // what it printed, line ends at the end taken off
+  int status = 0;    // exit status; kOutOfTime: ended by the time limit; 127: no such program
+  std::string text;  // output without trailing line ends
 };
 
 enum class Errors { kInText, kOnStderr };
 
-// Runs `words`, the program first, for at most so many seconds. What it says on stderr is in the
-// text too, or goes where this process's goes. Throws MachineError where nothing can be started.
+// Runs `words`, a program and its arguments, for at most `seconds`. Its stderr goes into the text
+// (kInText) or to this process's stderr. Throws MachineError if no process can be started.
 ProgramAnswer AskProgram(const std::vector<std::string>& words, int seconds, Errors errors);
 
 }  // namespace flame

@@ -60,7 +60,7 @@ void CheckHost(const fs::path& run_dir) {
   const auto findings = Probe(nullptr, run_dir, "cpu", std::chrono::seconds(10));
   std::string faults;
   for (const CheckResult& check : JudgeFindings(*findings, /*expects_gpus=*/false)) {
-    if (!check.passed) faults += StrCat("\n  ", check.name, ": ", check.found, "; ", check.mend);
+    if (!check.passed) faults += StrCat("\n  ", check.name, ": ", check.found, "; ", check.fix);
   }
   if (!faults.empty()) {
     throw MachineError("not submitted: flame doctor finds here what would fail in the job", faults);
@@ -111,8 +111,9 @@ int Submit(const Config& config, const fs::path& run_dir, const std::string& tex
 
 int RunLaunch(const ParsedOptions& options) {
   if (options.words.empty()) {
-    throw UsageError("no COMMAND is given; expected pipeline, classifier, list or grpo; see flame "
-                     "launch --help");
+    throw UsageError(
+        "no COMMAND is given; expected pipeline, classifier, list or grpo; see flame "
+        "launch --help");
   }
   constexpr int64_t kMostRanks = 10000;
   const Config config = ConfigOf(options);
@@ -126,9 +127,8 @@ int RunLaunch(const ParsedOptions& options) {
   const fs::path run_dir = fs::absolute(config.run.dir).lexically_normal();
   const std::string text =
       BatchFile(config, request, layout, FlameProgram(), run_dir, fs::current_path());
-  const double memory = options.Has("gpu-memory")
-                            ? ParseAmount("--gpu-memory", options.Text("gpu-memory"))
-                            : 0;
+  const double memory =
+      options.Has("gpu-memory") ? ParseAmount("--gpu-memory", options.Text("gpu-memory")) : 0;
   CheckFits(config, request, layout, memory);
   CheckStagesBefore(config, request.command);
   if (!options.Has("dry-run")) return Submit(config, run_dir, text, options.Has("json"));

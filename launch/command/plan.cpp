@@ -143,9 +143,7 @@ Speeds SpeedsOf(const ParsedOptions& options, const std::string& dtype) {
 
 void PrintPlans(const Speeds& speeds, const std::vector<StagePlan>& plans, double memory,
                 bool as_json) {
-  const auto source = [](bool given) {
-    return given ? "given" : "measured on this machine's CPU";
-  };
+  const auto source = [](bool given) { return given ? "given" : "measured on this machine's CPU"; };
   const Speed& speed = speeds.speed;
   if (as_json) {
     ordered_json list = ordered_json::array();
@@ -159,8 +157,8 @@ void PrintPlans(const Speeds& speeds, const std::vector<StagePlan>& plans, doubl
               << "\n";
     return;
   }
-  std::printf("%.3g FLOP/s a rank, %s; %.3g bytes/s, %s\n", speed.flops,
-              source(speeds.flops_given), speed.bandwidth, source(speeds.bandwidth_given));
+  std::printf("%.3g FLOP/s a rank, %s; %.3g bytes/s, %s\n", speed.flops, source(speeds.flops_given),
+              speed.bandwidth, source(speeds.bandwidth_given));
   for (const StagePlan& plan : plans) Print(plan, memory);
   std::printf("Beside these: the process itself, and on a GPU its context and libraries.\n");
   std::fflush(stdout);

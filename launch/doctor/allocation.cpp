@@ -16,10 +16,10 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// Longer than all answers of all ranks take, and than Slurm tries to reach a host.
-constexpr int kLongestExamination = 600, kLongestStart = 30;  // s
+// Seconds: longer than the answers of all ranks take; longer than Slurm tries to reach a host.
+constexpr int kLongestExamination = 600, kLongestStart = 30;
 
-// From here on the numbers of steps are Slurm's own: batch file, shell of salloc (slurm.h).
+// Step numbers from here on are Slurm's own: the batch file, the shell of salloc (slurm.h).
 constexpr int64_t kFirstOwnStep = 0xfffffff0;
 
 int64_t FromSlurm(const char* name) {
@@ -58,13 +58,14 @@ CheckResult WhyNoReport(int status) {
   const std::string ended = StrCat("srun ended with status ", status, " before the ranks answered");
   if (num_dead > 0) {
     return {"ranks", false, StrCat(ended, "; of ", hosts.size(), " hosts no step starts on ", dead),
-            "see that the host runs, that its slurmd answers (sinfo -N), and its network; srun's "
-            "own words are above"};
+            "check that the host runs, that its slurmd answers (sinfo -N), and its network; the "
+            "messages of srun are above"};
   }
   return {"ranks", false,
           StrCat(ended, ", though a step starts on each of the ", hosts.size(), " hosts alone"),
-          "see srun's words above: that srun --mpi=list has pmix, and that the hosts reach each "
-          "other over the network that MPI uses (OMPI_MCA_btl_tcp_if_include names an interface)"};
+          "see the messages of srun above; check that srun --mpi=list has pmix, and that the hosts "
+          "reach each other over the network that MPI uses (OMPI_MCA_btl_tcp_if_include names an "
+          "interface)"};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// `flame doctor` in an allocation of Slurm, outside its steps: starts itself on every rank, and has
-// an answer where no step of all ranks comes about.
+// `flame doctor` in a Slurm allocation, outside its steps: starts itself on every rank, and reports
+// even if no step over all ranks can run.
 #ifndef FLAME_LAUNCH_DOCTOR_ALLOCATION_H_
 #define FLAME_LAUNCH_DOCTOR_ALLOCATION_H_
 
@@ -9,12 +9,14 @@
 
 namespace flame {
 
-// True in a batch file, or a shell of salloc, of a job of more than one rank. Throws UsageError in
-// one of several tasks that srun started without --mpi=pmix, which know nothing of each other.
+// True in a batch file or a shell of salloc, if the job has more than one rank. Throws UsageError
+// in one of several tasks that srun started without --mpi=pmix: such tasks do not know of each
+// other.
 bool InAllocationOfSeveral();
 
-// The report (DoctorJson) of `flame doctor WORDS` on all ranks of the allocation, by srun. Where
-// they give none, one whose only check, "ranks", names the hosts on which no step can be started.
+// Runs `flame doctor WORDS` by srun on all ranks of the allocation and returns its report
+// (DoctorJson). If there is no report, returns one whose only check, "ranks", names the hosts on
+// which no step starts.
 nlohmann::json ReportOfAllocation(const std::vector<std::string>& words);
 
 }  // namespace flame

@@ -52,7 +52,8 @@ std::map<std::string, std::string> Versions() {
   return versions;
 }
 
-// Through the CUDA runtime that the GPU's wheels bring; this program is not linked to it.
+// Returns the machine's GPUs. Looks up the CUDA runtime of the GPU wheels at run time, because the
+// program is not linked to it.
 std::vector<GpuFacts> Gpus() {
   auto* count = Loaded<int(int*)>("cudaGetDeviceCount");
   auto* choose = Loaded<int(int)>("cudaSetDevice");
@@ -68,7 +69,7 @@ std::vector<GpuFacts> Gpus() {
   for (int gpu = 0; gpu < num_gpus; ++gpu) {
     size_t free_bytes = 0, total_bytes = 0;
     if (choose(gpu) != 0 || memory(&free_bytes, &total_bytes) != 0) {
-      throw MachineError("GPU ", gpu, " does not tell its memory");
+      throw MachineError("GPU ", gpu, " does not report its memory");
     }
     gpus[gpu].free_bytes = static_cast<int64_t>(free_bytes);
     gpus[gpu].total_bytes = static_cast<int64_t>(total_bytes);

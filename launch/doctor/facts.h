@@ -1,4 +1,4 @@
-// What one rank of a job finds on its machine, for `flame doctor`.
+// The facts that one rank of a job finds on its machine, for `flame doctor`.
 #ifndef FLAME_LAUNCH_DOCTOR_FACTS_H_
 #define FLAME_LAUNCH_DOCTOR_FACTS_H_
 
@@ -12,30 +12,30 @@ namespace flame {
 
 struct GpuFacts {
   int64_t free_bytes = 0, total_bytes = 0;
-  std::vector<int> unreachable;  // GPUs of the machine whose memory it cannot reach directly
+  std::vector<int> unreachable;  // other GPUs whose memory this GPU cannot access directly
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GpuFacts, free_bytes, total_bytes, unreachable)
 
 struct RankFacts {
   int rank = 0;
   std::string host;
-  // By library, of what is loaded at run time; `flame` is the program's SHA-256.
+  // Versions of libraries as loaded at run time, by library; `flame` is the program's SHA-256.
   std::map<std::string, std::string> versions;
   std::map<std::string, std::string> libraries;  // LoadedLibraries()
-  std::vector<std::string> nccl_files;           // that are loaded
-  int64_t open_files = 0;                        // the soft limit, descriptors
-  int64_t shared_memory_bytes = 0;               // free in /dev/shm
-  int64_t cores = 0;                             // that the process may use
-  bool start_has_barrier = true;                 // of ranks: StartHasBarrier()
-  std::vector<GpuFacts> gpus;                    // of the machine, where model.device is cuda
-  std::string gpu_error;                         // why there are none then
+  std::vector<std::string> nccl_files;           // paths of the NCCL libraries that are loaded
+  int64_t open_files = 0;                        // soft limit of file descriptors
+  int64_t shared_memory_bytes = 0;               // free bytes in /dev/shm
+  int64_t cores = 0;                             // number of cores that the process may use
+  bool start_has_barrier = true;                 // StartHasBarrier(); true for a process alone
+  std::vector<GpuFacts> gpus;                    // the machine's GPUs, if model.device is cuda
+  std::string gpu_error;                         // why the GPUs cannot be used; empty: no error
 };
-// Another build of the program may tell other facts.
+// Missing fields get defaults, because another build of the program may report other facts.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RankFacts, rank, host, versions, libraries,
                                                 nccl_files, open_files, shared_memory_bytes, cores,
                                                 start_has_barrier, gpus, gpu_error)
 
-// `device`: model.device; cuda opens the GPU's libraries (OpenDevice).
+// Collects the facts. `device` is model.device; cuda opens the GPU's libraries (OpenDevice).
 RankFacts FactsOfThisRank(int rank, const std::string& device);
 
 }  // namespace flame

@@ -19,11 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::streamoff kEnds = 1 << 20;  // bytes
+constexpr std::streamoff kEnds = 1 << 20;  // bytes read at each end of a file
 
 struct Library {
   fs::path path;
-  std::string build_id;  // empty: it has none
+  std::string build_id;  // empty: the library has no build id
 };
 
 std::string Hex(std::string_view bytes) {
@@ -35,7 +35,8 @@ std::string Hex(std::string_view bytes) {
   return text;
 }
 
-// Notes follow each other, each padded to whole words: a header, a name and a description.
+// Returns the build id in a segment of ELF notes, or "". A note is a header, a name and a
+// description, each padded to a multiple of 4 bytes.
 std::string BuildIdIn(std::string_view notes) {
   const auto padded = [](size_t size) { return (size + 3) / 4 * 4; };
   ElfW(Nhdr) header;
@@ -54,7 +55,7 @@ std::string BuildIdIn(std::string_view notes) {
 
 int Collect(dl_phdr_info* object, size_t, void* into) {
   const std::string_view name = object->dlpi_name;
-  // The program has no name here, and what the kernel maps no path.
+  // Skips the program itself, which has no name here, and the kernel's object, which has no path.
   if (name.find('/') == std::string_view::npos) return 0;
   Library library{name, ""};
   for (int i = 0; i < object->dlpi_phnum && library.build_id.empty(); ++i) {
@@ -73,7 +74,8 @@ std::vector<Library> AllLibraries() {
   return libraries;
 }
 
-// Of a file that was replaced since it was loaded it may be another's; the size tells most.
+// Returns the file's size and the digest of its first and last MiB. The size alone tells most
+// builds apart. If the file was replaced after it was loaded, both describe the new file.
 std::string DigestOfEnds(const fs::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   const std::streamoff size = file.tellg();

@@ -8,11 +8,11 @@
 #include <thread>
 #include <utility>
 
-#include "comm/tags.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files/hdf5.h"
 #include "comm/mpi_communicator.h"
+#include "comm/tags.h"
 
 namespace flame {
 namespace {
@@ -21,9 +21,9 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Milliseconds = std::chrono::milliseconds;
 
-// A rank is asked nothing while rank 0 is busy with others.
+// The longest time without a question: rank 0 asks a rank nothing while it is busy with others.
 constexpr Milliseconds kIdle = std::chrono::minutes(10);
-// What a network file system may take to show a file to other hosts.
+// The longest time that a network file system may take to show a file to other hosts.
 constexpr Milliseconds kVisible = std::chrono::seconds(5);
 constexpr int kPings = 100, kStreams = 8;
 constexpr size_t kStreamBytes = 8 << 20;
@@ -32,7 +32,7 @@ double WallSeconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// One rank's side: does what it is asked and answers in JSON. Failures are answers.
+// One rank's side: does what rank 0 asks and answers in JSON. A failure is an answer, too.
 class Prober {
  public:
   Prober(Communicator* world, fs::path folder, std::string device, Milliseconds deadline)
@@ -150,12 +150,12 @@ void Answer(Communicator* world, Prober* prober) {
     const json ask = json::parse(message.bytes);
     if (ask.at("do") == "stop") return;
     const json answer = {{"number", ask.at("number")}, {"answer", prober->Do(ask)}};
-    // Names of files may hold bytes that are no UTF-8.
+    // File names may contain bytes that are not UTF-8.
     world->Send(answer.dump(-1, ' ', false, json::error_handler_t::replace), 0, kDoctorAnswerTag);
   }
 }
 
-// Rank 0's side.
+// Rank 0's side: asks and collects the findings.
 class Examination {
  public:
   Examination(Communicator* world, Prober* prober, Milliseconds deadline)
@@ -197,7 +197,7 @@ class Examination {
 
   Clock::time_point Deadline() const { return Clock::now() + kVisible + deadline_; }
 
-  // The answer to that question; null where there is none in time.
+  // Returns the answer to question `number`; null if none comes in time.
   json Take(int rank, int number, Clock::time_point end) {
     const auto left = [end] {
       return std::max(Milliseconds(1),
@@ -210,13 +210,13 @@ class Examination {
         if (answer.at("number") == number) return answer.at("answer");
       }
     } catch (const Error&) {
-      // The transport lost it.
+      // The transport lost the rank.
     }
     Miss(rank);
     return nullptr;
   }
 
-  // All ranks at the same time, with one deadline; those that answered.
+  // Asks all ranks at the same time, with one deadline. Returns the answers of those that answer.
   std::map<int, json> AskAll(const json& ask) {
     std::map<int, int> numbers;
     for (const int rank : std::set<int>(ranks_)) {
@@ -249,7 +249,7 @@ class Examination {
     for (auto& [rank, fact] : facts) findings_.folder.push_back(std::move(fact));
   }
 
-  // As NTP does: of several exchanges the one with the shortest way there and back.
+  // Takes the exchange with the shortest round trip of several, as NTP does.
   void MeasureClock(int rank) {
     if (rank == 0) return;
     double shortest = 1e9, ahead = 0;
@@ -284,7 +284,7 @@ class Examination {
 
   void MeasureLink(int from, int to) {
     if (ranks_.count(from) == 0 || ranks_.count(to) == 0) return;
-    // Rank 0 takes its part itself, behind the other's start.
+    // If rank 0 is one end of the link, it starts its own part after the other end has started.
     const int other = from == 0 ? to : from;
     const json measure = {{"do", "measure"}, {"partner", to}};
     const json echo = {{"do", "echo"}, {"partner", from}};
@@ -311,7 +311,7 @@ class Examination {
   Communicator* world_;
   Prober* prober_;
   Milliseconds deadline_;
-  std::set<int> ranks_;  // that answer
+  std::set<int> ranks_;  // ranks that have answered so far
   int number_ = 0;
   Findings findings_;
 };

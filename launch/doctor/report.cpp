@@ -11,9 +11,9 @@
 namespace flame {
 namespace {
 
-constexpr double kMostClockSkew = 1;         // s: ages of locks and heartbeats are compared with it
-constexpr int64_t kFilesBesideRanks = 256;   // descriptors of shards, logs, libraries
-constexpr int64_t kSharedMemory = 64 << 20;  // bytes a rank, what Open MPI puts there
+constexpr double kMostClockSkew = 1;         // seconds; hosts compare ages of locks and heartbeats
+constexpr int64_t kFilesBesideRanks = 256;   // descriptors for shards, logs and libraries
+constexpr int64_t kSharedMemory = 64 << 20;  // bytes per rank that Open MPI takes in /dev/shm
 constexpr size_t kMostNamed = 8;
 
 std::string Short(const std::string& text, size_t size) {
@@ -55,7 +55,7 @@ class Judge {
     return names;
   }
 
-  // Ranks that `bad` holds for.
+  // Returns the ranks for which `bad` holds.
   template <class Predicate>
   std::vector<int> Where(const Predicate& bad) const {
     std::vector<int> ranks;
@@ -74,13 +74,13 @@ class Judge {
                          " host", hosts.size() == 1 ? "" : "s");
     if (!findings_.silent.empty()) {
       check.found += "; silent: " + Names(findings_.silent);
-      check.mend =
-          "see that the host runs and is reached over the network that MPI uses "
+      check.fix =
+          "check that the host runs and can be reached over the network that MPI uses "
           "(OMPI_MCA_btl_tcp_if_include names an interface)";
     }
     for (const auto& [rank, why] : findings_.unknown) {
-      check.found += "; " + Name(rank) + " knows nothing of itself: " + why;
-      check.mend += check.mend.empty() ? "see what that rank says" : "";
+      check.found += "; " + Name(rank) + " could not collect its facts: " + why;
+      check.fix += check.fix.empty() ? "see the message of that rank" : "";
     }
     return check;
   }
@@ -89,18 +89,18 @@ class Judge {
     const auto open = Where([](const RankFacts& facts) { return !facts.start_has_barrier; });
     if (open.empty()) return {"start", true, "MPI_Init ends with a barrier", ""};
     return {"start", false,
-            "MPI_Init may end on one host before it has on the others, where a rank then ends in a "
-            "segmentation fault: " +
+            "MPI_Init may end on one host before it ends on the others, and a rank on another host "
+            "may then fail with a segmentation fault: " +
                 Names(open),
-            "export SLURM_PMIX_FENCE=ring before srun, as the files in slurm/ do; none is needed "
-            "where Slurm's mpi.conf has PMIxCollFence=ring"};
+            "export SLURM_PMIX_FENCE=ring before srun, as the files in slurm/ do; not needed if "
+            "Slurm's mpi.conf has PMIxCollFence=ring"};
   }
 
-  // What only ranks that answer were tried for is not known of the others.
+  // Fails a check that passed if some ranks are silent: it was not tried with them.
   CheckResult OfAllRanks(CheckResult check) const {
     if (findings_.silent.empty() || !check.passed) return check;
     return {check.name, false, "not tried with " + Names(findings_.silent),
-            "have all ranks answer first"};
+            "make all ranks answer first"};
   }
 
   std::set<std::string> Libraries() const {
@@ -123,14 +123,15 @@ class Judge {
                      (check.passed ? "" : ": " + Names(those));
     }
     if (!check.passed) {
-      check.mend = library == "flame"
-                       ? "run one build of the program everywhere, from a shared folder"
-                       : "install the same version of " + library + " on these hosts";
+      check.fix = library == "flame"
+                      ? "run one build of the program everywhere, from a shared folder"
+                      : "install the same version of " + library + " on these hosts";
     }
     return check;
   }
 
-  // Of what several ranks have loaded: plug-ins are loaded where a host's hardware asks for them.
+  // Compares only ranks that have loaded a library: some plug-ins are loaded only on hosts whose
+  // hardware needs them.
   CheckResult OtherLibraries() const {
     std::map<std::string, std::map<std::string, std::vector<int>>> ranks;  // by library and build
     for (const RankFacts& facts : findings_.ranks) {
@@ -148,7 +149,7 @@ class Judge {
       for (const auto& [build, those] : builds) {
         check.found += StrCat(" ", Short(build, 12), ": ", Names(those));
       }
-      check.mend = "install one build of these libraries on all hosts";
+      check.fix = "install one build of these libraries on all hosts";
     }
     return check;
   }
@@ -161,7 +162,7 @@ class Judge {
       check.passed = false;
       check.found = Name(facts.rank) + " has";
       for (const std::string& file : facts.nccl_files) check.found += " " + file;
-      check.mend = "leave one of them out of LD_LIBRARY_PATH and LD_PRELOAD";
+      check.fix = "leave one of them out of LD_LIBRARY_PATH and LD_PRELOAD";
     }
     return check;
   }
@@ -173,25 +174,25 @@ class Judge {
       if (!facts.gpu_error.empty()) {
         check = {
             "GPUs", false, Name(facts.rank) + ": " + facts.gpu_error,
-            "ask the scheduler for GPUs (--gpus-per-node), and see that nvidia-smi lists them"};
+            "ask the scheduler for GPUs (--gpus-per-node), and check that nvidia-smi lists them"};
         break;
       }
       for (size_t gpu = 0; gpu < facts.gpus.size(); ++gpu) {
         const GpuFacts& gpu_facts = facts.gpus[gpu];
         check.found =
-            StrCat(facts.gpus.size(), " a rank sees, ", gpu_facts.total_bytes >> 30, " GiB each");
+            StrCat(facts.gpus.size(), " per rank, ", gpu_facts.total_bytes >> 30, " GiB each");
         if (gpu_facts.free_bytes * 10 < gpu_facts.total_bytes * 9) {
           check = {"GPUs", false,
                    StrCat(Name(facts.rank), ": GPU ", gpu, " has ", gpu_facts.free_bytes >> 20,
                           " MiB free of ", gpu_facts.total_bytes >> 20),
-                   "end what else runs on it"};
+                   "end the other processes on this GPU"};
           break;
         }
         if (gpu_facts.unreachable.empty()) continue;
         check = {"GPUs", false,
                  StrCat(Name(facts.rank), ": GPU ", gpu, " cannot reach GPU ",
                         gpu_facts.unreachable[0], "'s memory directly"),
-                 "ranks exchange through the host's memory then, slowly: see nvidia-smi topo -m"};
+                 "see nvidia-smi topo -m; ranks would exchange through host memory, slowly"};
         break;
       }
     }
@@ -216,8 +217,8 @@ class Judge {
       check = {
           check.name, false,
           StrCat(Name(facts.rank), " does not see the files of ", Names(facts.unseen)),
-          "set run.dir to an absolute path on a file system that all hosts mount; where there is "
-          "none, cluster.carrier=mpi sends shards in messages"};
+          "set run.dir to an absolute path on a file system that all hosts mount; without such a "
+          "file system, cluster.carrier=mpi sends shards in messages"};
       break;
     }
     return check;
@@ -229,7 +230,8 @@ class Judge {
       const std::string ends = Name(link.from) + " to " + Name(link.to);
       if (!link.error.empty()) {
         return {check.name, false, ends + ": " + link.error,
-                "see the network between these hosts: firewalls, and the interface that MPI uses"};
+                "check the network between these hosts: firewalls, and the interface that MPI "
+                "uses"};
       }
       char text[64];
       std::snprintf(text, sizeof text, "%.0f us, %.2f GB/s", link.latency_seconds * 1e6,
@@ -253,7 +255,7 @@ class Judge {
     if (!off.empty()) {
       check.passed = false;
       check.found += ": " + Names(off);
-      check.mend = "set the clock by NTP (chrony) on these hosts";
+      check.fix = "set the clock by NTP (chrony) on these hosts";
     }
     return check;
   }
@@ -264,7 +266,7 @@ class Judge {
     CheckResult check{"open files", few.empty(), StrCat("at least ", needed, " everywhere"), ""};
     if (!few.empty()) {
       check.found = StrCat("fewer than ", needed, " may be open: ", Names(few));
-      check.mend = "raise `ulimit -n` in the job's script, or LimitNOFILE of slurmd";
+      check.fix = "raise `ulimit -n` in the job's script, or LimitNOFILE of slurmd";
     }
     return check;
   }
@@ -275,7 +277,7 @@ class Judge {
     CheckResult check{"shared memory", few.empty(), "at least 64 MiB free in /dev/shm", ""};
     if (!few.empty()) {
       check.found = "less than 64 MiB free in /dev/shm: " + Names(few);
-      check.mend = "clear /dev/shm of ended jobs' files, or mount it larger";
+      check.fix = "remove the files of ended jobs from /dev/shm, or mount it larger";
     }
     return check;
   }
@@ -302,7 +304,7 @@ nlohmann::json DoctorJson(const Findings& findings, const std::vector<CheckResul
     report["checks"].push_back({{"name", check.name},
                                 {"passed", check.passed},
                                 {"found", check.found},
-                                {"mend", check.mend}});
+                                {"fix", check.fix}});
   }
   for (const LinkFacts& link : findings.links) {
     report["links"].push_back({{"from", link.from},
@@ -329,7 +331,7 @@ std::string DoctorTable(const nlohmann::json& report) {
     const bool passed = check.at("passed");
     table += StrCat(passed ? "pass  " : "FAIL  ", name, std::string(width - name.size() + 2, ' '),
                     text(check, "found"), "\n");
-    if (!passed) table += StrCat(std::string(8, ' '), "mend: ", text(check, "mend"), "\n");
+    if (!passed) table += StrCat(std::string(8, ' '), "fix: ", text(check, "fix"), "\n");
   }
   return table;
 }

@@ -1,6 +1,7 @@
-// A block's memory, statement by statement as in model/block.cpp and model/kernels/attention.cpp.
-// Per token row, in numbers: d = d_model, h = heads * head_dim, k = kv_heads * head_dim, f = d_ff.
-// T rows are packed; Q, which is T in all but the last block, are asked for.
+// The memory of a block, statement by statement as in model/block.cpp and
+// model/kernels/attention.cpp. Numbers per token row: d = d_model, h = heads * head_dim,
+// k = kv_heads * head_dim, f = d_ff. T rows are packed, and Q of them are asked for; Q = T in all
+// blocks but the last.
 #include "model/block.h"
 
 #include <algorithm>
@@ -17,10 +18,10 @@ struct Widths {
   int64_t d, h, k, f;
 };
 
-// The tape of BlockTape but for its input, which is the output of the block before:
+// Returns the bytes of BlockTape without its input, which is the output of the block before:
 //   attention_in T d; query Q h, key and value 2 T k; with head norms the raw query and key again;
-//   attended Q h and its log-sum-exp; middle and ffn_in 2 Q d; gate and up 2 Q f;
-// beside them the inverse norms, wide.
+//   attended Q h; middle and ffn_in 2 Q d; gate and up 2 Q f;
+// and in the wide type the inverse norms and attention's log-sum-exp.
 int64_t TapeBytes(const PlannedModel& model, int64_t t, int64_t q) {
   const PolicyConfig& c = model.config;
   const Widths w(c);
@@ -33,7 +34,8 @@ int64_t TapeBytes(const PlannedModel& model, int64_t t, int64_t q) {
   return numbers * model.item_bytes + wide * model.wide_bytes();
 }
 
-// A map's weight made anew at its use: the largest is an FFN's.
+// Returns the bytes of a quantised map's dense weight, which is made anew at every use. The largest
+// map is an FFN's.
 int64_t DenseMap(const PlannedModel& model) {
   return model.quantization == Quantization::kNone
              ? 0
@@ -45,7 +47,7 @@ bool Adapted(const PlannedModel& model, const char* target) {
   return model.has_adapters && std::find(targets.begin(), targets.end(), target) != targets.end();
 }
 
-// The flash kernel's output of a family and its copy in the packed order.
+// Returns the bytes of the flash kernel's output for a family and of its copy in packed order.
 int64_t FlashForward(const PlannedModel& model, const PassShape& pass) {
   const Widths w(model.config);
   return 2 * std::min(pass.family_queries, pass.tokens) * w.h * model.item_bytes;
@@ -58,12 +60,12 @@ Ledger::Held WalkBlockForward(const PlannedModel& model, const PassShape& pass, 
   const int64_t t = pass.tokens, q = last ? pass.asked : t, b = model.item_bytes;
   const Widths w(model.config);
   Ledger::Held tape = ledger->Take(Part::kActivations, TapeBytes(model, t, q));
-  // While gate and up are not there yet, attention has its own; these are less than the tape's gate
-  // and up in every model that is known.
+  // Gate and up do not exist yet while attention runs. Attention's own temporaries are smaller than
+  // gate and up in every known model.
   ledger->Add(Part::kActivations, -2 * q * w.f * b);
   if (!last) ledger->Touch(Part::kActivations, FlashForward(model, pass));
   ledger->Add(Part::kActivations, 2 * q * w.f * b);
-  // The down map: silu(gate) * up, the output, a dropped copy for the adapter.
+  // The down map holds silu(gate) * up, its output, and a copy with dropout for the adapter.
   int64_t moment = q * w.f * b + DenseMap(model);
   if (Adapted(model, "down_proj") && dropout) moment += q * w.f * b;
   ledger->Touch(Part::kActivations, moment + q * w.d * b);
@@ -80,7 +82,7 @@ void WalkBlockBackward(const PlannedModel& model, const PassShape& pass, bool la
   const auto take = [&](int64_t numbers) { return ledger->Take(Part::kActivations, numbers * b); };
   const auto touch = [&](int64_t numbers) { ledger->Touch(Part::kActivations, numbers * b); };
   const auto dense = ledger->Take(Part::kActivations, DenseMap(model));
-  // Gradients of a block that is trained whole are made beside those that they are added to.
+  // Gradients of a fully trained block are made beside the gradients that they are added to.
   const auto grads = ledger->Take(Part::kGradients, gradient_bytes);
   auto grad_product = take(q * w.f);
   if (Adapted(model, "down_proj") && dropout) touch(2 * q * w.f);
@@ -89,15 +91,15 @@ void WalkBlockBackward(const PlannedModel& model, const PassShape& pass, bool la
   auto grad_ffn_in = take(q * w.d);
   if (dropout) touch(2 * q * w.d);
   auto grad_middle = take(q * w.d);
-  // The FFN's widest tensors are done with.
+  // The FFN's widest tensors are no longer needed.
   grad_product.Free(), product.Free();
   ledger->Add(Part::kActivations, -2 * q * w.f * b);
   auto grad_attended = take(q * w.h);
   {
     auto of_heads = take(q * w.h + 2 * t * w.k);
-    // A family's: the kernel's gradients of queries, of keys and values repeated for every query
-    // head, the packed copy, and the sums over the heads that share a key. Below float32 all that
-    // attention reads and gives is there in float32 too.
+    // For one family: the kernel's gradients of queries and of keys and values repeated for every
+    // query head, the packed copy, and the sums over the heads that share a key. Below float32,
+    // attention's inputs and outputs also exist in float32.
     const int64_t n = last ? std::min(pass.family_queries, q) : pass.family_queries;
     const int64_t trunk = pass.family_trunk;
     int64_t flash = (2 * n * w.h + 2 * trunk * w.h + 2 * trunk * w.k) * wide;

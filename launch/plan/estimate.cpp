@@ -18,7 +18,8 @@ int64_t ItemBytes(const std::string& dtype) {
   return static_cast<int64_t>(c10::elementSize(DtypeOf(dtype)));
 }
 
-// As launch/run/base_model.cpp makes them; without a corpus as many as MIMIC-III has.
+// Returns the slots that launch/run/base_model.cpp would make. Without a corpus, assumes the number
+// of entities of MIMIC-III.
 std::vector<PlannedSlots> SlotsOf(const Config& config, int64_t d_model) {
   int64_t diagnoses = 2000, procedures = 700, drugs = config.data.top_drugs;
   const auto path = RunPaths(config.run.dir).corpus();
@@ -51,7 +52,7 @@ PlannedModel ModelOf(const Config& config, const std::string& stage) {
     model.lora = config.model.lora;
     return model;
   }
-  // Slots have become rows of the table, and the head is its own.
+  // In GRPO, slots are rows of the table, and the head is a tensor of its own.
   for (const PlannedSlots& s : model.slots) model.config.vocab_size += s.count;
   if (!model.slots.empty()) model.config.tie_embeddings = false;
   model.slots.clear();
@@ -70,14 +71,15 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
     shape.dropout = config.model.trainable == "lora" && config.model.lora.dropout > 0;
     shape.best_weights = sft.validate_every > 0;
   }
-  // The copy that is written may still be there while the next steps run.
+  // The copy being written may still be held while the next steps run.
   const int64_t every = stage == "grpo" ? config.grpo.checkpoint_every : sft.checkpoint_every;
   shape.checkpoint = work.steps == 0 || work.steps > every;
   return shape;
 }
 
-// Keys and values (model/kernels/decode_attention.h): places trunks and slots branches, on the CPU
-// in blocks of kKeyBlock tokens with values padded to 16 numbers.
+// Returns the bytes of keys and values (model/kernels/decode_attention.h) of shape.places trunks
+// and shape.slots branches. On the CPU they come in blocks of kKeyBlock tokens, with values padded
+// to a multiple of 16 numbers.
 int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on_cpu) {
   const auto of = [&](int64_t count, int64_t tokens) {
     const int64_t d = model.config.head_dim;
@@ -94,8 +96,8 @@ DecoderShape DecoderOf(const Config& config, const PlannedModel& model, const St
                          config.grpo.sampling.group_size, config.grpo.sampling.max_tokens);
 }
 
-// Of a rollout rank in a step: the weights once for each token position of as many branches as have
-// a slot.
+// Returns the bytes that a rollout rank reads in a step: all weights once per token position, for
+// each batch of branches that fills the slots.
 double DecodeBytes(const Config& config, const PlannedModel& model, const StageWork& work,
                    const Resident& weights) {
   const DecoderShape shape = DecoderOf(config, model, work);
@@ -105,15 +107,15 @@ double DecodeBytes(const Config& config, const PlannedModel& model, const StageW
          static_cast<double>(weights.frozen + weights.trainable);
 }
 
-// A decoder beside `resident`: its cache, a prefill's block and the logits of all rows, in the
-// policy's type and in float32.
+// Walks a decoder beside the resident weights: its cache, a block of the prefill, and the logits of
+// all rows in the policy's type and in float32.
 void WalkRollout(const Config& config, const PlannedModel& model, const StageWork& work,
                  Ledger* ledger) {
   const DecoderShape shape = DecoderOf(config, model, work);
   auto cache = ledger->Take(Part::kCache, CacheBytes(model, shape, config.model.device == "cpu"));
   const int64_t v = model.config.vocab_size;
   const int64_t narrow = model.item_bytes == 4 ? 0 : model.item_bytes;
-  // The logits behind every prompt stay until its members have begun.
+  // The logits after each prompt stay until all its members have begun.
   auto first = ledger->Take(Part::kHead, shape.places * v * 4);
   PassShape pass;
   pass.tokens = work.prefill_tokens;
@@ -176,7 +178,7 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   Ledger rollout, reward;
   plan->decode_bytes = DecodeBytes(config, model, plan->work, whole);
   {
-    // Adapters are used where they are shared, but for a GPU's copy.
+    // On the CPU, adapters are used in the memory that ranks share; a GPU has a copy of its own.
     const int64_t own = config.model.device == "cpu" ? 0 : whole.trainable;
     auto weights = rollout.Take(Part::kFrozen, whole.frozen + own);
     WalkRollout(config, model, plan->work, &rollout);
@@ -201,9 +203,9 @@ MultipliedWeights MultipliedOf(const PlannedModel& model) {
   return m;
 }
 
-// Forward 2 a weight and token, backward 2 for the input's gradient and 2 for a trained weight's:
-// 4 N frozen, 6 N trained. A query and key cost 4 h in the forward of a layer and 2.5 times that
-// backward.
+// Plans the FLOPs. For each weight and token, a forward takes 2; a backward takes 2 for the input's
+// gradient and, if the weight is trained, 2 for its own: 4 N frozen, 6 N trained. A pair of a query
+// and a key takes 4 h in a layer's forward and 2.5 times that in its backward.
 void PlanFlops(const Config& config, const PlannedModel& model, StagePlan* plan) {
   const StageWork& work = plan->work;
   const MultipliedWeights m = plan->weights = MultipliedOf(model);
@@ -218,15 +220,15 @@ void PlanFlops(const Config& config, const PlannedModel& model, StagePlan* plan)
         times * (2 * (m.frozen + m.trainable) * work.tokens + 4 * m.attention * work.pairs);
   }
   if (!grpo) return;
-  if (config.grpo.kl > 0) plan->model_flops += forward;  // the reference
+  if (config.grpo.kl > 0) plan->model_flops += forward;  // forward of the reference policy
   plan->rollout_flops = 2 * (m.frozen + m.trainable) * (work.prompt_tokens + work.sampled_tokens) +
                         2 * m.head * work.sampled_tokens;
 }
 
-// That a learner receives in a step. A gather or reduction of b bytes over n ranks brings
-// (n - 1) / n b, an all-reduce twice that. Split units are gathered for the forward and the
-// backward of each pass (a tied table three times) and reduced behind it. In GRPO they are gathered
-// for the reference's forward and the canary's too, and the trainable ones to be synced.
+// Plans the bytes that a learner receives in a step. A gather or reduction of b bytes over n ranks
+// brings (n - 1) / n b, an all-reduce twice that. Split units are gathered for the forward and the
+// backward of each pass (a tied table three times) and reduced after it. In GRPO they are also
+// gathered for the forwards of the reference and the canary, and trainable ones for the sync.
 void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners, StagePlan* plan) {
   const PlannedLearners group{config.cluster.sharding, learners};
   const auto share = [](int64_t n) { return static_cast<double>(n - 1) / static_cast<double>(n); };
@@ -258,8 +260,8 @@ void PlanBytes(const Config& config, const PlannedModel& model, int64_t learners
   }
 }
 
-// A step of decoding reads all weights, whatever the number of its rows, and is done when both the
-// reading and the arithmetic are.
+// Plans the seconds. A decoding step reads all weights, whatever the number of its rows; it takes
+// the longer of the reading and the arithmetic.
 void PlanSeconds(const Counts& counts, const Speed& speed, StagePlan* plan) {
   const auto learners = static_cast<double>(counts.learners);
   const auto rollouts = static_cast<double>(std::max<int64_t>(counts.rollouts, 1));
@@ -278,8 +280,9 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
                     const Speed& speed) {
   Config config = given;
   ShardingOptions& sharding = config.cluster.sharding;
-  if (sharding.policy == Sharding::kHybrid && sharding.group == 0) sharding.group = machines.ranks_a_node;
-  // On the CPU the host's memory is what is planned.
+  if (sharding.policy == Sharding::kHybrid && sharding.group == 0)
+    sharding.group = machines.ranks_a_node;
+  // On the CPU, the planned memory is the host's, so offloading to the host changes nothing.
   if (config.model.device == "cpu") sharding.offload_optimizer = false;
   const Counts counts = CountsOf(config, stage, machines.ranks);
   const int64_t group = given.cluster.sharding.group;
@@ -291,7 +294,7 @@ StagePlan PlanStage(const Config& given, const std::string& stage, const Machine
   if (sharding.policy == Sharding::kHybrid && group == 0 && counts.learners > a_host && last != 0) {
     throw UsageError("cluster.sharding is hybrid, and of the ", counts.learners, " learners of ",
                      stage, " hosts have from ", last, " to ", a_host,
-                     "; expected as many on each, or a cluster.shard_group");
+                     "; expected the same number on each, or a cluster.shard_group");
   }
   const PlannedModel model = ModelOf(config, stage);
   StagePlan plan;

@@ -1,4 +1,4 @@
-// A stage's plan: memory of each role, work of a step and how long it takes.
+// A stage's plan: the memory of each role, the work of a step and its duration.
 #ifndef FLAME_LAUNCH_PLAN_ESTIMATE_H_
 #define FLAME_LAUNCH_PLAN_ESTIMATE_H_
 
@@ -10,14 +10,15 @@
 namespace flame {
 
 struct RolePlan {
-  std::string role;  // learner, rollout, reward; all where one process does everything
+  std::string role;  // learner, rollout or reward; "all" if every process does everything
   int64_t ranks = 0;
   int64_t peak = 0;   // bytes
-  PartBytes parts{};  // at the peak
+  PartBytes parts{};  // breakdown at the peak
 };
 
-// Weights that a token is multiplied with, quantised ones by what they stand for: of the blocks,
-// and the head's where a token is asked for. A query and a key cost 4 `attention` in a forward.
+// Numbers of weights that a token is multiplied with; a quantised map counts as the map that it
+// stands for. `frozen` and `trainable` are those of the blocks; `head` counts for asked-for tokens
+// only. A pair of a query and a key costs 4 `attention` FLOPs in a forward.
 struct MultipliedWeights {
   double frozen = 0, trainable = 0, head = 0, attention = 0;
   bool head_trained = false;
@@ -29,17 +30,17 @@ struct StagePlan {
   MultipliedWeights weights;
   std::vector<RolePlan> roles;
   double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
-  double decode_bytes = 0;      // that a rollout rank reads: its weights for every token it writes
-  double collective_bytes = 0;  // that a learner receives
-  // Versions of the adapters that are sampled under and the next, in memory that ranks share beside
-  // their own: once a host (rollout/adapter_transfer.h), where every rank does everything once
-  // each.
+  double decode_bytes = 0;      // read by a rollout rank per step: all weights per token position
+  double collective_bytes = 0;  // received by a learner per step
+  // Adapters of the versions sampled under and of the next version, in memory that ranks share
+  // beside their own: once per host (rollout/adapter_transfer.h), or once per rank if every rank
+  // does everything.
   int64_t shared_bytes = 0;
   double seconds_learn = 0, seconds_communicate = 0, seconds_rollout = 0;
 };
 
-// Of a rank: FLOP/s, bytes/s that it receives from others, and that it reads of its own memory (0:
-// not known, decoding is planned as arithmetic alone).
+// Speeds of one rank: FLOP/s, bytes/s received from other ranks, and bytes/s read from its own
+// memory. `memory` 0 means unknown: decoding is then planned as arithmetic alone.
 struct Speed {
   double flops = 0, bandwidth = 0, memory = 0;
 };
@@ -48,8 +49,8 @@ struct Machines {
   int64_t ranks = 1, ranks_a_node = 1;
 };
 
-// Throws UsageError where the roles do not fit the ranks, DataError on a bad config.json. Weights
-// are not read.
+// Plans a stage without reading weights. Throws UsageError if the roles do not fit the ranks, and
+// DataError if config.json is damaged.
 StagePlan PlanStage(const Config& config, const std::string& stage, const Machines& machines,
                     const Speed& speed);
 

@@ -1,4 +1,5 @@
-// Memory of one rank as a run takes it and gives it back, and what there was at its peak.
+// A ledger of one rank's memory as a run takes it and gives it back, with the breakdown at its
+// peak.
 #ifndef FLAME_LAUNCH_PLAN_LEDGER_H_
 #define FLAME_LAUNCH_PLAN_LEDGER_H_
 
@@ -9,7 +10,7 @@
 
 namespace flame {
 
-// What memory is for. kScratch: what the host's collectives receive into, no tensors.
+// The uses of memory. kScratch: receive buffers of the host's collectives, which are not tensors.
 enum class Part {
   kFrozen,
   kTrainable,
@@ -30,7 +31,7 @@ using PartBytes = std::array<int64_t, kNumParts>;
 
 class Ledger {
  public:
-  // What was taken, until it is given back; scopes nest as the program's variables do.
+  // Memory that was taken; the destructor gives it back. Scopes nest as the program's variables do.
   class Held {
    public:
     Held() = default;
@@ -59,7 +60,7 @@ class Ledger {
   };
 
   Held Take(Part part, int64_t bytes) { return Held(this, part, bytes); }
-  // For a moment, beside all that is held.
+  // Takes memory for a moment, beside all that is held.
   void Touch(Part part, int64_t bytes) { Take(part, bytes); }
   void Add(Part part, int64_t bytes) {
     now_[static_cast<size_t>(part)] += bytes;

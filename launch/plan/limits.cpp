@@ -8,7 +8,7 @@
 namespace flame {
 namespace {
 
-// The key to change where a role is too large.
+// Returns the key to change for a role that is too large.
 std::string Advice(const Config& config, const StagePlan& plan, const RolePlan& role) {
   size_t largest = 0;
   for (size_t p = 0; p < kNumParts; ++p) {
@@ -59,7 +59,7 @@ double ParseAmount(const std::string& name, const std::string& text) {
       {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", std::exp2(40)}};
   const auto unit = units.find(text.substr(end));
   if (!(value > 0) || !std::isfinite(value) || unit == units.end()) {
-    throw UsageError(name, " is '", text, "'; expected a number above 0, as 80GB");
+    throw UsageError(name, " is '", text, "'; expected a number above 0, such as 80GB");
   }
   return value * unit->second;
 }

@@ -1,4 +1,4 @@
-// Where a plan does not fit, and what to change.
+// The faults of a plan that does not fit, and the keys to change.
 #ifndef FLAME_LAUNCH_PLAN_LIMITS_H_
 #define FLAME_LAUNCH_PLAN_LIMITS_H_
 
@@ -9,12 +9,12 @@
 
 namespace flame {
 
-// A number above 0 with an optional unit: kB, MB, GB, TB, or KiB, MiB, GiB, TiB. Throws UsageError
-// naming the option.
+// Parses a number above 0 with an optional unit: B, kB, MB, GB, TB, KiB, MiB, GiB or TiB. Throws
+// UsageError naming the option.
 double ParseAmount(const std::string& option, const std::string& text);
 
-// A line for each role that needs more than `memory` bytes a rank (0: any fits), naming the key to
-// change; "" where all fit.
+// Returns one line per role that needs more than `memory` bytes per rank, naming the key to change;
+// "" if all roles fit. `memory` 0 means no limit.
 std::string MemoryFaults(const Config& config, const std::vector<StagePlan>& plans, double memory);
 
 }  // namespace flame

@@ -20,21 +20,22 @@ int64_t IndexOf(const std::string& name, int64_t layers) {
   return name.starts_with(prefix) ? BlockUnit(std::atoll(name.c_str() + prefix.size())) : -1;
 }
 
-// Of a quantised map (model/kernels/quantized.h): int8 a byte a weight and a float32 a row; nf4
-// half a byte and a float32 for every 64 columns.
+// Returns the bytes of a quantised map (model/kernels/quantized.h). int8: a byte per weight and a
+// float32 per row. nf4: half a byte per weight and, in each row, a float32 per 64 columns.
 int64_t QuantizedBytes(Quantization kind, int64_t rows, int64_t columns) {
   if (kind == Quantization::kInt8) return rows * columns + 4 * rows;
   return rows * ((columns + 1) / 2 + 4 * ((columns + kNf4Block - 1) / kNf4Block));
 }
 
-// A unit's flat buffer, in elements: each tensor at a cache line, shards of one size.
+// Returns the elements of a unit's flat buffer: each tensor begins at a cache line, and all shards
+// have the same size.
 int64_t Padded(const std::vector<int64_t>& tensors, int64_t shards) {
   int64_t size = 0;
   for (const int64_t tensor : tensors) size += RoundUp(tensor, kAlignment);
   return RoundUp(size, shards * kAlignment);
 }
 
-// The walk of one update, with what its parts share.
+// The walk of one update, with the state that its parts share.
 class UpdateWalk {
  public:
   UpdateWalk(const PlannedModel& model, const PlannedLearners& learners, const TrainingShape& shape,
@@ -50,11 +51,12 @@ class UpdateWalk {
     auto frozen = ledger_->Take(Part::kFrozen, resident.frozen);
     auto trainable = ledger_->Take(Part::kTrainable, resident.trainable);
     auto gradients = ledger_->Take(Part::kGradients, resident.gradients);
-    // Two moments of what this rank updates; validation keeps the best weights beside them,
-    // rollouts that run ahead the versions that they sample under.
+    // Two moments of the elements that this rank updates. Validation also keeps the best weights,
+    // and rollouts that run ahead the versions that they sample under.
     auto optimizer = ledger_->Take(Part::kOptimizer,
                                    resident.optimizer + resident.versions + BestBytes(resident));
-    // Parameters, moments, best weights and versions are copied and written while steps go on.
+    // A checkpoint copies parameters, moments, best weights and versions, and is written while
+    // steps go on.
     auto checkpoint =
         ledger_->Take(Part::kCheckpoint, shape_.checkpoint ? CheckpointBytes(resident) : 0);
     std::vector<Ledger::Held> pools = GradientPools();
@@ -71,7 +73,7 @@ class UpdateWalk {
   }
   bool Split() const { return learners_.splits() && learners_.shard_size() > 1; }
 
-  // Whole bytes of a unit, by what of it is gathered.
+  // Returns the bytes that a unit has while it is gathered; 0 if units are not split.
   int64_t GatheredBytes(int64_t index) const {
     if (!Split()) return 0;
     int64_t bytes = 0;
@@ -94,9 +96,9 @@ class UpdateWalk {
     return 0;
   }
 
-  // Whole gradients of split units: those of embedding and head during a pass, those of a block
-  // while its backward runs and until they are reduced, of which two are under way; with each the
-  // reduced shard. The pool keeps all of it for the next pass.
+  // Takes the whole gradients of split units. Those of embedding, head and norm exist during a
+  // pass, those of a block from its backward until they are reduced, with two reductions in flight.
+  // Each comes with its reduced shard. The pool keeps all of them for the next pass.
   std::vector<Ledger::Held> GradientPools() {
     std::vector<Ledger::Held> held;
     if (!Split()) return held;
@@ -109,7 +111,7 @@ class UpdateWalk {
     }
     take(std::min<int64_t>(3, layers) * TrainableBytes(1));
     take(std::min<int64_t>(2, layers) * TrainableBytes(1) / n);
-    // A reduction's receive buffers, two under way.
+    // Receive buffers of the two reductions in flight.
     held.push_back(ledger_->Take(Part::kScratch,
                                  std::min<int64_t>(2, layers) * TrainableBytes(1) * (n - 1) / n));
     return held;
@@ -123,7 +125,7 @@ class UpdateWalk {
     auto slots = ledger_->Take(Part::kActivations, SlotBytes());
     auto two_blocks =
         ledger_->Take(Part::kGathered, std::min<int64_t>(2, layers) * GatheredBytes(1));
-    // A block's input stays until its backward; without recomputation its tape does too.
+    // A block's input stays until the block's backward. Without recomputation, so does its tape.
     std::vector<Ledger::Held> inputs, tapes;
     inputs.push_back(ledger_->Take(Part::kActivations, t * row));
     for (int64_t layer = 0; layer < layers; ++layer) {
@@ -136,11 +138,11 @@ class UpdateWalk {
     two_blocks.Free();
     auto table_gradient = Head();
     auto blocks = ledger_->Take(Part::kGathered, std::min<int64_t>(2, layers) * GatheredBytes(1));
-    // The norm's gradient and the zeros that it is added to.
+    // The gradient through the final norm and the zeros that it is added to.
     ledger_->Touch(Part::kHead, 3 * shape_.pass.asked * row);
     inputs.pop_back();
     BlocksBackward(&inputs, &tapes);
-    // The embedding's gradient is made dense, then added.
+    // The embedding's gradient is first made dense, then added.
     if (model_.full) ledger_->Touch(Part::kHead, TableBytes());
     if (!model_.slots.empty()) ledger_->Touch(Part::kActivations, 2 * t * row);
   }
@@ -166,15 +168,16 @@ class UpdateWalk {
     }
   }
 
-  // Bytes of the embedding table, and of a head's.
+  // Returns the bytes of the embedding table; an untied head has the same size.
   int64_t TableBytes() const {
     return model_.config.vocab_size * model_.config.d_model * model_.item_bytes;
   }
 
-  // The head in chunks of c rows (model/head.cpp): forward the logits and their exponentials;
-  // backward the logits, in two types where the weight is bfloat16, the rows and their gradients,
-  // beside the gradient of the hidden states and, where it is trained, that of the weight. A tied
-  // table's is held until the embedding's own is there, so it is given back.
+  // Walks the head in chunks of c rows (model/head.cpp). The forward holds a chunk's logits and
+  // their exponentials. The backward holds a chunk's logits, in two types if the weight is
+  // bfloat16, its rows and their gradients, beside the gradients of the hidden states and, if it is
+  // trained, of the weight. Returns the weight gradient of a tied table, which stays until the
+  // embedding's own gradient exists.
   Ledger::Held Head() {
     const int64_t v = model_.config.vocab_size, d = model_.config.d_model;
     const int64_t most = std::clamp<int64_t>((int64_t{1} << 24) / v, 16, 1024);
@@ -193,7 +196,7 @@ class UpdateWalk {
     return {};
   }
 
-  // Projected slots: before and behind the GELU, and the vectors.
+  // Returns the bytes of projected slots: hidden values before and after the GELU, and the vectors.
   int64_t SlotBytes() const {
     int64_t numbers = 0;
     for (const PlannedSlots& s : model_.slots) {
@@ -202,8 +205,9 @@ class UpdateWalk {
     return numbers * model_.wide_bytes();
   }
 
-  // Behind the last pass. Whole gradients meet all at once, each in a buffer for the others' shares
-  // (comm/schedule.cpp); the norm is taken of a unit's gradients in float64.
+  // Walks the update after the last pass. Whole gradients are reduced all at once, each with a
+  // buffer for the other ranks' shares (comm/schedule.cpp). The norm converts one unit's gradients
+  // at a time to float64.
   void Update() {
     const int64_t n = learners_.count;
     int64_t all = 0, largest = 0;
@@ -213,7 +217,7 @@ class UpdateWalk {
       largest = std::max(largest, size / learners_.shard_size());
     }
     if (n > 1 && !learners_.splits()) ledger_->Touch(Part::kScratch, all * (n - 1) / n);
-    // The run's last step is always saved: what is written is copied.
+    // The run's last step is always saved, so that a copy is written at least once.
     if (!shape_.checkpoint) {
       ledger_->Touch(Part::kCheckpoint, CheckpointBytes(ResidentOf(model_, learners_)));
     }
@@ -274,13 +278,12 @@ std::vector<PlannedUnit> UnitsOf(const PlannedModel& model) {
 
 int64_t PlannedLearners::shard_size() const {
   if (sharding.policy == Sharding::kNone) return 1;
-  if (sharding.policy == Sharding::kHybrid && sharding.group > 0) return std::min(sharding.group, count);
+  if (sharding.policy == Sharding::kHybrid && sharding.group > 0)
+    return std::min(sharding.group, count);
   return count;
 }
 
-bool PlannedLearners::splits() const {
-  return SplitsParameters(sharding.policy);
-}
+bool PlannedLearners::splits() const { return SplitsParameters(sharding.policy); }
 
 PassShape ShapeOf(const FamilyBatch& batch) {
   PassShape shape;

@@ -1,7 +1,7 @@
-// What a rank needs to train and to sample, from shapes alone: the allocations of the program in
-// their order, without the tensors. The derivation of every figure stands in plan_memory.cpp and
-// plan_block.cpp beside the code that it mirrors. CPU figures: a GPU's attention keeps as much, its
-// collectives no scratch on the host.
+// The memory that a rank needs to train and to sample, from shapes alone: the program's allocations
+// in their order, without the tensors. memory.cpp and block.cpp derive every figure, step by step
+// as in the code that they mirror. Figures are for the CPU: attention on a GPU keeps as much, and a
+// GPU's collectives need no scratch on the host.
 #ifndef FLAME_LAUNCH_PLAN_MEMORY_H_
 #define FLAME_LAUNCH_PLAN_MEMORY_H_
 
@@ -25,9 +25,9 @@ struct PlannedSlots {
 
 struct PlannedModel {
   PolicyConfig config;
-  int64_t item_bytes = 4;  // of weights and activations; what is trained has at least 4
+  int64_t item_bytes = 4;  // per number of weights and activations; trained numbers have at least 4
   Quantization quantization = Quantization::kNone;
-  bool full = false;  // all weights are trained; else adapters
+  bool full = false;  // true: all weights are trained; false: only adapters
   bool has_adapters = true;
   LoraOptions lora;
   std::vector<PlannedSlots> slots;  // projectors, trained unless `adapters_only`
@@ -35,12 +35,11 @@ struct PlannedModel {
   int64_t wide_bytes() const { return item_bytes < 4 ? 4 : item_bytes; }
 };
 
-// Elements of the trainable and frozen tensors of one unit (model/parameter_units.h; -1: of none),
-// and the bytes of its maps that are quantised.
+// The tensors of one unit (model/parameter_units.h).
 struct PlannedUnit {
-  int64_t index = -1;
-  std::vector<int64_t> trainable, frozen;  // a tensor each
-  int64_t quantized_bytes = 0;
+  int64_t index = -1;                      // -1: tensors that belong to no unit
+  std::vector<int64_t> trainable, frozen;  // elements of each tensor
+  int64_t quantized_bytes = 0;             // bytes of the unit's quantised maps
 };
 std::vector<PlannedUnit> UnitsOf(const PlannedModel& model);
 int64_t Elements(const std::vector<int64_t>& tensors);
@@ -48,31 +47,31 @@ int64_t Elements(const std::vector<int64_t>& tensors);
 struct PlannedLearners {
   ShardingOptions sharding;
   int64_t count = 1;
-  int64_t kept_versions = 0;   // older ones, for rollouts that run ahead (grpo.staleness)
-  int64_t shard_size() const;  // ranks whose shards make up a whole
-  bool splits() const;         // parameters and gradients are split
+  int64_t kept_versions = 0;   // older versions kept for rollouts that run ahead (grpo.staleness)
+  int64_t shard_size() const;  // number of ranks whose shards make up a whole
+  bool splits() const;         // true if parameters and gradients are split
 };
 
 // Sizes of a micro-batch.
 struct PassShape {
-  int64_t tokens = 0, asked = 0, targets = 0;    // T, Q, N of FamilyBatch
-  int64_t family_queries = 0, family_trunk = 0;  // of the largest family
+  int64_t tokens = 0, asked = 0, targets = 0;    // T, Q and N of FamilyBatch
+  int64_t family_queries = 0, family_trunk = 0;  // tokens of the largest family and of its trunk
 };
 PassShape ShapeOf(const FamilyBatch& batch);
 
 struct TrainingShape {
-  PassShape pass;  // the largest
+  PassShape pass;  // the largest pass
   bool recompute = false, dropout = false, entropy = false;
-  bool best_weights = false;  // validation keeps a copy
-  bool checkpoint = false;    // one is being written while a step runs
+  bool best_weights = false;  // validation keeps a copy of the best weights
+  bool checkpoint = false;    // a checkpoint is being written while a step runs
 };
 
 // Bytes that stay for the whole stage.
 struct Resident {
   int64_t frozen = 0, trainable = 0, gradients = 0;
-  int64_t optimizer = 0;  // moments: 0 where they lie in the host's memory
+  int64_t optimizer = 0;  // moments; 0 if they stay in host memory
   int64_t shards = 0;     // the trainable elements that this rank updates, in the parameters' type
-  int64_t versions = 0;   // copies of those
+  int64_t versions = 0;   // kept_versions copies of `shards`
 };
 Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners);
 
@@ -80,10 +79,12 @@ Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners);
 void WalkUpdate(const PlannedModel& model, const PlannedLearners& learners,
                 const TrainingShape& shape, Ledger* ledger);
 
-// One block of the forward; gives what stays until its backward.
+// Walks one block's forward. If `keep`, returns the tape that stays until the block's backward. The
+// `last` block computes only the asked-for rows.
 Ledger::Held WalkBlockForward(const PlannedModel& model, const PassShape& pass, bool last,
                               bool keep, bool dropout, Ledger* ledger);
-// One block of the backward, its tape apart.
+// Walks one block's backward; the caller holds the block's tape. `gradient_bytes` is the size of
+// the gradients of the block's trainable tensors.
 void WalkBlockBackward(const PlannedModel& model, const PassShape& pass, bool last, bool dropout,
                        int64_t gradient_bytes, Ledger* ledger);
 

@@ -19,9 +19,9 @@
 namespace flame {
 namespace {
 
-// Tokens, where nothing is prepared yet.
+// Assumed lengths in tokens, and number of candidates, if nothing is prepared yet.
 constexpr int64_t kTrunk = 400, kCandidate = 12, kCandidates = 150, kQuestion = 80, kAnswer = 60;
-constexpr int64_t kFamilies = 2048;  // that are looked at
+constexpr int64_t kFamilies = 2048;  // number of families to walk, rounded to whole steps
 
 Family MadeFamily(int64_t trunk, int64_t branches, int64_t asked_from, int64_t tokens) {
   Family family{std::vector<int32_t>(trunk), {}};
@@ -31,17 +31,17 @@ Family MadeFamily(int64_t trunk, int64_t branches, int64_t asked_from, int64_t t
   return family;
 }
 
-// A training as its learners meet it.
+// The steps of a training as its learners get them.
 struct Course {
-  int64_t steps = 0, a_step = 1;                     // steps 0: not known; families a step
-  std::function<std::vector<Family>(int64_t)> step;  // all of a step
-  bool by_length = true;                             // how learners share it: as RunSft or RunGrpo
+  int64_t steps = 0, a_step = 1;                     // number of steps (0: unknown); families each
+  std::function<std::vector<Family>(int64_t)> step;  // returns all families of a step
+  bool by_length = true;  // true: learners share a step as in RunSft; false: as in RunGrpo
   int64_t walked() const {
     return std::clamp<int64_t>(kFamilies / a_step, 1, std::max<int64_t>(steps, 1));
   }
 };
 
-// The same family over and over.
+// Returns a course that repeats one family.
 Course Assumed(Family family, int64_t a_step) {
   Course course;
   course.a_step = a_step;
@@ -69,7 +69,7 @@ Course SftCourse(const SftOptions& options, uint64_t seed, int64_t examples,
   return course;
 }
 
-// What a plan reads of a run; empty where the stages before have not run.
+// The parts of a run that a plan reads; empty if the stages before have not run.
 struct Prepared {
   std::unique_ptr<Materials> materials;
   std::vector<ListTask> tasks;
@@ -88,7 +88,7 @@ Prepared ReadPrepared(const Config& config) {
 
 Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWork* work) {
   if (prepared.materials == nullptr) {
-    work->basis.push_back(StrCat("no corpus in run.dir: assumed ", kTrunk, " tokens a patient, ",
+    work->basis.push_back(StrCat("no corpus in run.dir: assumed ", kTrunk, " tokens per patient, ",
                                  kCandidates, " candidates of ", kCandidate, " tokens"));
     return Assumed(MadeFamily(kTrunk, kCandidates, kCandidate, kCandidate + 1),
                    config.classifier.batch);
@@ -105,8 +105,9 @@ Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWor
 }
 
 Family AssumedTasks(const Config& config, StageWork* work) {
-  work->basis.push_back(StrCat("no list tasks in run.dir: assumed ", kTrunk, " tokens a patient, ",
-                               kQuestion, " a question, ", kAnswer, " an answer"));
+  work->basis.push_back(StrCat("no list tasks in run.dir: assumed ", kTrunk,
+                               " tokens per patient, ", kQuestion, " per question, ", kAnswer,
+                               " per answer"));
   return MadeFamily(kTrunk, config.tasks.per_visit, kQuestion, kQuestion + kAnswer);
 }
 
@@ -120,7 +121,7 @@ Course ListCourse(const Config& config, const Prepared& prepared, StageWork* wor
                    });
 }
 
-// Groups whose completions are all max_tokens long.
+// Returns a course of groups whose completions all have max_tokens tokens.
 Course GrpoCourse(const Config& config, const Prepared& prepared, StageWork* work) {
   const SamplingOptions& sampling = config.grpo.sampling;
   work->basis.push_back(
@@ -153,7 +154,7 @@ Course GrpoCourse(const Config& config, const Prepared& prepared, StageWork* wor
   return course;
 }
 
-// Pairs of a query and a key that attention computes.
+// Returns the number of pairs of a query and a key that attention computes.
 double PairsOf(const FamilyBatch& batch) {
   double pairs = 0;
   for (const FamilyLayout& family : batch.families) {
@@ -187,7 +188,7 @@ void CountLearner(const std::vector<Family>& share, int64_t budget, StageWork* w
   }
 }
 
-// Prompts of a rollout rank, computed as rollout/completion.cpp does.
+// Counts the prompts of the rollout ranks, batched as in rollout/completion.cpp.
 void CountPrompts(const std::vector<Family>& step, int64_t rollouts, StageWork* work) {
   for (int64_t rank = 0; rank < rollouts; ++rank) {
     const auto count = static_cast<int64_t>(step.size());

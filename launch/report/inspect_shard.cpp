@@ -22,9 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kPromptBytes = 240;  // of a prompt's end
+constexpr size_t kPromptBytes = 240;  // bytes shown of a prompt's end
 
-// What the run of a shard knows; each may be absent.
+// The parts of the shard's run that help to read it; each may be absent.
 struct Surroundings {
   std::optional<Tokenizer> tokenizer;
   std::optional<Corpus> corpus;
@@ -156,7 +156,7 @@ class GroupPrinter {
     return Visible(TextOf(tokens));
   }
 
-  // Line breaks and other control characters as marks.
+  // Replaces line breaks and other control characters by marks.
   static std::string Visible(const std::string& text) {
     std::string visible;
     for (const char c : ReplaceInvalidUtf8(text)) {
@@ -169,7 +169,8 @@ class GroupPrinter {
     return visible;
   }
 
-  // Green where the token is made likelier, red where less so, by its strength in the group.
+  // Colours a token green if its advantage is positive (training makes it likelier) and red if it
+  // is negative. The strength is relative to the group's largest advantage.
   void PrintToken(const std::string& text, double advantage, double largest) {
     if (!show_.color) {
       char number[32];
@@ -196,7 +197,7 @@ void PrintGroups(const fs::path& shard, const ShowGroups& show, std::ostream& ou
   if (!around.tokenizer || !around.corpus) {
     out << "The shard lies in no run's grpo/rollouts: tokens and drugs are shown as ids.\n";
   }
-  if (!around.has_config) out << "No config.yaml of its run: advantages by the default credit.*.\n";
+  if (!around.has_config) out << "Its run has no config.yaml: advantages use default credit.*.\n";
   GroupPrinter printer(around, show, out);
   int64_t printed = 0;
   for (const Group& group : groups) {

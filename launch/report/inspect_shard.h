@@ -1,4 +1,4 @@
-// A shard's groups as a person reads them.
+// A shard's groups, printed for people.
 #ifndef FLAME_LAUNCH_REPORT_INSPECT_SHARD_H_
 #define FLAME_LAUNCH_REPORT_INSPECT_SHARD_H_
 
@@ -9,16 +9,17 @@
 namespace flame {
 
 struct ShowGroups {
-  int64_t limit = 2;     // groups
-  int64_t task_id = -1;  // this one alone; -1: the first ones
-  bool full = false;     // whole prompts, not their ends
-  bool color = false;    // advantages as colours of the terminal's 256; else as numbers
+  int64_t limit = 2;     // number of groups
+  int64_t task_id = -1;  // shows this group only; -1: the first `limit` groups
+  bool full = false;     // true: whole prompts; false: only their ends
+  bool color = false;    // true: advantages as colours (256-colour terminal); false: as numbers
 };
 
-// Prompt, edit and list shown; of each member every step's text with phi and its terms, the reward
-// and the tokens with their advantages. Names and texts are those of the run that the shard lies in
-// (RUN/grpo/rollouts), the advantages of its config.yaml; where they are not there, ids and the
-// defaults, which is said. Throws DataError where `task_id` is not in the shard.
+// Prints each group's prompt, edit and list; for each member the text of every step with phi and
+// its terms, the reward, and the tokens with their advantages. Names and texts come from the run
+// that holds the shard (RUN/grpo/rollouts), credit options from its config.yaml. If they are
+// missing, prints ids and uses the defaults, and says so. Throws DataError if `task_id` is not in
+// the shard.
 void PrintGroups(const std::filesystem::path& shard, const ShowGroups& show, std::ostream& out);
 
 }  // namespace flame

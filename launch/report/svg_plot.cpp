@@ -9,7 +9,7 @@
 namespace flame {
 namespace {
 
-// Of a line plot, in CSS pixels.
+// Margins of a line plot, in CSS pixels.
 constexpr double kLeft = 84, kRight = 16, kTop = 34, kBottom = 48;
 constexpr double kLegendLine = 18;
 
@@ -38,7 +38,7 @@ std::string Open(double width, double height, const std::string& title) {
          Text(8, 18, "start", title, " class=\"title\"");
 }
 
-// The values that an axis shows, and where they lie between two pixels.
+// The values that an axis shows, and their places between two pixels.
 class Axis {
  public:
   Axis(double low, double high, double from, double to) : from_(from), to_(to) {
@@ -211,7 +211,7 @@ std::string HeatMap(const std::string& title, const std::string& row_title,
       const auto& cell = cells[row][column];
       const bool flat = range.high - range.low < 1e-12;
       const double share = !cell ? 0 : flat ? 0.5 : (*cell - range.low) / (range.high - range.low);
-      // Never so strong that the figure on it would be hard to read.
+      // The opacity stays low enough for the number on top to be readable.
       const double opacity = cell ? 0.04 + 0.46 * share : 0;
       svg += "<rect class=\"cell\" x=\"" + Px(left) + "\" y=\"" + Px(top) + "\" width=\"" +
              Px(kCellWidth - 2) + "\" height=\"" + Px(kCellHeight - 2) + "\" fill-opacity=\"" +

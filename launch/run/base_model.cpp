@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 struct KindSpec {
   EntityKind kind;
   const char* name;
-  int64_t dim, hidden;  // method.md, Hybrid representations
+  int64_t dim, hidden;  // see docs/method.md, Hybrid representations
   const std::string* encoder;
   const Vocabulary* vocabulary;
 };
@@ -49,13 +49,14 @@ at::Tensor ReadEmbeddings(const fs::path& path, int64_t count, const char* kind)
   if (found == file.tensors().end() || found->second.dtype != "F32" ||
       found->second.shape.size() != 2 || found->second.shape[0] != count) {
     throw DataError(path.string(), ": expected a float32 tensor 'embeddings' [", count,
-                    ", dim], one row a ", kind, " of the corpus");
+                    ", dim], one row per ", kind, " of the corpus");
   }
   return at::from_blob(const_cast<void*>(found->second.data), found->second.shape, at::kFloat)
       .clone();
 }
 
-// The pretrained model's tokenizer, or one trained on every prompt that the corpus can produce.
+// Returns the pretrained model's tokenizer, or trains one on every prompt that the corpus can
+// produce.
 Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs::path& scratch) {
   if (!config.model.path.empty()) return Tokenizer::Load(config.model.path / "tokenizer.json");
   const fs::path trained = scratch / "tokenizer.json";
@@ -76,8 +77,8 @@ Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
   return Policy::Random(preset, DtypeOf(config.model.dtype), config.run.seed);
 }
 
-// Slot ids follow the embedding table's rows; where a table is padded beyond the tokenizer, unused
-// tokens fill the gap.
+// Adds the entity slots behind the embedding table's rows. If the table has more rows than the
+// tokenizer has tokens, unused tokens fill the gap.
 void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, Policy* policy) {
   std::vector<std::string> fill;
   for (int64_t id = tokenizer->size(); id < policy->config().vocab_size; ++id) {
@@ -113,7 +114,7 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
                     " tokens, the table of ", config.model.path.string(), " ",
                     policy.config().vocab_size, " rows; expected at most as many tokens as rows");
   }
-  // Lists are trained to end in it.
+  // Lists are trained to end in this token.
   policy.EndWith(tokenizer.eos_id());
   AddSlots(config, corpus, &tokenizer, &policy);
   SaveModel(policy, tokenizer, folder);

@@ -12,17 +12,20 @@
 
 namespace flame {
 
-// Writes tokenizer and policy to `folder`, whole or not at all.
+// Writes tokenizer and policy to `folder`, completely or not at all. Throws DataError if the
+// tokenizer has more tokens than the embedding table has rows, or an encoder file does not fit the
+// corpus.
 void WriteBaseModel(const Config& config, const Corpus& corpus,
                     const std::filesystem::path& folder);
 
-// The policy of a model folder in model.dtype, quantised as model.quantize says, for model.device:
-// opened (Policy::Open), or read whole.
+// Opens a model folder's policy (Policy::Open) in model.dtype, quantised as model.quantize says,
+// for model.device.
 Policy OpenModel(const Config& config, const std::filesystem::path& folder);
+// Opens the policy in the same way and reads all of it.
 Policy LoadModel(const Config& config, const std::filesystem::path& folder);
 
-// A model folder: policy and tokenizer side by side, as transformers expects them.
-// Where learners hold it together all of them call this, and one writes.
+// Writes a model folder: policy and tokenizer side by side, as transformers expects them. If the
+// policy is split over learners, all of them call this, and one has `writes` true.
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer,
                const std::filesystem::path& folder, bool writes = true);
 

@@ -58,7 +58,7 @@ void CheckTogether(const Config& config) {
 }  // namespace
 
 void RunOptions::Bind(ConfigSchema* schema) {
-  schema->Path("run.dir", &dir, "folder of everything the run writes");
+  schema->Path("run.dir", &dir, "folder for everything that the run writes");
   schema->Int("run.seed", &seed, {0, 4294967295.0}, "seed of every random number");
   schema->Int("run.threads", &threads, {0, 1024},
               "arithmetic threads; 0: this rank's share of the cores");
@@ -66,7 +66,7 @@ void RunOptions::Bind(ConfigSchema* schema) {
 
 void EvaluateOptions::Bind(ConfigSchema* schema) {
   schema->Choice("evaluate.split", &split, {"test", "validation"}, "visits to evaluate on");
-  schema->Int("evaluate.samples", &samples, {1, 1024}, "lists sampled a visit");
+  schema->Int("evaluate.samples", &samples, {1, 1024}, "lists sampled per visit");
   schema->Int("evaluate.bootstrap", &bootstrap, {100, 1000000}, "bootstrap resamples");
 }
 
@@ -105,7 +105,7 @@ Config LoadConfig(const std::filesystem::path& file, const std::vector<std::stri
   ConfigSchema first;
   given.Bind(&first);
   first.Load(file, overrides);
-  // Again over the preset's defaults: keys that are given win.
+  // Loads again over the preset's defaults, so that given keys override the preset.
   Config config;
   config.grpo.preset = given.grpo.preset;
   ApplyPreset(&config.grpo, &config.credit);

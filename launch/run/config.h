@@ -1,4 +1,4 @@
-// The whole config: one struct a section, each bound where its layer declares it.
+// The whole config: one struct per section, declared and bound in the section's own layer.
 #ifndef FLAME_LAUNCH_RUN_CONFIG_H_
 #define FLAME_LAUNCH_RUN_CONFIG_H_
 
@@ -17,16 +17,16 @@
 namespace flame {
 
 struct RunOptions {
-  std::filesystem::path dir = "runs/default";  // everything a run writes
+  std::filesystem::path dir = "runs/default";  // folder of everything that the run writes
   int64_t seed = 1;
-  int64_t threads = 0;  // arithmetic threads of a process; 0: the machine's cores / local ranks
+  int64_t threads = 0;  // arithmetic threads per process; 0: the machine's cores / local ranks
   void Bind(ConfigSchema* schema);
 };
 
 struct EvaluateOptions {
   std::string split = "test";  // or validation
-  int64_t samples = 8;         // lists sampled a visit for jaccard_sampled
-  int64_t bootstrap = 2000;    // resamples over patients
+  int64_t samples = 8;         // lists sampled per visit for jaccard_sampled
+  int64_t bootstrap = 2000;    // bootstrap resamples over patients
   void Bind(ConfigSchema* schema);
 };
 
@@ -46,13 +46,13 @@ struct Config {
   EvaluateOptions evaluate;
 
   void Bind(ConfigSchema* schema);
-  // "name=value" lines of the keys under `prefixes`.
+  // Returns the keys under `prefixes` as lines "name=value".
   std::string Canonical(const std::vector<std::string>& prefixes) const;
   std::string ResolvedYaml() const;
 };
 
-// Reads and checks `file` and `overrides` whole, over the defaults of grpo.preset. Throws
-// UsageError.
+// Reads and checks `file` and `overrides`; keys that neither gives have the defaults of
+// grpo.preset. Throws UsageError.
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
 // Every key with its default, range and meaning, in lines of at most `width` columns.

@@ -18,7 +18,7 @@
 namespace flame {
 namespace {
 
-// Of this process among those that share this machine.
+// Returns the number of this process among the processes of the job on this machine, from 0.
 int LocalRank() {
   for (const char* name : {kPlaceVariable, "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"}) {
     const char* text = std::getenv(name);
@@ -54,7 +54,7 @@ c10::Device OpenCuda() {
   }
   const auto index = static_cast<c10::DeviceIndex>(LocalRank() % count);
   at::accelerator::setDeviceIndex(index);
-  // Where a product's sum is cut into parts, they are added in float32 too.
+  // Partial sums of a bfloat16 product are added in float32, too.
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
   LogInfo("GPU ", static_cast<int>(index), " of ", count);
   return {c10::kCUDA, index};

@@ -11,15 +11,15 @@
 
 namespace flame {
 
-// "cpu"; or "cuda": of the machine's GPUs the one that has this rank's number among the ranks of
-// its machine (or its place), counted round where there are fewer. Opens the GPU's libraries on the
-// first call, which must come before anything asks ATen whether CUDA is there: it remembers the
-// answer. Throws UsageError on another name, MachineError that says what is missing: the module of
-// a build with the GPU's wheels, a library, a driver or a GPU.
+// Returns the device "cpu" or "cuda". For cuda, this rank takes GPU number n modulo the number of
+// GPUs, where n is its number among the processes of its machine. The first call for cuda loads the
+// GPU libraries; it must come before anything asks ATen whether CUDA is available, because ATen
+// remembers the answer. Throws UsageError on any other name, and MachineError naming what is
+// missing: the module that a build with the GPU wheels has, a library, a driver or a GPU.
 c10::Device OpenDevice(const std::string& name);
 
-// A communicator over the ranks of `learners` that takes tensors on model.device: NCCL for cuda,
-// null for the CPU and for one rank. Collective; after OpenDevice.
+// Returns a communicator over the ranks of `learners` that takes tensors on model.device: NCCL for
+// cuda, null for the CPU or if `learners` is null. Collective; call after OpenDevice.
 std::unique_ptr<Communicator> LearnersOnDevice(const std::string& device, double timeout_seconds,
                                                Communicator* learners);
 

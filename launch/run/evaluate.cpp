@@ -18,13 +18,13 @@ namespace flame {
 namespace {
 
 using nlohmann::json;
-using Sets = std::vector<std::vector<int32_t>>;  // one a visit
+using Sets = std::vector<std::vector<int32_t>>;  // one drug set per visit
 
 double Mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-// The visits evaluated on, and what a row is computed from.
+// The visits to evaluate on, and the data that rows are computed from.
 struct Field {
   const Config& config;
   const Corpus& corpus;
@@ -36,7 +36,7 @@ struct Field {
   }
 };
 
-// Per-visit values that comparisons pair.
+// One policy's results; comparisons pair its values visit by visit.
 struct Row {
   std::string policy;
   std::vector<double> jaccard, jaccard_sampled;
@@ -106,7 +106,8 @@ Row PreviousRow(const Field& field) {
   return MakeRow(field, "previous", sets);
 }
 
-// The slots of a policy as table rows: a frozen policy needs no projector.
+// Loads a policy with adapters merged and slots as rows of the embedding table: a frozen policy
+// needs no projectors.
 Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
   Policy policy = OpenModel(config, folder);
   policy.MergeAdapters();

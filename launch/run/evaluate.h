@@ -9,18 +9,19 @@
 
 namespace flame {
 
-// What evaluation.json holds:
+// Evaluates the run's policies and returns the contents of evaluation.json:
 //   {"split", "num_visits", "truth": {"ddi", "drugs"},
 //    "rows": [{"policy", "jaccard", "jaccard_ci": [lo, hi], "precision", "recall", "f1", "prauc",
 //              "ddi", "ddi_pooled", "drugs", "edits", "jaccard_sampled"}],
 //    "comparisons": [{"policy", "baseline", "metric", "difference", "ci": [lo, hi]}],
 //    "oracle": {"list", "threshold"}}
-// Policies: popularity, previous, classifier, list-sft, list-grpo. A field that a policy has no
-// value for is null; "oracle" is null where the hospital's truth is unknown. Fractions in 0..1;
-// intervals are 95 %, from a bootstrap over patients.
+// The policies are popularity, previous, classifier, list-sft and list-grpo. A field is null if the
+// policy has no value for it; "oracle" is null if the hospital's truth is unknown. Fractions are in
+// 0..1; intervals are 95 %, from a bootstrap over patients. Throws DataError if the split has no
+// visit.
 nlohmann::json EvaluateRun(const Config& config);
 
-// The table that a person reads.
+// Returns the evaluation as a table for people.
 std::string EvaluationTable(const nlohmann::json& evaluation);
 
 }  // namespace flame

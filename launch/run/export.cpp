@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Every entity slot that the tokenizer names.
+// Returns the ids of all entity slots in the tokenizer.
 std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
   for (int kind = 0; kind < kNumEntityKinds; ++kind) {

@@ -1,4 +1,5 @@
-// A trained policy as a plain Hugging Face folder that any server of Llama models loads.
+// Export of a trained policy as a plain Hugging Face folder, which any server of Llama models
+// loads.
 #ifndef FLAME_LAUNCH_RUN_EXPORT_H_
 #define FLAME_LAUNCH_RUN_EXPORT_H_
 
@@ -6,10 +7,11 @@
 
 namespace flame {
 
-// Reads the policy and tokenizer of `model_dir` and writes `out`, whole or absent: adapters merged,
-// entity slots as rows of the embedding table, tokenizer, and generation_config.json with eos and
-// `suppress_tokens`, the slots' ids, which are input only, and a classifier's threshold.json.
-// Throws DataError; UsageError if `out` is there and not an empty folder.
+// Reads the policy and tokenizer of `model_dir` and writes `out`, completely or not at all. `out`
+// holds the policy with merged adapters and entity slots as rows of the embedding table, the
+// tokenizer, generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the
+// slots, which are input only, and a classifier's threshold.json. Throws DataError if `model_dir`
+// is damaged, and UsageError if `out` exists and is not an empty folder.
 void ExportPolicy(const std::filesystem::path& model_dir, const std::filesystem::path& out);
 
 }  // namespace flame

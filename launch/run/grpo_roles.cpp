@@ -47,8 +47,8 @@ int64_t PromptTokens(const PromptBuilder& prompts, const ListTask& task) {
                               prompts.ListQuestion(task.input, task.edit).size());
 }
 
-// Tells how long each role had nothing to do, and how the ranks would be split by the work done; of
-// colocated ranks how long they waited for each other's rollouts. Collective.
+// Logs the idle time of each role and the split of ranks that would match the work done; for
+// colocated ranks, the time they waited for each other's rollouts. Collective.
 void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::time_point start,
                 Communicator* world) {
   const std::chrono::duration<double> total = std::chrono::steady_clock::now() - start;
@@ -61,7 +61,7 @@ void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::ti
   if (mesh.rollout_ranks.empty()) {
     const at::Tensor sums = all.sum(0);
     LogInfo("idle: ranks ", std::round(100 * sums[0].item<double>() / sums[1].item<double>()),
-            " % of their time, until the others' rollouts were there");
+            " % of their time, waiting for other ranks' rollouts");
     return;
   }
   const std::vector<const std::vector<int>*> roles = {&mesh.learner_ranks, &mesh.rollout_ranks,
@@ -75,8 +75,8 @@ void ReportIdle(const RankMesh& mesh, double idle, std::chrono::steady_clock::ti
   }
   const std::vector<int> split = SuggestSplit(busy, world->size());
   LogInfo("idle: learners ", share[0], " %, rollout ranks ", share[1], " %, reward ranks ",
-          share[2], " % of their time; by the work done ", world->size(),
-          " ranks would be split as cluster.learners=", split[0], " cluster.rollouts=", split[1],
+          share[2], " % of their time; the work done suggests, for ", world->size(),
+          " ranks, cluster.learners=", split[0], " cluster.rollouts=", split[1],
           " cluster.rewards=", split[2]);
 }
 
@@ -88,10 +88,9 @@ void Report(const GrpoReport& report) {
   const double known =
       wait + report.seconds_wait + learn + report.seconds_learn + sync + report.seconds_sync;
   const auto share = [&](double seconds) { return std::round(100 * seconds / all); };
-  LogInfo("grpo: ", HumanDuration(all), ", of which rollouts and rewards were waited for ",
-          share(wait + report.seconds_wait), " %, learning took ",
-          share(learn + report.seconds_learn), " %, sync ", share(sync + report.seconds_sync),
-          " %, all else ", share(all - known), " %");
+  LogInfo("grpo: ", HumanDuration(all), ", waiting for rollouts and rewards ",
+          share(wait + report.seconds_wait), " %, learning ", share(learn + report.seconds_learn),
+          " %, sync ", share(sync + report.seconds_sync), " %, other ", share(all - known), " %");
 }
 
 Communicator::Milliseconds Timeouts(const Config& config, double count) {
@@ -117,7 +116,7 @@ RankMesh MeshOf(const ClusterOptions& cluster, int size, int rank) {
   return mesh;
 }
 
-// Trains; returns the seconds that were spent waiting for rollouts.
+// Trains; returns the seconds spent waiting for rollouts.
 double Train(const Config& config, GrpoJob job, Communicator* learners) {
   job.learners = learners != nullptr && learners->size() > 1 ? learners : nullptr;
   const auto on_device =
@@ -132,7 +131,8 @@ double Learn(const Config& config, const RankMesh& mesh, GrpoJob job, const Shar
              std::function<int64_t(int32_t)> length, Communicator* learners, Communicator* world) {
   std::unique_ptr<RolloutClient> rollouts;
   if (learners->rank() == 0) {
-    // Less than the other learners allow this one for a sync, so that the rank at fault is named.
+    // Shorter than the time that the other learners wait for this one, so that the error names the
+    // rank at fault and not this one.
     rollouts = MakeRemoteRolloutClient(
         world, {mesh.rollout_ranks, std::move(length),
                 /*overlap=*/config.grpo.staleness > 0, Timeouts(config, 0.9),
@@ -193,7 +193,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   const int rank = alone ? 0 : world->rank();
   const RankMesh mesh = alone ? RankMesh{} : MeshOf(config.cluster, world->size(), rank);
   const auto own = alone ? nullptr : world->Split(static_cast<int>(mesh.role));
-  // An external program is started where something is scored.
+  // A Scorer starts the external program, so only ranks that score make one.
   const Corpus truths = TruthsOfRun(config, materials.corpus);
   std::optional<Scorer> scorer;
   if (mesh.role == Role::kReward || mesh.role == Role::kAll) {
@@ -204,7 +204,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
     return;
   }
   Policy policy = load();
-  // Learners alone split it.
+  // Only learners split the policy.
   if (mesh.role != Role::kLearner) policy.ReadStored();
   const std::optional<LineTrie> lines = AllowedLines(config.grpo.sampling, materials);
   GrpoJob job = MakeGrpoJob(config, tasks, &policy, inputs_sha256, settings);
@@ -218,7 +218,7 @@ void RunGrpoRoles(const Config& config, const Materials& materials,
   const int64_t versions = config.grpo.staleness + 1;
   const ShardFolder shards{ShardsOf(config), static_cast<uint64_t>(config.run.seed), inputs_sha256};
   if (mesh.role == Role::kRollout) {
-    // Two answers in turn fit into what the learner allows a rollout rank.
+    // The learner waits 0.9 timeouts for a rollout rank: it can ask two reward ranks in turn.
     const auto rewards =
         MakeRemoteRewardClient(world, mesh.reward_ranks, Timeouts(config, 1.0 / 3));
     RolloutWorker worker(context, rewards.get(), versions);

@@ -1,4 +1,4 @@
-// GRPO over the ranks of a job: who learns, who rolls out, who scores.
+// GRPO over the ranks of a job: each rank learns, rolls out or scores.
 #ifndef FLAME_LAUNCH_RUN_GRPO_ROLES_H_
 #define FLAME_LAUNCH_RUN_GRPO_ROLES_H_
 
@@ -17,20 +17,20 @@
 
 namespace flame {
 
-// Throws UsageError where config.cluster does not fit the ranks that there are.
+// Throws UsageError if config.cluster does not fit the number of ranks.
 void CheckRoles(const Config& config, Communicator* world);
 
-// True where this rank of `world` is a reward rank of GRPO, which computes on no device. Throws as
-// CheckRoles.
+// True if this rank of `world` is a reward rank of GRPO: reward ranks use no device. Throws
+// UsageError as CheckRoles does.
 bool OnlyScores(const ClusterOptions& cluster, const Communicator* world);
 
-// What RunGrpo needs but for its communicators and rollouts.
+// Returns a job for RunGrpo; the caller adds the communicators and the rollout client.
 GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Policy* policy,
                     const std::string& inputs_sha256, const std::string& settings);
 
-// Trains the adapters of the policy that `load` opens. `world` null or of one rank: every role in
-// this process; else each rank serves the role that config.cluster gives it until learner 0 is
-// done. Learners call `end` as GrpoJob's; reward ranks load no policy.
+// Trains the adapters of the policy that `load` opens. If `world` is null or has one rank, this
+// process has every role. Otherwise each rank serves the role that config.cluster gives it until
+// learner 0 is done. Learners call `end` as GrpoJob::end; reward ranks load no policy.
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
                   std::function<void(const Policy&)> end, const std::string& inputs_sha256,

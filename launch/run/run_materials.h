@@ -1,4 +1,4 @@
-// What a run's stages read, found by its config.
+// The materials that a run's stages read, found through the run's config.
 #ifndef FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
 #define FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
 
@@ -14,8 +14,8 @@ namespace flame {
 // Reads run.dir's corpus.h5 and base/tokenizer.json (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
 
-// The corpus with the truths that the run's tasks were made with: those of tasks/feedback.jsonl
-// where the run has that file.
+// Returns the corpus with the truths that the run's tasks were made with: if the run has
+// tasks/feedback.jsonl, the decisions in it are applied.
 Corpus TruthsOfRun(const Config& config, const Corpus& corpus);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// Where a run keeps what it makes.
+// The paths of a run's outputs.
 #ifndef FLAME_LAUNCH_RUN_RUN_PATHS_H_
 #define FLAME_LAUNCH_RUN_RUN_PATHS_H_
 
@@ -13,7 +13,7 @@ struct RunPaths {
   std::filesystem::path config() const { return dir / "config.yaml"; }
   std::filesystem::path hospital() const { return dir / "hospital"; }  // data.hospital: synth
   std::filesystem::path corpus() const { return dir / "corpus.h5"; }
-  std::filesystem::path base() const { return dir / "base"; }  // the model SFT starts from
+  std::filesystem::path base() const { return dir / "base"; }  // the model that SFT starts from
   std::filesystem::path stage(const char* name) const { return dir / name; }
   std::filesystem::path classifier() const { return dir / "classifier" / "model"; }
   std::filesystem::path scores() const { return dir / "tasks" / "scores.h5"; }

@@ -29,14 +29,14 @@
 namespace flame {
 namespace {
 
-// A whole number above 0 that the launcher left in the environment, or 0.
+// Returns the positive number that the launcher put into the environment variable, else 0.
 int FromLauncher(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? 0 : std::max(0, std::atoi(text));
 }
 
-// Slurm tells each task its cores, and binds it to them where it is set up so. mpirun tells the
-// ranks of this machine, which share what it has.
+// Slurm tells each task its number of cores, and may bind the task to them. mpirun tells the number
+// of ranks on this machine, which share its cores.
 int CoresOfThisRank() {
   if (const int given = FromLauncher("SLURM_CPUS_PER_TASK"); given > 0) return given;
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
@@ -54,7 +54,8 @@ std::vector<std::string> LinesOf(const std::string& text) {
   return lines;
 }
 
-// Ranks of one job may differ in their folder and their threads alone. Collective.
+// Throws UsageError unless the configs of all ranks agree in all keys but run.dir and run.threads.
+// Collective.
 void CheckSameOnAllRanks(const Config& config, Communicator* world) {
   Config same = config;
   same.run.dir.clear();
@@ -79,8 +80,8 @@ struct RankSession::Mpi {
   MpiSession session;
 };
 
-// A POSIX record lock on run.dir/.lock: gone with the process, however it ends, and kept on shared
-// file systems too.
+// A POSIX record lock on run.dir/.lock. It ends with the process, however that ends, and works on
+// shared file systems too.
 class RankSession::RunLock {
  public:
   explicit RunLock(const std::filesystem::path& run_dir) {
@@ -113,7 +114,8 @@ RankSession::RankSession(const Config& config, bool logs, bool by_role) : run_di
   KeepLargeBlocksApart();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  // Else every empty tensor, caches that are never used whole among them, is filled with NaN.
+  // Deterministic algorithms would otherwise fill every empty tensor with NaN, including caches of
+  // which only a part is ever used.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   if (LaunchedByMpi()) {
     SetFlightFolder(config.run.dir);
@@ -129,14 +131,14 @@ RankSession::RankSession(const Config& config, bool logs, bool by_role) : run_di
   if (logs) LogTo(run_dir_ / "logs");
 }
 
-// A rank's own, with the lines that stderr leaves out.
+// The file also gets the lines that stderr leaves out.
 void RankSession::LogTo(const std::filesystem::path& folder) const {
   const int rank = world_ == nullptr ? 0 : world_->rank();
   try {
     std::filesystem::create_directories(folder);
     LogToFile(folder / StrCat("rank-", rank, ".log"));
   } catch (const std::exception& error) {
-    LogWarning("no log file of this rank: ", error.what());
+    LogWarning("this rank has no log file: ", error.what());
   }
 }
 

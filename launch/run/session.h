@@ -1,4 +1,4 @@
-// What a process sets up before a stage runs: signals, threads, ranks.
+// The set-up of a process before a stage runs: signals, threads, ranks.
 #ifndef FLAME_LAUNCH_RUN_SESSION_H_
 #define FLAME_LAUNCH_RUN_SESSION_H_
 
@@ -11,21 +11,22 @@
 
 namespace flame {
 
-// The ranks of the job (MPI's world under mpirun or srun, null in a process started alone) at work
-// in one run folder.
+// The ranks of a job at work in one run folder. world() is MPI's world under mpirun or srun, and
+// null in a process that was started alone.
 class RankSession {
  public:
-  // Rank 0 locks run.dir for the session; with `logs`, every rank logs to run.dir/logs too.
-  // `by_role`: ranks that config.cluster makes reward ranks open no GPU. Throws MachineError naming
-  // the process that holds the lock, or what model.device lacks (OpenDevice).
+  // Rank 0 locks run.dir for the session. If `logs`, every rank also logs to run.dir/logs. If
+  // `by_role`, ranks that config.cluster makes reward ranks open no GPU. Throws MachineError if
+  // another process holds the lock, naming it, or if OpenDevice fails, and UsageError if ranks have
+  // different configs.
   explicit RankSession(const Config& config, bool logs = true, bool by_role = false);
-  // Writes run.dir/trace.json where a timeline was asked for and no exception is under way.
+  // Writes run.dir/trace.json if a timeline was requested and no exception is in flight.
   ~RankSession();
   Communicator* world() const { return world_.get(); }
   bool first() const { return world_ == nullptr || world_->rank() == 0; }
   // Throws UsageError if there are other ranks.
   void RequireOneProcess(const char* command) const;
-  // Every rank logs to rank-N.log in `folder` from here on.
+  // Makes every rank log to rank-N.log in `folder` from now on.
   void LogTo(const std::filesystem::path& folder) const;
 
  private:
@@ -39,7 +40,7 @@ class RankSession {
   std::unique_ptr<RunLock> lock_;
 };
 
-// True while a session of some process, on any host that shares the disk, holds run_dir's lock.
+// True if a session of any process, on any host that shares the disk, holds the lock of `run_dir`.
 bool IsRunInUse(const std::filesystem::path& run_dir);
 
 }  // namespace flame

@@ -24,7 +24,7 @@ fs::path RecordPath(const fs::path& run_dir, const std::string& stage) {
   return run_dir / ".stages" / (stage + ".json");
 }
 
-// Regular files of an output, which is a file or a folder, sorted.
+// Returns the regular files of an output, which is a file or a folder, sorted.
 std::vector<fs::path> FilesOf(const fs::path& output) {
   std::vector<fs::path> files;
   if (fs::is_regular_file(output)) files.push_back(output);
@@ -57,7 +57,7 @@ json ReadRecord(const fs::path& run_dir, const std::string& stage) {
   return record;
 }
 
-// Throws DataError where an output no longer has the recorded SHA-256.
+// Throws DataError if an output no longer has the recorded SHA-256.
 void CheckBytes(const fs::path& run_dir, const json& record) {
   for (const auto& [name, entry] : record.at("outputs").items()) {
     const std::string found = Sha256OfFile(run_dir / name), expected = entry.at("sha256");
@@ -67,7 +67,7 @@ void CheckBytes(const fs::path& run_dir, const json& record) {
   }
 }
 
-// "" if every recorded output is there in its size, else what is wrong.
+// Returns "" if every recorded output exists with its size, else a description of the fault.
 std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
   for (const auto& [name, entry] : record.at("outputs").items()) {
     std::error_code error;
@@ -81,14 +81,14 @@ std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
   return "";
 }
 
-// Moves what other inputs left in the stage's folder out of the way; a folder of the same inputs is
-// kept, since a training resumes from it.
+// Moves the results of other inputs out of the stage's folder. A folder of the same inputs stays,
+// because a training resumes from it.
 void PutAsideStale(const Stage& stage, const std::string& inputs) {
   const fs::path folder = stage.run_dir / stage.name;
   const fs::path begun = stage.run_dir / ".stages" / (stage.name + ".begun");
   const std::string begun_with = fs::exists(begun) ? ReadWholeFile(begun) : "";
   if (begun_with != inputs) {
-    // What was trained halfway is not put aside unasked: other settings may be a slip.
+    // Refuses to move a half-finished training: the changed settings may be a mistake.
     if (!fs::exists(RecordPath(stage.run_dir, stage.name))) {
       CheckResumable(folder, inputs, stage.settings);
     }
@@ -103,7 +103,7 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
     };
     move_aside(folder, aside);
     for (const fs::path& output : stage.outputs) {
-      // Outputs below the stage's folder moved with it.
+      // Outputs inside the stage's folder have moved with it.
       if (*output.begin() != stage.name) move_aside(stage.run_dir / output, aside / output);
     }
     if (moved) {
@@ -121,7 +121,7 @@ std::string PeakText(const std::vector<int64_t>& peaks) {
   return StrCat(", at most ", static_cast<double>(most / 100000) / 10, " MB of tensors on a rank");
 }
 
-// Puts `from`'s file in the place of `to`.
+// Replaces `to` by a hard link to `from`, or by a copy if the file system has no links.
 void LinkFile(const fs::path& from, const fs::path& to) {
   fs::create_directories(to.parent_path());
   fs::remove(to);
@@ -180,7 +180,7 @@ void RunStage(const Stage& stage) {
   const Clock::time_point start = Clock::now();
   stage.make(Sha256(stage.inputs));
   FinishStage(stage, {SecondsSince(start), {}});
-  // A program that runs the stages one by one would not hear of it otherwise.
+  // Otherwise a program that runs the stages one by one would not learn of the signal.
   StopIfRequested();
 }
 
@@ -209,7 +209,7 @@ void ShareStages(const fs::path& from, const fs::path& to) {
     }
     const fs::path begun = fs::path(".stages") / (stage + ".begun");
     WriteFileAtomically(to / begun, ReadWholeFile(from / begun));
-    // Last: from here on the stage is done in `to`.
+    // The record comes last: once it exists, the stage counts as done in `to`.
     WriteFileAtomically(RecordPath(to, stage), record.dump(2) + "\n");
   }
 }

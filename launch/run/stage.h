@@ -1,4 +1,4 @@
-// A stage of the pipeline: made once from its inputs, skipped while they stay the same.
+// A stage of the pipeline: made once from its inputs, then skipped until the inputs change.
 #ifndef FLAME_LAUNCH_RUN_STAGE_H_
 #define FLAME_LAUNCH_RUN_STAGE_H_
 
@@ -15,45 +15,45 @@ struct Stage {
   std::filesystem::path run_dir;
   // The config lines that the result depends on.
   std::string settings;
-  // Those, the digests of earlier outputs and the stamps of files outside the run.
+  // The settings, the digests of earlier outputs and the stamps of files outside the run.
   std::string inputs;
   std::vector<std::filesystem::path> outputs;  // files or folders, relative to run_dir
-  // Throws where the stage can not be made, before anything earlier is put aside; may be empty.
+  // Throws if the stage cannot be made; called before earlier results are put aside. May be empty.
   std::function<void()> check;
   std::function<void(const std::string& inputs_sha256)> make;
 };
 
-// False if run_dir/.stages/NAME.json says that the outputs, all present in the recorded sizes, were
-// made from these inputs; the log says that the stage is skipped. Otherwise checks, puts aside what
-// other inputs left (in NAME.stale-<digest>), so that nothing of it is taken for new, and returns
-// true.
+// Returns false, and logs that the stage is skipped, if run_dir/.stages/NAME.json says that the
+// outputs were made from these inputs and all outputs have the recorded sizes. Otherwise calls
+// `check`, moves the results of other inputs to NAME.stale-<digest>, so that none of them is taken
+// for new, and returns true.
 bool BeginStage(const Stage& stage);
 struct StageCost {
-  double seconds = 0;               // of all processes that worked on it
-  std::vector<int64_t> peak_bytes;  // of tensors on the computing device at a time, by rank
+  double seconds = 0;               // total over all processes that worked on the stage in turn
+  std::vector<int64_t> peak_bytes;  // by rank: most bytes of tensors on its computing device
 };
 
-// Records the outputs and what they cost. Throws MachineError if one is missing.
+// Records the outputs and their cost. Throws MachineError if an output is missing.
 void FinishStage(const Stage& stage, const StageCost& cost);
-// Begin, make, finish.
+// Begins, makes and finishes the stage.
 void RunStage(const Stage& stage);
 
-// Throws DataError where the stage's record says that it was made with other settings than
-// `settings`. No record: nothing.
+// Throws DataError if the stage's record says that the stage was made with other settings. Does
+// nothing if there is no record.
 void CheckSettings(const std::filesystem::path& run_dir, const std::string& stage,
                    const std::string& settings);
 
-// That making the stage took, from its record; 0 where there is none.
+// Returns the seconds that making the stage took, from its record; 0 without a record.
 double SecondsOfStage(const std::filesystem::path& run_dir, const std::string& stage);
 
-// Digest over the outputs of a stage, from its record. Throws DataError naming the command that
-// makes the stage if there is no record or an output is missing, and naming the output if its bytes
-// are not those recorded.
+// Returns a digest over the outputs of a stage, from its record. Throws DataError if there is no
+// record or an output is missing, naming the command that makes the stage, and if an output's bytes
+// are not those recorded, naming the output.
 std::string OutputDigest(const std::filesystem::path& run_dir, const std::string& stage);
 
-// Gives the run folder `to` every stage that is done in `from`, so that a pipeline there skips it:
-// hard links of the outputs (no output is ever changed in place), copies where the file system has
-// no links. Stages that `to` has from there already are left alone. Throws DataError where a file
+// Gives the run folder `to` every stage that is done in `from`, so that a pipeline in `to` skips
+// it. Outputs become hard links, since no output is ever changed in place, or copies if the file
+// system has no links. Stages that `to` already shares are left alone. Throws DataError if a file
 // of a stage is missing.
 void ShareStages(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/files/program_files.h"
 #include "base/files/checksum.h"
+#include "base/files/program_files.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/stage_keys.h"
 
@@ -20,8 +20,7 @@ std::string FileStamp(const fs::directory_entry& file) {
                 file.last_write_time().time_since_epoch().count(), "\n");
 }
 
-// Size and time of a file, or of a folder's files, so that a changed one is noticed without reading
-// gigabytes; "" where there is none.
+// Returns the name, size and time of a file, or of each file of a folder; "" if `path` is neither.
 std::string FileStamps(const fs::path& path) {
   std::vector<std::string> stamps;
   if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
@@ -51,7 +50,7 @@ void ExpectFile(const char* key, const fs::path& file) {
 fs::path PromptFile(const Config& config) {
   const fs::path& file = config.prompts.file;
   if (file.empty()) return ShareFolder() / "configs" / "prompts.yaml";
-  // A path of the program's own configs works from any working folder.
+  // A relative path such as configs/prompts.yaml also finds the program's own file.
   return fs::exists(file) ? file : ShareFolder() / file;
 }
 

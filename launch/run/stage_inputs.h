@@ -1,5 +1,5 @@
-// What the stages of a run depend on besides each other: lines of the config, and files that it
-// names.
+// The inputs of a run's stages other than earlier stages: lines of the config, and files that the
+// config names.
 #ifndef FLAME_LAUNCH_RUN_STAGE_INPUTS_H_
 #define FLAME_LAUNCH_RUN_STAGE_INPUTS_H_
 
@@ -10,24 +10,24 @@
 
 namespace flame {
 
-// The file with the prompts' templates: prompts.file, or the one that comes with the program.
+// Returns the file with the prompt templates: prompts.file, or the one that comes with the program.
 std::filesystem::path PromptFile(const Config& config);
 
-// The config lines that the own result of a stage ("prepare", "classifier", ...) depends on. Where
-// it was computed is none of them: a model that a GPU trained can be evaluated on a CPU.
+// Returns the config lines that the result of a stage ("prepare", "classifier", ...) itself depends
+// on. The device is not among them: a model that a GPU trained can be evaluated on a CPU.
 std::string StageSettings(const Config& config, const std::string& stage);
 
-// config.data; a hospital that the run makes itself lies in its own folder.
+// Returns config.data, with the folders of the hospital that the run makes itself, if it makes one.
 DataOptions DataOf(const Config& config);
-// True where the run makes its hospital itself.
+// True if the run makes its hospital itself.
 bool MakesHospital(const Config& config);
 
-// Sizes and times of the files that the first stage reads, so that a changed one is noticed without
-// reading gigabytes.
+// Returns the sizes and times of the files that the first stage reads, so that a changed file is
+// noticed without reading gigabytes.
 std::string InputStamps(const Config& config);
 
-// Throws DataError where a file or folder that the config names, and a later stage would read, is
-// not there.
+// Throws DataError if a file or folder that the config names and a later stage would read does not
+// exist.
 void CheckInputs(const Config& config);
 
 }  // namespace flame

@@ -40,18 +40,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The outputs of earlier stages, all of which must have been made with this config.
+// Returns the digests of earlier stages' outputs. Throws DataError unless each stage is done and
+// was made with this config.
 std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
   for (const std::string& stage : stages) {
     CheckSettings(config.run.dir, stage, StageSettings(config, stage));
   }
-  // In the given order, so that the first stage that is missing is the one named.
+  // The order is the given one, so that the error names the first missing stage.
   std::string digests;
   for (const std::string& stage : stages) digests += OutputDigest(config.run.dir, stage);
   return digests;
 }
 
-// A stage that depends on the outputs of `earlier`; `make` follows.
+// Returns a stage that depends on the outputs of the stages `earlier`. The caller sets `make`.
 Stage StageOf(const Config& config, const std::string& name, std::vector<fs::path> outputs,
               const std::vector<std::string>& earlier) {
   Stage stage;
@@ -65,8 +66,9 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
 
 bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
 
-// Rank 0 alone reads and writes the stage's record; all ranks make it. config.yaml tells what the
-// last stage that ran used. `on_device`: this rank computes on model.device.
+// Runs a stage on all ranks; only rank 0 reads and writes the stage's record. Writes config.yaml,
+// so that it has the config of the last stage that ran. `on_device`: this rank computes on
+// model.device.
 void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_device = true) {
   stage.make = [&config, world, make = std::move(stage.make)](const std::string& inputs) {
     if (IsFirst(world)) {
@@ -80,14 +82,14 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_
   if (begun.item<int64_t>() == 0) return;
   const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
   ResetPeakTensorBytes(device);
-  // Of processes that were stopped or killed in the middle of a training, by its steps.
+  // The time of earlier processes that were stopped or killed in the middle of this training.
   const double earlier = SumsOfMetrics(stage.run_dir / stage.name, {"seconds"})[0];
   const Clock::time_point start = Clock::now();
   stage.make(Sha256(stage.inputs));
   const StageCost cost = {earlier + SecondsSince(start), PeakTensorBytesOfRanks(device, world)};
   if (IsFirst(world)) FinishStage(stage, cost);
-  // A signal that came too late for the stage to save and stop: rank 0 decides for all, and goes
-  // when all have heard of it.
+  // A signal may have come too late for the stage to save and stop. Rank 0 decides for all ranks,
+  // and stops only once all of them know the decision.
   at::Tensor stop = at::zeros({1}, at::kLong);
   if (IsFirst(world)) stop.fill_(StopRequested() ? 1 : 0);
   if (world != nullptr) world->Broadcast(stop, 0)->Wait();
@@ -95,7 +97,8 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_
   StopIfRequested(stop.item<int64_t>() != 0);
 }
 
-// `stage` is the one whose settings the training depends on.
+// Returns a job with the options that all SFT trainings share. `stage` is the stage whose settings
+// the training depends on.
 SftJob MakeSftJob(const Config& config, const std::string& stage, const std::string& label,
                   const SftOptions& options, const fs::path& folder, const std::string& inputs,
                   Communicator* world) {
@@ -120,7 +123,7 @@ SftReport RunOnRanks(const Config& config, SftJob job) {
   return RunSft(job);
 }
 
-// All candidates of the validation visits, whatever the balance in training.
+// Returns the validation visits with all their candidates, whatever the balance in training.
 std::vector<Family> ClassifierValidation(const Config& config, const Materials& materials) {
   std::vector<Family> families;
   for (const int32_t visit :
@@ -131,7 +134,7 @@ std::vector<Family> ClassifierValidation(const Config& config, const Materials& 
   return families;
 }
 
-// Trains pi_cls on `visits`, from the base model; `end` as SftJob's.
+// Trains pi_cls on `visits`, starting from the base model. `end` is SftJob::end.
 void TrainClassifier(const Config& config, const Materials& materials,
                      const std::vector<int32_t>& visits, const std::string& label,
                      const fs::path& folder, const std::string& inputs,
@@ -151,7 +154,7 @@ void TrainClassifier(const Config& config, const Materials& materials,
           " steps");
 }
 
-// Scores of training visits by two classifiers, each on the patients that it did not see.
+// Scores the training visits by two classifiers; each scores the patients that it did not train on.
 Scores CrossFit(const Config& config, const Materials& materials,
                 const std::vector<int32_t>& visits, const std::string& inputs) {
   Scores all;
@@ -176,8 +179,8 @@ Scores CrossFit(const Config& config, const Materials& materials,
   return all;
 }
 
-// What the list policy would be asked for the validation visits: both edits of the prediction of
-// `classifier`.
+// Returns the list policy's questions for the validation visits: both edits of the prediction that
+// `classifier` makes.
 std::vector<Family> ListValidation(const Config& config, const Materials& materials,
                                    const Policy& classifier) {
   const std::vector<int32_t> visits =
@@ -196,13 +199,14 @@ std::vector<Family> ListValidation(const Config& config, const Materials& materi
   return families;
 }
 
-// The file with the decisions goes with the tasks, so that what comes later has the same truths.
+// Copies the file with physicians' decisions next to the tasks, so that later stages use the same
+// truths.
 void KeepFeedback(const Config& config, const Corpus& corpus, const std::vector<int32_t>& visits) {
   const auto feedback = ReadFeedback(config.tasks.feedback, corpus);
   const auto used = std::count_if(visits.begin(), visits.end(),
                                   [&](int32_t visit) { return feedback.contains(visit); });
   LogInfo("tasks: decisions on ", feedback.size(), " visits, ", used,
-          " of which tasks are made of; evaluation has the recorded drugs as ever");
+          " of which tasks are made from; evaluation still uses the recorded drugs");
   WriteFileAtomically(RunPaths(config.run.dir).feedback(), ReadWholeFile(config.tasks.feedback));
 }
 
@@ -218,7 +222,7 @@ void PrepareStage(const Config& config) {
   stage.check = [&] { CheckInputs(config); };
   stage.make = [&](const std::string&) {
     if (synth) {
-      // Tables of which no record says that they are whole.
+      // Removes tables that no record says are complete.
       fs::remove_all(paths.hospital());
       const SynthSummary made =
           WriteSynthHospital(paths.hospital(), data.synth_patients, config.run.seed);
@@ -315,8 +319,8 @@ Policy LoadGrpoPolicy(const Config& config, bool tell) {
   const size_t quantized = policy.quantized().size();
   policy.MergeAdapters();
   if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && tell) {
-    LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters, which are now ",
-            "part of them: these are kept in ", config.model.dtype);
+    LogInfo("grpo: ", plain, " of ", quantized, " quantised maps had adapters; the adapters are ",
+            "merged, and these maps are kept in ", config.model.dtype);
   }
   policy = policy.MaterializeEntities();
   policy.AddAdapters(config.grpo.lora, config.run.seed);

@@ -1,4 +1,4 @@
-// The stages of a run, each made from files of the run folder and leaving files there.
+// The stages of a run. Each reads files of the run folder and writes files there.
 //   prepare -> classifier -> tasks -> list -> grpo -> evaluate
 #ifndef FLAME_LAUNCH_RUN_STAGES_H_
 #define FLAME_LAUNCH_RUN_STAGES_H_
@@ -12,28 +12,29 @@
 
 namespace flame {
 
-// Tables to corpus.h5 and base/ (tokenizer, starting weights, entity slots). hospital/ is made
-// first where data.hospital is synth.
+// Makes corpus.h5 and base/ (tokenizer, starting weights, entity slots) from the hospital's tables.
+// If data.hospital is synth and data.root is empty, makes hospital/ first.
 void PrepareStage(const Config& config);
-// pi_cls: classifier/model.
+// Trains pi_cls: classifier/model.
 void ClassifierStage(const Config& config, Communicator* world);
-// pi_cls's scores and the list tasks: tasks/scores.h5, tasks/tasks.h5.
+// Makes pi_cls's scores and the list tasks: tasks/scores.h5, tasks/tasks.h5.
 void TasksStage(const Config& config);
-// pi_list by SFT: list/model.
+// Trains pi_list by SFT: list/model.
 void ListStage(const Config& config, Communicator* world);
-// pi_list by step-wise GRPO: grpo/model. Roles of `world` by config.cluster.
+// Trains pi_list by step-wise GRPO: grpo/model. config.cluster gives the ranks of `world` roles.
 void GrpoStage(const Config& config, Communicator* world);
-// What GrpoStage trains: pi_list's adapters merged, entities made rows, new adapters.
+// Returns the policy that GrpoStage trains: pi_list with merged adapters, entity slots as rows of
+// the embedding table, and new adapters. If `tell`, logs the quantised maps that merging changed.
 Policy LoadGrpoPolicy(const Config& config, bool tell);
-// SHA-256 of what GrpoStage depends on, as its shards and checkpoints say it. Throws DataError
-// where an earlier stage is not done.
+// Returns the SHA-256 of GrpoStage's inputs, as recorded in its shards and checkpoints. Throws
+// DataError if an earlier stage is not done.
 std::string GrpoInputs(const Config& config);
-// evaluation.json.
+// Evaluates the policies: evaluation.json.
 void EvaluateStage(const Config& config);
 
-// All of them in order, one process.
+// Runs all stages in order in one process.
 void RunPipeline(const Config& config);
-// A line of the log: how long each stage took.
+// Logs in one line how long each stage took.
 void TellTimes(const Config& config);
 
 }  // namespace flame

@@ -12,7 +12,8 @@
 namespace flame {
 namespace {
 
-// In front of ATen's own; what was allocated before it is given back past it.
+// Stands in front of ATen's own allocator. Memory allocated before it was installed is freed
+// without passing through it.
 class CountingAllocator : public at::Allocator {
  public:
   static CountingAllocator& Get() {
@@ -50,7 +51,7 @@ class CountingAllocator : public at::Allocator {
   std::atomic<int64_t> now_ = 0, peak_ = 0;
 };
 
-// Null where the device's allocator counts nothing.
+// Returns null if the device's allocator does not count.
 c10::DeviceAllocator* AllocatorOf(c10::Device device) {
   return dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
 }

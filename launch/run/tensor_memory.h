@@ -1,5 +1,5 @@
-// Memory of tensors, counted where it is taken: resident pages have the libraries and the heap's
-// holes among them.
+// The memory of tensors, counted at allocation. Resident memory would also include the libraries
+// and the holes of the heap.
 #ifndef FLAME_LAUNCH_RUN_TENSOR_MEMORY_H_
 #define FLAME_LAUNCH_RUN_TENSOR_MEMORY_H_
 
@@ -12,20 +12,22 @@
 
 namespace flame {
 
-// Bytes of the tensors in the host's memory, from the first call of any of these on.
+// Returns the bytes of tensors in host memory. Counting starts with the first call of any function
+// here.
 int64_t TensorBytes();
-// Most of them at a time since the process or the last reset.
+// Returns the largest TensorBytes since the start or the last reset.
 int64_t PeakTensorBytes();
-// The most on `device` since then: as above of the CPU; of a GPU what its allocator gave out.
+// Returns the peak on `device` since the start or the last reset: PeakTensorBytes() for the CPU,
+// the peak of its allocator for a GPU, 0 if that counts nothing.
 int64_t PeakTensorBytes(c10::Device device);
 void ResetPeakTensorBytes(c10::Device device);
 
-// Large blocks come from the system and go back to it one by one. By default glibc moves blocks of
-// up to 32 MB onto its heap once one was freed, where they leave holes: about a quarter more
-// resident memory in a training.
+// Makes malloc take each large block from the system and return it when freed. By default, glibc
+// moves blocks of up to 32 MB onto its heap once one has been freed. There they leave holes, which
+// cost a training about a quarter more resident memory.
 void KeepLargeBlocksApart();
 
-// PeakTensorBytes of every rank of `world` (null: one process), by rank. Collective.
+// Returns PeakTensorBytes of every rank of `world` (null means one process), by rank. Collective.
 std::vector<int64_t> PeakTensorBytesOfRanks(c10::Device device, Communicator* world);
 
 }  // namespace flame

@@ -23,7 +23,7 @@ std::string ThisProcess() {
   return StrCat(host, ":", getpid());
 }
 
-// The number of "12.json"; 0 of any other name, temporary files among them.
+// Returns 12 for "12.json", and 0 for any other name, such as that of a temporary file.
 int64_t NumberOf(const fs::path& file) {
   const std::string stem = file.stem().string();
   const bool digits =
@@ -32,7 +32,7 @@ int64_t NumberOf(const fs::path& file) {
   return digits && file.extension() == ".json" ? std::stoll(stem) : 0;
 }
 
-// Over NFS a file can be replaced under its reader, who then has to open it again.
+// Reads a file again if that fails: over NFS a file can be replaced under its reader.
 std::string ReadReplaced(const fs::path& file) {
   constexpr int kTries = 5;
   for (int i = 1;; ++i) {
@@ -44,7 +44,8 @@ std::string ReadReplaced(const fs::path& file) {
   }
 }
 
-// A file that is empty still is a claim: its owner was killed, or is about to write it.
+// Reads an attempt's file. An empty file is a claim, too: its owner was killed, or is about to
+// write it.
 Attempt ReadAttempt(const fs::path& file, const std::string& job, int64_t number) {
   Attempt attempt;
   attempt.job = job;

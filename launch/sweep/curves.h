@@ -9,20 +9,20 @@
 
 namespace flame {
 
-// Fills `learning` of the done and whole trials; one whose metrics cannot be read is damaged from
-// then on, and has no row.
+// Fills `learning` of the trials that are done and whole. A trial whose metrics cannot be read
+// becomes damaged and loses its row.
 void ReadLearning(SweepResults* results);
 
-// One value a bin of consecutive steps.
+// One value per bin of consecutive steps.
 struct Curve {
-  std::vector<double> step;         // the bin's mean
-  std::vector<double> reward_mean;  // of R, over the bin's steps and the trials
-  std::vector<double>
-      reward_variance;  // of R within a group: reward_std squared, averaged likewise
+  std::vector<double> step;         // mean step of the bin
+  std::vector<double> reward_mean;  // mean of R over the bin's steps and the trials
+  // Variance of R within a group (reward_std squared), averaged likewise.
+  std::vector<double> reward_variance;
 };
 
-// Over those of `trials` (indices into results.trials) that have learning, in at most `bins` (> 0)
-// bins; empty where none has.
+// Averages over those of `trials` (indices into results.trials) that have learning, in at most
+// `bins` (> 0) bins; empty if none has.
 Curve MeanCurve(const SweepResults& results, const std::vector<size_t>& trials, size_t bins);
 
 }  // namespace flame

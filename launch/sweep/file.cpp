@@ -66,7 +66,7 @@ class Reader {
     faults_.push_back(value.place + ": " + text);
   }
 
-  // True if the config takes this value of `key`; whether values go together is seen in trials.
+  // True if the config accepts this value of `key`. ExpandSweep checks whether values fit together.
   bool Takes(ConfigValue value, const std::string& key) {
     if (key == "run.dir" || key == "run.seed") {
       const char* instead = key == "run.dir" ? "dir" : "seeds";
@@ -82,7 +82,7 @@ class Reader {
     return faults.empty();
   }
 
-  // The same of each item of a list, taken as a value.
+  // True if the config accepts each item of the list as a value of `key`.
   bool TakesItems(const ConfigValue& list, const std::string& key) {
     return std::all_of(list.items.begin(), list.items.end(), [&](const std::string& item) {
       ConfigValue value;
@@ -196,25 +196,25 @@ class Reader {
 
 void SweepCriterion::Bind(ConfigSchema* schema) {
   schema->Choice("criterion.policy", &policy, {"list-grpo", "list-sft", "classifier"},
-                 "row of evaluation.json that is judged");
+                 "row of evaluation.json to compare");
   schema->Choice("criterion.maximize", &maximize,
                  {"jaccard", "jaccard_sampled", "f1", "precision", "recall", "prauc"},
                  "column of that row");
   schema->Number("criterion.ddi_at_most", &ddi_at_most, {0, 1},
-                 "points with a higher mean DDI rate are not the best");
+                 "points with a higher mean DDI rate cannot be the best");
   schema->Number("criterion.ddi_weight", &ddi_weight, {0, 1000},
-                 "score: maximize - ddi_weight * DDI rate");
+                 "weight in the score maximize - ddi_weight * DDI rate");
 }
 
 void SweepOptions::Bind(ConfigSchema* schema) {
   schema->Path("base", &base, "config that is varied");
   schema->Path("dir", &dir, "folder of the sweep; workers share it");
   schema->IntList("seeds", &seeds, {0, 4294967295.0},
-                  "run.seed of each trial of a point; [] is the base config's");
+                  "run.seed of the trials of each point; []: the base config's seed");
   schema->Int("random.trials", &random_trials, {0, 10000}, "points drawn from random.keys");
-  schema->Int("random.seed", &random_seed, {0, 4294967295.0}, "of the draws");
+  schema->Int("random.seed", &random_seed, {0, 4294967295.0}, "seed of the draws");
   schema->Int("retries", &retries, {0, 100},
-              "of a trial that ended with status 4, by a signal or with its worker");
+              "retries of a trial that ended with status 4, by a signal or with its worker");
   schema->Number("heartbeat_deadline", &heartbeat_deadline, {1, 3600},
                  "seconds; a worker silent for longer is taken for dead");
   criterion.Bind(schema);

@@ -11,7 +11,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-constexpr size_t kBins = 30;  // of a learning curve
+constexpr size_t kBins = 30;  // most bins of a learning curve
 
 const char* kHead = R"html(<!DOCTYPE html>
 <html lang="en">
@@ -62,7 +62,7 @@ std::string Paragraph(const std::string& text, const std::string& kind = "") {
   return (kind.empty() ? "<p>" : "<p class=\"" + kind + "\">") + HtmlText(text) + "</p>\n";
 }
 
-// The values of `key` in their order, "" left out.
+// Returns the values of `key` in their order, without "".
 Strings ValuesOf(const SweepResults& results, const std::string& key) {
   Strings values;
   for (const TrialResult& trial : results.trials) {
@@ -125,7 +125,7 @@ class Page {
                "soft");
   }
 
-  // What no mean, plot or choice on this page has.
+  // Says which trials and points no mean, plot or choice on this page includes.
   std::string LeftOut() const {
     const auto trials = std::count_if(results_.trials.begin(), results_.trials.end(),
                                       [](const TrialResult& trial) { return trial.row.is_null(); });
@@ -138,7 +138,7 @@ class Page {
                             " points with such trials cannot be the best."));
   }
 
-  // What the sweep sets alike everywhere.
+  // Returns the settings that are the same in all trials.
   std::string InAll() const {
     Settings alike;
     for (const auto& setting : results_.trials[0].settings) {
@@ -188,7 +188,7 @@ class Page {
            (summary.half_width ? " \xc2\xb1 " + Fixed(*summary.half_width, format) : "");
   }
 
-  // The points with results, one series for each setting of the other keys, along `key`.
+  // Returns the points with results as series along `key`: one per setting of the other keys.
   std::vector<PlotSeries> SeriesAlong(const std::string& key) const {
     Strings others = keys_;
     std::erase(others, key);
@@ -212,7 +212,7 @@ class Page {
     std::vector<PlotSeries> series = SeriesAlong(Has(keys_, alpha) ? alpha : "");
     if (series.empty()) return html + Paragraph("No trial is done yet.");
     const bool told_apart = series.size() <= kPlotColors;
-    if (!told_apart) {  // one cloud
+    if (!told_apart) {  // shows all points as one cloud
       PlotSeries cloud{"", {}, false, true};
       for (const PlotSeries& one : series) {
         for (const PlotPoint& point : one.points) cloud.points.push_back(point);
@@ -234,7 +234,8 @@ class Page {
            "</div>\n";
   }
 
-  // lambda's where lambda varies, since that is what shapes learning; else the first key's.
+  // Returns the key that distinguishes the curves: credit.lambda if it varies, since it shapes
+  // learning, else the first key, preferably not reward.alpha.
   std::string CurveKey() const {
     if (Has(keys_, "credit.lambda")) return "credit.lambda";
     for (const std::string& key : keys_) {
@@ -246,7 +247,7 @@ class Page {
   std::string Curves() const {
     const std::string key = CurveKey(), alpha = "reward.alpha";
     const Strings lines = key.empty() ? Strings{""} : ValuesOf(results_, key);
-    // phi contains alpha, so rewards compare within one alpha only.
+    // phi contains alpha, so rewards can be compared only within one alpha.
     const Strings panels =
         Has(keys_, alpha) && key != alpha ? ValuesOf(results_, alpha) : Strings{""};
     std::string html = "<h2>Learning curves</h2>\n";
@@ -307,7 +308,7 @@ class Page {
     if (two.size() < 2) return "";  // one key's table is above
     const Strings rows = ValuesOf(results_, two[0]), columns = ValuesOf(results_, two[1]);
     std::string html = "<h2>" + HtmlText(two[0] + " and " + two[1]) + "</h2>\n";
-    if (rows.size() > 12 || columns.size() > 12) {  // drawn at random
+    if (rows.size() > 12 || columns.size() > 12) {  // for example, values drawn at random
       return html + Paragraph(StrCat("Left out: ", two[0], " has ", rows.size(), " values and ",
                                      two[1], " ", columns.size(),
                                      "; expected at most 12 of each for a heat map."));
@@ -321,7 +322,7 @@ class Page {
            (keys_.size() > 2 ? Paragraph("Means over all other settings.", "soft") : "");
   }
 
-  // Over the trials that are done.
+  // Returns the mean of `column` per cell over the trials that have a row; nullopt if none has.
   std::vector<std::vector<std::optional<double>>> CellsOf(const std::string& column,
                                                           const Strings& two, const Strings& rows,
                                                           const Strings& columns) const {

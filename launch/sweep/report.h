@@ -8,23 +8,26 @@
 
 namespace flame {
 
-// Lines of text: every trial with its state and, where done, its numbers; shared stages; the best.
+// Returns lines of text: shared stages, every trial with its state and, if done, its numbers, and
+// the best point.
 std::string SweepTable(const SweepResults& results);
-// {"dir", "criterion", "best", "stages": [...], "trials": [...], "points": [...]}; of a point each
-// number of its row as {"count", "mean", "half_width"}, half_width null below two seeds.
+// Returns {"dir", "criterion", "best", "stages": [...], "trials": [...], "points": [...]}. A point
+// has each number of its row as {"count", "mean", "half_width"}; half_width is null for fewer than
+// two seeds.
 nlohmann::json SweepJson(const SweepResults& results);
-// One line a trial, a heading first (RFC 4180): id, seed, the varied keys, state, numbers.
+// Returns CSV (RFC 4180), a heading and one line per trial: id, seed, the varied keys, state,
+// numbers.
 std::string SweepCsv(const SweepResults& results);
-// One HTML file that needs no other, readable on light and dark screens.
+// Returns an HTML file that needs no other file and is readable on light and dark screens.
 std::string SweepPage(const SweepResults& results);
 
-// What is wrong with the files of a damaged trial, and how it is made again.
+// Describes the damage of a trial's files and how to have the trial made again.
 std::string DamageText(const SweepResults& results, const TrialResult& trial);
-// The keys that more than one value was tried of, in the order of the settings.
+// Returns the keys with more than one value, in the order of the settings.
 std::vector<std::string> VariedKeys(const SweepResults& results);
-// "a.b=1 c.d=2" of the settings of `keys` alone; "the base config" where there are none.
+// Returns "a.b=1 c.d=2" for the settings of `keys`; "the base config" if there are none.
 std::string PointName(const Settings& settings, const std::vector<std::string>& keys);
-// The value of `key` in `settings`; "" where it is not set.
+// Returns the value of `key` in `settings`; "" if it is not set.
 std::string ValueOf(const Settings& settings, const std::string& key);
 
 }  // namespace flame

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The folder of a sweep that is named by its file or its folder.
+// Returns the folder of a sweep, given its file or its folder.
 fs::path DirOf(const fs::path& place) {
   const fs::path dir = fs::is_directory(place) ? place : ReadSweepFile(place).options.dir;
   return dir.has_filename() ? dir : dir.parent_path();  // "runs/x/" is "runs/x"
@@ -40,7 +40,7 @@ json RowOf(const json& evaluation, const std::string& policy, const fs::path& fi
   throw DataError(file.string(), ": expected a row of the policy ", policy);
 }
 
-// Where the job that it starts from failed, so has it.
+// Returns a job's status. A job whose parent failed has failed, too.
 JobStatus StatusOf(const SweepClaims& claims, const std::string& name, int64_t retries,
                    bool parent_failed) {
   const std::vector<Attempt> attempts = claims.AttemptsAt(name);
@@ -147,7 +147,7 @@ SweepResults ReadSweepResults(const fs::path& place) {
   try {
     return FromRecord(dir, ReadRecord(dir));
   } catch (const json::exception& error) {
-    throw DataError((dir / "sweep.json").string(), ": lacks something: ", error.what());
+    throw DataError((dir / "sweep.json").string(), ": is incomplete: ", error.what());
   }
 }
 

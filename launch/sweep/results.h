@@ -1,4 +1,5 @@
-// What a sweep has come to: read from its folder while it runs or after, by status and report.
+// The state and results of a sweep, which `status` and `report` read from its folder while it runs
+// or afterwards.
 #ifndef FLAME_LAUNCH_SWEEP_RESULTS_H_
 #define FLAME_LAUNCH_SWEEP_RESULTS_H_
 
@@ -15,20 +16,20 @@
 
 namespace flame {
 
-// dir/sweep.json: the sweep as the last worker that joined it had it, so that its folder tells
-// what it is without its files.
+// Writes dir/sweep.json: the sweep as the last worker that joined it knows it, so that its folder
+// can be read without the sweep's file and configs.
 void WriteSweepRecord(const SweepFile& file, const std::vector<Trial>& trials,
                       const std::vector<SweepJob>& jobs);
 
-// What the attempts at a job tell.
+// A job's status according to its attempts.
 struct JobStatus {
   JobState state = JobState::kWaiting;
   int64_t attempts = 0;
-  std::string owner;   // of the latest attempt, "" before the first
-  double silence = 0;  // seconds since the owner was heard of, by this host's clock
+  std::string owner;   // owner of the latest attempt; "" before the first
+  double silence = 0;  // seconds since the owner last wrote, by this host's clock
 };
 
-// Of one step of GRPO: mean of R, and its standard deviation within a group.
+// The rewards of one GRPO step: mean of R, and its standard deviation within a group.
 struct StepReward {
   int64_t step = 0;
   double mean = 0, deviation = 0;
@@ -36,16 +37,16 @@ struct StepReward {
 
 struct TrialResult {
   std::string id;
-  Settings settings;  // run.seed aside
+  Settings settings;  // without run.seed
   int64_t seed = 0;
   JobStatus status;
-  nlohmann::json evaluation;  // evaluation.json, null unless done and whole
-  nlohmann::json row;         // its row of the criterion's policy, null likewise
-  std::string damage;         // of a done trial: which file lacks what; empty where it is whole
-  std::vector<StepReward> learning;  // ReadLearning's
+  nlohmann::json evaluation;         // evaluation.json; null unless the trial is done and whole
+  nlohmann::json row;                // row of the criterion's policy in it; null likewise
+  std::string damage;                // the faulty file and what it lacks; empty: not done, or whole
+  std::vector<StepReward> learning;  // filled by ReadLearning
 };
 
-// "damaged", or the name of its state.
+// Returns "damaged" or the name of the trial's state.
 std::string StateText(const TrialResult& trial);
 
 struct SharedStage {
@@ -61,14 +62,14 @@ struct SweepResults {
   std::vector<TrialResult> trials;
 };
 
-// `place` is the sweep's file or folder. A done trial whose evaluation.json is not whole is
-// damaged, and has no row. Throws DataError where no sweep was started there.
+// Reads a sweep by its file or folder `place`. A done trial whose evaluation.json is not whole is
+// damaged and has no row. Throws DataError if no sweep was started there.
 SweepResults ReadSweepResults(const std::filesystem::path& place);
 
-// "waiting", "running", "done", "failed".
+// Returns "waiting", "running", "done" or "failed".
 const char* NameOf(JobState state);
 
-// Mean over seeds, and where there are two or more the half width of its 95 % t-interval.
+// Mean over seeds and, for two or more seeds, the half width of its 95 % t-interval.
 struct Summary {
   int64_t count = 0;
   double mean = 0;
@@ -80,19 +81,20 @@ Summary Summarize(const std::vector<double>& values);
 struct SweepPoint {
   Settings settings;
   std::vector<size_t> trials;              // indices into SweepResults::trials
-  bool complete = false;                   // all of them are done and whole
-  std::map<std::string, Summary> columns;  // numbers of the criterion's row, over those done
+  bool complete = false;                   // true: all its trials are done and whole
+  std::map<std::string, Summary> columns;  // numbers of the criterion's row, over trials with a row
 };
-// In the order of the trials.
+// Returns the points in the order of their first trials.
 std::vector<SweepPoint> PointsOf(const SweepResults& results);
 
-// Mean of maximize - ddi_weight * ddi; nothing where a point is not complete, or where its mean DDI
-// rate is above ddi_at_most.
+// Returns the mean of maximize - ddi_weight * ddi; nullopt if the point is not complete or its mean
+// DDI rate is above ddi_at_most.
 std::optional<double> ScoreOf(const SweepPoint& point, const SweepCriterion& criterion);
-// Index of the point with the highest score, the first of equals; nothing where none has one.
+// Returns the index of the point with the highest score, the first of equals; nullopt if no point
+// has a score.
 std::optional<size_t> BestPoint(const std::vector<SweepPoint>& points,
                                 const SweepCriterion& criterion);
-// "highest jaccard of list-grpo with a DDI rate of at most 0.13", means over seeds.
+// Returns text such as "highest jaccard of list-grpo with a DDI rate of at most 0.13".
 std::string CriterionText(const SweepCriterion& criterion);
 
 }  // namespace flame

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 using Row = std::vector<std::string>;
 
-// The numbers of a trial that table and CSV show.
+// The numbers of a trial in the CSV file.
 const std::vector<std::string>& Columns() {
   static const std::vector<std::string> columns = {
       "jaccard", "jaccard_sampled", "f1", "prauc", "ddi", "drugs"};
@@ -42,7 +42,7 @@ std::string Aligned(const std::vector<Row>& rows) {
   return text;
 }
 
-// A field of RFC 4180.
+// Quotes a field as RFC 4180 does.
 std::string Quoted(const std::string& field) {
   if (field.find_first_of(",\"\n") == std::string::npos) return field;
   std::string text = "\"";
@@ -50,7 +50,7 @@ std::string Quoted(const std::string& field) {
   return text + "\"";
 }
 
-// Who works on it, and whether there is doubt that it lives.
+// Returns the owner of a running job, and how long it has been silent if that exceeds the deadline.
 std::string WorkerText(const JobStatus& status, double deadline) {
   if (status.state != JobState::kRunning) return "";
   if (status.silence <= deadline) return status.owner;

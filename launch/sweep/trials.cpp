@@ -34,7 +34,8 @@ std::vector<Settings> GridPoints(const std::vector<SweepAxis>& axes) {
   return points;
 }
 
-// Four digits, more where the range is narrow: enough for a search, and short to read.
+// Formats a value with four digits, or more if the range is narrow: enough for a search, and short
+// to read.
 std::string Rounded(double value, const RandomAxis& axis) {
   const double largest = std::max(std::abs(axis.low), std::abs(axis.high));
   const int narrow = static_cast<int>(std::log10(largest / (axis.high - axis.low)));
@@ -47,7 +48,7 @@ std::string Rounded(double value, const RandomAxis& axis) {
   return text;
 }
 
-// The value that `uniform` in [0, 1) stands for.
+// Maps `uniform` in [0, 1) to a value of the axis.
 std::string Drawn(const RandomAxis& axis, double uniform) {
   switch (axis.kind) {
     case RandomAxis::Kind::kUniform:
@@ -63,7 +64,8 @@ std::string Drawn(const RandomAxis& axis, double uniform) {
   return axis.choices[static_cast<size_t>(uniform * static_cast<double>(axis.choices.size()))];
 }
 
-// A point depends on its number, not on how many there are: a search can be made longer.
+// Draws the random points. A point depends on its number, not on the number of points, so that a
+// search can be extended.
 std::vector<Settings> DrawnPoints(const SweepFile& file) {
   std::vector<Settings> points;
   for (int64_t i = 0; i < file.options.random_trials; ++i) {
@@ -79,8 +81,8 @@ std::vector<Settings> DrawnPoints(const SweepFile& file) {
   return points;
 }
 
-// What the grid gives one value each holds for the points that `list` and `random` add, too, where
-// these do not say otherwise.
+// Returns the points of grid, list and random. A key to which the grid gives a single value holds
+// for the points of list and random, too, unless these set it themselves.
 std::vector<Settings> AllPoints(const SweepFile& file) {
   std::vector<Settings> added;
   for (const auto& [name, settings] : file.list) added.push_back(settings);
@@ -98,7 +100,7 @@ std::vector<Settings> AllPoints(const SweepFile& file) {
     }
     points.push_back(std::move(point));
   }
-  if (points.empty()) points.push_back({});  // the base config over the seeds
+  if (points.empty()) points.push_back({});  // only the base config, over the seeds
   return points;
 }
 
@@ -129,13 +131,13 @@ Trial MakeTrial(const SweepFile& file, const Settings& settings, const int64_t* 
 
 std::string ValueIn(const Config& config, const std::string& key) {
   std::string text = config.Canonical({key}).substr(key.size() + 1);
-  text.pop_back();  // the end of its line
+  text.pop_back();  // the line end
   const bool quoted = text.size() > 2 && text.front() == '"' && text.back() == '"';
   return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
-// From here on every trial says what it has of each key that any trial sets, in one order and one
-// spelling: what one leaves at its default compares with what another sets.
+// Gives every trial a setting for each key that any trial sets, in one order and one spelling, so
+// that a default in one trial compares with a set value in another.
 void SpellOut(std::vector<Trial>* trials) {
   std::vector<std::string> keys;
   for (const Trial& trial : *trials) {
@@ -174,7 +176,7 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& SharedStage
 }  // namespace
 
 std::vector<Trial> ExpandSweep(const SweepFile& file) {
-  std::vector<const int64_t*> seeds;  // null: the base config's
+  std::vector<const int64_t*> seeds;  // null: the base config's seed
   for (const int64_t& seed : file.options.seeds) seeds.push_back(&seed);
   if (seeds.empty()) seeds.push_back(nullptr);
   std::vector<Trial> trials;
@@ -192,7 +194,7 @@ std::vector<Trial> ExpandSweep(const SweepFile& file) {
 
 std::vector<SweepJob> PlanJobs(const fs::path& dir, const std::vector<Trial>& trials) {
   std::vector<SweepJob> jobs;
-  // The job that is named so, added where it is new.
+  // Returns the index of the job with this name; adds it if it is new.
   const auto add = [&](SweepJob job) {
     for (size_t i = 0; i < jobs.size(); ++i) {
       if (jobs[i].name == job.name) return static_cast<int>(i);

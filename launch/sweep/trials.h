@@ -1,5 +1,6 @@
-// The trials of a sweep, and the jobs that make them: a trial is GRPO and evaluation; the stages
-// before are jobs of their own, one for all trials whose configs agree on what they depend on.
+// The trials of a sweep, and the jobs that make them. A trial's own job is GRPO and evaluation. The
+// stages before are jobs of their own, shared by all trials whose configs agree on the settings
+// that the stages depend on.
 #ifndef FLAME_LAUNCH_SWEEP_TRIALS_H_
 #define FLAME_LAUNCH_SWEEP_TRIALS_H_
 
@@ -13,28 +14,29 @@
 namespace flame {
 
 struct Trial {
-  std::string id;     // 10 hex digits: a digest of the config, run.dir aside
-  Settings settings;  // of its point, run.seed aside: of every key that any point sets
+  std::string id;     // 10 hex digits: a digest of the config without run.dir
+  Settings settings;  // its value of every key but run.seed that any point sets
   int64_t seed = 0;
   Config config;  // run.dir is the trial's folder
 };
 
-// Grid points, the last key fastest, then listed, then drawn points; of each one trial a seed.
-// Where two have the same config the first stays. Throws UsageError naming the settings that do not
-// go together, that evaluate on another split than others, or that need several ranks.
+// Returns the trials of the grid points (the last key varies fastest), then of the listed and then
+// of the drawn points, with one trial per point and seed. Of trials with the same config only the
+// first stays. Throws UsageError naming settings that do not fit together, that evaluate on another
+// split than other trials, or that need several ranks.
 std::vector<Trial> ExpandSweep(const SweepFile& file);
 
 struct SweepJob {
   std::string name;  // "list-1a2b3c4d5e", or a trial's id
   std::string what;  // for people: "stage list", or the trial's settings
   std::filesystem::path folder;
-  int parent = -1;                   // the job whose stages it starts from; it comes earlier
-  std::vector<std::string> command;  // of flame, without its config
+  int parent = -1;  // index of the earlier job whose stages it starts from; -1: none
+  std::vector<std::string> command;  // words of a flame command, without its config
   Config config;                     // run.dir is `folder`
 };
 
-// `trials` each after the jobs of their shared stages, in folders dir/stages/NAME and
-// dir/trials/ID.
+// Returns the jobs of `trials`, each trial after the jobs of its shared stages. Folders are
+// dir/stages/NAME and dir/trials/ID.
 std::vector<SweepJob> PlanJobs(const std::filesystem::path& dir, const std::vector<Trial>& trials);
 
 }  // namespace flame

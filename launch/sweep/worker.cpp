@@ -23,9 +23,9 @@ using Clock = SilenceWatch::Clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr auto kNap = std::chrono::milliseconds(100);
-// Between two looks at what other workers do.
+// The time between two looks at the other workers' jobs.
 constexpr auto kLook = std::chrono::seconds(1);
-// For a job to save in after it was asked to stop.
+// The time that a job has to save after it was asked to stop.
 constexpr auto kStopDeadline = std::chrono::minutes(10);
 
 class Worker {
@@ -59,10 +59,10 @@ class Worker {
     size_t job;
     Attempt attempt;
     pid_t child;
-    int place;  // of those at once, counted from 0
+    int place;  // place among the jobs that run at once, from 0
   };
 
-  // Takes what can be taken, in the order of the jobs.
+  // Starts the jobs that can be started, in their order.
   void Look() {
     next_look_ = Clock::now() + kLook;
     for (size_t i = 0; i < jobs_.size(); ++i) {
@@ -81,7 +81,7 @@ class Worker {
     states_[i] = StateOf(attempts, options_.retries);
     if (states_[i] == JobState::kRunning) {
       if (!watch_.IsSilent(attempts.back(), Clock::now())) return;
-      // A worker that hangs while its process goes on: nothing is done twice.
+      // The worker may hang while its job's process goes on: no job is done twice.
       if (IsFull() || IsRunInUse(job.folder)) return;
       EndDead(job, &attempts.back());
       states_[i] = StateOf(attempts, options_.retries);
@@ -91,7 +91,7 @@ class Worker {
     if (const auto attempt = claims_.Claim(job.name, number)) Start(i, *attempt);
   }
 
-  // It may be the job that its worker died of, so that counts as a failure of the job.
+  // Ends a dead worker's attempt as failed: the job itself may have killed its worker.
   void EndDead(const SweepJob& job, Attempt* attempt) {
     LogWarning(job.name, ": its worker ", attempt->owner, " was silent for ",
                options_.heartbeat_deadline, " s and is taken for dead; attempt ", attempt->number,
@@ -126,7 +126,7 @@ class Worker {
     }
   }
 
-  // The other jobs of this worker go on.
+  // Records that a job could not be started. The other jobs of this worker go on.
   void NotStarted(size_t i, const Attempt& attempt, const char* why, ExitStatus status) {
     LogError(jobs_[i].name, ": ", why);
     std::ofstream(LogOf(jobs_[i]), std::ios::app) << "flame: " << why << "\n";
@@ -170,7 +170,8 @@ class Worker {
     }
   }
 
-  // A process that a signal killed while the sweep stops had nothing to save yet, or no time.
+  // Records how a job ended. A process that a signal killed while the sweep stops counts as
+  // stopped: it had nothing to save yet, or no time.
   void End(size_t i, Attempt attempt, int status) {
     const bool stopped =
         status == static_cast<int>(ExitStatus::kResumable) || (status > 128 && StopRequested());
@@ -243,7 +244,7 @@ class Worker {
       failures += StrCat("\n  ", job.name, " (", job.what, "): ");
       failures += own ? StrCat("see ", LogOf(job).string(), "; tried again once ",
                                claims_.Folder(job.name).string(), " is deleted")
-                      : jobs_[job.parent].name + " failed, from which it starts";
+                      : jobs_[job.parent].name + ", from which it starts, failed";
     }
     if (count > 0) throw MachineError(count, " of ", jobs_.size(), " jobs failed:", failures);
   }
@@ -262,8 +263,8 @@ class Worker {
 
 void WorkOff(const std::vector<SweepJob>& jobs, const WorkerOptions& options) {
   InstallStopSignals();
-  // A terminal sends it to the jobs, too, which end at once: what they had is resumed, and none has
-  // failed by it.
+  // A terminal sends SIGINT to the jobs, too. They end at once, count as stopped, not as failed,
+  // and are resumed later.
   InstallInterruptAsStop();
   Worker(jobs, options).Run();
 }

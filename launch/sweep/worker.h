@@ -1,4 +1,4 @@
-// A worker of a sweep: does jobs until every job has ended, here or at other workers.
+// A worker of a sweep: does jobs until every job has ended, here or on other workers.
 #ifndef FLAME_LAUNCH_SWEEP_WORKER_H_
 #define FLAME_LAUNCH_SWEEP_WORKER_H_
 
@@ -19,11 +19,11 @@ struct WorkerOptions {
   std::string log_level;           // --log-level of the jobs; empty: their default
 };
 
-// Each job is a process of its own, its output in log.txt of its folder; with several at once those
-// whose run.threads is 0 share the cores, and each has a place of its own among the machine's GPUs.
-// A job whose stages another has to make is waited for. After SIGTERM or SIGUSR1 the processes are
-// asked to save and stop; throws Stopped when they have. Throws MachineError, once all else is
-// done, that lists what failed for good.
+// Runs the jobs. Each job is a process of its own, with its output in log.txt of its folder. If
+// several run at once, those whose run.threads is 0 share the cores, and each has its own place
+// among the machine's GPUs. A job whose parent stages are not done yet waits for them. After
+// SIGTERM or SIGUSR1, asks the processes to save and stop, and throws Stopped when they have. If
+// jobs failed with no retries left, throws MachineError listing them once all other jobs are done.
 void WorkOff(const std::vector<SweepJob>& jobs, const WorkerOptions& options);
 
 }  // namespace flame

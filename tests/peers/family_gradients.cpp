@@ -1,9 +1,9 @@
 // family_gradients MODEL ADAPTER FAMILY.json OUT.safetensors
 //
-// Gradients of the LoRA weights for the mean negative log-likelihood of a family's branch tokens,
-// through the packed forward and backward, for comparison with peft. FAMILY.json is {"trunk":
-// [ids], "branches": [[ids], ...]}. Prints the loss; writes each gradient under its parameter's
-// name.
+// Computes the gradients of the LoRA weights for the mean negative log-likelihood of a family's
+// branch tokens, through the packed forward and backward, for comparison with peft. FAMILY.json is
+// {"trunk": [ids], "branches": [[ids], ...]}. Prints the loss; writes each gradient under its
+// parameter's name.
 #include <ATen/core/Tensor.h>
 
 #include <cstdio>

@@ -1,10 +1,10 @@
 // grpo_loss < CASE.json
 //
-// GRPO's loss on given log-probabilities, for comparison with TRL. CASE.json is {"preset",
+// Computes GRPO's loss on given log-probabilities, for comparison with TRL. CASE.json is {"preset",
 // "overrides": ["grpo.kl=0.04", ...], "groups": [[{"reward", "logprobs", "old", "reference":
 // [numbers]}, ...], ...]}. Prints {"settings": the resolved keys of grpo and credit, "loss",
 // "kl_mean" and "clipped_mean" over tokens, "advantages" and "gradients": a list for each
-// completion over all groups}. The gradient is that with respect to "logprobs".
+// completion over all groups}. The gradients are with respect to "logprobs".
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
@@ -61,7 +61,8 @@ Rows ToRows(const at::Tensor& tensor, const Rows& shape) {
   return rows;
 }
 
-// One number a token of every completion: a verdict without steps has the outcome alone.
+// Returns one number per token of every completion. The verdicts have no steps, so advantages are
+// those of the outcome alone.
 Rows AdvantagesOf(const Json& groups, const CreditOptions& credit) {
   Rows rows;
   for (const Json& group : groups) {

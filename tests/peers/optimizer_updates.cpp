@@ -1,9 +1,9 @@
 // optimizer_updates CASE.json IN.safetensors OUT.safetensors
 //
-// A run of the optimizer on given gradients, for comparison with torch. CASE.json is {"updates": T,
+// Runs the optimizer on given gradients, for comparison with torch. CASE.json is {"updates": T,
 // "overrides": ["sft.warmup=4", ...]}; IN holds "parameter.NAME" and, for t = 1..T,
-// "gradient.t.NAME", all float32. Prints {"norm", "rate"} a line for each update: the gradient's
-// norm before it is clipped, and the learning rate. OUT holds "t.NAME", parameters after update t.
+// "gradient.t.NAME", all float32. Prints one line {"norm", "rate"} per update: the gradient's norm
+// before clipping, and the learning rate. OUT holds "t.NAME", the parameters after update t.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>

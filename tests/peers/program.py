@@ -13,7 +13,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def run(*arguments, **options):
-    """Standard output of one command that must succeed."""
+    """Returns the standard output of a command that must succeed."""
     result = subprocess.run(
         [str(FLAME), *map(str, arguments)], capture_output=True, text=True, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
@@ -22,7 +22,7 @@ def run(*arguments, **options):
 
 
 def answers(*arguments, lines):
-    """What a command that speaks JSON lines answers to `lines`."""
+    """Returns the answers of a command that reads and writes JSON lines."""
     output = run(*arguments, input="".join(json.dumps(line) + "\n" for line in lines))
     rows = [json.loads(row) for row in output.split("\n") if row]
     assert len(rows) == len(lines)
@@ -30,14 +30,14 @@ def answers(*arguments, lines):
 
 
 def built_program(name):
-    """Path of a program that the tests' build makes."""
+    """Returns the path of a program that the tests' build makes."""
     found = [path for path in FLAME.parent.rglob(name) if path.is_file()]
     assert found, f"no {name} below {FLAME.parent}"
     return found[0]
 
 
 def shared(name):
-    """A folder of public data; the test is skipped where it is absent."""
+    """Returns a folder of public data; skips the test if it is absent."""
     folder = SHARED / name
     if not folder.exists():
         pytest.skip(f"no {name} in ../shared/data")

@@ -1,6 +1,6 @@
 // save_policy MODEL ADAPTER OUT
 //
-// Loads a policy in float32, merges an adapter in peft's format into it and saves it, for
+// Loads a policy in float32, merges an adapter in peft's format into it, and saves it for
 // transformers to load.
 #include <iostream>
 

@@ -1,5 +1,5 @@
-"""Known architectures and rotations, at positions to 5,120: values, gradients and saved folders equal
-those of transformers and peft."""
+"""Values, gradients and saved folders of known architectures and rotations, at positions up to
+5,120, equal those of transformers and peft."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ MODELS = {
 
 @torch.no_grad()
 def make_model(folder, kind):
-    """Random weights at which attention looks far back; norms and biases that do something."""
+    """Saves random weights with which attention looks far back and norms and biases matter."""
     torch.manual_seed(3)
     model_type, options = MODELS[kind]
     model = AutoModelForCausalLM.from_config(
@@ -67,7 +67,7 @@ def load_peer(folder, dtype=torch.float32):
 
 
 def branch_logprobs(model, family):
-    """One sequence a branch, the trunk repeated in each; the head in float32."""
+    """Runs one sequence per branch, each with the whole trunk; the head is in float32."""
     rows = []
     for branch in family["branches"]:
         tokens = torch.tensor([family["trunk"] + branch])
@@ -131,7 +131,7 @@ def test_lora_gradients_equal_peft(folder, tmp_path):
 
 @torch.no_grad()
 def test_saved_folder_loads_in_transformers(folder, tmp_path):
-    """A merged adapter, saved by us: transformers' reading of it equals peft's of the adapter."""
+    """A policy that we saved with a merged adapter gives in transformers what peft gives."""
     torch.manual_seed(8)
     model = get_peft_model(load_peer(folder), LoraConfig(r=2, lora_alpha=8, target_modules=TARGETS))
     for name, parameter in model.named_parameters():
@@ -157,7 +157,7 @@ def test_bfloat16_is_as_near_to_float32_as_that_of_transformers(folder):
 
 @pytest.mark.parametrize("place", ["config.json", "generation_config.json"])
 def test_any_of_several_end_tokens_ends_a_text(folder, tmp_path, place):
-    """Llama 3.1's instruct models list three."""
+    """Llama 3.1's instruct models list three end tokens."""
     model = load_peer(folder)
     prompt = [3, 5, 7, 11]
     free = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=12,

@@ -1,4 +1,4 @@
-"""h5py and safetensors read what base/ writes, and base/ reads what they write."""
+"""h5py and safetensors read the files that base/ writes, and base/ reads theirs."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""`flame export` gives a folder that transformers loads and that writes the same lists."""
+"""`flame export` writes a folder that transformers loads and that decodes the same lists."""
 
 import json
 import pathlib
@@ -26,7 +26,7 @@ def exported(finished_run):
 
 
 def list_prompts(run_folder):
-    """Prompts that GRPO sampled from, out of its shards."""
+    """Returns prompts that GRPO sampled from, read from its shards."""
     import h5py
 
     prompts = []

@@ -1,4 +1,5 @@
-"""Peak resident memory of loading a model: at most 1.1 times its weights beyond that of the program."""
+"""Loading a model takes at most 1.1 times its weights in peak resident memory, beyond the program's
+own."""
 
 import json
 import os
@@ -14,7 +15,7 @@ SHARD_LAYERS = 2
 
 
 def write_model(folder, layers, dtype):
-    """Random weights of a Llama with `layers` blocks of 33.6 M parameters, in shards with an index."""
+    """Writes a Llama of `layers` blocks of 33.6 M random parameters, in shards with an index."""
     width, wide, vocab = 2048, 4096, 4096
     kv = width // 4
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab,
@@ -51,7 +52,7 @@ def write_model(folder, layers, dtype):
 
 
 def peak_bytes(folder, *options):
-    """VmHWM after one answer, while the program waits for the next line."""
+    """Returns VmHWM after one answer, while the program waits for the next line."""
     process = subprocess.Popen(
         [FLAME, "score", "--model", folder, *options], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -71,7 +72,7 @@ def layers():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, layers):
-    """The model in two types, and one of a single block to subtract the program itself."""
+    """Writes the model in two types."""
     folders = {}
     for dtype in (torch.float32, torch.bfloat16):
         folders[dtype] = tmp_path_factory.mktemp("model")
@@ -99,7 +100,7 @@ def test_peak_is_at_most_11_tenths_of_the_weights(files, layers, tmp_path, store
 
 @pytest.fixture(scope="module")
 def many_blocks(tmp_path_factory):
-    """Enough of them that what is dense for a moment, one map, is little beside their 4.5 bits."""
+    """Writes enough blocks that one dense map is small compared with their 4.5 bits per weight."""
     folder = tmp_path_factory.mktemp("blocks")
     write_model(folder, 10, torch.bfloat16)
     return folder
@@ -107,7 +108,7 @@ def many_blocks(tmp_path_factory):
 
 @pytest.mark.parametrize("kind, bits", [("int8", 8 + 32 / 2048), ("nf4", 4.5)])
 def test_quantised_weights_never_exist_whole(many_blocks, tmp_path, kind, bits):
-    """The blocks take their bits a weight; one dense map at a time is made beside them."""
+    """Blocks take their bits per weight; only one dense map at a time exists beside them."""
     write_model(tmp_path, 1, torch.bfloat16)
     options = ("--dtype", "bfloat16", "--quantize", kind)
     extra = peak_bytes(many_blocks, *options) - peak_bytes(tmp_path, *options)

@@ -46,7 +46,7 @@ def tokenizer(folder):
 
 
 def random_families(tokenizer, count):
-    """Trunks of story text and random ids, up to the model's 512 positions."""
+    """Makes families of story text and random ids, up to the model's 512 positions."""
     rng = random.Random(11)
     families = []
     for _ in range(count):
@@ -97,7 +97,7 @@ def test_generate_from_ids_equals_from_text(folder, tokenizer):
 
 
 def test_samples_are_answers_to_each_line_in_order(folder):
-    """Drawn from the likeliest token alone, every sample is the greedy continuation."""
+    """With top_k 1 every sample is the greedy continuation."""
     lines = [{"ids": [1, 80, 109]}, {"ids": [1, 113, 139, 80]}, {"ids": [1, 90]}]
     greedy = answers("generate", "--model", folder, "--greedy", "--max-tokens", 8, lines=lines)
     sampled = run("generate", "--model", folder, "--samples", 2, "--top-k", 1, "--max-tokens", 8,
@@ -108,7 +108,7 @@ def test_samples_are_answers_to_each_line_in_order(folder):
 
 
 def test_sampling_follows_the_policy(folder, peer):
-    """Frequencies of 2,000 first tokens match the softmax at that temperature."""
+    """The frequencies of 2,000 first tokens match the softmax at temperature 0.7."""
     prompt, count = [1, 80, 109, 113, 139], 2000
     rows = answers("generate", "--model", folder, "--temperature", 0.7, "--max-tokens", 1, "--seed",
                    3, lines=[{"ids": prompt}] * count)

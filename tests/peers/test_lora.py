@@ -1,4 +1,4 @@
-"""LoRA gradients over a family equal those of transformers and peft over the sequences unshared."""
+"""LoRA gradients over a family equal those of transformers and peft over unshared sequences."""
 
 import json
 import subprocess
@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 TARGETS = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()
-TOLERANCE = 1e-4  # transformers normalises in float32 whatever the dtype
+TOLERANCE = 1e-4  # transformers normalises in float32 for every dtype
 PREFIX = "base_model.model."
 
 
 def make_adapter(folder, targets, rank):
-    """An adapter as peft saves it, with B away from zero so that A has a gradient."""
+    """Saves an adapter with peft, with B away from zero so that A has a gradient."""
     torch.manual_seed(7)
     base = AutoModelForCausalLM.from_pretrained(shared("tinystories-656k"))
     model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=16, lora_dropout=0.0,
@@ -43,7 +43,7 @@ def peer_model(adapter):
 
 
 def branch_logprobs(model, family):
-    """One sequence a branch, the trunk repeated in each."""
+    """Runs one sequence per branch, each with the whole trunk."""
     rows = []
     for branch in family["branches"]:
         tokens = torch.tensor([family["trunk"] + branch])

@@ -17,7 +17,7 @@ PEER_NAMES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": 
 
 
 def random_tensors(seed):
-    """Parameters, and a list of gradients of very different sizes: some are clipped, some not."""
+    """Returns parameters and a list of gradients, of which some are large enough to be clipped."""
     generator = torch.Generator().manual_seed(seed)
     shapes = {"embedding": (37, 8), "layer.bias": (8,), "layer.weight": (8, 8)}
     parameters = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
@@ -27,7 +27,7 @@ def random_tensors(seed):
 
 
 def ours(folder, parameters, gradients, **options):
-    """The program's rows of each update, and the parameters after each."""
+    """Returns the program's row of each update, and the parameters after each."""
     case = {"updates": UPDATES, "overrides": [f"sft.{key}={value}" for key, value in options.items()]}
     (folder / "case.json").write_text(json.dumps(case))
     tensors = {f"parameter.{name}": tensor for name, tensor in parameters.items()}
@@ -44,16 +44,16 @@ def ours(folder, parameters, gradients, **options):
 
 
 def make_scheduler(optimizer, schedule, warmup):
-    # The rate of update t (from 1) is the peer's factor at step t, reaching 0 one step after the last.
+    # The rate of update t (from 1) is the peer's factor at step t; it is 0 one step after the last.
     scheduler = get_scheduler(PEER_NAMES[schedule], optimizer, num_warmup_steps=warmup,
                               num_training_steps=UPDATES + 1)
-    optimizer.step()  # without gradients: changes nothing, and silences a warning about order
+    optimizer.step()  # changes nothing without gradients; silences a warning about the order
     scheduler.step()
     return scheduler
 
 
 def theirs(parameters, gradients, schedule, warmup, clip, decay):
-    """Rows as `ours`, from torch.optim.AdamW, transformers' schedule and clip_grad_norm_."""
+    """Returns what `ours` does, from torch's AdamW and clipping and transformers' schedule."""
     parameters = {name: torch.nn.Parameter(tensor.clone()) for name, tensor in parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=RATE, betas=(0.9, 0.98), eps=1e-7,
                                   weight_decay=decay)
@@ -84,8 +84,7 @@ def test_every_update_of_a_run_equals_torch(tmp_path, schedule, warmup, clip, de
     rows, after = ours(tmp_path, parameters, gradients, learning_rate=RATE, schedule=schedule,
                        warmup=warmup, weight_decay=decay, grad_clip=clip, beta2=0.98, epsilon=1e-7)
     if schedule == "inverse_sqrt" and warmup == 0:
-        # The peer takes its unit of time from the warm-up, or 10,000 steps where there is none; ours
-        # is then one step.
+        # Without a warm-up the peer's unit of time is 10,000 steps, and ours is one step.
         for t, row in enumerate(rows, start=1):
             assert row["rate"] == pytest.approx(RATE / t ** 0.5, rel=1e-12)
         return

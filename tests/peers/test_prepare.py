@@ -1,5 +1,5 @@
-"""The preprocessing of MIMIC-III written a second time, from docs/method.md alone, with Python's
-csv module, and compared visit by visit with what `flame prepare` makes of the demo tables."""
+"""`flame prepare` gives the same visits of the demo tables as a second implementation of
+MIMIC-III's preprocessing, written from docs/method.md alone with Python's csv module."""
 
 import collections
 import csv
@@ -16,7 +16,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def read(folder, stem):
-    """Rows of a table as dicts with upper-case keys."""
+    """Returns the rows of a table as dicts with upper-case keys."""
     path = next(p for p in folder.iterdir() if p.name.lower() == f"{stem.lower()}.csv")
     with open(path, newline="", encoding="utf-8") as file:
         return [{k.upper(): v for k, v in row.items()} for row in csv.DictReader(file)]
@@ -27,7 +27,7 @@ def unique(rows):
 
 
 def by_visit(rows):
-    """Distinct last entries of (subject, hadm, ..., code) rows, in order, per (subject, hadm)."""
+    """Maps (subject, hadm) to the distinct codes of its rows, in order of the rows."""
     visits = collections.defaultdict(list)
     for row in rows:
         if row[-1] not in visits[row[:2]]:
@@ -63,7 +63,7 @@ def code_rows(root, stem):
 
 
 def select(tables, min_rows):
-    """Common visits, then frequent diagnoses, then frequent procedures, until nothing changes."""
+    """Selects common visits, then frequent diagnoses and procedures, until nothing changes."""
     while True:
         before = [len(table) for table in tables]
         common = set.intersection(*({row[1] for row in table} for table in tables))

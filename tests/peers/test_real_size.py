@@ -1,5 +1,5 @@
-"""Two layers of Llama-3.1-8B's widths at positions to 5,120: log-probabilities equal those of
-transformers. Each program runs alone, since a copy in float32 takes 5.9 GB."""
+"""Log-probabilities of two layers of Llama-3.1-8B's widths, at positions up to 5,120, equal those
+of transformers. Each program runs alone, since a copy in float32 takes 5.9 GB."""
 
 import json
 import subprocess
@@ -50,9 +50,9 @@ print(json.dumps(rows))
 
 
 def write_weights(folder):
-    """bfloat16 numbers, the same in both types; a piece of noise repeated, for speed."""
+    """Writes bfloat16 numbers, which float32 holds exactly. Repeats a piece of noise, for speed."""
     generator = torch.Generator().manual_seed(1)
-    noise = torch.randn((1 << 22) + 7, generator=generator)  # no multiple of a row
+    noise = torch.randn((1 << 22) + 7, generator=generator)  # not a multiple of a row
 
     def weight(rows, columns, scale=1.0):
         count = -(-rows * columns // noise.numel())
@@ -73,7 +73,7 @@ def write_weights(folder):
                             "self_attn.v_proj": (kv, width), "self_attn.o_proj": (width, width),
                             "mlp.gate_proj": (wide, width), "mlp.up_proj": (wide, width),
                             "mlp.down_proj": (width, wide)}.items():
-            # Rolled, so that no two maps are the same.
+            # Rolls the noise, so that no two maps are the same.
             noise = noise.roll(12345)
             shard[f"{prefix}{name}.weight"] = weight(*shape)
     index = {}

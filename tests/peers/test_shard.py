@@ -1,4 +1,4 @@
-"""h5py reads a trajectory shard without our code, by docs/formats.md."""
+"""h5py reads a trajectory shard without our code, as docs/formats.md describes it."""
 
 import hashlib
 import os

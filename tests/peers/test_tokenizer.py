@@ -1,4 +1,4 @@
-"""Ids of `flame tokenize` equal those of the package tokenizers, string by string."""
+"""The ids of `flame tokenize` equal those of the package `tokenizers`, string by string."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def random_text(rng):
 
 
 def varied_texts(count, seed):
-    """All of them different."""
+    """Returns `count` different texts."""
     rng, texts = random.Random(seed), dict.fromkeys(FRAGMENTS)
     while len(texts) < count:
         texts[random_text(rng)] = None
@@ -49,7 +49,7 @@ def varied_texts(count, seed):
 
 
 def assert_equal_ids(path, texts, peer=None):
-    """`peer`: where `path` is not a file that the package reads."""
+    """Give `peer` if the package cannot read `path`."""
     peer = peer or Tokenizer.from_file(str(path))
     half = len(texts) // 2
     for some, special, options in ((texts[:half], True, []),
@@ -73,14 +73,14 @@ def test_own_trained_file_gives_equal_ids(tmp_path):
 
 
 def llama3_special_tokens():
-    """As Meta's llama/tokenizer.py lists them."""
+    """Returns the special tokens in the order of Meta's llama/tokenizer.py."""
     reserved = [f"<|reserved_special_token_{i}|>" for i in range(251)]
     return (["<|begin_of_text|>", "<|end_of_text|>", *reserved[:4], "<|start_header_id|>",
              "<|end_header_id|>", reserved[4], "<|eot_id|>", *reserved[5:]])
 
 
 def llama3_tokenizer(folder):
-    """The tokenizer.json of Llama 3 from its vocabulary, merges and published split pattern."""
+    """Builds Llama 3's tokenizer from its vocabulary, merges and published split pattern."""
     merges = [line for line in (folder / "vocab.bpe").read_text().split("\n") if line]
     vocab = json.loads((folder / "encoder.json").read_text())
     tokenizer = Tokenizer(models.BPE(
@@ -121,7 +121,7 @@ def test_llama3_encoder_and_merges_give_equal_ids(llama3):
 
 
 def long_texts(size):
-    """What a quadratic step would take hours for."""
+    """Returns texts for which a quadratic step would take hours."""
     rng = random.Random(9)
     letters = "".join(rng.choice("etaoinshrdluETAOIN") for _ in range(size))
     return ["a" * size, letters, "7" * size, " " * size + "x", " \n" * (size // 2) + "x",
@@ -157,7 +157,7 @@ PIPELINES = {
 
 @pytest.fixture(params=PIPELINES, scope="module")
 def trained_by_peer(request, tmp_path_factory):
-    """A file trained by the package on this project's own text, with added tokens of every kind."""
+    """Trains a file with the package on this project's text, and adds tokens of every kind."""
     normalizer, pre_tokenizer, decoder = PIPELINES[request.param]
     byte_level = isinstance(decoder, decoders.ByteLevel)
     tokenizer = Tokenizer(models.BPE() if byte_level else models.BPE(unk_token="<unk>",
@@ -166,7 +166,7 @@ def trained_by_peer(request, tmp_path_factory):
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizer or pre_tokenizers.Metaspace()
     tokenizer.decoder = decoder
-    # The trainer knows no other way to give tokens that do not occur.
+    # The trainer has no other way to include tokens that do not occur in the text.
     byte_tokens = BYTE_TOKENS if request.param.endswith("byte_fallback") else []
     trainer = trainers.BpeTrainer(vocab_size=1500,
                                   special_tokens=["<unk>", "<s>", "</s>"] + byte_tokens,
@@ -213,7 +213,7 @@ def test_invalid_utf8_is_replaced_as_python_does(name, llama3_file):
 
 
 def assert_equal_texts(path, peer, lists):
-    """Decoded at once as the package does; what the ids complete one by one makes the same."""
+    """Checks that ids decode to the package's text, at once and piece by piece."""
     for ids, row in zip(lists, answers("tokenize", "--tokenizer", path,
                                        lines=[{"ids": ids} for ids in lists])):
         assert row["text"] == peer.decode(ids), ids
@@ -222,8 +222,8 @@ def assert_equal_texts(path, peer, lists):
 
 
 def random_ids(rng, size, bytes_from, first=0):
-    """Half of them of 256 neighbours, the single bytes where there are such: characters begin and
-    break off anywhere."""
+    """Draws half of the ids from 256 neighbouring ids: the single bytes, if the file has them. Then
+    characters begin and break off anywhere."""
     return [rng.randrange(first, size) if rng.random() < 0.5
             else rng.randrange(bytes_from, bytes_from + 256) for _ in range(rng.randrange(30))]
 
@@ -250,7 +250,7 @@ def test_llama3_pieces_come_when_the_peer_gives_them(llama3, llama3_file):
 
 
 def test_saved_folder_loads_in_transformers(tmp_path):
-    """The slots that `prepare` adds are single tokens to AutoTokenizer too; it knows bos and eos."""
+    """AutoTokenizer reads each slot that `prepare` adds as one token; it knows bos and eos."""
     from transformers import AutoTokenizer
 
     run("prepare", "data.hospital=synth", "data.synth_patients=60", f"run.dir={tmp_path}")
@@ -264,7 +264,7 @@ def test_saved_folder_loads_in_transformers(tmp_path):
     assert (peer.bos_token, peer.eos_token) == ("<|begin_of_text|>", "<|end_of_text|>")
 
 
-# Qwen 2's split pattern (Qwen2TokenizerFast): digits one by one.
+# Qwen 2's split pattern (Qwen2TokenizerFast) splits digits one by one.
 QWEN_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
                 r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
@@ -281,7 +281,8 @@ def trained(normalizer, pre_tokenizer, texts):
 
 
 def composed_texts(count, seed):
-    """Letters with marks behind them, Hangul letter by letter, ligatures, wide and narrow forms."""
+    """Makes texts of letters followed by marks, single Hangul letters, ligatures, wide and narrow
+    forms."""
     rng = random.Random(seed)
     ranges = [(0x41, 0x7b), (0xc0, 0x180), (0x300, 0x370), (0x1100, 0x1200), (0xac00, 0xd7a4),
               (0x1e00, 0x2000), (0xfb00, 0xfb50), (0xff00, 0xffef), (0x2100, 0x2200),
@@ -292,8 +293,9 @@ def composed_texts(count, seed):
 
 @pytest.mark.parametrize("name", ["NFC", "NFD", "NFKC", "NFKD"])
 def test_normal_forms_give_equal_ids(tmp_path, name):
-    """NFC as in every Qwen's file. Every library has the tables of its Unicode: left out are
-    characters that Python's does not know, and texts with marks that the package does not know."""
+    """Every Qwen's file uses NFC. Each library has the tables of its own Unicode version, so the
+    test leaves out characters that Python does not know and texts that the package normalises
+    differently."""
     everything = ["".join(c for c in text if unicodedata.category(c) != "Cn")
                   for text in varied_texts(3000, seed=30) + composed_texts(3000, seed=31)]
     random.Random(32).shuffle(everything)

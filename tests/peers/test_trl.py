@@ -1,4 +1,4 @@
-"""GRPO's loss under `grpo.preset: trl` equals TRL's GRPOTrainer's, in value and in gradient."""
+"""GRPO's loss under `grpo.preset: trl` equals that of TRL's GRPOTrainer, in value and gradient."""
 
 import json
 import subprocess
@@ -13,13 +13,13 @@ from trl import GRPOConfig, GRPOTrainer
 
 TOLERANCE = 1e-6
 GROUP_SIZE, PROMPT = 4, 3
-LENGTHS = [5, 1, 9, 3, 2, 9, 4, 7]  # of the completions of two groups
+LENGTHS = [5, 1, 9, 3, 2, 9, 4, 7]  # tokens of each completion of two groups
 REWARDS = [0.3, -0.2, 0.9, 0.3, 0.5, 0.1, -0.4, 0.0]
 NORMALIZERS = {"grpo": "sequence", "bnpo": "token", "dapo": "token", "dr_grpo": "constant"}
 
 
 class Model(torch.nn.Module):
-    """Stands for a policy: its log-probabilities are given, [batch, prompt + completion]."""
+    """Stands in for a policy with given log-probabilities, [batch, completion]."""
 
     def __init__(self, logprobs):
         super().__init__()
@@ -32,8 +32,8 @@ class Model(torch.nn.Module):
 
 
 def make_case(rewards=REWARDS, spread=0.3):
-    """Padded float64 tensors [completions, tokens] in TRL's names. The policy is `spread` from the
-    one that sampled, so that ratios on both sides are clipped."""
+    """Returns padded float64 tensors [completions, tokens] under TRL's names. The policy differs by
+    `spread` from the one that sampled, so that ratios are clipped on both sides."""
     generator = torch.Generator().manual_seed(3)
     shape = (len(LENGTHS), max(LENGTHS))
 
@@ -54,7 +54,7 @@ def make_case(rewards=REWARDS, spread=0.3):
 
 
 def make_trainer(model, folder, accumulation, **options):
-    """A GRPOTrainer of which only what its loss reads is there."""
+    """Makes a GRPOTrainer that has only the attributes that its loss reads."""
     args = GRPOConfig(output_dir=str(folder), use_cpu=True, bf16=False, num_generations=GROUP_SIZE,
                       per_device_train_batch_size=len(LENGTHS) // accumulation,
                       gradient_accumulation_steps=accumulation, **options)
@@ -72,7 +72,8 @@ def make_trainer(model, folder, accumulation, **options):
 
 
 def theirs(case, folder, accumulation=1, **options):
-    """TRL's loss over a step of `accumulation` micro-batches, and the gradient of each completion."""
+    """Returns TRL's loss of a step of `accumulation` micro-batches, the gradient of each
+    completion, and TRL's metrics."""
     leaf = case["logprobs"].clone().requires_grad_(True)
     tokens, total = case["completion_mask"].sum(), 0.0
     size = len(LENGTHS) // accumulation

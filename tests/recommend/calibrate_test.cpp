@@ -33,7 +33,8 @@ struct Case {
   Sets truth;
 };
 
-// True drugs are likelier the higher their logit; `shift` moves all, `step` makes many equal.
+// Makes random logits and truths: a drug with a higher logit is more often true. `shift` moves all
+// logits; `step` rounds them, so that many are equal.
 Case RandomCase(uint64_t seed, int64_t visits, int32_t num_drugs, double shift, double step) {
   RandomStream random(seed);
   Case made;
@@ -81,13 +82,13 @@ TEST(BestOffset, AllTooLow_LiesMidwayBetweenNeighbours) {
 
 TEST(BestOffset, EverythingOrNothing_LiesOutsideTheLogits) {
   EXPECT_EQ(BestOffset({-1, -3}, {{0, 1}}, 2).offset, -4);
-  EXPECT_EQ(BestOffset({1, 3}, {{}}, 2).offset, 0);  // whatever is predicted scores 0
+  EXPECT_EQ(BestOffset({1, 3}, {{}}, 2).offset, 0);  // every prediction scores 0
 }
 
 TEST(Threshold, WrittenAndRead_IsTheSame) {
   const TemporaryFolder folder;
   EXPECT_EQ(ReadThreshold(folder.path()), 0);
-  WriteThreshold({}, folder.path());  // of no visits: nothing to say
+  WriteThreshold({}, folder.path());  // no visits: writes nothing
   EXPECT_FALSE(std::filesystem::exists(folder.path() / kThresholdFile));
   WriteThreshold({-0.1234567890123456, 0.5, 0.4, 7}, folder.path());
   EXPECT_EQ(ReadThreshold(folder.path()), -0.1234567890123456);

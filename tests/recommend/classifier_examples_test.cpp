@@ -12,7 +12,7 @@
 namespace flame {
 namespace {
 
-// Four visits of four drugs, two of them given at each.
+// A corpus of four visits and four drugs; each visit has two of the drugs.
 class ClassifierExamplesTest : public RolloutFixture {
  protected:
   ClassifierExamples Make(const std::string& balance, double ratio, uint64_t seed = 1) {
@@ -22,7 +22,7 @@ class ClassifierExamplesTest : public RolloutFixture {
     return ClassifierExamples(*prompts_, corpus_, visits_, options, seed);
   }
 
-  // Candidates of an example and whether the answer is Yes.
+  // Returns the example's candidates and whether the answer to each is Yes.
   std::map<int32_t, bool> Answers(const Family& family) {
     std::map<int32_t, bool> answers;
     for (const Branch& branch : family.branches) {
@@ -86,7 +86,7 @@ TEST_F(ClassifierExamplesTest, Subsample_KeepsYesAndDrawsNoAnewEachEpoch) {
     EXPECT_EQ(Answers(examples.At(0, epoch).family), Answers(example.family));
     drawn.insert(no);
   }
-  EXPECT_EQ(drawn.size(), 3u);  // each of the others at some time
+  EXPECT_EQ(drawn.size(), 3u);  // each of the other drugs was drawn in some epoch
 }
 
 TEST_F(ClassifierExamplesTest, SubsampleRatio_CountsNoAnswers) {
@@ -118,7 +118,7 @@ TEST_F(ClassifierExamplesTest, DrawValidation_TakesPartOfTheSplitBySeed) {
   EXPECT_NE(DrawValidation(corpus, 10, 2), some);
 }
 
-// An offset moves every score by so much on the logit's scale.
+// The offset shifts every score by the same amount on the logit scale.
 TEST_F(ClassifierExamplesTest, OffsetOfScores_IsSubtractedFromLogits) {
   const Policy policy = MakePolicy();
   const auto logits = ClassifierLogits(policy, *prompts_, 4, visits_, 100, "");

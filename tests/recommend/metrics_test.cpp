@@ -40,7 +40,7 @@ TEST(AveragePrecision, PerfectRanking_IsOne) {
   EXPECT_DOUBLE_EQ(AveragePrecision({.1f, .9f, .8f}, {1, 2}), 1.0);
 }
 
-// One visit a patient: the interval of a mean of n independent values is about 1.96 s / sqrt(n).
+// With one visit per patient, values are independent: the interval is about 1.96 s / sqrt(n).
 TEST(BootstrapMean, IndependentVisits_MatchTheNormalInterval) {
   std::vector<double> values;
   std::vector<int32_t> patients;
@@ -55,7 +55,7 @@ TEST(BootstrapMean, IndependentVisits_MatchTheNormalInterval) {
   EXPECT_NEAR(interval.high, 0.25 + half, 0.006);
 }
 
-// Visits of a patient move together: four copies of each value do not narrow the interval.
+// A patient's visits are drawn together, so four copies of each value do not narrow the interval.
 TEST(BootstrapMean, RepeatedVisitsOfAPatient_DoNotNarrowTheInterval) {
   std::vector<double> values, copies;
   std::vector<int32_t> patients, copied_patients;

@@ -1,4 +1,3 @@
-#include "comm/tags.h"
 #include "reward/service.h"
 
 #include <gmock/gmock.h>
@@ -9,6 +8,7 @@
 
 #include "base/error.h"
 #include "comm/local_communicator.h"
+#include "comm/tags.h"
 #include "tests/reward/reward_fixture.h"
 
 namespace flame {

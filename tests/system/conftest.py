@@ -1,4 +1,4 @@
-"""The built program as a user runs it: commands in, files and messages out."""
+"""Runs the built program as a user does, through commands, files and messages."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def run(*arguments, check=True, env=None, timeout=300, cwd=None):
-    """One command; with `check`, fails with its stderr unless it exits 0."""
+    """Runs one command. With `check`, fails with the command's stderr unless it exits with 0."""
     result = subprocess.run(
         [str(FLAME), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
         env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}, cwd=cwd, check=False)
@@ -26,14 +26,14 @@ def run(*arguments, check=True, env=None, timeout=300, cwd=None):
 
 
 def mpirun(ranks, *arguments):
-    """The argument list of the command on several ranks of this machine."""
+    """Returns the argument list that runs the command on several ranks of this machine."""
     return ["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", str(ranks),
             "--mca", "mpi_yield_when_idle", "1", "--mca", "btl", "self,vader",
             str(FLAME), *map(str, arguments)]
 
 
 def ranks_below(launcher):
-    """{rank: pid} of the program's processes under mpirun."""
+    """Returns {rank: pid} of the program's processes under mpirun."""
     found = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -58,7 +58,7 @@ def lives(pid):
 
 
 def kill_launcher(process):
-    """kill -9 of an mpirun; returns once its ranks, which end behind it, are gone."""
+    """Kills an mpirun with SIGKILL; returns once its ranks, which end after it, are gone."""
     ranks = ranks_below(process.pid).values()
     assert ranks
     process.kill()
@@ -74,7 +74,8 @@ def metrics(folder):
 
 
 def attempts(out, job):
-    """Of a sweep at one of its jobs, the latest last. A claim is made empty, and filled at once."""
+    """Returns a sweep's attempts at one of its jobs, the latest last. A claim's file is created
+    empty and filled at once, so it may be empty here."""
     def read(file):
         text = file.read_text()
         return json.loads(text) if text else {"owner": "", "beat": 0, "end": "", "status": 0}
@@ -85,7 +86,7 @@ def attempts(out, job):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-    """A finished run of the tiny config; tests copy it before they change anything."""
+    """Makes a finished run of the tiny config; tests copy it before they change anything."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
     result = run("pipeline", "--config", TINY, f"run.dir={folder}")
     (folder / "table.txt").write_text(result.stdout)
@@ -94,7 +95,7 @@ def tiny_run(tmp_path_factory):
 
 @pytest.fixture
 def run_copy(tiny_run, tmp_path):
-    """Copies the finished run; `without` names the stages to be made again."""
+    """Copies the finished run; `without` names stages to remove, so that they are made again."""
 
     def copy(*without, name="copy"):
         target = tmp_path / name
@@ -110,6 +111,6 @@ def run_copy(tiny_run, tmp_path):
 
 @pytest.fixture(scope="module")
 def testbed():
-    # That module needs this one.
+    # Imported here, because slurm_testbed imports this module.
     from slurm_testbed import two_hosts
     yield from two_hosts()

@@ -1,4 +1,4 @@
-"""Golden loss curves: what they are and how they are made. docs/convergence.md tells about them.
+"""Golden loss curves: their definition and how to make them. docs/convergence.md explains them.
 
 python3 tests/system/golden.py        trains with build/flame (or $FLAME_BINARY) and writes tests/golden
 """
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAME = pathlib.Path(os.environ.get("FLAME_BINARY", ROOT / "build" / "flame")).resolve()
 FOLDER = ROOT / "tests" / "golden"
 STEPS = 50
-# File -> stages whose metrics it holds, each with its curves.
+# File -> the stages whose metrics it holds -> their curves.
 FILES = {
     "sft": {"classifier": ["loss", "grad_norm", "validation_loss"],
             "list": ["loss", "grad_norm", "validation_loss"]},
@@ -24,7 +24,7 @@ COMMANDS = {"sft": [["prepare"], ["sft", "classifier"], ["tasks"], ["sft", "list
 
 
 def train(folder, *overrides, files=FILES):
-    """The stages of the golden config, in a run folder."""
+    """Runs the stages of the golden config in a run folder."""
     for command in sum((COMMANDS[name] for name in files), []):
         subprocess.run(
             [str(FLAME), *command, "--config", str(FOLDER / "config.yaml"), f"run.dir={folder}",
@@ -33,7 +33,7 @@ def train(folder, *overrides, files=FILES):
 
 
 def read_curves(folder, name):
-    """{stage: {curve: values of the first steps that have it}} of a run."""
+    """Returns {stage: {curve: its values in the first STEPS steps}} of a run."""
     curves = {}
     for stage, keys in FILES[name].items():
         lines = (pathlib.Path(folder) / stage / "metrics.jsonl").read_text().splitlines()[:STEPS]
@@ -48,7 +48,7 @@ def golden_curves(name):
 
 
 def distance(curve, golden):
-    """Largest difference of two curves, as a share of the golden one's largest value."""
+    """Returns the largest difference of two curves, as a share of the golden curve's maximum."""
     assert len(curve) == len(golden) > 0
     return max(abs(a - b) for a, b in zip(curve, golden)) / max(map(abs, golden))
 

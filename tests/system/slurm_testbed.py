@@ -14,12 +14,12 @@ from conftest import FLAME, ROOT
 
 TESTBED = ROOT / "slurm" / "testbed"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "ip", "ps", "unshare", "nsenter")
-# Seconds that Slurm may take for what it does, beyond what the job itself takes.
+# Seconds that Slurm itself may take, beyond the time of the job.
 SLURM = 90
 
 
 def why_not():
-    """Why this machine can have no testbed, or None."""
+    """Returns the reason why this machine cannot have a testbed, or None."""
     if os.geteuid() != 0:
         return "only root may make the hosts of slurm/testbed"
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -32,7 +32,7 @@ def why_not():
 
 
 def wait_for(condition, what, seconds=SLURM, seen=lambda: ""):
-    """`seen`: what a failure shows beside `what`."""
+    """Waits until `condition` is true and returns its value. A failure shows `what` and seen()."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -77,7 +77,7 @@ class Testbed:
                  "two idle hosts", 240)
 
     def steps_on(self, host):
-        """Whether processes of a job live there."""
+        """Returns the names of a job's processes that live on the host."""
         ids = subprocess.run(["ip", "netns", "pids", f"flame-{host}"], capture_output=True,
                              text=True, check=True).stdout.split()
         names = subprocess.run(["ps", "-o", "comm=", *ids], capture_output=True, text=True,
@@ -85,7 +85,7 @@ class Testbed:
         return set(names) - {"slurmd"}
 
     def submit(self, file, name, *arguments, options=()):
-        """A shipped batch file, from a folder with build/flame as its users have it."""
+        """Submits a shipped batch file from a folder with build/flame, as users do."""
         output = self.folder / f"{name}.log"
         job = self.run("sbatch", "--parsable", f"--output={output}", *options,
                        ROOT / "slurm" / file, *arguments)
@@ -104,7 +104,7 @@ class Job:
         return re.search(rf"\b{name}=(\S+)", text)[1]
 
     def story(self):
-        """What a failure of a wait shows: where Slurm and the job's ranks are."""
+        """Returns the state of Slurm and of the job, which a failed wait shows."""
         told = []
         for words in (("scontrol", "show", "job", self.number), ("sinfo", "-N", "-l")):
             try:
@@ -114,7 +114,7 @@ class Job:
         return "\n".join((*told, self.log()[-4000:], self.testbed.controller_log()[-6000:]))
 
     def wait(self, *states, seconds=SLURM):
-        """The state it ended in, which must be one of `states`."""
+        """Waits for the job and returns its final state, which must be one of `states`."""
         ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
         def state():
@@ -126,11 +126,12 @@ class Job:
         return found
 
     def restart(self, seconds=SLURM, hurry=True):
-        """It is in the queue again, where Slurm would let it wait for two minutes.
+        """Waits until the job is requeued, and shortens the two minutes that Slurm lets it wait.
 
-        Ten seconds do where all its hosts were there: they refuse the job while they clean up after
-        its first start. Where one was cut off, the controller tries a minute later again to end the
-        first start's steps, which the second's have the numbers of.
+        Ten seconds are enough if all its hosts were reachable: they refuse the job only while they
+        clean up after its first start. If a host was cut off, do not hurry: a minute later the
+        controller tries again to end the first start's steps, and the second start's steps have the
+        same numbers.
         """
         wait_for(lambda: self.field("Restarts") == "1", f"restart of job {self.number}", seconds,
                  self.story)
@@ -145,7 +146,7 @@ class Job:
 
 
 def two_hosts():
-    """For a fixture: a Testbed, taken down when the caller is done with it."""
+    """Yields a Testbed for a fixture and takes it down when the caller is done with it."""
     reason = why_not()
     if reason:
         pytest.skip(reason)
@@ -162,9 +163,10 @@ def two_hosts():
 
 
 def start_keeper(program, folder, lock):
-    """Has the testbed up until this process closes the keeper's stdin or ends, however it does.
+    """Keeps the testbed up until this process closes the keeper's stdin or ends in any way.
 
-    Then it is taken down and `folder` removed, and `lock` is free for the next run of these tests.
+    Then the keeper takes the testbed down and removes `folder`, and `lock` is free for the next run
+    of these tests.
     """
     script = '"$1" up 2 && echo up && cat; "$1" down && rm -rf "$2"'
     return subprocess.Popen(["bash", "-c", script, "keeper", str(program), str(folder)],

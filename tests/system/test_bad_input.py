@@ -1,5 +1,5 @@
-"""Bad input gets a message that says what was expected, what was found and where, and leaves nothing
-that a later stage would take for whole."""
+"""Bad input gives a message with what was expected, what was found and where, and leaves nothing
+that a later stage would take for complete."""
 
 import gzip
 import json
@@ -184,7 +184,7 @@ def test_shard_flipped_byte_is_found(tiny_run, tmp_path):
     shutil.copy(next((tiny_run / "grpo" / "rollouts").glob("*.h5")), shard)
     run("inspect", shard)
     found = 0
-    # Not every byte of the file carries data; of those spread over its second half, some must.
+    # Not every byte of the file carries data, but some of those spread over its second half must.
     for share in range(50, 100, 5):
         damaged = bytearray(shard.read_bytes())
         damaged[len(damaged) * share // 100] ^= 0x40

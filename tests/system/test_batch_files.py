@@ -1,4 +1,5 @@
-"""What the batch files do between their stages, with programs of Slurm that only note their words."""
+"""The batch files between their stages, with stubs of Slurm's programs that only record their
+arguments."""
 
 import json
 import os
@@ -11,12 +12,13 @@ PIPELINE = ROOT / "slurm" / "pipeline.sbatch"
 
 
 def time_in(seconds):
-    """As Slurm writes it, in local time."""
+    """Returns the time in `seconds` from now, in Slurm's notation and local time."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + seconds))
 
 
 def run_batch(folder, file, *arguments, end=None, seconds=0):
-    """Runs the file as a job that has run for `seconds`; its exit status and the stubs' words."""
+    """Runs the file as a job that has run for `seconds`. Returns its exit status and the calls of
+    the stubs."""
     told = "" if end is None else f"   StartTime=x EndTime={time_in(end)} Deadline=N/A"
     for name in ("srun", "scontrol"):
         stub = folder / name
@@ -37,7 +39,7 @@ def run_batch(folder, file, *arguments, end=None, seconds=0):
 
 
 def both_files(folder):
-    """The shipped pipeline file, and one that flame launch writes."""
+    """Returns the commands of the shipped pipeline file and of one that flame launch writes."""
     written = folder / "job.sbatch"
     written.write_text(run("launch", "pipeline", "--dry-run", "--config", TINY, "--time", "30",
                            "--log-level", "debug", "--trace", f"run.dir={folder / 'run'}",
@@ -56,14 +58,14 @@ def test_no_stage_starts_with_less_than_six_minutes_left(tmp_path):
 def test_stages_start_where_there_is_time_or_no_word_of_it(tmp_path):
     for words in both_files(tmp_path):
         for more in ({"end": 400, "seconds": 400}, {"seconds": 400},
-                     # A job that short would never get anywhere.
+                     # A job this short would be requeued for ever.
                      {"end": 200, "seconds": 10}):
             status, said = run_batch(tmp_path, *words, **more)
             assert status == 0 and sum(line.startswith("srun") for line in said) == 6, said
 
 
 def test_ranks_of_several_hosts_start_behind_a_barrier(tmp_path):
-    """Which Slurm's default is not always (docs/clusters.md)."""
+    """Slurm's default is not always a barrier between hosts (docs/clusters.md)."""
     others = [(ROOT / "slurm" / name, TINY) for name in ("grpo.sbatch", "grpo-nodes.sbatch")]
     for words in both_files(tmp_path) + others:
         (tmp_path / "fences").unlink(missing_ok=True)

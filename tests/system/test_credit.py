@@ -1,5 +1,5 @@
-"""The switches of credit, from the command line to the shards and the losses: what a step is, what
-counts as a refusal, lambda and gamma."""
+"""The credit options, from the command line to shards and losses: segmentation into steps,
+refusals, lambda and gamma."""
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ def losses(rows):
 
 
 def members(folder):
-    """Of each completion of the first step: its tokens, and what the shard says of them."""
+    """Returns each completion of the first step with its record in the shard."""
     found = []
     for path in sorted((folder / "grpo" / "rollouts").glob("step-000000-*.h5")):
         with h5py.File(path) as file:
@@ -58,7 +58,7 @@ def test_same_lists_are_cut_into_other_steps_of_the_same_outcome(run_copy, by_li
         lines = line["num_lines"]
         assert len(line["phi"]) == lines + 1
         if segmentation == "token":
-            # The state behind a token is the one behind the last line that ended by then.
+            # The state after a token is the state after the last line that has ended by then.
             last = np.array([np.flatnonzero(line["step_of_token"] == l).max()
                              for l in range(1, lines + 1)], dtype=int)
             steps = len(step["phi"]) - 1

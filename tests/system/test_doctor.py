@@ -1,4 +1,4 @@
-"""flame doctor finds what is planted, and says nothing where nothing is wrong."""
+"""flame doctor finds planted faults, and reports none on sound hosts."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def command(folder, program=FLAME):
 
 
 def two(first, second):
-    """mpirun of two commands, a rank each, each with arguments of mpirun before it."""
+    """Returns an mpirun of two commands with one rank each. Options of mpirun may precede each."""
     launch = mpirun(1)[:-1]
     at = launch.index("-np")
     return [*launch[:at], *launch[at + 2:], "-np", "1", *first, ":", "-np", "1", *second]
@@ -62,7 +62,7 @@ def test_folder_that_is_not_shared_is_found(tmp_path):
                          ["-wdir", tmp_path / "there", *command("run")]), check=False)
     found = failures(result)
     assert list(found) == ["run folder is shared"]
-    assert "cluster.carrier=mpi" in found["run folder is shared"]["mend"]
+    assert "cluster.carrier=mpi" in found["run folder is shared"]["fix"]
 
 
 def test_other_build_of_the_program_is_found(tmp_path):
@@ -93,7 +93,7 @@ def test_other_build_of_a_library_is_found(tmp_path):
     path = pathlib.Path(re.search(r"=> (\S*libglog\S*)", linked)[1])
     other = tmp_path / path.name
     content = path.read_bytes()
-    at = content.index(b"GNU\0") + 4  # of the note with the build id
+    at = content.index(b"GNU\0") + 4  # start of the build id in its note
     assert content[at - 8:at - 4] == (3).to_bytes(4, "little")
     other.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
     result = doctor(*two(command(tmp_path / "run"),
@@ -118,7 +118,7 @@ def test_low_limit_of_open_files_is_found(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)))
     found = failures(result)
     assert list(found) == ["open files"]
-    assert "ulimit -n" in found["open files"]["mend"]
+    assert "ulimit -n" in found["open files"]["fix"]
 
 
 def test_launch_submits_nothing_from_a_host_that_fails(tmp_path):
@@ -132,7 +132,7 @@ def test_launch_submits_nothing_from_a_host_that_fails(tmp_path):
 
 
 def test_rank_that_does_not_answer_is_named(tmp_path):
-    # Stops as it is to write a file: a rank that never joins is the launcher's to report.
+    # The rank stops when it should write a file. The launcher reports ranks that never join.
     library = tmp_path / "libstop.so"
     (tmp_path / "stop.c").write_text("#include <signal.h>\nlong H5Fcreate(const char* name, "
                                      "unsigned flags, long creation, long access) "
@@ -156,7 +156,7 @@ def test_library_that_is_gone_from_the_disk_is_told(tmp_path):
                     tmp_path / "gone.c"], check=True)
     result = subprocess.run(
         command(tmp_path / "run"), capture_output=True, text=True, timeout=60, check=False,
-        # With it set the program is started once.
+        # With GOMP_SPINCOUNT set, the program does not start itself again.
         env={**os.environ, "LD_PRELOAD": str(library), "GOMP_SPINCOUNT": "10000"})
     assert json.loads(result.stdout)["ranks"][0]["libraries"]["libgone.so"] == "unreadable"
 

@@ -38,7 +38,7 @@ def test_decisions_change_tasks_and_rewards_of_their_visits(run_copy, tmp_path):
     run("sft", "list", "--config", TINY, f"run.dir={folder}", key)
     run("grpo", "--config", TINY, f"run.dir={folder}", key)
     assert metrics(folder / "grpo")
-    # The file decides, not its name: unchanged, nothing is made again.
+    # The file's content counts, not its name: the stage is skipped if it is unchanged.
     again = run("tasks", "--config", TINY, f"run.dir={folder}", "--feedback", decisions)
     assert "inputs unchanged, skipped" in again.stderr
 

@@ -1,10 +1,10 @@
-"""Training follows the golden curves. After a change that is meant to move them, remake them
-(docs/convergence.md)."""
+"""Training follows the golden curves. After a change that is meant to move the curves, make them
+anew (docs/convergence.md)."""
 
 import pytest
 from golden import FILES, distance, golden_curves, read_curves, train
 
-TOLERANCE = 1e-5  # of a curve's largest value
+TOLERANCE = 1e-5  # share of a curve's largest value
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What a run says, and where."""
+"""The messages of a run, and where they go."""
 
 import re
 import subprocess
@@ -14,16 +14,16 @@ def test_every_rank_has_a_log_of_its_own_and_the_end_tells_where_time_went(run_c
         capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     logs = [(folder / "logs" / f"rank-{rank}.log").read_text() for rank in range(3)]
-    assert re.search(r"grpo: .*, of which rollouts and rewards were waited for \d+ %, learning took "
-                     r"\d+ %, sync \d+ %, all else \d+ %", result.stderr)
-    assert "of which rollouts" in logs[0]
-    # A line a step, on rank 0 alone; the log goes on from that of the run it is a copy of.
+    assert re.search(r"grpo: .*, waiting for rollouts and rewards \d+ %, learning "
+                     r"\d+ %, sync \d+ %, other \d+ %", result.stderr)
+    assert "waiting for rollouts" in logs[0]
+    # Only rank 0 writes a line per step. The log continues that of the copied run.
     steps = [int(step) for step in re.findall(r"grpo: (\d+)/6 step, .* left, reward", logs[0])]
     assert steps == 2 * [1, 2, 3, 4, 5, 6] and "grpo: 3/6 step" in result.stderr
     assert not any("/6 step" in log for log in logs[1:])
     assert re.search(r"idle: learners \d+ %, rollout ranks \d+ %, reward ranks \d+ %",
                      result.stderr)
-    # Its lines of information go to its file alone.
+    # Lines of level info from rank 1 go only to its file.
     assert "[info rank 1]" not in result.stderr
     assert all(f"rank {rank}]" in log for rank, log in enumerate(logs) if log)
 
@@ -51,6 +51,6 @@ def test_ranks_that_do_everything_tell_how_long_they_waited(run_copy):
                "cluster.placement=colocated", "grpo.tasks=1"),
         capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
-    idle = re.search(r"idle: ranks (\d+) % of their time, until the others' rollouts were there",
+    idle = re.search(r"idle: ranks (\d+) % of their time, waiting for other ranks' rollouts",
                      result.stderr)
-    assert int(idle[1]) >= 5, result.stderr  # the second has nothing to sample
+    assert int(idle[1]) >= 5, result.stderr  # the second rank has nothing to sample

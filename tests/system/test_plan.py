@@ -1,4 +1,5 @@
-"""What `flame plan` says, beside what runs take. Of single updates: tests/launch/plan_memory_test."""
+"""`flame plan` against the memory that runs take. tests/launch/plan does the same for single
+updates."""
 
 import json
 import os
@@ -57,7 +58,8 @@ def train(ranks, *arguments):
                  "cluster.rewards=1")),
 ])
 def test_every_rank_takes_what_is_planned(tmp_path, ranks, stage, keys):
-    """Tensors, counted where they are allocated. Completions that end early take less: few do."""
+    """Compares the bytes of tensors, counted at allocation. Completions that end early take less,
+    but few do."""
     config = ("--config", TINY, f"run.dir={tmp_path / 'run'}", *SMALL, "grpo.max_tokens=12", *keys)
     run("prepare", *config)
     for earlier in {"classifier": (), "list": ("classifier", "tasks"),
@@ -69,7 +71,7 @@ def test_every_rank_takes_what_is_planned(tmp_path, ranks, stage, keys):
     taken = iter(record["peak_bytes"])
     for role in planned[stage]["roles"]:
         of_role = max(next(taken) for _ in range(role["ranks"]))
-        # What the host's collectives receive into is no tensor.
+        # The host's collectives receive into buffers that are not tensors.
         said = role["peak_bytes"] - role["bytes"]["communication buffers"]
         print(f"{ranks} ranks {role['role']}: planned {said / 1e6:.1f} MB, "
               f"taken {of_role / 1e6:.1f} MB")
@@ -78,7 +80,7 @@ def test_every_rank_takes_what_is_planned(tmp_path, ranks, stage, keys):
 
 
 def peak_resident(command):
-    """Largest resident set of the command, in bytes."""
+    """Returns the largest resident set of the command, in bytes."""
     script = ("import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], "
               "stdout=subprocess.DEVNULL).returncode; "
               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
@@ -91,7 +93,7 @@ def peak_resident(command):
 
 @pytest.mark.parametrize("recompute", ["false", "true"])
 def test_resident_memory_grows_as_planned(tmp_path, recompute):
-    """Beyond a training that is small enough for the program itself to be all that counts."""
+    """Subtracts a training so small that its memory is the program itself."""
     resident, said = {}, {}
     sizes = {"small": ("model.preset=tiny", "classifier.batch=1"),
              "large": ("classifier.batch=32", "classifier.token_budget=30000")}

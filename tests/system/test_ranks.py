@@ -1,4 +1,4 @@
-"""Several ranks with split roles do what one process does."""
+"""Several ranks with split roles give the results of one process."""
 
 import os
 import random
@@ -17,7 +17,7 @@ ROLES = ["cluster.learners=2", "cluster.rollouts=1", "cluster.rewards=1"]
 
 
 def in_folders(command, *places):
-    """mpirun of the command on `count` ranks in each of the folders, which only they see."""
+    """Returns an mpirun of the command. `places` are (number of ranks, their working folder)."""
     launch = mpirun(1)[:-1]
     at = launch.index("-np")
     parts = [["-np", str(count), "-wdir", str(folder), *command] for count, folder in places]
@@ -25,7 +25,7 @@ def in_folders(command, *places):
 
 
 def trajectories(folder, step):
-    """{(task_id, member): tokens} over the shards of one step."""
+    """Returns {(task_id, member): tokens} over the shards of one step."""
     found = {}
     for path in sorted((folder / "grpo" / "rollouts").glob(f"step-{step:06d}-part-*.h5")):
         with h5py.File(path) as shard:
@@ -87,7 +87,7 @@ def shards_of(folder, ranks, *keys):
     (8, ("cluster.placement=colocated", "cluster.sharding=optimizer")),
 ])
 def test_sampled_tokens_do_not_depend_on_ranks_and_placement(run_copy, ranks, keys):
-    """Every rank count cuts the batches of the decoder differently."""
+    """Every number of ranks cuts the decoder's batches differently."""
     one = shards_of(run_copy("grpo", name="one"), 1, "grpo.steps=2", "grpo.tasks=13")
     folder = run_copy("grpo", name="other")
     other = shards_of(folder, ranks, "grpo.steps=2", "grpo.tasks=13", *keys)
@@ -102,7 +102,7 @@ def test_sampled_tokens_do_not_depend_on_ranks_and_placement(run_copy, ranks, ke
     (3, ("cluster.placement=colocated",)),
 ])
 def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, keys):
-    """Rank 0 and the others each see a run folder of their own."""
+    """Rank 0 has a run folder that the other ranks do not see, and they have another."""
     here, there = run_copy("grpo", name="here/run"), run_copy("grpo", name="there/run")
     alone = run_copy("grpo", name="alone")
     settings = ["grpo.steps=30", "grpo.checkpoint_every=50"]
@@ -124,7 +124,7 @@ def test_ranks_without_a_common_disk_carry_shards_in_messages(run_copy, ranks, k
     rows = metrics(here / "grpo")
     first = metrics(alone / "grpo")[0]
     assert rows[0]["loss"] == pytest.approx(first["loss"], rel=1e-4, abs=1e-6)
-    # What the killed run had sampled is at rank 0 and is used again.
+    # The shards that the killed run sampled are in rank 0's folder and are used again.
     assert rows[0]["parts_reused"] == rows[0]["parts"] > 1
     assert rows[-1]["parts_reused"] == 0
 
@@ -201,7 +201,7 @@ def test_rollouts_ahead_go_on_bit_for_bit_after_a_stop(run_copy):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
     assert 0 < len(metrics(stopped / "grpo")) < 40
-    # Other shards than those that lie there are made anew.
+    # Removes the shards, so that they have to be made anew.
     for path in (stopped / "grpo" / "rollouts").glob("step-*.h5"):
         path.unlink()
     run("grpo", "--config", TINY, f"run.dir={stopped}", *keys)
@@ -245,7 +245,7 @@ def test_colocated_refuses_ranks_of_roles_and_split_weights(run_copy):
 
 
 def test_two_hundred_steps_under_random_delays_end_as_without(run_copy):
-    """Any of eight ranks may stand still for up to two seconds, again and again."""
+    """Again and again, one of the eight ranks stands still for up to two seconds."""
     quiet, shaken = run_copy("grpo", name="quiet"), run_copy("grpo", name="shaken")
     keys = ["grpo.steps=200", "grpo.tasks=6", "grpo.checkpoint_every=1000", "cluster.learners=2",
             "cluster.rollouts=4", "cluster.rewards=2"]
@@ -262,7 +262,7 @@ def test_two_hundred_steps_under_random_delays_end_as_without(run_copy):
                     os.kill(pid, signal.SIGSTOP)
                     time.sleep(draw.uniform(0, 2))
                     os.kill(pid, signal.SIGCONT)
-                except ProcessLookupError:  # that rank was done
+                except ProcessLookupError:  # this rank has ended
                     break
                 time.sleep(draw.uniform(0, 0.3))
             _, errors = process.communicate(timeout=300)
@@ -299,7 +299,7 @@ def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(ru
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert weights(whole) == weights(killed)
-    # What was sampled and whole is there still: it is read again, not made again.
+    # Complete shards still exist: they are read again, not made again.
     whole_before = [path for path, time in kept.items()
                     if path.suffix == ".h5" and path.exists() and path.stat().st_mtime_ns == time]
     assert len(whole_before) >= len(kept) - 2
@@ -307,7 +307,7 @@ def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(ru
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Puts a folder's content on a disk of its own with room for `spare` KiB more."""
+    """Moves a folder's content to a disk of its own with room for `spare` KiB more."""
     mounted = []
 
     def move(folder, spare):
@@ -384,7 +384,7 @@ def wait_for_shard(folder, process):
         time.sleep(0.02)
 
 
-# The last case: no other learner waits for the coordinator, only those that serve it.
+# In the last case no other learner waits for the coordinator, only the ranks that serve it.
 @pytest.mark.parametrize("rank,learners", [(0, 2), (1, 2), (2, 2), (3, 2), (0, 1)])
 def test_grpo_rank_that_stops_answering_ends_the_job_and_is_named(run_copy, rank, learners):
     folder = run_copy("grpo")

@@ -1,4 +1,4 @@
-"""`flame replay` trains from recorded shards alone."""
+"""`flame replay` trains from recorded shards, without sampling."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A training killed at any moment ends, started again, in the same weights bit for bit."""
+"""A training killed at any moment and started again ends in the same weights, bit for bit."""
 
 import json
 import random
@@ -28,7 +28,7 @@ def test_training_killed_twice_ends_in_the_same_weights(tiny_run, run_copy, stag
         checkpoints = folder / stage / "checkpoints"
         deadline = time.monotonic() + 60
         seen = {p.name for p in checkpoints.glob("step-*")} if checkpoints.exists() else set()
-        # Once something new was saved, at a moment of chance.
+        # Kills at a random moment after a new checkpoint.
         while process.poll() is None and time.monotonic() < deadline:
             if {p.name for p in checkpoints.glob("step-*")} - seen:
                 break
@@ -55,19 +55,19 @@ def test_training_stop_signal_saves_and_exits_75(run_copy):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
     assert (folder / "grpo" / "checkpoints" / "LATEST").exists()
-    # As if that process had taken long: the summary is of all that worked on it.
+    # Pretends that this process took an hour: the summary covers all processes of the training.
     rows = metrics(folder / "grpo")
     rows[0]["seconds"] += 3600
     rows[0]["seconds_wait"] += 3600
     (folder / "grpo" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     said = run("grpo", "--config", TINY, f"run.dir={folder}", *keys).stderr
-    assert re.search(r"grpo: 1 h 00 min, of which rollouts and rewards were waited for 100 %", said)
+    assert re.search(r"grpo: 1 h 00 min, waiting for rollouts and rewards 100 %", said)
     assert json.loads((folder / ".stages" / "grpo.json").read_text())["seconds"] > 3600
     assert weights(folder, "grpo") == weights(whole, "grpo")
 
 
 def test_stop_signal_in_a_stage_that_cannot_stop_midway_is_not_lost(tmp_path):
-    """The stage ends whole; whoever runs the stages one by one hears of the signal."""
+    """The stage is completed; a program that runs the stages one by one learns of the signal."""
     folder = tmp_path / "run"
     words = ["prepare", "--config", str(TINY), f"run.dir={folder}", "data.synth_patients=1000"]
     process = subprocess.Popen([str(FLAME), *words],

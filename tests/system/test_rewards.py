@@ -1,4 +1,4 @@
-"""Programs that give phi, and what becomes of those that fail."""
+"""External programs that compute phi, and the handling of those that fail."""
 
 import subprocess
 import time
@@ -9,7 +9,8 @@ from conftest import FLAME, ROOT, TINY, lives, metrics, mpirun, run
 EXAMPLE = f"python3 {ROOT / 'examples' / 'external_reward.py'}"
 SPLIT = ["cluster.learners=1", "cluster.rollouts=1", "cluster.rewards=2"]
 
-# phi is the formula's; does `fault` at question `at` of the first process, `always`: and ever after.
+# Answers with the formula's phi. The first process does `fault` at question `at`; with `always`, it
+# does so at every later question, and later processes at every question.
 FAULTY = """
 import json, os, sys, time
 first = not os.path.exists({mark!r})

@@ -1,5 +1,5 @@
 """The model of a step in bench/scaling: its parts against closed forms, its counts against `flame
-plan`, and what bench/scaling/scaling.py recorded of it beside real runs."""
+plan`, and the comparison with real runs that bench/scaling/scaling.py recorded."""
 
 import json
 import os
@@ -112,12 +112,12 @@ def test_the_recorded_comparison_is_within_15_percent():
         assert real["step"] == pytest.approx(numpy.mean(row["runs"]))
         assert said["step"] == pytest.approx(real["step"], rel=0.15), row["case"]
         assert row["error"] == pytest.approx(said["step"] / real["step"] - 1)
-        # The model takes every completion to be of max_tokens.
+        # The model assumes that every completion has max_tokens tokens.
         assert row["sampled_of_assumed_tokens"] == pytest.approx(1)
 
 
 def test_the_recorded_extrapolation_is_what_the_model_says():
-    """Of the rates of hosts that were measured with it: nothing is measured here."""
+    """The test uses the recorded rates of the hosts and measures nothing."""
     result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", RESULT],
                             capture_output=True, text=True, check=False, timeout=300,
                             env={**os.environ, "FLAME_BUILD": str(FLAME.parent)})

@@ -1,4 +1,4 @@
-"""Validation, early stopping, the calibrated threshold and class balance, as a user asks for them."""
+"""Validation, early stopping, the calibrated threshold and class balance, by their config keys."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_balance_changes_what_yes_and_no_weigh(tiny_run, run_copy, balance):
     trained = sum(row["tokens_trained"] for row in rows)
     all_tokens = sum(row["tokens_trained"] for row in plain)
     assert trained == all_tokens if balance == "weight" else trained < all_tokens / 2
-    # Three answers in ten or so are Yes, not one in ten: harder to foretell.
+    # About three answers in ten are Yes instead of one in ten, so they are harder to predict.
     assert rows[-1]["loss"] > plain[-1]["loss"]
 
 

@@ -1,4 +1,4 @@
-"""Learners on real MPI ranks that split the policy do what one process does."""
+"""Learners on real MPI ranks that split the policy give the results of one process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def losses(folder):
 
 
 def job(ranks, *arguments):
-    """A command on some ranks of this machine that ends well."""
+    """Runs a command on some ranks of this machine; it must succeed."""
     result = subprocess.run(mpirun(ranks, *arguments), capture_output=True, text=True, timeout=300,
                             check=False)
     assert result.returncode == 0, result.stderr
@@ -28,7 +28,7 @@ def job(ranks, *arguments):
 
 
 def deepen(model, deep, layers):
-    """A copy of a model folder whose one kind of block is repeated."""
+    """Copies a model folder with its first block repeated in all layers."""
     shutil.copytree(model, deep)
     config = json.loads((deep / "config.json").read_text())
     config["num_hidden_layers"] = layers
@@ -47,7 +47,7 @@ def sharding(policy, ranks):
 
 
 def test_no_learner_ever_holds_the_whole_model(tmp_path):
-    """Through loading, training and saving, the three stages."""
+    """The limit holds through loading, training and saving in all three stages."""
     config = ["--config", TINY, f"run.dir={tmp_path / 'run'}", "model.trainable=lora",
               "model.recompute=true", "encoders.drug=none", "data.synth_patients=60"]
     run("prepare", "--config", TINY, f"run.dir={tmp_path / 'base'}", "model.preset=small",
@@ -73,7 +73,7 @@ def test_no_learner_ever_holds_the_whole_model(tmp_path):
 @pytest.mark.parametrize("ranks", [2, 4])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_sft_fifty_steps_follow_one_rank(run_copy, policy, ranks):
-    # Warm-up and a rate at which AdamW's division does not blow rounding up.
+    # With warm-up and this rate, AdamW's division does not amplify rounding.
     fifty = ["classifier.epochs=8", "classifier.batch=8", "classifier.token_budget=4000",
              "classifier.checkpoint_every=100"]
     alone, split = run_copy("classifier", name="alone"), run_copy("classifier", name="split")
@@ -124,7 +124,8 @@ def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
 
 
 def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
-    """kill -9 of one of two ranks, twenty times, saves of every step among the moments."""
+    """Kills one of two ranks with SIGKILL twenty times. Every step is saved, so some kills fall
+    into a save."""
     keys = ["classifier.epochs=40", "classifier.checkpoint_every=1", "cluster.sharding=full"]
     calm, killed = run_copy("classifier", name="calm"), run_copy("classifier", name="killed")
     job(2, "sft", "classifier", "--config", TINY, f"run.dir={calm}", *keys)
@@ -138,7 +139,7 @@ def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
     for kill in range(20):
         begun, had_saved = steps(), latest.exists()
         child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        # One in four while it starts, the others some steps on.
+        # One kill in four comes during the start, the others some steps later.
         target, pause = (begun, 0.6) if kill % 4 == 0 else (begun + dice.randrange(1, 8), 0.1)
         deadline = time.monotonic() + 60
         ranks = {}
@@ -150,7 +151,7 @@ def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
         os.kill(ranks[dice.randrange(2)], signal.SIGKILL)
         stderr = child.communicate(timeout=60)[1].decode()
         assert child.returncode != 0
-        # Killed between the first checkpoint and its name, it says that the name is missing.
+        # After a kill between the first checkpoint and LATEST, the program misses LATEST.
         assert "damaged" not in stderr and ("missing" not in stderr or not had_saved), stderr
     print("killed 20 times, at step", steps())
     job(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)
@@ -190,7 +191,7 @@ def test_trace_shows_both_ranks_and_gathers_beside_blocks(run_copy):
 
 
 def gathers_behind_a_wait(events):
-    """How many gathers that began in a block went on when it had what it waited for itself."""
+    """Counts the gathers that began in a block and went on after the block's own wait ended."""
     def named(start):
         return [(e["ts"], e["ts"] + e["dur"]) for e in events if e["name"].startswith(start)]
 

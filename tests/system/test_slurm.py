@@ -16,7 +16,7 @@ from slurm_testbed import TESTBED, Job, locked, wait_for
 
 @pytest.fixture
 def before_grpo(testbed, tiny_run):
-    """Makes run folders that both hosts see, where only GRPO is left to do."""
+    """Returns a function that makes a run folder on the shared disk with only GRPO left to do."""
     return lambda name: copy_before_grpo(testbed, tiny_run, name)
 
 
@@ -32,7 +32,7 @@ STEPS = 100
 
 
 def submit_grpo(testbed, folder, *keys):
-    """Three learners on node1, two rollout ranks and a reward rank on node2."""
+    """Submits GRPO: three learners on node1, two rollout ranks and a reward rank on node2."""
     return testbed.submit("grpo-nodes.sbatch", folder.name, TINY, f"run.dir={folder}",
                           f"grpo.steps={STEPS}", *keys,
                           options=("--ntasks-per-node=3", "--cpus-per-task=1"))
@@ -95,7 +95,7 @@ def test_grpo_signalled_is_requeued_and_ends_in_the_same_weights(
     job = submit_grpo(testbed, folder)
     wait_until_trained(job, folder, 1)
     time.sleep(random.Random(1).uniform(0, 2))
-    # As Slurm does before the time is up: to the steps, not to the batch file's shell.
+    # Like Slurm before the time limit, signals the steps, not the batch file's shell.
     testbed.run("scancel", "--signal=USR1", job.number)
     job.goes_on()
     assert weights(folder) == undisturbed
@@ -106,8 +106,8 @@ def test_grpo_whose_time_is_almost_up_is_requeued_and_goes_on(testbed, before_gr
     job = testbed.submit("grpo.sbatch", folder.name, TINY, f"run.dir={folder}",
                          "grpo.steps=100000", options=("--cpus-per-task=1", "--time=30"))
     wait_until_trained(job, folder, 1)
-    # Less than the five minutes before which Slurm sends its signal: it does at its next look at
-    # the clock, every half a minute. Any earlier and there might be no step yet to go on from.
+    # Slurm sends its signal five minutes before the limit, so the new limit is due at once: at its
+    # next check, every half minute. Any earlier, there might be no step yet to resume from.
     testbed.run("scontrol", "update", f"JobId={job.number}", "TimeLimit=5")
     job.restart()
     testbed.run("scontrol", "update", f"JobId={job.number}", "TimeLimit=30")
@@ -124,14 +124,14 @@ def test_grpo_host_cut_off_ends_names_the_host_and_goes_on_once_healed(
     wait_until_trained(job, folder, 5)
     testbed.verb("cut", "node2")
     try:
-        # The deadline is the ranks'; Slurm ends a job only once it has given the host up.
+        # The ranks' deadline comes first; Slurm ends a job only once it has given up the host.
         wait_for(lambda: re.search(r"rank \d+ \(node1\): .*\(node2\)", job.log()),
                  "rank that names the host", 60, job.story)
         job.wait("FAILED", seconds=240)
     finally:
         testbed.verb("heal", "node2")
     assert job.field("ExitCode") == "4:0"
-    # A job that comes back under its number would meet its own processes on the healed host.
+    # A requeued job keeps its number and would meet its own old processes on the healed host.
     wait_for(lambda: not testbed.steps_on("node2"), "end of the steps on node2")
     testbed.wait_idle()
     testbed.run("scontrol", "requeue", job.number)
@@ -173,7 +173,7 @@ def launched(testbed, folder, printed):
 
 
 def write_sweep(folder):
-    """Four alphas, two lambdas and two seeds of trainings that take seconds."""
+    """Writes a sweep of four alphas, two lambdas and two seeds; its trainings take seconds."""
     file = folder / "sweep.yaml"
     file.write_text(f"base: {TINY}\ndir: {folder / 'out'}\nseeds: [3, 4]\n"
                     "heartbeat_deadline: 5\nretries: 2\n"
@@ -194,7 +194,7 @@ def trials_done(out):
 
 
 def test_sweep_as_an_array_outlives_a_killed_task_and_a_cut_host(testbed):
-    """A task takes a whole host: two are at work at a time, two wait."""
+    """A task takes a whole host, so two tasks run at a time and two wait."""
     folder = testbed.folder / "sweep"
     folder.mkdir()
     file, out = write_sweep(folder), folder / "out"
@@ -205,7 +205,7 @@ def test_sweep_as_an_array_outlives_a_killed_task_and_a_cut_host(testbed):
     host = testbed.run("squeue", "-h", "-t", "running", "-j", number, "-o", "%N").split()[0]
     testbed.verb("cut", host)
     try:
-        # Healed any sooner, the job may have ended unseen, and Slurm asks after it at its leisure.
+        # If the host were healed sooner, the job might have ended unseen, which Slurm notices late.
         wait_for(lambda: "down" in testbed.run("sinfo", "-h", "-n", host, "-o", "%T"),
                  f"{host} that the controller has given up", 240)
     finally:
@@ -216,7 +216,7 @@ def test_sweep_as_an_array_outlives_a_killed_task_and_a_cut_host(testbed):
 
     for name, ends in ends_of_attempts(out).items():
         assert ends.count("done") == 1 and ends[-1] == "done", (name, ends)
-    # What the killed task had.
+    # At least the trial of the killed task had a second attempt.
     assert sum(len(ends) > 1 for ends in ends_of_attempts(out).values()) >= 1
     for trial in (out / "trials").iterdir():
         steps = [row["step"] for row in metrics(trial / "grpo")]

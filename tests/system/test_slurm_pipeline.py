@@ -1,4 +1,4 @@
-"""On a real Slurm of two hosts: the whole road on both, and flame doctor where one is cut off."""
+"""On a real Slurm of two hosts: the pipeline on both, and flame doctor when one is cut off."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from conftest import FLAME, ROOT, metrics, run
 from slurm_testbed import Job, wait_for
 
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
-# Fewer patients, epochs and steps: a minute, of which policies still learn to prescribe.
+# Fewer patients, epochs and steps: a minute, in which policies still learn to prescribe.
 SHORT = ("data.synth_patients=1500", "classifier.epochs=3", "list.epochs=6", "grpo.steps=40",
          "run.threads=1")
 
@@ -46,8 +46,8 @@ def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, one_process):
         assert last == pytest.approx(first, rel=0.02), stage
     one, two = rows(one_process), rows(folder)
     assert two["popularity"] == one["popularity"] and two["previous"] == one["previous"]
-    # Sums over ranks are rounded otherwise. One to four ranks of one host were at 0.2599 to 0.2618
-    # and 0.2757 to 0.2805 (Jaccard of list-sft and list-grpo), DDI rates at 0.162 to 0.175.
+    # Sums over ranks are rounded differently. One to four ranks of one host gave Jaccards of 0.2599
+    # to 0.2618 (list-sft) and 0.2757 to 0.2805 (list-grpo), and DDI rates of 0.162 to 0.175.
     for policy, near, ddi in (("classifier", 0.002, 0.002), ("list-sft", 0.01, 0.02),
                               ("list-grpo", 0.01, 0.02)):
         assert one[policy]["jaccard"] > 0.2 and one[policy]["ddi"] > 0.1
@@ -57,7 +57,7 @@ def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, one_process):
 
 
 def first_tokens(folder):
-    """What was sampled under version 0, by task and member."""
+    """Returns the tokens sampled under version 0, by task and member."""
     texts = {}
     for path in sorted((folder / "grpo" / "rollouts").glob("step-000000-*.h5")):
         with h5py.File(path) as file:
@@ -121,7 +121,7 @@ def test_doctor_in_a_batch_file_names_a_host_cut_off_before_it_starts(testbed):
     assert "of 2 hosts no step starts on node2" in failed[0]["found"], failed
 
 
-# Holds the ranks of node1 up inside MPI_Init; notes until when, and when each rank has left it.
+# Holds up the ranks of node1 inside MPI_Init. Records until when, and when each rank has left it.
 HELD_UP = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -170,7 +170,7 @@ def test_no_rank_leaves_the_start_of_mpi_before_all_are_ready(testbed):
         (folder / name).touch()
     subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "held_up.so", folder / "held_up.c"],
                    check=True)
-    # With it set the program is started once, and MPI too.
+    # With GOMP_SPINCOUNT set, the program does not start itself again, and MPI starts once.
     settings = f"LD_PRELOAD={folder}/held_up.so GOMP_SPINCOUNT=10000"
     doctor = f"{FLAME} doctor --config {QUICKSTART} run.dir={folder / 'run'} --json"
     script = folder / "job.sh"
@@ -185,7 +185,7 @@ def test_no_rank_leaves_the_start_of_mpi_before_all_are_ready(testbed):
     left, ready = (moments(folder / "shipped", what) for what in ("left", "ready"))
     assert len(left) == 4 and ready and min(left) >= max(ready), job.log()
     assert json.loads((folder / "shipped.json").read_text())["passed"]
-    # What it is there for: ranks held up end in a segmentation fault, or are told.
+    # Without the barrier, ranks that were held up fail with a segmentation fault or warn.
     left, ready = (moments(folder / "bare", what) for what in ("left", "ready"))
     assert len(left) < 4 or min(left) < max(ready)
     assert "without SLURM_PMIX_FENCE=ring" in job.log()

@@ -1,4 +1,4 @@
-"""Sweeps: workers share a folder, die and stop in it."""
+"""Sweeps: workers share a folder, and die or stop while they work in it."""
 
 import csv
 import json
@@ -12,11 +12,11 @@ import pytest
 from conftest import FLAME, ROOT, TINY, attempts, run
 
 TRIALS = 4
-DEADLINE = 120  # seconds, for anything that is waited for
+DEADLINE = 120  # seconds for every wait
 
 
 def write_sweep(folder, more=""):
-    """A sweep file for folder/out over a config of trainings that take seconds."""
+    """Writes a sweep file for folder/out over a config whose trainings take seconds."""
     base = folder / "base.yaml"
     text = TINY.read_text().replace("  steps: 6\n", "  steps: 30\n")
     assert "steps: 30" in text
@@ -35,7 +35,7 @@ def start(file, *more):
 
 
 def wait_for(what, process):
-    """The first true value of what(), while the process runs."""
+    """Returns the first true value of what(); the process must run until then."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         found = what()
@@ -47,7 +47,7 @@ def wait_for(what, process):
 
 
 def training_of(out, process):
-    """The trial that the process trains and has saved, or None."""
+    """Returns the trial that the process is training and has saved a checkpoint of, or None."""
     for latest in (out / "trials").glob("*/grpo/checkpoints/LATEST"):
         trial = latest.parents[2].name
         last = attempts(out, trial)[-1]
@@ -67,7 +67,8 @@ def contents(out):
 
 @pytest.fixture(scope="module")
 def killed_sweep(tmp_path_factory):
-    """A sweep of two workers, one of which was killed in a trial: its file, folder, that trial."""
+    """Runs a sweep with two workers and kills one in a trial. Returns its file, its folder and that
+    trial."""
     folder = tmp_path_factory.mktemp("sweep")
     file, out = write_sweep(folder), folder / "out"
     victim, heir = start(file), start(file)
@@ -131,13 +132,13 @@ def test_report_shows_every_trial(killed_sweep, tmp_path):
     assert points == {("0", "0"), ("0", "0.5"), ("5", "0"), ("5", "0.5")}
     page = (out / "report.html").read_text()
     assert "Research software" in page and "http" not in page and "src=" not in page
-    # Trade-off, reward and variance of each alpha, two heat maps.
+    # The plots are the trade-off, reward and variance of each alpha, and two heat maps.
     assert page.count("<svg") == page.count("</svg>") == 1 + 2 * 2 + 2
 
 
 @pytest.fixture
 def copied(killed_sweep, tmp_path):
-    """The finished sweep in a folder of its own; `reopen` has one of its trials made again."""
+    """Returns a function that copies the finished sweep without one of its trials."""
     _, out, killed = killed_sweep
 
     def reopen(more=""):
@@ -167,7 +168,7 @@ def test_worker_that_hangs_its_trial_is_not_run_twice(copied):
     file, out, trial = copied()
     hanging = start(file)
     wait_for(lambda: training_of(out, hanging), hanging)
-    hanging.send_signal(signal.SIGSTOP)  # its trial goes on
+    hanging.send_signal(signal.SIGSTOP)  # the process of its trial goes on
     heir = start(file)
     _, errors = heir.communicate(timeout=DEADLINE)
     assert heir.returncode == 0, errors
@@ -196,7 +197,7 @@ def test_trial_killed_by_a_signal_is_retried_and_one_with_bad_data_fails(copied,
     _, errors = worker.communicate(timeout=DEADLINE)
     assert worker.returncode == 4
     assert [(a["end"], a["status"]) for a in attempts(out, trial)] == [("failed", 137), ("done", 0)]
-    # The stage that lacks its file, tried once, and what would have started from it.
+    # Failed are the stage without its file, tried once, and the jobs that would start from it.
     assert "3 of 11 jobs failed" in errors
     result = status(out)
     assert sorted(t["state"] for t in result["trials"]) == ["done"] * TRIALS + ["failed"]

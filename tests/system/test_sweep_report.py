@@ -1,4 +1,4 @@
-"""Status and report of finished sweeps: figures against scipy, and what they leave out."""
+"""Status and report of finished sweeps: statistics against scipy, and the trials left out."""
 
 import json
 import random
@@ -10,7 +10,8 @@ from conftest import run
 
 
 def made_up_sweep(folder, alphas=("0", "5", "20"), seeds=5, more=()):
-    """A finished sweep with figures of chance; returns them by alpha. `more` is set in each trial."""
+    """Writes a finished sweep with random numbers and returns them by alpha. `more` are further
+    keys to set in each trial, to its alpha."""
     draw, figures, trials = random.Random(5), {}, []
     for alpha in alphas:
         for seed in range(seeds):

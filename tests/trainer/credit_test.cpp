@@ -66,7 +66,7 @@ TEST(Advantages, ScaleStepsGroup_DividesStepsBySpread) {
   options.lambda = 1;
   options.scale_steps = "group";
   const Advantages result = ComputeAdvantages({&kTwoSteps, &kNoSteps}, options);
-  // One token of each step: their step terms sum to the reward over the spread.
+  // Takes one token of each step: their step terms sum to the reward over the spread.
   const double outcome = result.tokens[0][4];
   const double steps = (result.tokens[0][0] - outcome) + (result.tokens[0][2] - outcome);
   EXPECT_NEAR(steps, 0.25 / (kSpread + 1e-4), 1e-5);

@@ -54,7 +54,7 @@ struct Expected {
 //   l = -min(r * adv, c * adv) + 0.04 * kl
 //   sequence ("grpo"): ((l * mask).sum(-1) / mask.sum(-1)).mean()
 //   token ("bnpo", "dapo"): (l * mask).sum() / mask.sum();  batch: (l * mask).sum() / 2
-//   constant ("dr_grpo"): (l * mask).sum() / (2 * max_completion_length), the length being 4
+//   constant ("dr_grpo"): (l * mask).sum() / (2 * max_completion_length), max length 4
 const std::map<std::string, Expected> kExpected = {
     {"sequence",
      {-0.3233070326416494,
@@ -126,7 +126,8 @@ TEST(ClippedSurrogate, Gradient_MatchesFiniteDifferences) {
   }
 }
 
-// At a token whose ratio is 1 the estimate is k3's; its slope has the ratio's, k3, besides.
+// At a token with ratio 1 the estimate equals k3. Its slope is k3's slope plus the ratio's part,
+// k3.
 TEST(ClippedSurrogate, KlWeightedByRatio_HasTheRatiosSlopeToo) {
   SurrogateInput input;
   input.logprobs = Doubles({-1.0}).requires_grad_(true);

@@ -5,7 +5,7 @@
 namespace flame {
 namespace {
 
-// A family with a trunk of `trunk` tokens and branches of the given lengths.
+// Makes a family with a trunk of `trunk` tokens and branches of the given lengths.
 Family Make(int32_t trunk, const std::vector<int32_t>& branches) {
   Family family;
   family.trunk.assign(trunk, 1);

@@ -1,4 +1,4 @@
-// A policy small enough to train in a test, and the folders tests write to.
+// A policy small enough to train in a test, and the folders that tests write to.
 #ifndef FLAME_TESTS_TRAINER_TOY_H_
 #define FLAME_TESTS_TRAINER_TOY_H_
 
@@ -17,7 +17,7 @@
 
 namespace flame {
 
-// An empty folder of the running test.
+// Returns an empty folder for the running test.
 inline std::filesystem::path FreshFolder(const std::string& name = "run") {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   const std::filesystem::path folder =
@@ -38,8 +38,8 @@ inline Policy ToyPolicy(at::ScalarType dtype) {
   config.d_ff = 48;
   config.max_positions = 64;
   Policy policy = Policy::Random(config, dtype, /*seed=*/5);
-  // Embeddings are the output head too: at the usual scale of 0.02 no logit of so narrow a model
-  // can leave (-1, 1), whatever an adapter learns.
+  // The embeddings are also the output head. At the usual scale of 0.02 no logit of such a narrow
+  // model could leave (-1, 1), whatever an adapter learns.
   policy.parameters().at("model.embed_tokens.weight").mul_(20);
   return policy;
 }
@@ -54,7 +54,7 @@ inline Policy ToyPolicyWithAdapters(at::ScalarType dtype, double dropout) {
   return policy;
 }
 
-// Largest difference over all parameters; 0: equal bit for bit.
+// Returns the largest difference over all parameters; 0 means equal bit for bit.
 inline double MaxDifference(const Policy& a, const Policy& b) {
   double worst = 0;
   for (const auto& [name, tensor] : a.parameters()) {

@@ -35,7 +35,8 @@ std::vector<std::string> StepFolders(const fs::path& checkpoints) {
   return names;
 }
 
-// Renamed first: a step is there whole or not at all, whenever this process ends.
+// Renames the folder before removing it, so that a step is never visible in part, whenever this
+// process ends.
 void RemoveStep(const fs::path& checkpoints, const std::string& name) {
   const fs::path hidden = checkpoints / ("." + name + ".removed");
   fs::remove_all(hidden);
@@ -43,7 +44,8 @@ void RemoveStep(const fs::path& checkpoints, const std::string& name) {
   fs::remove_all(hidden);
 }
 
-// Steps that ended processes were writing or removing. The run folder is this process's alone.
+// Removes steps that earlier processes left half written or half removed. Safe because only one
+// process at a time works in a run folder.
 void RemoveUnfinishedSteps(const fs::path& checkpoints) {
   if (!fs::exists(checkpoints)) return;
   std::vector<fs::path> unfinished;
@@ -53,7 +55,7 @@ void RemoveUnfinishedSteps(const fs::path& checkpoints) {
   for (const fs::path& path : unfinished) fs::remove_all(path);
 }
 
-// A step whose manifest cannot be read is never among the best.
+// Returns nullopt if the manifest cannot be read: such a step is never among the best.
 std::optional<double> ValueOf(const fs::path& step) {
   try {
     return InfoOf(ReadManifest(step / kManifestName)).value;
@@ -63,7 +65,7 @@ std::optional<double> ValueOf(const fs::path& step) {
   }
 }
 
-// A step that another run of the same folder wrote beyond the newest is left to be overwritten.
+// Leaves steps beyond `newest`, which another run wrote in this folder: they will be overwritten.
 void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
                     const CheckpointRetention& retention) {
   std::vector<std::string> names = StepFolders(checkpoints);
@@ -88,7 +90,7 @@ void RemoveOldSteps(const fs::path& checkpoints, const std::string& newest,
   }
 }
 
-// The lines "key=value" of a stage's settings.
+// Parses a stage's settings, one "key=value" per line.
 std::map<std::string, std::string> ValuesOf(const std::string& settings) {
   std::istringstream stream(settings);
   std::map<std::string, std::string> values;
@@ -99,7 +101,7 @@ std::map<std::string, std::string> ValuesOf(const std::string& settings) {
   return values;
 }
 
-// "grpo.kl was 0.02, is 0.05; ..." of the keys that differ.
+// Lists the keys that differ: "grpo.kl was 0.02, is 0.05; ...".
 std::string ChangedKeys(const std::string& before, const std::string& now) {
   const auto then = ValuesOf(before), present = ValuesOf(now);
   std::set<std::string> keys;
@@ -129,7 +131,8 @@ void CheckSameConfig(const fs::path& folder, const CheckpointInfo& info,
                   "anew");
 }
 
-// What `body` gives; the message of what it throws tells of the other checkpoints that are there.
+// Returns the result of `body`. If it throws DataError and another checkpoint exists, the message
+// also says how to resume from that one.
 template <class Body>
 auto WithOthersNamed(const fs::path& latest, const Body& body) {
   try {
@@ -151,7 +154,7 @@ auto WithOthersNamed(const fs::path& latest, const Body& body) {
   }
 }
 
-// A piece of a logical tensor in a file.
+// The part of a logical tensor that one file stores.
 struct StoredPiece {
   TensorView view;
   int64_t offset = 0, count = 0;
@@ -162,7 +165,7 @@ struct StoredTensor {
   std::vector<StoredPiece> pieces;
 };
 
-// Verified and mapped files of a checkpoint, and what they hold.
+// The verified and mapped files of a checkpoint, with an index of their tensors.
 class StoredTensors {
  public:
   explicit StoredTensors(const OpenedCheckpoint& opened) : folder_(opened.folder) {
@@ -234,11 +237,10 @@ class StoredTensors {
 
 }  // namespace
 
-// A null file: this learner has nothing to write.
 struct CheckpointWriter::Pending {
   CheckpointInfo info;
-  std::unique_ptr<AtomicPath> folder;  // on learner 0
-  std::future<Json> file;
+  std::unique_ptr<AtomicPath> folder;  // on learner 0 only
+  std::future<Json> file;              // null JSON: this learner has nothing to write
 };
 
 CheckpointWriter::CheckpointWriter(fs::path folder, CheckpointRetention retention,
@@ -318,7 +320,7 @@ void CheckpointWriter::Publish() {
       fault = error.what();
     }
   }
-  // No learner goes on before the checkpoint is there, or is known not to be.
+  // No learner goes on before the checkpoint is published or has failed.
   fault = BroadcastText(learners_, fault);
   if (!fault.empty()) throw MachineError(fault);
 }
@@ -329,7 +331,7 @@ std::optional<CheckpointInfo> LoadLatestCheckpoint(const fs::path& folder,
                                                    const std::vector<CheckpointSlice>& slices) {
   const fs::path latest = folder / "checkpoints" / "LATEST";
   if (!fs::exists(latest)) {
-    // A first save that was cut short, or a copy of a run that lacks the file.
+    // The first save was cut short, or the run was copied without LATEST.
     const std::vector<std::string> steps = StepFolders(latest.parent_path());
     if (!steps.empty()) {
       LogWarning(latest.string(), " is missing beside ", steps.front(),

@@ -1,13 +1,14 @@
 // Checkpoints of a training loop:
-//   folder/checkpoints/step-000200/rank-0003.safetensors   that learner's slices of named tensors
+//   folder/checkpoints/step-000200/rank-0003.safetensors   learner 3's slices of named tensors
 //   folder/checkpoints/step-000200/manifest.json
 //   folder/checkpoints/LATEST                              "step-000200 <SHA-256 of manifest.json>"
-// manifest.json: {"schema": 2, "step", "config_sha256", "settings", "ranks", "value",
+// manifest.json: {"schema": 3, "step", "config_sha256", "settings", "ranks", "value",
 //   "numbers": {name: integer},
-//   "files": [{"name", "sha256", "tensors": {name: {"dtype", "shape", "offset", "count"}}}]}
-// A file's tensor is `count` elements of the flattened whole of that shape, from `offset` on; it is
-// stored in the whole's shape where it is the whole, else flat. A step's folder is renamed when
-// whole, LATEST replaced after.
+//   "files": [{"name", "sha256", "tensors": {name: {"dtype", "shape", "offset", "count"}}}],
+//   "sha256": SHA-256 of the manifest without this entry}
+// A tensor in a file is `count` elements, from `offset` on, of a flattened tensor of shape `shape`.
+// It is stored in that shape if it is the whole tensor, else flat. A step's folder gets its final
+// name once it is complete; LATEST is replaced afterwards.
 #ifndef FLAME_TRAINER_CHECKPOINT_CHECKPOINT_H_
 #define FLAME_TRAINER_CHECKPOINT_CHECKPOINT_H_
 
@@ -29,29 +30,31 @@ namespace flame {
 
 class AtomicPath;
 
-// Of the steps' folders the `last` newest stay, and the `best` of lowest (or highest) value.
+// Which step folders are kept: the `last` newest, and the `best` with the lowest value (the highest
+// if `highest`).
 struct CheckpointRetention {
   int64_t last = 2, best = 0;
   bool highest = false;
 };
 
-// Writes beside training. Every learner makes the same calls.
+// Writes checkpoints while training goes on. Every learner makes the same calls.
 class CheckpointWriter {
  public:
-  // `folder` is the stage's; null learners: one.
+  // `folder` is the stage's folder. Null `learners` means one rank.
   CheckpointWriter(std::filesystem::path folder, CheckpointRetention retention,
                    Communicator* learners);
-  ~CheckpointWriter();  // waits for its own file; what was not published is removed
+  ~CheckpointWriter();  // waits for its own file; removes an unpublished checkpoint
 
-  // Copies the slices; they are written while the caller goes on. An earlier one is published
+  // Copies the slices and writes them while the caller goes on. Publishes a pending checkpoint
   // first. A learner whose slices are all empty writes no file.
   void Begin(const CheckpointInfo& info, const std::vector<CheckpointSlice>& slices);
-  // A checkpoint that Begin started is not published yet.
+  // True if a checkpoint that Begin started is not published yet.
   bool pending() const { return pending_ != nullptr; }
-  // This learner's file is written, or could not be.
+  // True if writing this learner's file has ended, in success or failure.
   bool written() const;
-  // Waits for every learner's file, then manifest, rename, LATEST. Throws MachineError on all
-  // learners where one's disk failed, naming it; LATEST is then as before.
+  // Waits for every learner's file, then writes the manifest, renames the folder and replaces
+  // LATEST. If one learner fails to write, throws MachineError naming it on all learners; LATEST
+  // is then unchanged.
   void Publish();
 
  private:
@@ -62,21 +65,23 @@ class CheckpointWriter {
   std::unique_ptr<Pending> pending_;
 };
 
-// Fills `slices` and gives the state of the loop; nullopt if there is no checkpoint. Slices may be
-// cut otherwise than those that were written. Throws DataError where a file is missing or damaged,
-// names, shapes or dtypes differ (nothing is copied then), or the config does: the message names
-// the keys.
+// Fills `slices` and returns the state of the loop; nullopt if there is no checkpoint. Slices may
+// be cut differently from those that were written. Throws DataError, before anything is copied, if
+// a file is missing or damaged, if names, shapes or dtypes differ, or if the config differs: the
+// message then names the keys.
 std::optional<CheckpointInfo> LoadLatestCheckpoint(const std::filesystem::path& folder,
                                                    const std::string& config_sha256,
                                                    const std::string& settings,
                                                    const std::vector<CheckpointSlice>& slices);
 
-// The same check of the config alone, nothing where there is no checkpoint.
+// Throws DataError as above if the latest checkpoint has another config. Does nothing if there is
+// no checkpoint.
 void CheckResumable(const std::filesystem::path& folder, const std::string& config_sha256,
                     const std::string& settings);
 
-// What lies in `folder`/checkpoints, each step verified against its manifest: {"latest": name,
-// "checkpoints": [{"name", "step", "ranks", "value", "tensors", "bytes", "fault": null or text}]}.
+// Describes the contents of `folder`/checkpoints, with each step verified against its manifest:
+// {"latest": name or null, "latest_fault": null or text, "checkpoints": [{"name", "step", "ranks",
+// "value", "files", "tensors", "bytes", "fault": null or text}]}.
 nlohmann::ordered_json DescribeCheckpoints(const std::filesystem::path& folder);
 
 }  // namespace flame

@@ -89,7 +89,7 @@ Json ReadManifest(const fs::path& path) {
   if (!manifest.is_object() || manifest.value("schema", 0) != kSchema) {
     throw DataError(path.string(), ": expected a manifest of schema ", kSchema);
   }
-  // LATEST vouches for the newest manifest alone.
+  // LATEST holds the checksum of the newest manifest only; the others carry their own.
   Json rest = manifest;
   rest.erase("sha256");
   const std::string found = Sha256(rest.dump());

@@ -17,26 +17,30 @@ inline constexpr char kManifestName[] = "manifest.json";
 
 std::string StepFolderName(int64_t step);
 bool IsStepFolder(const std::string& name);
-// "F32" ...; throws UsageError on a type that is not stored.
+// Returns the name of a type in the files: "F64", "F32", "BF16" or "I64". Throws UsageError on any
+// other type.
 std::string CheckpointDtype(at::ScalarType dtype);
 
-// Writes rank `rank`'s file into `folder`; gives its entry of the manifest.
+// Writes the file of rank `rank` into `folder`; returns its entry of the manifest.
 nlohmann::json WriteSlices(const std::filesystem::path& folder, int rank,
                            const std::vector<CheckpointSlice>& slices);
 
 nlohmann::json ManifestOf(const CheckpointInfo& info, const std::vector<nlohmann::json>& files);
 CheckpointInfo InfoOf(const nlohmann::json& manifest);
-// Throws DataError unless it is a manifest of the known schema.
+// Throws DataError unless the file is an undamaged manifest of the known schema, in the folder of
+// its step.
 nlohmann::json ReadManifest(const std::filesystem::path& path);
 
-// Throws DataError unless the file is there with the bytes that were written.
+// Throws DataError if the file is missing or its SHA-256 is another.
 void VerifyFile(const std::filesystem::path& path, const std::string& sha256);
 
-// What LATEST points to, its manifest verified.
+// A checkpoint's folder and its verified manifest.
 struct OpenedCheckpoint {
   std::filesystem::path folder;
   nlohmann::json manifest;
 };
+// Opens the checkpoint that the file LATEST names. Throws DataError if LATEST or the manifest is
+// damaged.
 OpenedCheckpoint OpenLatest(const std::filesystem::path& latest);
 
 }  // namespace flame

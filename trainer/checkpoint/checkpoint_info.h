@@ -1,4 +1,4 @@
-// What a checkpoint holds: the state of a training loop, and slices of named tensors.
+// The contents of a checkpoint: the state of a training loop, and slices of named tensors.
 #ifndef FLAME_TRAINER_CHECKPOINT_CHECKPOINT_INFO_H_
 #define FLAME_TRAINER_CHECKPOINT_CHECKPOINT_INFO_H_
 
@@ -14,14 +14,14 @@ namespace flame {
 struct CheckpointInfo {
   int64_t step = 0;
   std::string config_sha256;
-  std::string settings;                    // the config lines behind the digest, "key: value"
+  std::string settings;                    // the config lines that config_sha256 covers, key=value
   int64_t ranks = 1;                       // learners that trained
-  double value = 0;                        // what `keep_best` compares
+  double value = 0;                        // the number that `keep_best` compares
   std::map<std::string, int64_t> numbers;  // state of the loop
 };
 
-// Elements [offset, offset + data.numel()) of the flattened tensor `name` of this shape. `data` is
-// flat and contiguous; it may be empty: a tensor that this rank holds nothing of.
+// Elements [offset, offset + data.numel()) of the flattened tensor `name`, whose shape is `shape`.
+// `data` is flat and contiguous; it is empty if this rank holds nothing of the tensor.
 struct CheckpointSlice {
   std::string name;
   std::vector<int64_t> shape;

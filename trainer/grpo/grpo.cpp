@@ -66,7 +66,8 @@ void CheckJob(const GrpoJob& job) {
   }
 }
 
-// A function of (seed, step) alone, so every learner makes it for itself.
+// Returns the request of a step. It depends on the seed and the step only, so every learner builds
+// it by itself.
 RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
   RolloutRequest request;
   request.step = step;
@@ -80,7 +81,7 @@ RolloutRequest RequestOf(const GrpoJob& job, int64_t step, DataOrder* order) {
 }
 
 void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
-  std::map<int, double> rollout, reward, idle;  // by rank; ranks work side by side
+  std::map<int, double> rollout, reward, idle;  // by rank; ranks work at the same time
   for (const RolloutReply& reply : replies) {
     report->tokens_sampled += reply.tokens_sampled;
     report->parts_retried += reply.retries;
@@ -99,9 +100,9 @@ void Report(const std::vector<RolloutReply>& replies, StepReport* report) {
   }
 }
 
-// Until the rollouts are there. In turns, so that no learner's own deadline passes in a single wait
-// for the first one, which would then be the rank that is named: of rollouts that do not come the
-// client knows whose fault it is.
+// Waits until the rollouts are ready. Learners exchange a message every round: if they waited for
+// learner 0 in one go, their deadlines could pass first and the error would name learner 0. Only
+// the client of learner 0 knows which rank is at fault if rollouts do not come.
 void AwaitRollouts(const GrpoJob& job, const RolloutRequest& request) {
   double waiting = 1;
   while (waiting != 0) {
@@ -110,7 +111,7 @@ void AwaitRollouts(const GrpoJob& job, const RolloutRequest& request) {
   }
 }
 
-// Has the request rolled out; every learner gets the shards.
+// Has the request rolled out and returns its shards on every learner.
 std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& request,
                                  StepReport* report) {
   const auto start = Clock::now();
@@ -137,7 +138,7 @@ std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& reque
   return shards;
 }
 
-// Sums one pass over learners into the report; entropy and mismatch are those of the first pass,
+// Sums one pass over learners into the report. Entropy and mismatch are taken from the first pass,
 // before any update.
 void ReportPass(const GrpoJob& job, const PassSums& local, bool first, StepReport* report) {
   const std::vector<double> sums = SumOverRanks(
@@ -176,7 +177,8 @@ void Learn(const GrpoJob& job, const std::vector<ShardSource>& shards,
   report->seconds_learn = SecondsSince(start);
 }
 
-// Every learner takes part in gathering the adapters and in the canary's forward.
+// Hands the adapters to the rollout ranks as `version`. Every learner takes part in gathering the
+// adapters and in the canary's forward.
 void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, SyncBuffers* buffers,
           StepReport* report) {
   const auto start = Clock::now();
@@ -196,7 +198,7 @@ void Sync(const GrpoJob& job, int64_t version, TrainingRun* run, SyncBuffers* bu
   report->seconds_sync = SecondsSince(start);
 }
 
-// A run's steps, each begun as soon as the version that it samples under is there.
+// Begins each step of a run as soon as the version that it samples under has been handed out.
 class Schedule {
  public:
   Schedule(const GrpoJob& job, TrainingRun* run)
@@ -204,7 +206,7 @@ class Schedule {
 
   RolloutRequest Request(int64_t step) { return RequestOf(job_, step, &order_); }
 
-  // Hands out the versions that a run needs where it starts or goes on.
+  // Hands out the versions that a run needs when it starts or resumes.
   void Start(RecentVersions* recent) {
     StepReport unreported;
     for (int64_t age = std::min(job_.options.staleness, run_->step()); age > 0; --age) {
@@ -220,7 +222,7 @@ class Schedule {
     Sync(job_, version, run_, &buffers_, report);
   }
 
-  // The steps that can be sampled now that `version` was handed out.
+  // Begins all steps that can be sampled once `version` has been handed out.
   void Begin(int64_t version) {
     for (; next_ < job_.options.steps; ++next_) {
       const RolloutRequest request = Request(next_);

@@ -21,7 +21,8 @@ void CheckMember(const Group& group, const Trajectory& member, const std::filesy
   }
 }
 
-// The group's place in the request.
+// Returns the group's place in the request. Throws DataError if the request has no such group or
+// the group is malformed.
 size_t PlaceOf(const Group& group, const RolloutRequest& request,
                const std::filesystem::path& shard) {
   const auto found = std::find(request.task_ids.begin(), request.task_ids.end(), group.task_id);

@@ -15,25 +15,25 @@
 namespace flame {
 
 struct GrpoBatch {
-  std::vector<Group> groups;           // in order of the request
-  std::vector<Advantages> advantages;  // one a group
-  StepTotals totals;                   // `max_tokens` is the caller's to set
-  int64_t staleness = 0;               // updates since the policy that sampled
+  std::vector<Group> groups;           // in the request's order
+  std::vector<Advantages> advantages;  // one per group
+  StepTotals totals;                   // the caller sets `max_tokens`
+  int64_t staleness = 0;               // versions between the policy that sampled and this one
 };
 
-// Where the groups of one part are: in a file, or in the bytes of one that this learner cannot see.
+// The shard of one part: a file, or the bytes of a file that this learner cannot see.
 struct ShardSource {
   std::filesystem::path path;
-  std::string bytes;  // empty: they are read from `path`
+  std::string bytes;  // empty: the shard is read from `path`
 };
 
-// Reads the shards of `request`. Throws DataError naming the shard and the task if its groups are
-// not the ones asked for, each once and of the asked-for policy version, or if a completion has no
-// token or not one log-probability and step a token.
+// Reads the shards of `request`. Throws DataError, naming the shard and the task, unless they hold
+// exactly the requested groups, each once and of the requested policy version, and every completion
+// has at least one token and one log-probability and step per token.
 GrpoBatch ReadGrpoBatch(const std::vector<ShardSource>& shards, const RolloutRequest& request,
                         const CreditOptions& credit);
 
-// Fills the reward, phi and advantage fields and tokens_trained.
+// Fills the report's reward, phi and advantage fields and tokens_trained.
 void ReportRewards(const GrpoBatch& batch, StepReport* report);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// What a GRPO training is given.
+// The inputs of a GRPO training.
 #ifndef FLAME_TRAINER_GRPO_GRPO_JOB_H_
 #define FLAME_TRAINER_GRPO_GRPO_JOB_H_
 
@@ -23,18 +23,19 @@ struct GrpoJob {
   int64_t num_tasks = 0;     // size of the task list
   GrpoOptions options;
   CreditOptions credit;
-  RewardOptions reward;  // alpha and beta, for the report
+  RewardOptions reward;  // the report uses alpha and beta
   ShardingOptions sharding;
-  bool recompute = false;  // ForwardOptions::recompute
+  bool recompute = false;  // see ForwardOptions::recompute
   uint64_t seed = 0;
-  std::filesystem::path folder;         // checkpoints/, metrics.jsonl, rollouts/
-  std::string config_sha256, settings;  // as CheckpointInfo
-  const LineTrie* lines = nullptr;      // RolloutContext's
-  RolloutClient* rollouts = nullptr;    // on learner 0 only, null elsewhere; or on all (colocated)
-  bool carry_shards = false;          // only learner 0 sees their files: it sends them to the rest
-  Communicator* learners = nullptr;   // null: one rank
-  Communicator* on_device = nullptr;  // as ShardGroups
-  std::function<void(const Policy&)> end;  // as SftJob::end
+  std::filesystem::path folder;         // holds checkpoints/, metrics.jsonl and rollouts/
+  std::string config_sha256, settings;  // see CheckpointInfo
+  const LineTrie* lines = nullptr;      // see RolloutContext
+  RolloutClient* rollouts = nullptr;    // null except on learner 0; colocated: set on all learners
+  bool carry_shards =
+      false;  // true: only learner 0 sees the shard files and sends them to the rest
+  Communicator* learners = nullptr;        // null means one rank
+  Communicator* on_device = nullptr;       // see ShardGroups
+  std::function<void(const Policy&)> end;  // see SftJob::end
 };
 
 }  // namespace flame

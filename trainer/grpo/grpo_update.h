@@ -1,4 +1,4 @@
-// A learner's share of one GRPO step: its groups as micro-batches, and passes over them.
+// A learner's share of one GRPO step: its groups, cut into micro-batches, and passes over them.
 #ifndef FLAME_TRAINER_GRPO_GRPO_UPDATE_H_
 #define FLAME_TRAINER_GRPO_GRPO_UPDATE_H_
 
@@ -14,29 +14,29 @@
 
 namespace flame {
 
-// Sums over this rank's tokens of one pass.
+// Sums of one pass over this rank's tokens.
 struct PassSums {
-  double loss = 0;  // weighted by the step's totals: sums over ranks to the step's loss
+  double loss = 0;  // weighted by the step's totals; the sum over ranks is the step's loss
   double kl = 0, entropy = 0;
   double clipped = 0;                    // tokens
-  double mismatch_max = 0;               // max |sampled - present log-probability|
-  double importance = 0, truncated = 0;  // of the correction: factors, and tokens at the cap
+  double mismatch_max = 0;               // max |sampled - current log-probability|
+  double importance = 0, truncated = 0;  // factors of ImportanceCorrection; tokens it truncated
 };
 
 class GrpoUpdate {
  public:
-  // Takes groups g with g % run.size() == run.rank(). Evaluates the reference policy (adapters off)
-  // where options.kl > 0. Keeps references.
+  // Takes the groups g with g % run.size() == run.rank(). Evaluates the reference policy (adapters
+  // off) if options.kl > 0. Keeps references to its arguments.
   GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* run);
-  // One forward and backward over all micro-batches; gradients are added to the parameters'. The
-  // first pass, before any update, corrects for the policy that sampled where that is older.
+  // Runs a forward and backward over all micro-batches and adds to the parameters' gradients. If an
+  // older policy sampled, the first pass, before any update, applies TruncatedImportance.
   PassSums Backward();
 
  private:
   struct Part {
     FamilyBatch batch;
-    SurrogateInput tokens;  // without logprobs; float64
-    AllowedTokens allowed;  // where job.lines is given
+    SurrogateInput tokens;  // float64, without logprobs
+    AllowedTokens allowed;  // filled if job.lines is given
   };
   Part MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
                 const std::vector<int64_t>& group_of_family) const;

@@ -1,4 +1,4 @@
-// The versions behind the present one, for rollouts that run ahead of training.
+// Earlier versions of the trained weights, for rollouts that run ahead of training.
 #ifndef FLAME_TRAINER_GRPO_RECENT_VERSIONS_H_
 #define FLAME_TRAINER_GRPO_RECENT_VERSIONS_H_
 
@@ -10,14 +10,14 @@
 namespace flame {
 
 // The trained weights of the last `count` versions, as the shards that the optimizer works on. They
-// are saved and resumed with the run: the steps ahead of a checkpoint sample under them.
+// are saved and resumed with the run, because steps after a checkpoint sample under them.
 class RecentVersions {
  public:
-  // Before run->Resume().
+  // Call before run->Resume().
   RecentVersions(int64_t count, TrainingRun* run);
-  // Before an update: the present weights become the last version.
+  // Records the current weights as the last version. Call before an update.
   void Push();
-  // Exchanges the present weights and those of `age` versions ago (1: the last); collective.
+  // Exchanges the current weights with those of `age` versions ago (1: the last). Collective.
   void Swap(int64_t age);
 
  private:

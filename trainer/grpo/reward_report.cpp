@@ -9,7 +9,7 @@
 namespace flame {
 namespace {
 
-// The weighted terms of state n.
+// Returns the weighted terms at state n.
 std::array<double, kNumTerms> TermsAt(const Verdict& verdict, size_t n,
                                       const RewardOptions& reward) {
   return {verdict.phi_jaccard[n], -reward.alpha * verdict.phi_ddi[n],

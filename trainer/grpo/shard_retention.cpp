@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Removes the shards of which `gone` is true.
+// Removes the shards for which `gone` returns true.
 void RemoveShards(const fs::path& folder,
                   const std::function<bool(const fs::path& name, int64_t step)>& gone) {
   if (!fs::is_directory(folder)) return;

@@ -1,4 +1,4 @@
-// Which shards of a run stay.
+// Removal of a run's shards.
 #ifndef FLAME_TRAINER_GRPO_SHARD_RETENTION_H_
 #define FLAME_TRAINER_GRPO_SHARD_RETENTION_H_
 
@@ -10,12 +10,13 @@
 
 namespace flame {
 
-// Removes what an earlier attempt, cut for other ranks, has left of the step.
+// Removes the step's shards that are not among `replies`: an earlier attempt, cut for another
+// number of ranks, left them.
 void RemoveOtherParts(const std::filesystem::path& folder, int64_t step,
                       const std::vector<RolloutReply>& replies);
 
-// Removes the shards of all but the last `keep` steps up to `step`; 0: none. A training that goes
-// on from before them samples them again.
+// Keeps the shards of the last `keep` steps up to `step` and removes those of earlier steps; `keep`
+// 0 removes nothing. A training that resumes before a removed step samples it again.
 void RemoveOldShards(const std::filesystem::path& folder, int64_t step, int64_t keep);
 
 }  // namespace flame

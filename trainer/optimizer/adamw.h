@@ -12,19 +12,20 @@
 
 namespace flame {
 
-// Per parameter p with gradient g, at update t (from 1):
+// The update of a parameter p with gradient g, at update t (from 1):
 //   p <- p - rate * decay * p
 //   m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
 //   p <- p - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-// Moments have the parameter's dtype and start at 0. With `offload` they lie on the CPU, to which
-// an update takes parameters and gradients and back: less memory on a GPU for a slower update.
+// Moments have the parameter's dtype and start at 0. With `offload` they stay on the CPU: an update
+// copies parameters and gradients there and the parameters back, which saves GPU memory and is
+// slower.
 class AdamW {
  public:
   AdamW(NamedTensors parameters, const OptimizerOptions& options, bool offload = false);
-  // One update in place; `gradients` holds every parameter's name.
+  // Updates the parameters in place; `gradients` has an entry for every parameter.
   void Update(const NamedTensors& gradients, double rate);
 
-  // The moments by the parameters' names; they share storage with the optimizer's own.
+  // The moments by parameter name; the tensors share storage with the optimizer.
   const NamedTensors& exp_avg() const { return exp_avg_; }
   const NamedTensors& exp_avg_sq() const { return exp_avg_sq_; }
   int64_t updates() const { return updates_; }

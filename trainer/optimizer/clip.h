@@ -1,4 +1,4 @@
-// Clipping by the global norm, as torch's clip_grad_norm_.
+// Clipping by the global norm, as torch's clip_grad_norm_ does it.
 #ifndef FLAME_TRAINER_OPTIMIZER_CLIP_H_
 #define FLAME_TRAINER_OPTIMIZER_CLIP_H_
 
@@ -8,9 +8,9 @@
 
 namespace flame {
 
-// Sum of squares of all elements, float64 [1] on their device.
+// Returns the sum of squares of all elements, float64 [1] on their device.
 at::Tensor SumOfSquares(const NamedTensors& tensors);
-// What gradients of this norm are multiplied by: at most 1; max_norm 0: 1.
+// Returns the factor, at most 1, for gradients of this norm; always 1 if max_norm is 0.
 double ClipScale(double norm, double max_norm);
 
 }  // namespace flame

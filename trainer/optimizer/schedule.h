@@ -8,15 +8,15 @@
 
 namespace flame {
 
-// The rate of update `update` (from 1) of `total`, as a share of the peak. With w = warmup:
-//   update <= w   update / w, so the peak falls on the last update of the warm-up
+// Returns the rate of update `update` (from 1) of `total`, as a share of the peak. With w = warmup:
+//   update <= w   update / w: the last update of the warm-up has the peak rate
 //   constant      1
 //   linear        1 - p          with p = (update - w) / (total + 1 - w)
 //   cosine        (1 + cos(pi p)) / 2
 //   inverse_sqrt  sqrt(max(w, 1) / update)
-// linear and cosine reach 0 one update after the last, so that no update is made at rate 0: these
-// are the factors of transformers' get_scheduler at step `update` with num_training_steps =
-// total + 1.
+// linear and cosine reach 0 one update after the last, so that no update has rate 0. The factors
+// are those of transformers' get_scheduler at step `update` with num_training_steps = total + 1.
+// Throws UsageError on an unknown schedule.
 double LearningRateFactor(const OptimizerOptions& options, int64_t update, int64_t total);
 
 }  // namespace flame

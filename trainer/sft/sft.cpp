@@ -51,11 +51,11 @@ TrainingRunOptions RunOptionsOf(const SftJob& job, int64_t steps) {
   return options;
 }
 
-// A rank's examples of a step.
+// One rank's examples of a step.
 struct Share {
   std::vector<Family> families;
   std::vector<std::vector<double>> weights;  // [family][branch]
-  double tokens = 0, weight = 0;             // asked-for tokens, and the sum of their weights
+  double tokens = 0, weight = 0;             // asked-for tokens; sum of their weights
 };
 
 double AskedFor(const Branch& branch) {
@@ -85,7 +85,7 @@ struct StepResult {
   TrainingRun::Update update;
 };
 
-// One weight an asked-for token, [N].
+// Returns one weight per asked-for token, [N].
 at::Tensor WeightsOf(const Share& share, const MicroBatch& micro_batch, const FamilyBatch& batch) {
   at::Tensor weights = at::empty({batch.targets.numel()}, at::kDouble);
   double* values = weights.mutable_data_ptr<double>();
@@ -97,7 +97,8 @@ at::Tensor WeightsOf(const Share& share, const MicroBatch& micro_batch, const Fa
   return weights;
 }
 
-// Adds a micro-batch's part of the gradient, and its part of loss and packed tokens to `local`.
+// Adds the micro-batch's gradient to the parameters' gradients, and its loss and packed tokens to
+// `local`.
 void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_batch,
               double total_weight, uint64_t dropout_seed, StepResult* local) {
   const FamilyBatch batch = PackFamilies(micro_batch.families);
@@ -145,10 +146,10 @@ nlohmann::json MetricsOf(int64_t step, const StepResult& result, double seconds)
           {"tokens_per_second", seconds > 0 ? result.tokens_packed / seconds : 0}};
 }
 
-// The evaluations of a run; without options.validate_every there are none.
+// The evaluations of a run; does nothing if options.validate_every is 0.
 class Validation {
  public:
-  // What a checkpoint keeps of it goes into the run's; call Resume once that is loaded.
+  // Registers its state with the run's checkpoints. Call Resume once the run has resumed.
   Validation(const SftJob& job, TrainingRun* run, int64_t steps)
       : job_(job),
         evaluations_(job.options.validate_every, job.options.patience, steps),
@@ -162,7 +163,7 @@ class Validation {
   void Resume(int64_t step) { evaluations_.Resume(step); }
   const EarlyStopping& evaluations() const { return evaluations_; }
 
-  // After `step` updates; adds to the step's row of metrics.
+  // Evaluates if an evaluation is due after `step` updates, and adds it to the step's metrics row.
   void Evaluate(int64_t step, nlohmann::json* row) {
     if (!evaluations_.Due(step)) return;
     const auto start = Clock::now();
@@ -173,7 +174,7 @@ class Validation {
     (*row)["validation_seconds"] = SecondsSince(start);
   }
 
-  // Leaves the best weights, and on rank 0 the record.
+  // Restores the best weights; rank 0 also writes validation.json.
   void Finish(TrainingRun* run) {
     if (!on()) return;
     best_.Restore();
@@ -198,7 +199,7 @@ std::string LossNote(double loss) {
   return text;
 }
 
-// What rank 0 shows and writes.
+// Writes metrics and shows progress, on rank 0 only.
 class Reporter {
  public:
   Reporter(const SftJob& job, const TrainingRun& run, int64_t steps) {

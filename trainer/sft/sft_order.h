@@ -1,4 +1,4 @@
-// Which examples each step of SFT trains on.
+// The examples that each step of SFT trains on.
 #ifndef FLAME_TRAINER_SFT_SFT_ORDER_H_
 #define FLAME_TRAINER_SFT_SFT_ORDER_H_
 
@@ -13,21 +13,21 @@ namespace flame {
 struct SftOrderOptions {
   uint64_t seed = 0;
   int64_t num_examples = 0;  // > 0
-  int64_t batch = 1;         // examples a step
+  int64_t batch = 1;         // examples per step
   int64_t window = 1;        // steps
 };
 
-// An epoch is DataOrder's shuffle, cut into windows of window * batch examples. A window's examples
-// are sorted by length, longest first, and cut into steps; its full steps come in an order drawn by
-// seed, so that lengths do not fall over a window. An epoch's last step may be short. A function of
-// the options and the lengths alone: the same on any number of ranks.
+// Each epoch is DataOrder's shuffle, cut into windows of window * batch examples. The examples of a
+// window are sorted by length, longest first, and cut into steps. The window's full steps are then
+// shuffled by seed, so that lengths do not fall in the course of a window. An epoch's last step may
+// be short. The order depends on the options and the lengths only, not on the number of ranks.
 class SftOrder {
  public:
-  // `length`: tokens of an example, asked once for each.
+  // `length` returns the number of tokens of an example; it is called once per example.
   SftOrder(const SftOrderOptions& options, std::function<int64_t(int64_t)> length);
 
   int64_t StepsPerEpoch() const;
-  // Examples of a step (from 0), longest first.
+  // Returns the examples of a step (from 0), longest first.
   std::vector<int64_t> Step(int64_t step);
 
  private:
@@ -38,12 +38,12 @@ class SftOrder {
   std::function<int64_t(int64_t)> length_;
   DataOrder shuffle_;
   std::vector<int64_t> lengths_;             // -1: not asked yet
-  int64_t epoch_ = -1, window_ = -1;         // that `steps_` is of
-  std::vector<std::vector<int64_t>> steps_;  // of the window, in order
+  int64_t epoch_ = -1, window_ = -1;         // the window that `steps_` holds
+  std::vector<std::vector<int64_t>> steps_;  // the window's steps, in order
 };
 
-// A rank's share of a step's items, longest first: dealt out in turn, there and back, so that ranks
-// get about equal lengths.
+// Returns a rank's share of a step's items, which come longest first. Items are dealt to ranks 0,
+// 1, ..., size - 1, then back from size - 1 to 0, and so on, so that ranks get about equal lengths.
 template <class T>
 std::vector<T> ShareOf(const std::vector<T>& items, int rank, int size) {
   std::vector<T> share;

@@ -76,7 +76,7 @@ double ValidationSet::Loss(const Policy& policy, Communicator* learners) const {
   at::Tensor sums = at::zeros({count}, at::kDouble);
   const int rank = learners == nullptr ? 0 : learners->rank();
   const int size = learners == nullptr ? 1 : learners->size();
-  // As many forwards on every learner: parameters that are split are gathered by all of them.
+  // Every learner makes the same number of forwards: gathering split parameters takes all of them.
   const MicroBatch idle = IdlePass();
   for (int64_t i = rank; i < (count + size - 1) / size * size; i += size) {
     const FamilyBatch batch = PackFamilies((i < count ? micro_batches_[i] : idle).families);
@@ -84,7 +84,7 @@ double ValidationSet::Loss(const Policy& policy, Communicator* learners) const {
     const at::Tensor logprobs = policy.LogProbs(hidden, batch.sources, batch.targets);
     if (i < count) sums.mutable_data_ptr<double>()[i] = -logprobs.sum(at::kDouble).item<double>();
   }
-  // Others' entries are 0: adding them changes no bit.
+  // The entries of other learners are 0, so that adding them changes no bit.
   if (learners != nullptr) learners->AllReduce(sums, ReduceOp::kSum)->Wait();
   double total = 0;
   for (int64_t i = 0; i < count; ++i) total += sums.const_data_ptr<double>()[i];

@@ -1,5 +1,5 @@
-// Validation during SFT: the loss on held-out examples every so many steps, the best weights, and
-// when to stop.
+// Validation during SFT: the loss on held-out examples at regular steps, the best weights, and the
+// decision to stop early.
 #ifndef FLAME_TRAINER_SFT_VALIDATION_H_
 #define FLAME_TRAINER_SFT_VALIDATION_H_
 
@@ -16,28 +16,32 @@
 
 namespace flame {
 
-// Decisions from the losses so far, and nothing else: a resumed run decides the same.
+// Decides from the losses so far and nothing else, so that a resumed run decides the same.
 class EarlyStopping {
  public:
-  // Evaluations fall after steps every, 2 * every, ... and after the last of `steps`. every 0:
-  // none.
+  // Evaluations are due after steps every, 2 * every, ... and after the last of `steps`. `every` 0
+  // means no evaluations.
   EarlyStopping(int64_t every, int64_t patience, int64_t steps);
 
-  bool Due(int64_t step) const;  // after `step` updates
-  // Returns whether the loss is below all before. Throws MachineError unless it is finite.
+  // True if an evaluation is due after `step` updates.
+  bool Due(int64_t step) const;
+  // Returns true if the loss is lower than all before it. Throws MachineError unless it is finite.
   bool Record(double loss);
-  // Takes over `losses()` as resumed at `step`.
+  // Rebuilds the decisions up to `step` from losses(), which the caller has restored.
   void Resume(int64_t step);
 
   int64_t count() const { return count_; }  // evaluations made
-  int64_t best_step() const;                // of the lowest loss, the earliest; 0: none yet
-  double best_loss() const;                 // of that step
-  // The last `patience` evaluations did not go below the best before them; never with patience 0.
+  int64_t best_step() const;  // the first step with the lowest loss; 0: no evaluation yet
+  double best_loss() const;   // the loss at best_step()
+  // True if none of the last `patience` evaluations was below the best before them. Never true with
+  // patience 0.
   bool stopped() const;
-  bool stopped_early() const;  // and there were evaluations to come
+  // True if stopped() and further evaluations were to come.
+  bool stopped_early() const;
   int64_t StepOf(int64_t evaluation) const;
   double LossOf(int64_t evaluation) const;
-  // float64 [evaluations of the whole run], NaN where not made yet; shares storage.
+  // float64 [evaluations of the whole run], NaN for those not made yet. Shares storage with this
+  // object.
   at::Tensor losses() const { return losses_; }
 
  private:
@@ -46,21 +50,21 @@ class EarlyStopping {
   at::Tensor losses_;
 };
 
-// Mean negative log-likelihood of the asked-for tokens of `families`, whatever their weights in
-// training. Micro-batches are cut over all families and dealt to learners, and their sums added in
-// order, so that equal weights give equal bits on any number of learners.
+// Evaluates the mean negative log-likelihood of the families' asked-for tokens; training weights of
+// examples do not count. Micro-batches are cut over all families and dealt to learners, and their
+// sums are added in order, so that equal policy weights give equal bits on any number of learners.
 class ValidationSet {
  public:
-  // Throws DataError unless a family asks for a token.
+  // Throws DataError if no family asks for a token.
   ValidationSet(const std::vector<Family>& families, int64_t token_budget);
   double Loss(const Policy& policy, Communicator* learners) const;
 
  private:
   std::vector<MicroBatch> micro_batches_;
-  int64_t tokens_ = 0;  // asked for
+  int64_t tokens_ = 0;  // asked-for tokens
 };
 
-// Copies of tensors, taken when they are best.
+// Holds a copy of the parameters at their best.
 class BestWeights {
  public:
   explicit BestWeights(const NamedTensors& parameters);
@@ -72,8 +76,8 @@ class BestWeights {
   NamedTensors parameters_, best_;
 };
 
-// folder/validation.json: {"best_step", "best_loss", "stopped_early", "evaluations": [{"step",
-// "loss"}]}.
+// Writes folder/validation.json: {"best_step", "best_loss", "stopped_early", "evaluations":
+// [{"step", "loss"}]}.
 void WriteValidation(const EarlyStopping& evaluations, const std::filesystem::path& folder);
 
 }  // namespace flame

@@ -11,10 +11,10 @@
 namespace flame {
 namespace {
 
-// Elements: tensors and shards begin at a cache line whatever the type.
+// Elements. Tensors and shards of any type then begin at a cache line.
 constexpr int64_t kAlignment = 32;
 
-// A pointer that keeps the memory alive.
+// Returns a pointer that keeps `memory` alive.
 at::DataPtr Pointer(at::Tensor memory) {
   void* data = memory.mutable_data_ptr();
   const at::Device device = memory.device();

@@ -1,4 +1,4 @@
-// Tensors that are gathered, reduced and freed together, as one flat buffer.
+// Units: tensors that are gathered, reduced and freed together, as one flat buffer.
 #ifndef FLAME_TRAINER_SHARDING_FLAT_UNIT_H_
 #define FLAME_TRAINER_SHARDING_FLAT_UNIT_H_
 
@@ -14,30 +14,36 @@
 
 namespace flame {
 
-// A flat tensor whose memory can be taken away and given back while tensors that are views of it
-// stay; they must not be read in between. Views keep the memory that is there alive.
+// A flat tensor whose memory can be taken away and given back while views of the tensor stay. The
+// views must not be read while the memory is away; while it is there, they keep it alive.
 class HollowTensor {
  public:
-  // No memory at first.
+  // Starts without memory.
   HollowTensor(int64_t size, const at::TensorOptions& options);
   const at::Tensor& tensor() const { return tensor_; }
+  // True if the tensor has its memory.
   bool there() const { return memory_.defined(); }
-  at::Tensor Take();            // the memory, a flat tensor of as many elements
-  void Put(at::Tensor memory);  // memory from Take() of one as large
+  // Takes the memory away and returns it as a flat tensor of the same number of elements.
+  at::Tensor Take();
+  // Gives the tensor memory of its size.
+  void Put(at::Tensor memory);
 
  private:
   at::Tensor tensor_, memory_;
 };
 
-// Memory for units, counted. What is given back to be kept waits for the next that asks for as much
-// of its type.
+// Hands out memory for units and counts it.
 class BufferPool {
  public:
+  // Returns a waiting buffer of this type and number of elements, or a new one.
   at::Tensor Get(int64_t size, const at::TensorOptions& options);
+  // Takes a buffer back to wait for the next Get of its type and size.
   void Keep(at::Tensor buffer);
+  // Takes a buffer back and frees it.
   void Drop(at::Tensor buffer);
+  // Frees all waiting buffers.
   void DropWaiting();
-  int64_t peak_bytes() const { return peak_bytes_; }  // out and waiting
+  int64_t peak_bytes() const { return peak_bytes_; }  // most bytes handed out and waiting together
 
  private:
   using Key = std::pair<at::ScalarType, int64_t>;
@@ -45,23 +51,24 @@ class BufferPool {
   int64_t bytes_ = 0, peak_bytes_ = 0;
 };
 
-// Where a tensor lies in its unit.
+// A tensor and its place in the unit.
 struct UnitMember {
   std::string name;
   at::Tensor tensor;
   int64_t offset = 0;  // elements
 };
 
-// Tensors of one dtype laid out one behind the other, padded so that `shards` ranks get as much.
+// Tensors of one dtype laid out one after the other.
 struct UnitLayout {
   std::vector<UnitMember> members;
-  int64_t size = 0;  // with the padding
+  int64_t size = 0;  // elements, padding included
 };
+// Pads the layout so that it splits into `shards` shards of equal size.
 UnitLayout LayOut(const NamedTensors& tensors, int64_t shards);
 
 // Makes the members views of `whole`.
 void PointMembers(const UnitLayout& layout, const at::Tensor& whole);
-// Makes their gradients views of `whole`.
+// Makes the members' gradients views of `whole`.
 void PointGradients(const UnitLayout& layout, const at::Tensor& whole);
 
 }  // namespace flame

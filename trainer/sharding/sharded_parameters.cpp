@@ -16,7 +16,7 @@
 namespace flame {
 namespace {
 
-// Reductions under way at a time, each with a unit's gradients in memory.
+// Most reductions in flight; each holds a unit's gradients in memory.
 constexpr size_t kReductions = 2;
 
 std::string UnitName(int64_t index, bool trainable) {
@@ -28,8 +28,8 @@ std::string UnitName(int64_t index, bool trainable) {
 
 using Works = std::vector<std::unique_ptr<Work>>;
 
-// Starts the collectives that `start` adds to the works as one group, and waits for them. Null
-// ranks: nothing.
+// Starts the collectives that `start` adds to the works as one group, and waits for them. Does
+// nothing if `ranks` is null.
 template <class Start>
 void Together(Communicator* ranks, const Start& start) {
   if (ranks == nullptr) return;
@@ -64,14 +64,14 @@ struct ShardedParameters::Unit {
   }
 
   std::string name;
-  bool is_block;  // one of many of one size
+  bool is_block;  // true: one of many units of equal size
   UnitLayout layout;
   bool trainable, always_whole = false;
   HollowTensor whole;
-  at::Tensor shard;                        // of its own, or a view of `whole`
-  std::unique_ptr<HollowTensor> gradient;  // whole
-  at::Tensor gradient_shard;               // of its own, or a view of `gradient`
-  std::unique_ptr<Work> gather;            // under way
+  at::Tensor shard;                        // has its own memory, or is a view of `whole`
+  std::unique_ptr<HollowTensor> gradient;  // gradient of the whole unit
+  at::Tensor gradient_shard;               // has its own memory, or is a view of `gradient`
+  std::unique_ptr<Work> gather;            // in flight; null: none
 };
 
 struct ShardedParameters::Reduction {
@@ -139,7 +139,7 @@ void ShardedParameters::AddUnit(int64_t index, bool trainable, const NamedTensor
   gradients_[unit.name] = unit.gradient_shard;
 }
 
-// The unit's elements from `first` on.
+// Copies the unit's elements from `first` on into `into`.
 void ShardedParameters::TakeValues(Unit* unit, const at::Tensor& into, int64_t first) {
   const int64_t last = first + into.numel();
   for (const UnitMember& member : unit->layout.members) {
@@ -166,7 +166,7 @@ void ShardedParameters::ForEachOf(int64_t index, const Body& body) {
 
 void ShardedParameters::StartGather(Unit* unit) {
   if (unit->always_whole || unit->whole.there()) return;
-  // The room of two blocks is not held beside an embedding table's.
+  // An embedding table is large: waiting block buffers are not kept next to it.
   if (!unit->is_block) parameters_pool_.DropWaiting();
   unit->whole.Put(parameters_pool_.Get(unit->layout.size, unit->shard.options()));
   unit->gather = groups_.shard()->AllGather(unit->whole.tensor(), unit->shard);
@@ -235,7 +235,7 @@ void ShardedParameters::BeginUpdate() {
   }
 }
 
-// Gradients of embedding, head and final norm come from autograd, at any time of the pass.
+// Autograd may add gradients of embedding, head and final norm at any time of the pass.
 void ShardedParameters::BeginPass() {
   const c10::NoGradGuard no_grad;
   for (const auto& unit : units_) {

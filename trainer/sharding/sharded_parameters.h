@@ -1,4 +1,4 @@
-// A policy's parameters, their gradients and the optimizer's view of both, split over learners.
+// A policy's parameters and their gradients split over learners, as the optimizer sees them.
 #ifndef FLAME_TRAINER_SHARDING_SHARDED_PARAMETERS_H_
 #define FLAME_TRAINER_SHARDING_SHARDED_PARAMETERS_H_
 
@@ -19,24 +19,24 @@
 
 namespace flame {
 
-// One flat buffer a unit for trainable and one for frozen tensors. Under `full` and `hybrid` a rank
-// keeps its shard and gathers a unit before its use, the next one while this one computes; a unit's
-// gradients are reduced onto shards while the backward goes on. Under `none` and `optimizer`
-// parameters stay whole and gradients meet once an update. Tensors of no unit
-// (projectors, quantised maps) always stay whole. Sums run in rank order: the same bits in every
-// run.
+// Each unit has one flat buffer for its trainable and one for its frozen tensors. Under `full` and
+// `hybrid` a rank keeps its shard of every unit and gathers a unit before its use, while the unit
+// before it computes; a unit's gradients are reduced onto shards while the backward goes on. Under
+// `none` and `optimizer` parameters stay whole, and gradients are reduced once per update. Tensors
+// that belong to no unit (projectors, quantised maps) always stay whole. Sums run in rank order, so
+// every run gives the same bits.
 //
-// An update: BeginUpdate; for each pass of forwards and a backward BeginPass, ..., EndPass;
+// An update calls BeginUpdate; BeginPass, forwards and a backward, EndPass for each pass;
 // FinishGradients; the optimizer on shards() and gradients(); Publish. Every learner makes the same
-// calls, and as many passes.
+// calls and the same number of passes.
 class ShardedParameters : public ParameterUnits {
  public:
-  // Collective. The policy's tensors become views of flat buffers, and the policy asks this object
-  // for its units. Of a policy that was opened and not read, a rank reads what it keeps. Throws
-  // UsageError if nothing is trainable or dtypes differ.
+  // Collective. Makes the policy's tensors views of flat buffers, and itself the owner that the
+  // policy asks for its units. If the policy was opened but not read, a rank reads only what it
+  // keeps. Throws UsageError if nothing is trainable or the trainable tensors' dtypes differ.
   ShardedParameters(Policy* policy, const NamedTensors& trainable, const ShardingOptions& options,
                     Communicator* learners, Communicator* on_device = nullptr);
-  // Leaves the policy without what other ranks hold.
+  // Leaves the policy without the parameters that other ranks hold.
   ~ShardedParameters() override;
 
   void BeginUpdate();
@@ -45,24 +45,24 @@ class ShardedParameters : public ParameterUnits {
   void FinishGradients();
   void Publish();
 
-  // By the unit's name, flat. The optimizer's state is one such tensor each.
+  // This rank's flat shards by unit name. Each part of the optimizer's state has the same layout.
   const NamedTensors& shards() const { return shards_; }
   const NamedTensors& gradients() const { return gradients_; }
-  // 2-norm of all gradients, over all shards; collective. After FinishGradients.
+  // Returns the 2-norm of all gradients, over all shards. Collective; call after FinishGradients.
   double GradientNorm() const;
   void ScaleGradients(double factor);
 
-  // What this rank holds of flat tensors laid out as shards(), by their parameters' names with
-  // `prefix` in front; of all of them, though it may be nothing.
+  // Appends one slice per trainable parameter: this rank's part, possibly empty, of `flat`, which
+  // is laid out as shards(). A slice's name is `prefix` and the parameter's name.
   void AddSlices(const std::string& prefix, const NamedTensors& flat,
                  std::vector<CheckpointSlice>* slices) const;
-  // One of the replicas of a shard does.
+  // True if this rank writes its shard to checkpoints: one of the shard's replicas does.
   bool writes() const { return groups_.replica_rank() == 0; }
 
-  // Copies the trainable tensors, whole, into those of `into`, or on this learner nowhere where it
-  // is empty; collective.
+  // Copies the whole trainable tensors into those of `into`; if it is empty, this learner only
+  // takes part in the gathering. Collective.
   void CopyTrainable(const NamedTensors& into);
-  // Most bytes of parameters that this rank held at a time, shards and gathered units.
+  // Most bytes of parameters, shards and gathered units, that this rank held at a time.
   int64_t peak_parameter_bytes() const;
 
   void Acquire(int64_t unit, Pass pass, int64_t next) override;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kHostNameBytes = 256;
 
-// The first learner that has this one's host name.
+// Returns the first learner on this learner's host.
 int FirstOfHost(Communicator* learners) {
   at::Tensor own = at::zeros({kHostNameBytes}, at::kByte);
   gethostname(static_cast<char*>(own.mutable_data_ptr()), kHostNameBytes - 1);
@@ -39,7 +39,8 @@ int HybridGroup(int64_t group, Communicator* learners) {
   return learners->rank() / static_cast<int>(group);
 }
 
-// All groups must be as large, or replicas would not hold the same shard.
+// Throws UsageError unless all groups have the same size: otherwise replicas would not hold the
+// same shard.
 void CheckEvenGroups(Communicator* learners, int size) {
   at::Tensor largest = at::full({1}, size, at::kLong), smallest = largest.clone();
   learners->AllReduce(largest, ReduceOp::kMax)->Wait();
@@ -47,7 +48,7 @@ void CheckEvenGroups(Communicator* learners, int size) {
   if (largest.item<int64_t>() == smallest.item<int64_t>()) return;
   throw UsageError("cluster.sharding is hybrid, and hosts have from ", smallest.item<int64_t>(),
                    " to ", largest.item<int64_t>(),
-                   " learners; expected as many on each, or a cluster.shard_group");
+                   " learners; expected the same number on each, or a cluster.shard_group");
 }
 
 }  // namespace

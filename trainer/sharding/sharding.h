@@ -11,17 +11,19 @@
 
 namespace flame {
 
-// Who shares a state and who holds copies of it. Communicators are null where there is one rank.
+// The ranks among which a state is split, and the ranks that hold copies of the same shard. A null
+// communicator means one rank.
 class ShardGroups {
  public:
-  // Collective over `learners` (null: one), which takes CPU tensors; `on_device`, over the same
-  // ranks, takes those of the policy's device (null: they go through the host). Throws UsageError
-  // where a hybrid group does not divide the learners.
+  // Collective over `learners` (null means one rank), which takes CPU tensors. `on_device`, over
+  // the same ranks, takes tensors of the policy's device; if it is null, they go through the host.
+  // Throws UsageError if a hybrid group's size does not divide the number of learners, or if hosts
+  // have different numbers of learners.
   ShardGroups(const ShardingOptions& options, at::Device device, Communicator* learners,
               Communicator* on_device);
 
   Sharding sharding() const { return sharding_; }
-  // Parameters and gradients are split, not the optimizer's state alone.
+  // True if parameters and gradients are split, not only the optimizer's state.
   bool splits_parameters() const { return SplitsParameters(sharding_); }
   bool reshard_frozen() const { return reshard_frozen_; }
   Communicator* shard() const { return shard_; }      // the ranks whose shards make up a whole

@@ -10,9 +10,9 @@
 namespace flame {
 
 enum class Sharding {
-  kNone,       // every learner holds all
+  kNone,       // every learner holds everything
   kOptimizer,  // optimizer state is split (ZeRO-1, Rajbhandari et al. 2020)
-  kFull,       // parameters and gradients too (ZeRO-3, FSDP: Zhao et al. 2023)
+  kFull,       // parameters and gradients are split too (ZeRO-3, FSDP: Zhao et al. 2023)
   kHybrid,     // full within a group of learners, replicated across groups
 };
 

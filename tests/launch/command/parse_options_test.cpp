@@ -12,17 +12,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const Declaration kPaint = {
-    "paint",
-    "paints a wall",
-    {"flame paint north --coats 2"},
-    "Paints.\n",
-    {"WALL", 1, 1, {"north", "south"}},
-    {{"coats", "N", "coats of paint, 1 by default"},
-     {"shade", "S", "shade between 0 and 1"},
-     {"color", "COLOR", "color of the wall", {"red", "blue"}},
-     {"dry", "", "wait until it is dry"}},
-    /*takes_config=*/true};
+const Declaration kPaint = {"paint",
+                            "paints a wall",
+                            {"flame paint north --coats 2"},
+                            "Paints.\n",
+                            {"WALL", 1, 1, {"north", "south"}},
+                            {{"coats", "N", "coats of paint, 1 by default"},
+                             {"shade", "S", "shade between 0 and 1"},
+                             {"color", "COLOR", "color of the wall", {"red", "blue"}},
+                             {"dry", "", "wait until it is dry"}},
+                            /*takes_config=*/true};
 
 std::string MessageOf(const Arguments& arguments) {
   try {

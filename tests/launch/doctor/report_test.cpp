@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kGiB = int64_t{1} << 30;
 
-// Four ranks, two on each of two hosts, where nothing is wrong.
+// Returns faultless findings of four ranks, two on each of two hosts.
 Findings Sound() {
   Findings findings;
   findings.num_ranks = 4;
@@ -43,8 +43,8 @@ std::vector<CheckResult> Failed(const Findings& findings) {
 TEST(DoctorReport, SoundHostsPass) { EXPECT_TRUE(Failed(Sound()).empty()); }
 
 struct Planted {
-  const char* check;  // that fails, and no other
-  const char* named;  // in what it found
+  const char* check;  // the only check that fails
+  const char* named;  // text in its `found`
   std::function<void(Findings&)> plant;
 };
 
@@ -57,13 +57,13 @@ TEST_P(PlantedFault, FailsItsCheckAloneAndIsNamedWithAMend) {
   ASSERT_EQ(failed.size(), 1);
   EXPECT_EQ(failed[0].name, GetParam().check);
   EXPECT_NE(failed[0].found.find(GetParam().named), std::string::npos) << failed[0].found;
-  EXPECT_FALSE(failed[0].mend.empty());
+  EXPECT_FALSE(failed[0].fix.empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(
     DoctorReport, PlantedFault,
     testing::Values(
-        Planted{"ranks", "rank 3 knows nothing of itself: no memory",
+        Planted{"ranks", "rank 3 could not collect its facts: no memory",
                 [](Findings& f) {
                   f.unknown[3] = "no memory";
                   f.ranks.pop_back();
@@ -123,7 +123,7 @@ TEST(DoctorReport, TableAndJsonSayTheSame) {
   for (const CheckResult& check : checks) {
     EXPECT_NE(table.find((check.passed ? "pass  " : "FAIL  ") + check.name), std::string::npos);
   }
-  EXPECT_NE(table.find("mend: set the clock"), std::string::npos) << table;
+  EXPECT_NE(table.find("fix: set the clock"), std::string::npos) << table;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Planned memory of a learner beside what it allocates, over MPI.
+// The planned memory of a learner against the memory that it allocates, over MPI.
 #include "launch/plan/memory.h"
 #include "tests/comm/mpi/mpi_test_main.h"
 #include "tests/launch/plan/plan_fixture.h"

@@ -1,4 +1,4 @@
-// Planned memory beside what a training allocates.
+// The planned memory of a training against the memory that it allocates.
 #include "launch/plan/memory.h"
 
 #include "tests/launch/plan/plan_fixture.h"
@@ -18,7 +18,8 @@ TEST(PlanMemory, OneRank_IsWithinATenthOfWhatIsAllocated) {
 
 TEST(PlanMemory, DropoutAndBfloat16_AreWithinATenth) {
   ExpectPlanned({Sharding::kNone, "lora", true, true, 0.1}, nullptr, Fresh("dropout"));
-  ExpectPlanned({Sharding::kNone, "lora", false, true, 0, at::kBFloat16}, nullptr, Fresh("bfloat16"));
+  ExpectPlanned({Sharding::kNone, "lora", false, true, 0, at::kBFloat16}, nullptr,
+                Fresh("bfloat16"));
 }
 
 }  // namespace

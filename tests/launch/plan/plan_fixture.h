@@ -1,4 +1,4 @@
-// Trainings whose memory is planned and then counted.
+// Trainings whose memory is first planned and then counted.
 #ifndef FLAME_TESTS_LAUNCH_PLAN_PLAN_FIXTURE_H_
 #define FLAME_TESTS_LAUNCH_PLAN_PLAN_FIXTURE_H_
 
@@ -44,7 +44,8 @@ inline Family PlanFamily(int64_t example) {
   return family;
 }
 
-// Trains two steps of one micro-batch a rank; the peak is counted from the model on.
+// Expects the planned peak within 10 % of the counted one. Trains two steps of one micro-batch per
+// rank and counts from the making of the model on.
 inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
                           const std::filesystem::path& folder) {
   const int64_t ranks = learners == nullptr ? 1 : learners->size();
@@ -85,7 +86,7 @@ inline void ExpectPlanned(const PlanCase& plan, Communicator* learners,
   ResetPeakTensorBytes(at::kCPU);
   RunSft(job);
   const double counted = static_cast<double>(PeakTensorBytes() - before);
-  // The host's collectives receive into memory that is no tensor's.
+  // Scratch is memory that the host's collectives receive into, not tensors, so it is not counted.
   const double planned =
       static_cast<double>(ledger.peak() - ledger.at_peak()[static_cast<size_t>(Part::kScratch)]);
   const std::string name = NameOf(plan.sharding) + std::string(" ") + plan.trainable +
@@ -110,8 +111,8 @@ inline void ExpectAllPlanned(Communicator* learners, const std::filesystem::path
   for (const Sharding sharding : {Sharding::kNone, Sharding::kFull}) {
     for (const std::string trainable : {"full", "lora"}) {
       for (const bool recompute : {false, true}) {
-        ExpectPlanned({sharding, trainable, recompute, /*tie=*/sharding == Sharding::kNone}, learners,
-                      folder / std::to_string(tag++));
+        ExpectPlanned({sharding, trainable, recompute, /*tie=*/sharding == Sharding::kNone},
+                      learners, folder / std::to_string(tag++));
       }
     }
   }

@@ -17,7 +17,7 @@ TEST(LoadConfig, Preset_GivesDefaultsThatKeysGivenOverrule) {
   const Config plain = Load({});
   EXPECT_EQ(plain.grpo.kl, 0.02);
   EXPECT_EQ(plain.credit.lambda, 0.5);
-  // In any order, and where the key given has the value it would have without the preset.
+  // Keys override the preset in any order, even if the given value is the default without a preset.
   for (const bool preset_first : {false, true}) {
     std::vector<std::string> overrides = {"grpo.kl=0.02", "grpo.normalizer=sequence"};
     overrides.insert(preset_first ? overrides.begin() : overrides.end(), "grpo.preset=trl");

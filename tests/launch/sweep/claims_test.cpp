@@ -31,7 +31,7 @@ TEST(SweepClaims, TwoProcessesRace_EachJobHasOneOwner) {
   for (pid_t& child : children) {
     child = fork();
     if (child != 0) continue;
-    // Both start once the gate is there; each notes what it got.
+    // Both start once the file `gate` exists; each writes down the jobs that it got.
     while (!std::filesystem::exists(folder / "gate")) {
     }
     SweepClaims claims(folder.path());

@@ -23,7 +23,7 @@ class SweepFileTest : public testing::Test {
     WriteFileAtomically(folder_ / "base.yaml", "run: {seed: 4}\ndata: {hospital: synth}\n");
   }
 
-  // A sweep file over the base config, `lines` from line 3 on.
+  // Reads a sweep file over the base config that has `lines` from line 3 on.
   SweepFile Read(const std::string& lines) {
     const auto file = folder_ / "sweep.yaml";
     WriteFileAtomically(file, "base: " + (folder_ / "base.yaml").string() +
@@ -79,7 +79,7 @@ TEST_F(SweepFileTest, OneValueInTheGrid_HoldsForAllPointsThatDoNotSayOtherwise) 
   ASSERT_EQ(trials.size(), 5u);
   for (const int i : {0, 1, 2, 4}) EXPECT_EQ(trials[i].config.evaluate.samples, 3) << i;
   EXPECT_EQ(trials[3].config.evaluate.samples, 2);
-  // It is no point of its own beside others.
+  // A grid of single values makes no point of its own if there are other points.
   EXPECT_EQ(ExpandSweep(Read("grid: {evaluate.split: [validation]}\nlist:\n"
                              "  kl: {grpo.kl: 0.1}\n"))
                 .size(),
@@ -206,8 +206,8 @@ TEST_F(SweepFileTest, Jobs_StagesBeforeGrpoSharedWhereTheirSettingsAreEqual) {
     return PlanJobs(folder_ / "out", trials).size() - trials.size();
   };
   EXPECT_EQ(count("grid: {reward.alpha: [0, 5], credit.lambda: [0, 1]}\n"), 4u);
-  EXPECT_EQ(count("grid: {list.epochs: [1, 2]}\n"), 5u);        // list alone differs
-  EXPECT_EQ(count("grid: {classifier.epochs: [1, 2]}\n"), 7u);  // all but prepare
+  EXPECT_EQ(count("grid: {list.epochs: [1, 2]}\n"), 5u);        // only list differs
+  EXPECT_EQ(count("grid: {classifier.epochs: [1, 2]}\n"), 7u);  // all stages but prepare differ
   EXPECT_EQ(count("seeds: [1, 2]\n"), 8u);
 }
 

@@ -6,7 +6,8 @@ namespace flame {
 namespace {
 
 TEST(Summarize, FiveValues_MeanAndIntervalOfATable) {
-  // By hand: mean 3, variance 2.5; t of 4 degrees of freedom at 97.5 % is 2.776445 in tables.
+  // Computed by hand: mean 3, variance 2.5; tables give t = 2.776445 for 4 degrees of freedom at
+  // 97.5 %.
   const Summary summary = Summarize({1, 2, 3, 4, 5});
   EXPECT_EQ(summary.count, 5);
   EXPECT_DOUBLE_EQ(summary.mean, 3);

@@ -33,7 +33,7 @@ NamedTensors Example() {
           {"history", at::arange(4, at::kDouble)}};
 }
 
-// Whole tensors as slices.
+// Returns whole tensors as slices.
 std::vector<CheckpointSlice> Slices(const NamedTensors& tensors) {
   std::vector<CheckpointSlice> slices;
   for (const auto& [name, tensor] : tensors) {
@@ -42,7 +42,7 @@ std::vector<CheckpointSlice> Slices(const NamedTensors& tensors) {
   return slices;
 }
 
-// The r-th of `count` cuts of each tensor.
+// Returns the r-th of `count` slices of each tensor.
 std::vector<CheckpointSlice> Cut(const NamedTensors& tensors, int64_t r, int64_t count) {
   std::vector<CheckpointSlice> slices = Slices(tensors);
   for (CheckpointSlice& slice : slices) {
@@ -135,7 +135,7 @@ TEST(Checkpoint, FlippedByte_IsFoundAndNothingIsCopied) {
   }
 }
 
-// LATEST tells the newest manifest's digest; those of older steps vouch for themselves.
+// LATEST holds the digest of the newest manifest only; older manifests hold their own digest.
 TEST(Checkpoint, EditedManifestOfAnOlderStep_IsNotWhole) {
   const fs::path folder = FreshFolder();
   for (const int64_t step : {2, 4}) Save(folder, {step, kConfig, "", 1, 0, {}});

@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 
 constexpr int32_t kEnd = 2;
 
-// Lines {4, 3}, {4, 5, 3} and {6, 3}: two completions of one prompt, one of another.
+// Two completions of one prompt and one of another, from the lines {4, 3}, {4, 5, 3} and {6, 3}.
 const std::vector<Family> kFamilies = {{{1, 7}, {{{4, 5, 3, kEnd}, 0}, {{6, 3}, 0}}},
                                        {{8}, {{{4, 3, kEnd}, 0}}}};
 LineTrie Lines() { return LineTrie({{4, 3}, {4, 5, 3}, {6, 3}}, kEnd); }
@@ -49,7 +49,7 @@ TEST(LogProbsAmong, Rows_AreNormalisedOverTheirAllowedTokens) {
   logits.requires_grad_(true);
   at::Tensor entropy;
   const at::Tensor logprobs = LogProbsAmong(tokens, logits, 0.5, &entropy);
-  const double p = 1 / (1 + std::exp(-2.0));  // of logit 2 against logit 1 at that temperature
+  const double p = 1 / (1 + std::exp(-2.0));  // P(logit 2 against logit 1) at temperature 0.5
   EXPECT_NEAR(logprobs[0].item<double>(), std::log(p), 1e-12);
   EXPECT_NEAR(logprobs[1].item<double>(), 0, 1e-12);
   EXPECT_NEAR(entropy[0].item<double>(), -p * std::log(p) - (1 - p) * std::log(1 - p), 1e-12);

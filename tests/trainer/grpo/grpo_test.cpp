@@ -28,7 +28,7 @@ std::vector<int32_t> PromptOf(int32_t task) { return {1, 5 + task % 8}; }
 
 Family Question(int32_t task) { return {PromptOf(task), {{{kGood, kEnd}, 0}, {{kBad, kEnd}, 0}}}; }
 
-// Log-probabilities of the tokens {good, end, bad, end} after a task's prompt.
+// Returns the log-probabilities of the tokens {good, end, bad, end} after a task's prompt.
 std::vector<float> LogProbsOf(const Policy& policy, int32_t task) {
   const c10::NoGradGuard no_grad;
   const FamilyBatch batch = PackFamilies({Question(task)});
@@ -49,8 +49,8 @@ Trajectory MakeMember(std::vector<int32_t> tokens, const float* logprobs, float 
   return member;
 }
 
-// Rolls out one good and one bad completion of each task; log-probabilities are the synced
-// policy's.
+// Rolls out one good and one bad completion of each task, with the log-probabilities of the synced
+// policy.
 class FakeRollouts : public RolloutClient {
  public:
   static constexpr std::chrono::milliseconds kSlow{8000};
@@ -81,14 +81,14 @@ class FakeRollouts : public RolloutClient {
   int64_t version() const { return version_; }
 
   std::vector<RolloutRequest> requests;
-  const Policy* policy = nullptr;  // that samples
-  int64_t fail_at = -1;
-  int64_t slow_at = -1;       // the step whose rollouts take kSlow
-  int64_t version_shift = 0;  // what the shards say beyond the truth
-  bool certain = false;       // all log-probabilities are 0
+  const Policy* policy = nullptr;  // the policy that samples
+  int64_t fail_at = -1;            // the step whose rollouts fail
+  int64_t slow_at = -1;            // the step whose rollouts take kSlow
+  int64_t version_shift = 0;       // added to the true policy version in shards
+  bool certain = false;            // true: all log-probabilities are 0
 
  private:
-  // One shard of two groups.
+  // Writes one shard of up to two groups.
   RolloutReply Shard(const RolloutRequest& request, size_t first) {
     std::vector<Group> groups;
     for (size_t i = first; i < std::min(first + 2, request.tasks.size()); ++i) {
@@ -116,7 +116,7 @@ class FakeRollouts : public RolloutClient {
 
   std::filesystem::path folder_;
   int64_t version_ = -1;
-  std::optional<std::chrono::steady_clock::time_point> there_at_;  // of slow_at
+  std::optional<std::chrono::steady_clock::time_point> there_at_;  // when step slow_at is ready
 };
 
 GrpoJob ToyJob(Policy* policy, const std::filesystem::path& folder, FakeRollouts* rollouts) {
@@ -161,9 +161,9 @@ TEST(RunGrpo, RewardedCompletion_BecomesMoreProbable) {
   EXPECT_EQ(rollouts.version(), 20);
 }
 
-// Rewards {1, 0}, spread sqrt(0.5): r~ = +-0.5 / (sqrt(0.5) + 1e-4); the good one's first token
-// gains lambda * 1. On policy the ratio is 1, so the loss is -sum of weight * advantage, with
-// weight 1 / (2 tokens * 8 completions): -(4 groups * 0.5) / 16.
+// The rewards are {1, 0} with spread sqrt(0.5), so r~ = +-0.5 / (sqrt(0.5) + 1e-4). The first token
+// of the good completion gains lambda * 1. On-policy the ratio is 1, so the loss is -sum of weight
+// * advantage, with weight 1 / (2 tokens * 8 completions): -(4 groups * 0.5) / 16.
 TEST(RunGrpo, FirstStep_MatchesHandComputedFigures) {
   Policy policy = ToyPolicyWithAdapters(at::kFloat, 0);
   const auto folder = FreshFolder();
@@ -182,7 +182,7 @@ TEST(RunGrpo, FirstStep_MatchesHandComputedFigures) {
   EXPECT_NEAR(row.at("advantage_std"), std::sqrt(squares / 4 - 0.125 * 0.125), 1e-5);
   EXPECT_NEAR(row.at("kl"), 0, 1e-6);
   EXPECT_EQ(row.at("clip_fraction"), 0);
-  EXPECT_LT(row.at("sample_mismatch_max"), 1e-4);  // of log-probabilities of -100
+  EXPECT_LT(row.at("sample_mismatch_max"), 1e-4);  // log-probabilities are about -100
   EXPECT_EQ(row.at("tokens_trained"), 16);
   EXPECT_EQ(row.at("tokens_sampled"), 16);
   EXPECT_EQ(row.at("seconds_rollout"), 0.5);
@@ -214,7 +214,7 @@ TEST(RunGrpo, KilledAndResumed_EqualsUninterruptedBitForBit) {
   const auto folder = FreshFolder("killed");
   Policy killed = ToyPolicyWithAdapters(at::kFloat, 0);
   FakeRollouts failing(folder);
-  failing.fail_at = 5;  // step 3 is saved
+  failing.fail_at = 5;  // the last checkpoint is that of step 3
   EXPECT_THROW(RunGrpo(ToyJob(&killed, folder, &failing)), std::runtime_error);
 
   Policy resumed = ToyPolicyWithAdapters(at::kFloat, 0);
@@ -226,7 +226,8 @@ TEST(RunGrpo, KilledAndResumed_EqualsUninterruptedBitForBit) {
   EXPECT_EQ(MetricsRows(folder).size(), 7u);
 }
 
-// Runs both, of a group with the deadline, on the rollouts of the first. What went wrong on each.
+// Runs two learners with the deadline on the rollouts of the first. Returns the error of each, ""
+// for none.
 std::vector<std::string> RunPair(std::vector<Policy>* policies, const std::filesystem::path& folder,
                                  FakeRollouts* rollouts, Communicator::Milliseconds deadline) {
   std::vector<std::string> errors(2);
@@ -271,7 +272,7 @@ TEST(RunGrpo, TwoLearners_EqualOne) {
   std::vector<Policy> policies = ToyPair();
   FakeRollouts rollouts(folder);
   EXPECT_THAT(RunPair(&policies, folder, &rollouts, std::chrono::minutes(1)), testing::Each(""));
-  // Shards hold float32 log-probabilities of two policies that differ by 1e-16 or so.
+  // Shards hold float32 log-probabilities of two policies that differ by about 1e-16.
   EXPECT_LT(MaxDifference(alone, policies[0]), 1e-8);
   EXPECT_EQ(MaxDifference(policies[0], policies[1]), 0);
   const auto rows = MetricsRows(folder), expected = MetricsRows(folder.parent_path() / "alone");
@@ -287,7 +288,7 @@ Policy ToyPolicyOnADevice() {
   return policy;
 }
 
-// Trained, stopped and resumed on a device whose memory the host can not read, as on the CPU.
+// Trains, stops and resumes on a device whose memory the host cannot read.
 TEST(RunGrpo, OnADevice_TrainsAndResumesAsOnTheCpu) {
   Policy expected = ToyPolicyWithAdapters(at::kFloat, 0), whole = ToyPolicyOnADevice();
   RunToy(&expected, FreshFolder("cpu"));
@@ -306,7 +307,8 @@ TEST(RunGrpo, OnADevice_TrainsAndResumesAsOnTheCpu) {
   EXPECT_EQ(MaxDifference(whole, resumed), 0);
 }
 
-// Every completion is a line of these, so the learner normalises over what they allow.
+// Every completion consists of the allowed lines, so the learner normalises over the tokens that
+// these allow.
 TEST(RunGrpo, ConstrainedOnADevice_IsTheCpus) {
   const LineTrie lines({{kGood}, {kBad}}, kEnd);
   Policy cpu = ToyPolicyWithAdapters(at::kFloat, 0), device = ToyPolicyOnADevice();
@@ -345,8 +347,8 @@ TEST(RunGrpo, MoreIterations_ClipTheRatio) {
   RunGrpo(job);
   const auto rows = MetricsRows(folder);
   EXPECT_GT(rows.back().at("clip_fraction"), 0);
-  // The mismatch is of the first pass, before any of the step's updates.
-  EXPECT_LT(rows.back().at("sample_mismatch_max"), 1e-4);  // of log-probabilities of -100
+  // The mismatch is taken in the first pass, before any of the step's updates.
+  EXPECT_LT(rows.back().at("sample_mismatch_max"), 1e-4);  // log-probabilities are about -100
 }
 
 TEST(RunGrpo, NoKl_LeavesReferenceOut) {

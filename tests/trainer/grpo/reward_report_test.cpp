@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 Trajectory Member(std::vector<float> jaccard, std::vector<float> ddi, std::vector<float> refusal,
                   float reward, int32_t lines = 2, int32_t refused = 0) {
   Trajectory member;
-  member.verdict.phi = jaccard;  // its values do not matter here, its size does
+  member.verdict.phi = jaccard;  // only its size matters here
   member.verdict.phi_jaccard = std::move(jaccard);
   member.verdict.phi_ddi = std::move(ddi);
   member.verdict.phi_refusal = std::move(refusal);
@@ -32,8 +32,8 @@ TEST(Distribution, OfSmallSets_IsThatByHand) {
   EXPECT_EQ(DistributionOf({7}).p10, 7);
 }
 
-// alpha 2, beta 0.5: the first member moves Jaccard by 0.5 and 0.25, -2 DDI by -1 and 0, refusal by
-// 0 and -0.25; the second one nothing.
+// With alpha 2 and beta 0.5, the first member moves the Jaccard term by 0.5 and 0.25, the DDI term
+// by -1 and 0, and the refusal term by 0 and -0.25. The second member moves nothing.
 TEST(RewardReport, OfTwoMembers_IsThatByHand) {
   RewardOptions reward;
   reward.alpha = 2, reward.beta = 0.5;

@@ -71,8 +71,8 @@ TEST(AdamW, MomentsAndCountRestored_GoOnTheSame) {
   EXPECT_TRUE(a.at("p").equal(b.at("p")));
 }
 
-// transformers 5.23: get_scheduler(name, ..., num_warmup_steps=4, num_training_steps=11).lr_lambdas
-// at steps 1..10.
+// Expected numbers: transformers 5.23, get_scheduler(name, ..., num_warmup_steps=4,
+// num_training_steps=11).lr_lambdas at steps 1..10.
 TEST(LearningRateFactor, EverySchedule_MatchesTransformers) {
   const std::map<std::string, std::vector<double>> expected = {
       {"constant", {0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 1}},

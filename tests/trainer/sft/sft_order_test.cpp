@@ -40,7 +40,7 @@ TEST(SftOrder, AnyWindow_ShowsEveryExampleOnceAnEpochLongestFirst) {
   }
 }
 
-// A window of one step only sorts: the step's examples are those of the plain shuffle.
+// A window of one step only sorts: each step has the examples of the plain shuffle.
 TEST(SftOrder, WindowOfOneStep_KeepsTheShufflesSteps) {
   const auto steps = StepsOf({7, 50, 8, 1}, 1);
   DataOrder shuffle(7, 50);
@@ -53,7 +53,7 @@ TEST(SftOrder, WindowOfOneStep_KeepsTheShufflesSteps) {
   }
 }
 
-// Lengths of a step are closer together the larger the window, and do not fall from step to step.
+// In a large window the lengths of a step are close together and do not fall from step to step.
 TEST(SftOrder, LargeWindow_MakesStepsOfLikeLengthsInDrawnOrder) {
   const auto steps = StepsOf({7, 96, 8, 12}, 0);
   std::vector<int64_t> longest;
@@ -91,7 +91,8 @@ TEST(ShareOf, AnyNumberOfRanks_CoverTheItemsWithAboutEqualLengths) {
   }
 }
 
-// What the order is for: with the longest first, all micro-batches but the last are nearly full.
+// With the longest examples first, all micro-batches but the last are nearly full. That is the
+// purpose of the order.
 TEST(CutMicroBatches, LongestFirst_FillsTheBudget) {
   SftOrder order({7, 64, 64, 1}, Length);
   std::vector<Family> families;

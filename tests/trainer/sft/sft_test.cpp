@@ -17,8 +17,8 @@
 namespace flame {
 namespace {
 
-// Copy task: the trunk ends with a token, every branch begins with its own and must then repeat the
-// trunk's.
+// Makes an example of the copy task: every branch begins with the trunk's last token and ends with
+// token 0. Branches alternate in whether the first token is asked for.
 Family CopyExample(int64_t example) {
   RandomStream random(1, static_cast<uint32_t>(example));
   const auto draw = [&random] { return static_cast<int32_t>(2 + random.Below(14)); };
@@ -50,7 +50,7 @@ SftJob CopyJob(Policy* policy, const std::filesystem::path& folder) {
   return job;
 }
 
-// Validates after every second of up to 9 steps.
+// Returns a job that validates after every second of up to 9 steps.
 SftJob ValidatedJob(Policy* policy, const std::filesystem::path& folder) {
   SftJob job = CopyJob(policy, folder);
   job.options.validate_every = 2;
@@ -108,14 +108,14 @@ TEST(RunSft, EveryEpoch_SeesEveryExampleOnce) {
   EXPECT_NE(seen[1], seen[2]);
   for (auto& [epoch, examples] : seen) {
     std::sort(examples.begin(), examples.end());
-    // In the first epoch each was asked for its length besides.
+    // In the first epoch each example was also asked for its length.
     const int64_t times = epoch == 0 ? 2 : 1;
     ASSERT_EQ(examples.size(), 21u * times);
     for (int64_t i = 0; i < 21 * times; ++i) EXPECT_EQ(examples[i], i / times);
   }
 }
 
-// The losses of a run, and those on its validation examples.
+// Returns the training and validation losses of a run.
 std::vector<double> CurveOf(at::ScalarType dtype, int64_t token_budget, int64_t* micro_batches) {
   Policy policy = ToyPolicyWithAdapters(dtype, /*dropout=*/0.2);
   const auto folder = FreshFolder();
@@ -145,7 +145,7 @@ void ExpectSameCurves(at::ScalarType dtype, double tolerance) {
   int64_t whole = 0;
   const std::vector<double> expected = CurveOf(dtype, 16384, &whole);
   EXPECT_EQ(whole, 9);
-  for (const int64_t budget : {1, 7, 12, 40}) {  // from one branch at a time to some families
+  for (const int64_t budget : {1, 7, 12, 40}) {  // from one branch at a time to a few families
     int64_t micro_batches = 0;
     const std::vector<double> curve = CurveOf(dtype, budget, &micro_batches);
     EXPECT_GT(micro_batches, whole);
@@ -159,12 +159,12 @@ void ExpectSameCurves(at::ScalarType dtype, double tolerance) {
 TEST(RunSft, AnyTokenBudgetInDouble_SameCurve) { ExpectSameCurves(at::kDouble, 1e-12); }
 TEST(RunSft, AnyTokenBudgetInFloat_SameCurve) { ExpectSameCurves(at::kFloat, 1e-5); }
 
-// Examples whose branches weigh 0 or 1 train like examples without those of weight 0.
+// Branches of weight 0 train nothing: the result is that of examples without them.
 TEST(RunSft, BranchesOfNoWeight_AreAsIfAbsent) {
   Policy weighted = ToyPolicy(at::kDouble), without = ToyPolicy(at::kDouble);
   SftJob job = CopyJob(&weighted, FreshFolder("weighted"));
   job.options.optimizer.learning_rate = 1e-4;
-  job.options.batch = 21;  // so that the order, which depends on lengths, does not matter
+  job.options.batch = 21;  // one step per epoch: the order, which depends on lengths, is irrelevant
   job.example = [](int64_t example, int64_t) {
     SftExample some{CopyExample(example), {}};
     for (size_t b = 0; b < some.family.branches.size(); ++b) some.weights.push_back(b == 0 ? 3 : 0);
@@ -221,7 +221,7 @@ TEST(RunSft, KilledAndResumed_EqualsUninterruptedBitForBit) {
   SftJob job = AdapterJob(&killed, folder);
   int64_t asked = 0;
   job.example = [&asked](int64_t example, int64_t epoch) {
-    // Within step 7: 21 lengths, 42 examples of two epochs. Step 6 is saved.
+    // Fails within step 7, after 21 lengths and the 42 examples of two epochs. Step 6 is saved.
     if (++asked > 66) throw std::runtime_error("power cut");
     return Unweighted(example, epoch);
   };
@@ -257,7 +257,7 @@ TEST(RunSft, OnADevice_TrainsAsOnTheCpu) {
     other.sharding.offload_optimizer = true;
     RunSft(other);
     EXPECT_LT(MaxDifference(offloaded, device), 1e-6) << trainable;
-    // What one saved the other goes on from.
+    // A policy on the CPU resumes from the checkpoint of the one on the device.
     Policy resumed = ToyPolicyWithAdapters(at::kFloat, 0.2);
     job.policy = &resumed;
     RunSft(job);
@@ -280,8 +280,8 @@ TEST(RunSft, TwoLearnersOnADevice_EqualOne) {
     threads.emplace_back([&, rank] {
       SftJob job = CopyJob(&policies[rank], folder);
       job.learners = group[rank].get();
-      // Not full: within one process the ranks share the device's thread of autograd, in which the
-      // backward of one would wait for the other's.
+      // The policy is not `full`, because ranks in one process share the device's autograd thread:
+      // there, the backward of one rank would wait for the other's.
       job.sharding.policy = Sharding::kOptimizer;
       RunSft(job);
     });
@@ -328,7 +328,7 @@ TEST(RunSft, NoTokenAskedFor_IsRefused) {
   EXPECT_THROW(RunSft(job), DataError);
 }
 
-// Asks for a stop while step 4 is under way; ends the process with the exception's status.
+// Requests a stop during step 4 and ends the process with the exception's status.
 void StopInStepFour(SftJob job) {
   InstallStopSignals();
   int64_t asked = 0;

@@ -41,7 +41,7 @@ TEST(EarlyStopping, Losses_DecideBestAndStop) {
   EXPECT_FALSE(evaluations.Record(2.5));
   EXPECT_FALSE(evaluations.stopped());
   EXPECT_TRUE(evaluations.Record(1));
-  EXPECT_FALSE(evaluations.Record(1));  // no lower than the best
+  EXPECT_FALSE(evaluations.Record(1));  // not lower than the best
   EXPECT_FALSE(evaluations.Record(1.5));
   EXPECT_TRUE(evaluations.stopped());
   EXPECT_TRUE(evaluations.stopped_early());
@@ -80,7 +80,7 @@ TEST(EarlyStopping, LossThatIsNoNumber_IsRefused) {
   EXPECT_THROW(evaluations.Record(std::numeric_limits<double>::quiet_NaN()), MachineError);
 }
 
-// One family at a time, from log-softmax's definition.
+// The expected loss follows from the definition of log-softmax, one branch at a time.
 TEST(ValidationSet, Loss_IsMeanOverAskedForTokensWhateverTheCuts) {
   const Policy policy = ToyPolicy(at::kDouble);
   const std::vector<Family> families = RandomFamilies(0, 20);
@@ -124,7 +124,7 @@ TEST(ValidationSet, NothingAskedFor_IsRefused) {
   EXPECT_THROW(ValidationSet({{{1}, {{{2}, 1}}}}, 100), DataError);
 }
 
-// Ten random examples, learnt by heart: others are soon foretold worse than before.
+// Returns a job that memorises ten random examples, so that the validation loss soon rises.
 SftJob OverfittingJob(Policy* policy, const std::filesystem::path& folder) {
   SftJob job;
   job.label = "overfit";
@@ -170,7 +170,7 @@ TEST(RunSft, Overfitting_StopsEarlyAndLeavesTheBestWeights) {
   EXPECT_EQ(examples.Loss(policy, nullptr), record.at("best_loss"));
   EXPECT_EQ(rows[report.best_step - 1].at("validation_loss"), record.at("best_loss"));
 
-  // Up to the best step it is the run without validation, of the same schedule.
+  // Up to the best step the run equals one without validation and with the same schedule.
   Policy plain = ToyPolicy(at::kDouble);
   SftJob job_without = OverfittingJob(&plain, FreshFolder("plain"));
   job_without.options.validate_every = 0;
@@ -179,7 +179,7 @@ TEST(RunSft, Overfitting_StopsEarlyAndLeavesTheBestWeights) {
   EXPECT_EQ(MaxDifference(policy, plain), 0);
 }
 
-// Killed in any step, also between evaluations and after the last, and resumed.
+// Kills and resumes in many steps, also between evaluations and after the last one.
 TEST(RunSft, KilledWhileValidating_DecidesTheSame) {
   Policy whole = ToyPolicy(at::kFloat);
   const auto whole_folder = FreshFolder("whole");

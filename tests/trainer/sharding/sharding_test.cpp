@@ -1,4 +1,5 @@
-// Learners that split parameters, gradients and optimizer state, beside one that holds all.
+// Learners that split parameters, gradients and optimizer state, compared with one learner that
+// holds everything.
 #include "trainer/sharding/sharding.h"
 
 #include <ATen/ops/equal.h>
@@ -19,7 +20,7 @@
 namespace flame {
 namespace {
 
-// Four blocks, head and embedding untied or not.
+// Makes a policy of four blocks, with head and embedding tied or not.
 Policy DeepPolicy(at::ScalarType dtype, bool tie) {
   PolicyConfig config = ToyPolicy(dtype).config();
   config.num_layers = 4;
@@ -27,7 +28,7 @@ Policy DeepPolicy(at::ScalarType dtype, bool tie) {
   return Policy::Random(config, dtype, 7);
 }
 
-// A copy that shares no storage.
+// Returns a copy that shares no storage.
 Policy Clone(const Policy& policy) {
   Policy copy = policy;
   for (auto& [name, tensor] : copy.parameters()) tensor = tensor.detach().clone();
@@ -56,7 +57,7 @@ SftJob JobOf(Policy* policy, const std::string& trainable, const ShardingOptions
   job.example = [](int64_t example, int64_t) { return SftExample{ExampleFamily(example), {}}; };
   job.options.batch = 8;
   job.options.epochs = 4;
-  job.options.token_budget = 12;  // passes differ in number from learner to learner
+  job.options.token_budget = 12;  // learners have different numbers of passes
   job.options.optimizer.warmup = 2;
   job.sharding = sharding;
   job.seed = 3;
@@ -79,13 +80,13 @@ void OnRanks(int size, const std::function<void(Communicator*)>& body) {
 }
 
 struct Trained {
-  Policy policy;  // as it was saved
+  Policy policy;  // the policy as saved
   std::vector<double> losses;
 };
 
 Trained Train(const Policy& start, const std::string& trainable, const ShardingOptions& sharding,
               int size) {
-  static int tag = 0;  // the folders of a test are its own
+  static int tag = 0;  // gives every call a folder of its own
   const auto folder =
       FreshFolder(StrCat(trainable, tag++, NameOf(sharding.policy), sharding.reshard, size));
   start.Save(folder / "start");
@@ -113,7 +114,8 @@ void ExpectAsOneRank(const Policy& start, const std::string& trainable) {
       EXPECT_LT(MaxDifference(many.policy, one.policy), 1e-12) << NameOf(sharding.policy) << size;
       ASSERT_EQ(many.losses.size(), one.losses.size());
       for (size_t i = 0; i < one.losses.size(); ++i) {
-        EXPECT_NEAR(many.losses[i], one.losses[i], 1e-12) << NameOf(sharding.policy) << size << " " << i;
+        EXPECT_NEAR(many.losses[i], one.losses[i], 1e-12)
+            << NameOf(sharding.policy) << size << " " << i;
       }
     }
   }
@@ -132,7 +134,7 @@ TEST(Sharding, EveryPolicyTrainingAdapters_IsAsOneRank) {
   ExpectAsOneRank(start, "adapters");
 }
 
-// Bytes of a unit's tensors of one kind, laid out for `size` ranks.
+// Returns the bytes of a unit's trainable (`chosen`) or frozen tensors, laid out for `size` ranks.
 int64_t LaidOutBytes(const Policy& policy, const NamedTensors& trainable, int64_t unit, bool chosen,
                      int size) {
   NamedTensors tensors;
@@ -171,7 +173,8 @@ TEST(Sharding, Full_HoldsItsShareAndTwoBlocks) {
   }
 }
 
-// Trains until `stop` steps are done (0: to the end), each of 8, 8 and 4 examples in turn.
+// Trains until `stop` steps are done (0: to the end). The steps of an epoch have 8, 8 and 4
+// examples.
 void TrainUntil(int64_t stop, int size, const Policy& start, const std::filesystem::path& folder) {
   const int64_t resumed = static_cast<int64_t>(MetricsRows(folder).size());
   OnRanks(size, [&](Communicator* learners) {
@@ -209,8 +212,8 @@ TEST(Sharding, GradientNorm_IsThatOfTheWholeAndScales) {
   for (const int size : {1, 2}) {
     OnRanks(size, [&](Communicator* learners) {
       Policy policy = Clone(start);
-      ShardedParameters parameters(&policy, policy.SelectTrainable("full"), {Sharding::kFull, true, 0},
-                                   learners);
+      ShardedParameters parameters(&policy, policy.SelectTrainable("full"),
+                                   {Sharding::kFull, true, 0}, learners);
       const FamilyBatch batch = PackFamilies({ExampleFamily(3)});
       parameters.BeginUpdate();
       parameters.BeginPass();
@@ -231,7 +234,8 @@ TEST(Sharding, NothingToTrainOrUnevenGroups_AreRefused) {
   Policy policy = ToyPolicy(at::kFloat);
   EXPECT_THROW(ShardedParameters(&policy, {}, {}, nullptr), UsageError);
   OnRanks(3, [](Communicator* learners) {
-    EXPECT_THROW(ShardGroups({Sharding::kHybrid, true, 2}, at::kCPU, learners, nullptr), UsageError);
+    EXPECT_THROW(ShardGroups({Sharding::kHybrid, true, 2}, at::kCPU, learners, nullptr),
+                 UsageError);
   });
 }
 
