@@ -35,7 +35,7 @@ Scores ReadScores(const std::filesystem::path& path);
 
 // Tasks by `options.errors`:
 //   train:   `visits` get their true lists corrupted by the statistics of `scores`' errors
-//            (method.md, List tasks).
+//            (docs/method.md, List tasks).
 //   holdout, crossfit: input lists are the real predictions of `scores`, whose visits the
 //            classifier did not train on, and, for options.per_visit > 2, corrupted true lists too.
 // Where `scores` has the visit, its targets stand in the order of P(Yes): drugs to add surest

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 struct KindSpec {
   EntityKind kind;
   const char* name;
-  int64_t dim, hidden;  // method.md, Hybrid representations
+  int64_t dim, hidden;  // docs/method.md, Hybrid representations
   const std::string* encoder;
   const Vocabulary* vocabulary;
 };
