@@ -35,7 +35,7 @@ Scores ReadScores(const std::filesystem::path& path);
 
 // Builds the list tasks of `visits`, by `options.errors`:
 //   train:   input lists are true lists, corrupted by the statistics of the errors of `scores`
-//            (method.md, List tasks).
+//            (docs/method.md, List tasks).
 //   holdout, crossfit: input lists are the real predictions of `scores`, whose visits the
 //            classifier did not train on, and, for options.per_visit > 2, corrupted true lists too.
 // If `scores` has the visit, its targets are in the order of P(Yes): drugs to add surest first,

@@ -10,7 +10,7 @@
 namespace flame {
 
 // The slots of one entity kind. Token first_token + i stands for projector(collab[i]); the
-// projector is a two-layer MLP, Linear -> GELU -> Linear (method.md, eq. 16).
+// projector is a two-layer MLP, Linear -> GELU -> Linear (docs/method.md, eq. 16).
 struct EntitySlots {
   std::string kind;         // "drug", "diagnosis", "procedure"
   int64_t first_token = 0;  // >= PolicyConfig::vocab_size; kinds do not overlap
