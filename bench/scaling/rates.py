@@ -9,7 +9,6 @@ import tempfile
 
 import numpy
 import scipy.optimize
-
 from programs import BUILD, FLAME, mpirun, output, row
 
 PREFILL_TOKENS = 4096  # rollout/completion.h

@@ -35,7 +35,7 @@ def make_model(folder, kind):
     model_type, options = MODELS[kind]
     model = AutoModelForCausalLM.from_config(
         AutoConfig.for_model(model_type, **{**SIZES, **options}))
-    for name, parameter in model.named_parameters():
+    for _name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             parameter.normal_(std=1.5 * parameter.shape[1] ** -0.5)
         else:

@@ -1,5 +1,6 @@
 """`flame export` writes a folder that transformers loads and that decodes the same lists."""
 
+import itertools
 import json
 import pathlib
 
@@ -34,7 +35,7 @@ def list_prompts(run_folder):
         with h5py.File(shard) as file:
             tokens = file["trajectories/prompt_tokens"][:]
             offsets = file["trajectories/prompt_offsets"][:]
-        prompts += [tokens[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:])]
+        prompts += [tokens[a:b].tolist() for a, b in itertools.pairwise(offsets)]
     return [list(prompt) for prompt in dict.fromkeys(map(tuple, prompts))][:12]
 
 

@@ -67,7 +67,7 @@ def peak_bytes(folder, *options):
 
 @pytest.fixture(scope="module")
 def layers():
-    return int(os.environ.get("FLAME_LOAD_LAYERS", 4))
+    return int(os.environ.get("FLAME_LOAD_LAYERS", "4"))
 
 
 @pytest.fixture(scope="module")

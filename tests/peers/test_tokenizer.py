@@ -8,8 +8,7 @@ import unicodedata
 import pytest
 import tokenizers
 from program import ROOT, answers, run, shared
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
-from tokenizers import pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 FRAGMENTS = [
     "", " ", "  ", "     ", "\n", "\n\n", "\r\n", "\t", "\u00a0", "\u2003", "\u0085", "\u180e",

@@ -59,8 +59,8 @@ def test_same_lists_are_cut_into_other_steps_of_the_same_outcome(run_copy, by_li
         assert len(line["phi"]) == lines + 1
         if segmentation == "token":
             # The state after a token is the state after the last line that has ended by then.
-            last = np.array([np.flatnonzero(line["step_of_token"] == l).max()
-                             for l in range(1, lines + 1)], dtype=int)
+            last = np.array([np.flatnonzero(line["step_of_token"] == number).max()
+                             for number in range(1, lines + 1)], dtype=int)
             steps = len(step["phi"]) - 1
             states = [0] + [int((last <= t).sum()) for t in range(steps)]
             written = int((step["step_of_token"] > 0).sum())

@@ -108,7 +108,7 @@ def test_doctor_in_a_batch_file_names_a_host_cut_off_before_it_starts(testbed):
     testbed.verb("cut", "node2")
     try:
         (folder / "cut").touch()
-        wait_for(lambda: (folder / "status").exists(), "report on the cut host", seen=job.log)
+        wait_for((folder / "status").exists, "report on the cut host", seen=job.log)
     finally:
         testbed.verb("heal", "node2")
     job.wait("COMPLETED", seconds=240)

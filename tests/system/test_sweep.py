@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -266,7 +267,7 @@ def test_trials_at_once_have_places_of_their_own(copied):
 
 def place_of(process):
     try:
-        entries = open(f"/proc/{process}/environ").read().split("\0")
+        entries = pathlib.Path(f"/proc/{process}/environ").read_text().split("\0")
     except OSError:
         return ""
     return next((e.split("=")[1] for e in entries if e.startswith("FLAME_PLACE=")), "")
