@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -17,7 +18,7 @@ namespace {
 
 void AnswerLines(const std::string& folder) {
   const at::NoGradGuard no_grad;
-  const Policy policy = Policy::Load(folder, at::kFloat);
+  const Policy policy = LoadPolicy(folder, at::kFloat);
   for (std::string line; std::getline(std::cin, line);) {
     const auto question = nlohmann::json::parse(line);
     const auto start = std::chrono::steady_clock::now();

@@ -56,7 +56,7 @@ void Decoder::Allocate(KeyLayout layout) {
   context_.num_layers = config.num_layers;
   context_.head_dim = config.head_dim;
   context_.rms_eps = config.rms_eps;
-  context_.lora_scale = policy_.lora_scale_;
+  context_.lora_scale = policy_.parts().lora_scale;
   policy_.CheckRead();
   const at::TensorOptions options = policy_.HeadWeight().options();
   const at::Tensor angles = RotationAngles(config, at::arange(positions, at::kFloat));

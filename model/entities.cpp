@@ -33,15 +33,16 @@ size_t SourceOf(int64_t token, int64_t vocab_size, const std::vector<EntitySlots
 
 }  // namespace
 
-void Policy::CheckSlots(const EntitySlots& slots) const {
+void CheckSlots(const EntitySlots& slots, const PolicyConfig& config,
+                const std::vector<EntitySlots>& others) {
   if (!slots.collab.defined() || slots.collab.dim() != 2 || slots.hidden < 1) {
     throw UsageError("entity kind '", slots.kind, "': expected collab [count, dim] and hidden > 0");
   }
-  if (slots.first_token < config_.vocab_size) {
+  if (slots.first_token < config.vocab_size) {
     throw UsageError("entity kind '", slots.kind, "' starts at token ", slots.first_token,
-                     ", inside the vocabulary of ", config_.vocab_size);
+                     ", inside the vocabulary of ", config.vocab_size);
   }
-  for (const EntitySlots& other : entities_) {
+  for (const EntitySlots& other : others) {
     if (other.kind == slots.kind ||
         (slots.first_token < End(other) && other.first_token < End(slots))) {
       throw UsageError("entity kinds '", other.kind, "' and '", slots.kind,
@@ -52,7 +53,7 @@ void Policy::CheckSlots(const EntitySlots& slots) const {
 
 at::Tensor Policy::ProjectedSlots(const EntitySlots& slots) const {
   const auto weight = [&](const char* name) -> const at::Tensor& {
-    return parameters_.at("entities." + slots.kind + "." + name);
+    return parts_.parameters.at("entities." + slots.kind + "." + name);
   };
   const at::Tensor middle =
       at::gelu(at::linear(slots.collab, weight("0.weight"), weight("0.bias")));
@@ -64,14 +65,14 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
   const auto* data = ids.const_data_ptr<int64_t>();
   // `rows[s]` lists the rows taken from source s; `places` gives each token's source and its index
   // in that list. Below, the sources' rows are concatenated.
-  std::vector<std::vector<int64_t>> rows(entities_.size() + 1);
+  std::vector<std::vector<int64_t>> rows(parts_.entities.size() + 1);
   std::vector<std::pair<size_t, int64_t>> places;
   for (int64_t i = 0; i < ids.size(0); ++i) {
-    const size_t source = SourceOf(data[i], config_.vocab_size, entities_);
+    const size_t source = SourceOf(data[i], parts_.config.vocab_size, parts_.entities);
     places.emplace_back(source, static_cast<int64_t>(rows[source].size()));
-    rows[source].push_back(source == 0 ? data[i] : data[i] - entities_[source - 1].first_token);
+    rows[source].push_back(source == 0 ? data[i] : data[i] - parts_.entities[source - 1].first_token);
   }
-  const at::Tensor& table = parameters_.at(kTableName);
+  const at::Tensor& table = parts_.parameters.at(kTableName);
   if (rows[0].size() == places.size()) return at::embedding(table, ids.to(device()));
 
   std::vector<at::Tensor> parts;
@@ -83,7 +84,7 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     if (rows[s].empty()) continue;
     const at::Tensor index = at::tensor(rows[s], at::kLong).to(device());
     parts.push_back(s == 0 ? at::embedding(table, index)
-                           : at::embedding(ProjectedSlots(entities_[s - 1]), index).to(dtype()));
+                           : at::embedding(ProjectedSlots(parts_.entities[s - 1]), index).to(dtype()));
   }
   std::vector<int64_t> order;
   for (const auto& [source, row] : places) order.push_back(offsets[source] + row);
@@ -93,31 +94,31 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
 Policy Policy::MaterializeEntities() const {
   const at::NoGradGuard no_grad;
   Policy result = *this;
-  result.entities_.clear();
-  std::erase_if(result.parameters_,
+  result.parts_.entities.clear();
+  std::erase_if(result.parts_.parameters,
                 [](const auto& entry) { return entry.first.starts_with("entities."); });
-  int64_t vocab_size = config_.vocab_size;
-  for (const EntitySlots& slots : entities_) vocab_size = std::max(vocab_size, End(slots));
-  if (vocab_size == config_.vocab_size) return result;
+  int64_t vocab_size = parts_.config.vocab_size;
+  for (const EntitySlots& slots : parts_.entities) vocab_size = std::max(vocab_size, End(slots));
+  if (vocab_size == parts_.config.vocab_size) return result;
 
   const auto options = HeadWeight().options().requires_grad(false);
   const RowSource table = RowsOf(kTableName);
-  const RowSource head = RowsOf(config_.tie_embeddings ? kTableName : "lm_head.weight");
-  const at::Tensor nothing = at::zeros({config_.d_model}, options);
+  const RowSource head = RowsOf(parts_.config.tie_embeddings ? kTableName : "lm_head.weight");
+  const at::Tensor nothing = at::zeros({parts_.config.d_model}, options);
   at::Tensor bos = nothing.clone().unsqueeze(0);
-  if (config_.bos_id >= 0) head(config_.bos_id, bos);
+  if (parts_.config.bos_id >= 0) head(parts_.config.bos_id, bos);
   std::vector<Patch> slots;
-  for (const EntitySlots& kind : entities_) {
+  for (const EntitySlots& kind : parts_.entities) {
     slots.push_back({kind.first_token, ProjectedSlots(kind)});
   }
-  const std::vector<int64_t> shape = {vocab_size, config_.d_model};
+  const std::vector<int64_t> shape = {vocab_size, parts_.config.d_model};
   result.Store(kTableName, shape, options,
-               ExtendedRows(table, config_.vocab_size, nothing, std::move(slots)));
+               ExtendedRows(table, parts_.config.vocab_size, nothing, std::move(slots)));
   result.Store("lm_head.weight", shape, options,
-               ExtendedRows(head, config_.vocab_size, bos[0], {}));
-  result.config_.vocab_size = vocab_size;
-  result.config_.tie_embeddings = false;
-  if (stored_.empty()) result.ReadStored();
+               ExtendedRows(head, parts_.config.vocab_size, bos[0], {}));
+  result.parts_.config.vocab_size = vocab_size;
+  result.parts_.config.tie_embeddings = false;
+  if (parts_.stored.empty()) result.ReadStored();
   return result;
 }
 

@@ -6,6 +6,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "model/architecture.h"
 
 namespace flame {
 
@@ -17,6 +20,11 @@ struct EntitySlots {
   at::Tensor collab;        // [count, dim_in], frozen
   int64_t hidden = 0;       // width of the projector's middle layer
 };
+
+// Throws UsageError if `slots` lie inside the vocabulary, overlap or share their name with `others`,
+// or lack collab or hidden.
+void CheckSlots(const EntitySlots& slots, const PolicyConfig& config,
+                const std::vector<EntitySlots>& others);
 
 }  // namespace flame
 

@@ -134,11 +134,11 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
 }  // namespace
 
 const at::Tensor& Policy::HeadWeight() const {
-  return parameters_.at(config_.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  return parts_.parameters.at(parts_.config.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
 int64_t Policy::UnitOfHead() const {
-  return config_.tie_embeddings ? kEmbeddingUnit : HeadUnit(config_.num_layers);
+  return parts_.config.tie_embeddings ? kEmbeddingUnit : HeadUnit(parts_.config.num_layers);
 }
 
 at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
@@ -149,7 +149,7 @@ at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
   }
   return LogProbFunction::apply(
       hidden, HeadWeight(), sources.to(device()), targets.to(device()), temperature, entropy,
-      c10::make_intrusive<WeightUnit>(units_, UnitOfHead(), NormUnit(config_.num_layers)));
+      c10::make_intrusive<WeightUnit>(units_, UnitOfHead(), NormUnit(parts_.config.num_layers)));
 }
 
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,

@@ -58,48 +58,46 @@ double Deviation(const PolicyConfig& config, const std::string& name, int64_t fa
 
 Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
   DtypeName(dtype);  // throws if no policy has this dtype
-  Policy policy;
-  policy.config_ = config;
+  PolicyParts parts;
+  parts.config = config;
   for (const auto& [name, shape] : BaseShapes(config)) {
     if (shape.size() == 1) {
-      policy.parameters_[name] =
+      parts.parameters[name] =
           name.ends_with(".bias") ? at::zeros(shape, dtype) : at::ones(shape, dtype);
     } else {
-      policy.parameters_[name] =
+      parts.parameters[name] =
           DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
     }
   }
-  return policy;
+  return Policy(std::move(parts));
 }
 
 void Policy::AddAdapters(const LoraOptions& options, uint64_t seed) {
-  if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
   const auto dtype = TrainableDtype();
-  for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
-    const at::Tensor values =
+  NamedTensors adapters;
+  for (const auto& [name, shape] : AdapterShapes(config(), options.targets, options.rank)) {
+    adapters[name] =
         name.ends_with("lora_B.weight")
             ? at::zeros(shape, dtype)
             : DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(shape[1])));
-    parameters_[name] = values.to(device());
   }
-  lora_ = options;
-  lora_scale_ = options.alpha / static_cast<double>(options.rank);
+  TakeAdapters(options, std::move(adapters));
 }
 
 void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
   const auto dtype = TrainableDtype();
   for (EntitySlots entry : slots) {
-    CheckSlots(entry);
+    CheckSlots(entry, parts_.config, parts_.entities);
     entry.collab = entry.collab.to(device(), dtype).contiguous();
-    parameters_["entities." + entry.kind + ".collab"] = entry.collab;
-    for (const auto& [name, shape] : ProjectorShapes(config_, entry)) {
+    parts_.parameters["entities." + entry.kind + ".collab"] = entry.collab;
+    for (const auto& [name, shape] : ProjectorShapes(parts_.config, entry)) {
       const int64_t fan_in =
           name.find(".0.") != std::string::npos ? entry.collab.size(1) : entry.hidden;
-      parameters_[name] =
+      parts_.parameters[name] =
           DrawUniform(name, shape, dtype, seed, 1 / std::sqrt(static_cast<double>(fan_in)))
               .to(device());
     }
-    entities_.push_back(std::move(entry));
+    parts_.entities.push_back(std::move(entry));
   }
 }
 

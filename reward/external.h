@@ -2,12 +2,13 @@
 #ifndef FLAME_REWARD_EXTERNAL_H_
 #define FLAME_REWARD_EXTERNAL_H_
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "base/child_process.h"
 
 namespace flame {
 
@@ -35,16 +36,13 @@ class ExternalProgram {
   void Start();
   void Stop();
   std::vector<std::string> Exchange(const std::string& text, size_t count);
-  bool Ended(std::chrono::milliseconds moment, int* status);
   std::string ExitText();
   void TakeStderr();
 
   std::string command_;
   std::chrono::milliseconds deadline_;
-  pid_t pid_ = -1, watcher_ = -1;
-  int to_ = -1, from_ = -1, err_ = -1;  // ends of the program's stdin, stdout and stderr
-  int watched_ = -1;                    // the watcher's stdin
-  std::string said_;                    // the end of the program's stderr
+  std::optional<ChildProcess> program_, watcher_;
+  std::string said_;  // the end of the program's stderr
   int64_t restarts_ = 0;
 };
 

@@ -8,14 +8,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kLongestAnswer = 60;  // s
+constexpr std::chrono::seconds kLongestAnswer(60);
 
 }  // namespace
 
 ProgramAnswer AskSlurm(const std::vector<std::string>& words, Errors errors) {
   ProgramAnswer answer = AskProgram(words, kLongestAnswer, errors);
   if (answer.status == kOutOfTime) {
-    throw MachineError(words[0], " has not answered for ", kLongestAnswer, " s",
+    throw MachineError(words[0], " has not answered for ", kLongestAnswer.count(), " s",
                        words[0] == "sbatch" ? "; squeue says whether there is a job now" : "");
   }
   return answer;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/batch/slurm_program.h"
+#include "base/child_process.h"
 
 namespace flame {
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "launch/command/json_lines.h"
 #include "launch/run/device.h"
+#include "model/files/policy_files.h"
 #include "model/shapes.h"
 
 namespace flame {
@@ -69,11 +70,11 @@ Policy PolicyOf(const ParsedOptions& options) {
   if (!device.is_cpu() && dtype == at::kDouble) {
     throw UsageError("--dtype is float64 with --device cuda; expected float32 or bfloat16");
   }
-  Policy policy = Policy::Load(options.Required("model"), dtype,
+  Policy policy = LoadPolicy(options.Required("model"), dtype,
                                QuantizationOf(options.Text("quantize", "none")));
   if (options.Has("adapter")) {
     if (policy.has_adapters()) policy.MergeAdapters();
-    policy.LoadAdapters(options.Text("adapter"));
+    LoadPeftAdapters(options.Text("adapter"), &policy);
   }
   policy.MoveTo(device);
   return policy;

@@ -1,14 +1,15 @@
 #include "launch/doctor/allocation.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
+#include "base/child_process.h"
 #include "base/error.h"
 #include "base/files/program_files.h"
 #include "comm/mpi_communicator.h"
-#include "launch/batch/slurm_program.h"
 #include "launch/doctor/report.h"
 
 namespace flame {

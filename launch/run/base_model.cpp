@@ -14,6 +14,7 @@
 #include "launch/run/stage_inputs.h"
 #include "model/policy.h"
 #include "model/shapes.h"
+#include "model/files/policy_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {
@@ -66,7 +67,7 @@ Tokenizer StartingTokenizer(const Config& config, const Corpus& corpus, const fs
 }
 
 Policy OpenOnHost(const Config& config, const fs::path& folder) {
-  return Policy::Open(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
+  return OpenPolicy(folder, DtypeOf(config.model.dtype), QuantizationOf(config.model.quantize));
 }
 
 Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
@@ -134,8 +135,8 @@ Policy LoadModel(const Config& config, const fs::path& folder) {
 
 void SaveModel(const Policy& policy, const Tokenizer& tokenizer, const fs::path& folder,
                bool writes) {
-  if (!writes) return policy.JoinSave();
-  policy.Save(folder);
+  if (!writes) return JoinSavePolicy(policy);
+  SavePolicy(policy, folder);
   tokenizer.Save(folder);
 }
 

@@ -11,6 +11,7 @@
 #include "model/files/policy_config.h"
 #include "model/policy.h"
 #include "recommend/calibrate.h"
+#include "model/files/policy_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {
@@ -48,7 +49,7 @@ void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
   }
   const at::NoGradGuard no_grad;
   const Tokenizer tokenizer = Tokenizer::Load(model_dir / "tokenizer.json");
-  Policy policy = Policy::Load(model_dir, at::kFloat);
+  Policy policy = LoadPolicy(model_dir, at::kFloat);
   policy.EndWith(tokenizer.eos_id());
   if (policy.has_adapters()) policy.MergeAdapters();
   if (!policy.entities().empty()) policy = policy.MaterializeEntities();
@@ -57,7 +58,7 @@ void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
                     " tokens, the model's table ", policy.config().vocab_size, " rows");
   }
   AtomicPath folder(out, AtomicPath::Kind::kFolder);
-  policy.Save(folder.temporary());
+  SavePolicy(policy, folder.temporary());
   tokenizer.Save(folder.temporary());
   WriteFileAtomically(folder.temporary() / "generation_config.json",
                       GenerationConfig(policy.config(), SlotIds(tokenizer)).dump(1) + "\n");

@@ -6,6 +6,7 @@
 #include <exception>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "base/child_process.h"
 #include "base/error.h"
@@ -58,7 +59,7 @@ class Worker {
   struct Running {
     size_t job;
     Attempt attempt;
-    pid_t child;
+    ChildProcess child;
     int place;  // place among the jobs that run at once, from 0
   };
 
@@ -158,12 +159,12 @@ class Worker {
 
   void Reap() {
     for (size_t i = 0; i < running_.size();) {
-      const auto status = ExitStatusOf(running_[i].child);
+      const std::optional<int> status = running_[i].child.Ended();
       if (!status) {
         ++i;
         continue;
       }
-      const Running ended = running_[i];
+      const Running ended = std::move(running_[i]);
       running_.erase(running_.begin() + static_cast<int64_t>(i));
       End(ended.job, ended.attempt, *status);
       next_look_ = Clock::now();
@@ -196,8 +197,7 @@ class Worker {
         ++i;
         continue;
       }
-      kill(running_[i].child, SIGKILL);
-      while (!ExitStatusOf(running_[i].child)) std::this_thread::sleep_for(kNap);
+      running_[i].child.Kill();
       Lost(running_[i].job);
       running_.erase(running_.begin() + static_cast<int64_t>(i));
     }
@@ -212,13 +212,13 @@ class Worker {
     const auto now = Clock::now();
     if (!stop_deadline_) {
       stop_deadline_ = now + kStopDeadline;
-      for (const Running& running : running_) kill(running.child, SIGTERM);
+      for (const Running& running : running_) running.child.Signal(SIGTERM);
     }
     if (now < *stop_deadline_) return;
     *stop_deadline_ += kStopDeadline;
     for (const Running& running : running_) {
       LogWarning(jobs_[running.job].name, ": killed, since it did not stop in 10 minutes");
-      kill(running.child, SIGKILL);
+      running.child.Signal(SIGKILL);
     }
   }
 

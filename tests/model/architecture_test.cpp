@@ -19,6 +19,7 @@
 #include "model/files/policy_config.h"
 #include "model/policy.h"
 #include "model/shapes.h"
+#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -84,8 +85,8 @@ TEST_P(EachArchitecture, SaveAndLoad_KeepTheConfig) {
   const fs::path folder =
       fs::temp_directory_path() / ("flame-architecture-" + std::to_string(getpid()));
   const Policy policy = TestPolicy(TestConfigOf(GetParam().name), at::kFloat);
-  policy.Save(folder);
-  const Policy loaded = Policy::Load(folder, at::kFloat);
+  SavePolicy(policy, folder);
+  const Policy loaded = LoadPolicy(folder, at::kFloat);
   const json config = json::parse(ReadWholeFile(folder / "config.json"));
   fs::remove_all(folder);
   EXPECT_EQ(config.at("model_type"), GetParam().model_type);

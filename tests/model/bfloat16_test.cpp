@@ -16,6 +16,7 @@
 #include "base/files/safetensors.h"
 #include "model/decoder.h"
 #include "model/policy.h"
+#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -91,8 +92,8 @@ TEST(Bfloat16Policy, SaveAndLoad_KeepEveryBitAndEachTensorsType) {
   const fs::path folder =
       fs::temp_directory_path() / ("flame-bfloat16-" + std::to_string(getpid()));
   const Policy policy = HalfPolicy("LlamaForCausalLM");
-  policy.Save(folder);
-  const Policy loaded = Policy::Load(folder, at::kBFloat16);
+  SavePolicy(policy, folder);
+  const Policy loaded = LoadPolicy(folder, at::kBFloat16);
   const json config = json::parse(ReadWholeFile(folder / "config.json"));
   const std::string stored =
       SafetensorsFile(folder / "model.safetensors").tensors().at("model.norm.weight").dtype;

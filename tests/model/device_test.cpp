@@ -9,6 +9,7 @@
 #include "model/decoder.h"
 #include "model/policy.h"
 #include "tests/fake_device/fake_device.h"
+#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -114,16 +115,16 @@ TEST(PolicyOnADevice, MergedMaterialisedAndGivenAdapters_SavesWhatTheCpuDoes) {
     for (const auto& [name, tensor] : policy->parameters()) {
       EXPECT_EQ(tensor.device(), policy->device()) << name;
     }
-    policy->Save(folder / (policy == &pair.cpu ? "cpu" : "device"));
+    SavePolicy(*policy, folder / (policy == &pair.cpu ? "cpu" : "device"));
   }
-  const Policy expected = Policy::Load(folder / "cpu", at::kFloat);
-  const Policy found = Policy::Load(folder / "device", at::kFloat);
+  const Policy expected = LoadPolicy(folder / "cpu", at::kFloat);
+  const Policy found = LoadPolicy(folder / "device", at::kFloat);
   ASSERT_EQ(found.parameters().size(), expected.parameters().size());
   for (const auto& [name, tensor] : expected.parameters()) {
     EXPECT_LT(Difference(found.parameters().at(name), tensor), 1e-6) << name;
   }
   pair.device.MergeAdapters();
-  pair.device.LoadAdapters(folder / "device");
+  LoadPeftAdapters(folder / "device", &pair.device);
   EXPECT_EQ(pair.device.parameters().at("model.layers.0.self_attn.q_proj.lora_A.weight").device(),
             FakeDevice());
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/safetensors.h"
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -41,8 +42,8 @@ void WriteGradients(const std::map<std::string, at::Tensor>& trainable, const ch
 }
 
 void Run(char** argv) {
-  Policy policy = Policy::Load(argv[1], at::kFloat);
-  policy.LoadAdapters(argv[2]);
+  Policy policy = LoadPolicy(argv[1], at::kFloat);
+  LoadPeftAdapters(argv[2], &policy);
   const auto trainable = policy.SelectTrainable("adapters");
   const FamilyBatch batch = PackFamilies({ReadFamily(argv[3])});
   const at::Tensor hidden = policy.Hidden(batch, ForwardOptions());

@@ -4,6 +4,7 @@
 // transformers to load.
 #include <iostream>
 
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 
 int main(int argc, char** argv) {
@@ -12,10 +13,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    flame::Policy policy = flame::Policy::Load(argv[1], at::kFloat);
-    policy.LoadAdapters(argv[2]);
+    flame::Policy policy = flame::LoadPolicy(argv[1], at::kFloat);
+    LoadPeftAdapters(argv[2], &policy);
     policy.MergeAdapters();
-    policy.Save(argv[3]);
+    SavePolicy(policy, argv[3]);
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

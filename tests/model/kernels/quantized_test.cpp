@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "model/policy.h"
+#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -195,17 +196,17 @@ void ExpectSameMatrices(const Policy& a, const Policy& b) {
 }
 
 TEST_P(QuantizedFolder, LoadingQuantised_EqualsQuantisingWhatWasLoaded) {
-  TestPolicy(at::kFloat).Save(folder_);
-  Policy expected = Policy::Load(folder_, at::kBFloat16);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
+  Policy expected = LoadPolicy(folder_, at::kBFloat16);
   expected.QuantizeMaps(GetParam());
-  ExpectSameMatrices(Policy::Load(folder_, at::kBFloat16, GetParam()), expected);
+  ExpectSameMatrices(LoadPolicy(folder_, at::kBFloat16, GetParam()), expected);
 }
 
 TEST_P(QuantizedFolder, SavedAndLoaded_IsTheSame) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const Policy policy = QuantizedPolicy(GetParam(), dtype);
-    policy.Save(folder_);
-    ExpectSameMatrices(policy, Policy::Load(folder_, dtype, GetParam()));
+    SavePolicy(policy, folder_);
+    ExpectSameMatrices(policy, LoadPolicy(folder_, dtype, GetParam()));
     fs::remove_all(folder_);
   }
 }
@@ -225,8 +226,8 @@ TEST_P(QuantizedFolder, MergedMaps_StayPlain) {
     policy.MergeAdapters();
     EXPECT_EQ(policy.quantized().size(), 3u * (7 - adapted));
     EXPECT_LT(Difference(policy.Hidden(batch, {}), before), 1e-5);
-    policy.Save(folder_);
-    ExpectSameMatrices(policy, Policy::Load(folder_, at::kFloat, GetParam()));
+    SavePolicy(policy, folder_);
+    ExpectSameMatrices(policy, LoadPolicy(folder_, at::kFloat, GetParam()));
     fs::remove_all(folder_);
   }
 }

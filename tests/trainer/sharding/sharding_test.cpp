@@ -15,6 +15,7 @@
 #include "tests/trainer/toy.h"
 #include "trainer/sft/sft.h"
 #include "trainer/sharding/sharded_parameters.h"
+#include "model/files/policy_files.h"
 #include "trainer/training_run.h"
 
 namespace flame {
@@ -64,8 +65,8 @@ SftJob JobOf(Policy* policy, const std::string& trainable, const ShardingOptions
   job.folder = folder;
   job.learners = learners;
   job.end = [folder, learners](const Policy& trained) {
-    if (learners != nullptr && learners->rank() > 0) return trained.JoinSave();
-    trained.Save(folder / "model");
+    if (learners != nullptr && learners->rank() > 0) return JoinSavePolicy(trained);
+    SavePolicy(trained, folder / "model");
   };
   return job;
 }
@@ -89,12 +90,12 @@ Trained Train(const Policy& start, const std::string& trainable, const ShardingO
   static int tag = 0;  // gives every call a folder of its own
   const auto folder =
       FreshFolder(StrCat(trainable, tag++, NameOf(sharding.policy), sharding.reshard, size));
-  start.Save(folder / "start");
+  SavePolicy(start, folder / "start");
   OnRanks(size, [&](Communicator* learners) {
-    Policy policy = Policy::Open(folder / "start", start.dtype());
+    Policy policy = OpenPolicy(folder / "start", start.dtype());
     RunSft(JobOf(&policy, trainable, sharding, folder, learners));
   });
-  Trained trained{Policy::Load(folder / "model", start.dtype()), {}};
+  Trained trained{LoadPolicy(folder / "model", start.dtype()), {}};
   for (const auto& row : MetricsRows(folder)) trained.losses.push_back(row.at("loss"));
   return trained;
 }
@@ -202,7 +203,7 @@ TEST(Sharding, ResumedOnOtherCounts_GoesOnAsOneRank) {
   TrainUntil(4, 1, start, folder);
   TrainUntil(9, 4, start, folder);
   TrainUntil(0, 2, start, folder);
-  EXPECT_LT(MaxDifference(Policy::Load(folder / "model", at::kDouble), one.policy), 1e-12);
+  EXPECT_LT(MaxDifference(LoadPolicy(folder / "model", at::kDouble), one.policy), 1e-12);
   EXPECT_EQ(MetricsRows(folder).size(), one.losses.size());
 }
 

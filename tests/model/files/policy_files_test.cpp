@@ -17,6 +17,7 @@
 #include "base/files/safetensors.h"
 #include "model/files/weights.h"
 #include "model/policy.h"
+#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -44,7 +45,7 @@ class PolicyFolder : public ::testing::Test {
   }
   std::string LoadError() const {
     try {
-      Policy::Load(folder_, at::kFloat);
+      LoadPolicy(folder_, at::kFloat);
     } catch (const DataError& error) {
       return error.what();
     }
@@ -71,8 +72,8 @@ Policy FullPolicy() {
 
 TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   const Policy policy = FullPolicy();
-  policy.Save(folder_);
-  const Policy loaded = Policy::Load(folder_, at::kFloat);
+  SavePolicy(policy, folder_);
+  const Policy loaded = LoadPolicy(folder_, at::kFloat);
   ExpectSameParameters(policy, loaded);
   EXPECT_EQ(loaded.config().d_ff, 48);
   EXPECT_EQ(loaded.config().bos_id, -1);
@@ -97,10 +98,10 @@ TEST_F(PolicyFolder, OpenedAndReadLater_IsTheSameBitForBit) {
     Policy policy = TestPolicy(at::kFloat, tie);
     policy.AddEntities({{"drug", 40, at::arange(30, at::kDouble).sin().view({5, 6}), 7}}, 3);
     AddTestAdapters(&policy);
-    policy.Save(folder_);
+    SavePolicy(policy, folder_);
     for (const auto quantization : {Quantization::kNone, Quantization::kNf4}) {
-      const Policy expected = Frozen(Policy::Load(folder_, at::kFloat, quantization));
-      Policy opened = Frozen(Policy::Open(folder_, at::kFloat, quantization));
+      const Policy expected = Frozen(LoadPolicy(folder_, at::kFloat, quantization));
+      Policy opened = Frozen(OpenPolicy(folder_, at::kFloat, quantization));
       EXPECT_THROW(opened.Hidden(PackFamilies(VariedFamilies(37, 1)), {}), std::logic_error);
       opened.ReadStored();
       ExpectSameParameters(opened, expected);
@@ -112,9 +113,9 @@ TEST_F(PolicyFolder, OpenedAndReadLater_IsTheSameBitForBit) {
 TEST_F(PolicyFolder, PartsOfAnOpenedParameter_AreThoseOfTheWhole) {
   Policy policy = TestPolicy(at::kFloat);
   AddTestAdapters(&policy);
-  policy.Save(folder_);
-  const Policy whole = Frozen(Policy::Load(folder_, at::kFloat));
-  const Policy opened = Frozen(Policy::Open(folder_, at::kFloat));
+  SavePolicy(policy, folder_);
+  const Policy whole = Frozen(LoadPolicy(folder_, at::kFloat));
+  const Policy opened = Frozen(OpenPolicy(folder_, at::kFloat));
   for (const auto& [name, tensor] : whole.parameters()) {
     for (const int64_t begin : {int64_t{0}, int64_t{3}, tensor.numel() / 2}) {
       const at::Tensor part = at::zeros({tensor.numel() - begin - (begin > 0 ? 1 : 0)});
@@ -125,9 +126,9 @@ TEST_F(PolicyFolder, PartsOfAnOpenedParameter_AreThoseOfTheWhole) {
 }
 
 TEST_F(PolicyFolder, OpenedAndSaved_IsTheSameFile) {
-  TestPolicy(at::kFloat).Save(folder_);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
   const fs::path copy = folder_.string() + ".copy";
-  Policy::Open(folder_, at::kFloat).Save(copy);
+  SavePolicy(OpenPolicy(folder_, at::kFloat), copy);
   EXPECT_EQ(ReadWholeFile(copy / "model.safetensors"),
             ReadWholeFile(folder_ / "model.safetensors"));
   fs::remove_all(copy);
@@ -135,23 +136,23 @@ TEST_F(PolicyFolder, OpenedAndSaved_IsTheSameFile) {
 
 TEST_F(PolicyFolder, TiedDouble_KeepsEveryBit) {
   const Policy policy = TestPolicy(at::kDouble);
-  policy.Save(folder_);
-  ExpectSameParameters(policy, Policy::Load(folder_, at::kDouble));
+  SavePolicy(policy, folder_);
+  ExpectSameParameters(policy, LoadPolicy(folder_, at::kDouble));
   EXPECT_FALSE(SafetensorsFile(folder_ / "model.safetensors").tensors().contains("lm_head.weight"));
 }
 
 TEST_F(PolicyFolder, AdapterFolder_FitsAnotherCopyOfTheBase) {
   const Policy policy = FullPolicy();
-  policy.Save(folder_);
+  SavePolicy(policy, folder_);
   Policy base = TestPolicy(at::kFloat, /*tie=*/false);
-  base.LoadAdapters(folder_);
+  LoadPeftAdapters(folder_, &base);
   const FamilyBatch batch = PackFamilies(VariedFamilies(37, 2));
   EXPECT_TRUE(at::equal(base.Hidden(batch, {}), policy.Hidden(batch, {})));
-  EXPECT_THROW(base.LoadAdapters(folder_), UsageError);
+  EXPECT_THROW(LoadPeftAdapters(folder_, &base), UsageError);
 }
 
 TEST_F(PolicyFolder, Adapters_AreNamedAsInPeft) {
-  FullPolicy().Save(folder_);
+  SavePolicy(FullPolicy(), folder_);
   const SafetensorsFile file(folder_ / "adapter_model.safetensors");
   EXPECT_TRUE(
       file.tensors().contains("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
@@ -163,7 +164,7 @@ TEST_F(PolicyFolder, Adapters_AreNamedAsInPeft) {
 
 TEST_F(PolicyFolder, HalfPrecisionFiles_AreConverted) {
   const Policy policy = TestPolicy(at::kFloat);
-  policy.Save(folder_);
+  SavePolicy(policy, folder_);
   std::map<std::string, TensorView> views;
   std::vector<at::Tensor> held;
   for (const auto& [name, tensor] : policy.parameters()) {
@@ -171,7 +172,7 @@ TEST_F(PolicyFolder, HalfPrecisionFiles_AreConverted) {
     views[name] = {"BF16", half.sizes().vec(), half.const_data_ptr(), half.nbytes()};
   }
   WriteSafetensors(folder_ / "model.safetensors", views);
-  const Policy loaded = Policy::Load(folder_, at::kFloat);
+  const Policy loaded = LoadPolicy(folder_, at::kFloat);
   const char* name = "model.layers.2.mlp.up_proj.weight";
   EXPECT_TRUE(at::equal(loaded.parameters().at(name),
                         policy.parameters().at(name).to(at::kBFloat16).to(at::kFloat)));
@@ -179,7 +180,7 @@ TEST_F(PolicyFolder, HalfPrecisionFiles_AreConverted) {
 
 TEST_F(PolicyFolder, ShardedWeights_AreRead) {
   const Policy policy = TestPolicy(at::kFloat);
-  policy.Save(folder_);
+  SavePolicy(policy, folder_);
   std::map<std::string, at::Tensor> first, second;
   json map;
   for (const auto& [name, tensor] : policy.parameters()) {
@@ -191,11 +192,11 @@ TEST_F(PolicyFolder, ShardedWeights_AreRead) {
   WriteWeights(folder_ / "a.safetensors", first);
   WriteWeights(folder_ / "b.safetensors", second);
   WriteFileAtomically(folder_ / "model.safetensors.index.json", json{{"weight_map", map}}.dump());
-  ExpectSameParameters(policy, Policy::Load(folder_, at::kFloat));
+  ExpectSameParameters(policy, LoadPolicy(folder_, at::kFloat));
 }
 
 TEST_F(PolicyFolder, TensorFaults_AreAllInOneMessage) {
-  TestPolicy(at::kFloat).Save(folder_);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
   auto tensors = TestPolicy(at::kFloat).parameters();
   tensors.erase("model.norm.weight");
   tensors["model.layers.0.mlp.up_proj.weight"] = at::zeros({48, 31});
@@ -212,13 +213,13 @@ TEST_F(PolicyFolder, NumbersThatAreNotFinite_AreRefusedWithTheTensor) {
   const Policy policy = TestPolicy(at::kFloat);
   const char* name = "model.layers.1.mlp.up_proj.weight";
   const auto error_with = [&](double number, at::ScalarType dtype, Quantization quantization) {
-    policy.Save(folder_);
+    SavePolicy(policy, folder_);
     auto tensors = policy.parameters();
     tensors[name] = tensors[name].clone();
     tensors[name].view({-1})[77] = number;
     WriteWeights(folder_ / "model.safetensors", tensors);
     try {
-      Policy::Load(folder_, dtype, quantization);
+      LoadPolicy(folder_, dtype, quantization);
     } catch (const DataError& error) {
       return std::string(error.what());
     }
@@ -234,7 +235,7 @@ TEST_F(PolicyFolder, NumbersThatAreNotFinite_AreRefusedWithTheTensor) {
 }
 
 TEST_F(PolicyFolder, BrokenIndex_IsNamed) {
-  TestPolicy(at::kFloat).Save(folder_);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
   fs::remove(folder_ / "model.safetensors");
   for (const char* text : {"[1]", "{\"weight_map\": 3}", "{}"}) {
     WriteFileAtomically(folder_ / "model.safetensors.index.json", text);
@@ -244,7 +245,7 @@ TEST_F(PolicyFolder, BrokenIndex_IsNamed) {
 
 TEST_F(PolicyFolder, MissingFiles_AreNamed) {
   EXPECT_THAT(LoadError(), HasSubstr("no such folder"));
-  TestPolicy(at::kFloat).Save(folder_);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
   fs::remove(folder_ / "model.safetensors");
   EXPECT_THAT(LoadError(), HasSubstr("expected model.safetensors"));
   fs::remove(folder_ / "config.json");
@@ -253,7 +254,7 @@ TEST_F(PolicyFolder, MissingFiles_AreNamed) {
 
 TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
   const auto error_with = [&](const char* key, const json& value) {
-    TestPolicy(at::kFloat).Save(folder_);
+    SavePolicy(TestPolicy(at::kFloat), folder_);
     Edit("config.json", key, value);
     return LoadError();
   };
@@ -278,31 +279,31 @@ TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
 
 TEST_F(PolicyFolder, EndIds_AreKeptAndTheTrainedOneIsFirst) {
   Policy policy = TestPolicy(at::kFloat);
-  policy.Save(folder_);
+  SavePolicy(policy, folder_);
   Edit("config.json", "eos_token_id", {7, 8});
-  policy = Policy::Load(folder_, at::kFloat);
+  policy = LoadPolicy(folder_, at::kFloat);
   policy.EndWith(9);
   policy.EndWith(8);
   fs::remove_all(folder_);
-  policy.Save(folder_);
-  EXPECT_EQ(Policy::Load(folder_, at::kFloat).config().end_ids, (std::vector<int32_t>{8, 9, 7}));
+  SavePolicy(policy, folder_);
+  EXPECT_EQ(LoadPolicy(folder_, at::kFloat).config().end_ids, (std::vector<int32_t>{8, 9, 7}));
 }
 
 TEST_F(PolicyFolder, NewerRopeParameters_AreUnderstood) {
-  TestPolicy(at::kFloat).Save(folder_);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
   json config = json::parse(ReadWholeFile(folder_ / "config.json"));
   config.erase("rope_theta");
   config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
   config["eos_token_id"] = {7, 8};
   WriteFileAtomically(folder_ / "config.json", config.dump());
-  const Policy loaded = Policy::Load(folder_, at::kFloat);
+  const Policy loaded = LoadPolicy(folder_, at::kFloat);
   EXPECT_EQ(loaded.config().rope_theta, 500000.0);
   EXPECT_EQ(loaded.config().end_ids, (std::vector<int32_t>{7, 8}));
 }
 
 TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   const auto error_with = [&](const char* key, const json& value) {
-    FullPolicy().Save(folder_);
+    SavePolicy(FullPolicy(), folder_);
     Edit("adapter_config.json", key, value);
     return LoadError();
   };
@@ -321,7 +322,7 @@ TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
 
 TEST_F(PolicyFolder, DamagedEntities_AreRefused) {
   const auto error_with = [&](const char* key, const json& value) {
-    FullPolicy().Save(folder_);
+    SavePolicy(FullPolicy(), folder_);
     json list = json::parse(ReadWholeFile(folder_ / "entities.json"));
     list[1][key] = value;
     WriteFileAtomically(folder_ / "entities.json", list.dump());
@@ -335,8 +336,8 @@ TEST_F(PolicyFolder, DamagedEntities_AreRefused) {
 }
 
 TEST_F(PolicyFolder, OtherDtypes_AreRefused) {
-  TestPolicy(at::kFloat).Save(folder_);
-  EXPECT_THROW(Policy::Load(folder_, at::kHalf), UsageError);
+  SavePolicy(TestPolicy(at::kFloat), folder_);
+  EXPECT_THROW(LoadPolicy(folder_, at::kHalf), UsageError);
   EXPECT_THROW(Policy::Random(TestConfig(true), at::kLong, 1), UsageError);
 }
 

@@ -1,4 +1,6 @@
-// Reads and writes policies as Hugging Face and peft folders.
+#include "model/files/policy_files.h"
+
+#include <ATen/OpMathType.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -128,50 +130,30 @@ json AdapterConfigJson(const LoraOptions& lora) {
           {"inference_mode", true}};
 }
 
-}  // namespace
 
-void Policy::EndWith(int32_t id) {
-  if (id < 0) return;
-  std::erase(config_.end_ids, id);
-  config_.end_ids.insert(config_.end_ids.begin(), id);
-}
-
-Policy Policy::Load(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
-  Policy policy = Open(folder, dtype, quantization);
-  policy.ReadStored();
-  return policy;
-}
-
-Policy Policy::Open(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
-  DtypeName(dtype);  // throws if no policy has this dtype
-  if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
-  Policy policy;
-  policy.config_ = ReadPolicyConfig(folder / "config.json");
-  policy.OpenBase(folder, dtype, quantization);
-  if (fs::exists(folder / "entities.json")) policy.LoadEntities(folder);
-  if (fs::exists(folder / "adapter_config.json")) policy.LoadAdapters(folder);
-  return policy;
-}
-
-void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+// Fills the base's parameters and quantised maps.
+void OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization,
+              PolicyParts* parts) {
   const auto reader = std::make_shared<const WeightReader>(WeightReader::OfFolder(folder));
-  ShapeMap shapes = BaseShapes(config_);
-  const std::string table = StoredTableName(*reader, config_);
+  ShapeMap shapes = BaseShapes(parts->config);
+  const std::string table = StoredTableName(*reader, parts->config);
   const auto table_node = shapes.extract(kEmbeddingName);
   shapes.emplace(table, table_node.mapped());
   reader->Check(shapes, {kHeadName});
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
-  was_quantized_ = quantization != Quantization::kNone;
+  parts->was_quantized = quantization != Quantization::kNone;
   // Allocates all that stays before filling any of it: allocated between the temporaries of
   // quantising, it would leave the heap full of holes.
   for (const auto& [name, shape] : shapes) {
-    if (quantization != Quantization::kNone && IsMapWeight(name) && !plain.contains(name)) {
-      quantized_[name] = EmptyQuantized(quantization, shape[0], shape[1]);
+    if (parts->was_quantized && IsMapWeight(name) && !plain.contains(name)) {
+      parts->quantized[name] = EmptyQuantized(quantization, shape[0], shape[1]);
     } else {
-      Store(name == table ? kEmbeddingName : name, shape, dtype, RowsOfFile(reader, name));
+      const std::string own = name == table ? kEmbeddingName : name;
+      parts->parameters[own] = Hollow(shape, dtype);
+      parts->stored[own] = RowsOfFile(reader, name);
     }
   }
-  for (auto& [name, matrix] : quantized_) {
+  for (auto& [name, matrix] : parts->quantized) {
     // Reads in the policy's dtype first, so that a saved and reloaded policy quantises to the same
     // bits.
     reader->ReadRows(name, dtype, [&matrix = matrix](int64_t first, const at::Tensor& rows) {
@@ -180,117 +162,98 @@ void Policy::OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization
   }
 }
 
-void Policy::Save(const fs::path& folder) const {
-  AtomicPath target(folder, AtomicPath::Kind::kFolder);
-  WriteFileAtomically(target.temporary() / "config.json",
-                      PolicyConfigJson(config_, DtypeName(dtype())).dump(2) + "\n");
-  SaveBase(target.temporary());
-  if (has_adapters()) SaveAdapters(target.temporary());
-  if (!entities_.empty()) SaveEntities(target.temporary());
-  target.Commit();
-}
-
-void Policy::JoinSave() const {
-  WriteTensors("", BaseShapes(config_), dtype(), "");
-  if (has_adapters()) WriteTensors("", AdapterShapesOf(), TrainableDtype(), "");
-}
-
-void Policy::WriteTensors(const fs::path& file, const ShapeMap& shapes, at::ScalarType dtype,
-                          const std::string& prefix) const {
-  int64_t held = -1;
-  const auto hold = [&](int64_t unit) {
-    if (unit == held) return;
-    if (held >= 0 && units_ != nullptr) units_->Release(held, ParameterUnits::Pass::kForward);
-    if (unit >= 0 && units_ != nullptr) units_->Acquire(unit, ParameterUnits::Pass::kForward, -1);
-    held = unit;
-  };
-  if (file.empty()) {
-    for (const auto& [name, shape] : shapes) hold(UnitOf(name));
-  } else {
-    ShapeMap named;
-    for (const auto& [name, shape] : shapes) named[prefix + name] = shape;
-    WriteWeights(file, named, dtype, [&](const std::string& full_name) {
-      const std::string name = full_name.substr(prefix.size());
-      hold(UnitOf(name));
-      return Whole(name, named.at(full_name), dtype);
-    });
-  }
-  hold(-1);
-}
-
-at::Tensor Policy::Whole(const std::string& name, at::IntArrayRef shape,
-                         at::ScalarType dtype) const {
-  if (!stored_.contains(name) && !quantized_.contains(name)) return parameters_.at(name);
-  at::Tensor whole = at::empty(shape, dtype);
-  CopyElements(RowsOf(name), whole.numel() / shape[0], 0, whole.flatten());
-  return whole;
-}
-
-ShapeMap Policy::AdapterShapesOf() const {
-  return AdapterShapes(config_, lora_.targets, lora_.rank);
-}
-
-void Policy::SaveBase(const fs::path& folder) const {
-  const ShapeMap shapes = BaseShapes(config_);
-  WriteTensors(folder / "model.safetensors", shapes, dtype(), "");
-  json plain = json::array();
-  for (const auto& [name, shape] : shapes) {
-    if (IsMapWeight(name) && !quantized_.contains(name)) plain.push_back(name);
-  }
-  if (!was_quantized_ || plain.empty()) return;
-  WriteFileAtomically(folder / kPlainMapsFile, json{{"plain", plain}}.dump(1) + "\n");
-}
-
-void Policy::LoadAdapters(const fs::path& folder) {
-  if (has_adapters()) throw UsageError("the policy has adapters already: merge or drop them first");
-  const LoraOptions options = ReadAdapterConfig(folder / "adapter_config.json");
-  ShapeMap expected;
-  for (const auto& [name, shape] : AdapterShapes(config_, options.targets, options.rank)) {
-    expected[kPeftPrefix + name] = shape;
-  }
-  auto weights = ReadWeights({folder / "adapter_model.safetensors"}, expected, TrainableDtype());
-  for (auto& [name, tensor] : weights) tensor = tensor.to(device());
-  parameters_.merge(Renamed(weights, kPeftPrefix, ""));
-  lora_ = options;
-  lora_scale_ = options.alpha / static_cast<double>(options.rank);
-}
-
-void Policy::SaveAdapters(const fs::path& folder) const {
-  WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(lora_).dump(2) + "\n");
-  WriteTensors(folder / "adapter_model.safetensors", AdapterShapesOf(), TrainableDtype(),
-               kPeftPrefix);
-}
-
-void Policy::LoadEntities(const fs::path& folder) {
+// Reads the slots and their projectors.
+void ReadEntities(const fs::path& folder, at::ScalarType trainable, PolicyParts* parts) {
   const fs::path path = folder / "entities.json";
   ShapeMap expected;  // named as in the file, without kEntityPrefix
   try {
     for (const json& entry : ReadJson(path)) {
       // Only the shape of `collab` matters until the tensor itself is read.
       EntitySlots kind{entry.at("kind"), entry.at("first_token"),
-                       HeadWeight().new_empty({entry.at("count"), entry.at("dim")}),
+                       at::empty({entry.at("count"), entry.at("dim")}, trainable),
                        entry.at("hidden")};
-      CheckSlots(kind);
+      CheckSlots(kind, parts->config, parts->entities);
       const std::string prefix = kEntityPrefix;
-      for (const auto& [name, shape] : ProjectorShapes(config_, kind)) {
+      for (const auto& [name, shape] : ProjectorShapes(parts->config, kind)) {
         expected[name.substr(prefix.size())] = shape;
       }
       expected[kind.kind + ".collab"] = kind.collab.sizes().vec();
-      entities_.push_back(std::move(kind));
+      parts->entities.push_back(std::move(kind));
     }
   } catch (const std::exception& error) {  // from JSON, a negative size or CheckSlots
     throw DataError(path.string(), ": ", error.what());
   }
-  const auto weights = ReadWeights({folder / "entities.safetensors"}, expected, TrainableDtype());
-  parameters_.merge(Renamed(weights, "", kEntityPrefix));
-  for (EntitySlots& kind : entities_) {
-    kind.collab = parameters_.at(kEntityPrefix + kind.kind + ".collab");
+  const auto weights = ReadWeights({folder / "entities.safetensors"}, expected, trainable);
+  parts->parameters.merge(Renamed(weights, "", kEntityPrefix));
+  for (EntitySlots& kind : parts->entities) {
+    kind.collab = parts->parameters.at(kEntityPrefix + kind.kind + ".collab");
   }
 }
 
-void Policy::SaveEntities(const fs::path& folder) const {
+// A parameter or quantised map with all its values.
+at::Tensor Whole(const Policy& policy, const std::string& name, at::IntArrayRef shape,
+                 at::ScalarType dtype) {
+  const PolicyParts& parts = policy.parts();
+  if (!parts.stored.contains(name) && !parts.quantized.contains(name)) {
+    return parts.parameters.at(name);
+  }
+  at::Tensor whole = at::empty(shape, dtype);
+  CopyElements(policy.RowsOf(name), whole.numel() / shape[0], 0, whole.flatten());
+  return whole;
+}
+
+// Writes tensors of `shapes`, each as `prefix` and its name, unit by unit. "" as `file`: this rank
+// brings its share of each unit, and another writes.
+void WriteTensors(const Policy& policy, const fs::path& file, const ShapeMap& shapes,
+                  at::ScalarType dtype, const std::string& prefix) {
+  ParameterUnits* const units = policy.units();
+  int64_t held = -1;
+  const auto hold = [&](int64_t unit) {
+    if (unit == held) return;
+    if (held >= 0 && units != nullptr) units->Release(held, ParameterUnits::Pass::kForward);
+    if (unit >= 0 && units != nullptr) units->Acquire(unit, ParameterUnits::Pass::kForward, -1);
+    held = unit;
+  };
+  if (file.empty()) {
+    for (const auto& [name, shape] : shapes) hold(policy.UnitOf(name));
+  } else {
+    ShapeMap named;
+    for (const auto& [name, shape] : shapes) named[prefix + name] = shape;
+    WriteWeights(file, named, dtype, [&](const std::string& full_name) {
+      const std::string name = full_name.substr(prefix.size());
+      hold(policy.UnitOf(name));
+      return Whole(policy, name, named.at(full_name), dtype);
+    });
+  }
+  hold(-1);
+}
+
+ShapeMap AdapterShapesOf(const PolicyParts& parts) {
+  return AdapterShapes(parts.config, parts.lora.targets, parts.lora.rank);
+}
+
+void SaveBase(const Policy& policy, const fs::path& folder) {
+  const PolicyParts& parts = policy.parts();
+  const ShapeMap shapes = BaseShapes(parts.config);
+  WriteTensors(policy, folder / "model.safetensors", shapes, policy.dtype(), "");
+  json plain = json::array();
+  for (const auto& [name, shape] : shapes) {
+    if (IsMapWeight(name) && !parts.quantized.contains(name)) plain.push_back(name);
+  }
+  if (!parts.was_quantized || plain.empty()) return;
+  WriteFileAtomically(folder / kPlainMapsFile, json{{"plain", plain}}.dump(1) + "\n");
+}
+
+void SaveAdapters(const Policy& policy, const fs::path& folder) {
+  const PolicyParts& parts = policy.parts();
+  WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(parts.lora).dump(2) + "\n");
+  WriteTensors(policy, folder / "adapter_model.safetensors", AdapterShapesOf(parts), policy.TrainableDtype(),
+               kPeftPrefix);
+}
+
+void SaveEntities(const PolicyParts& parts, const fs::path& folder) {
   json list = json::array();
-  for (const EntitySlots& kind : entities_) {
+  for (const EntitySlots& kind : parts.entities) {
     list.push_back({{"kind", kind.kind},
                     {"first_token", kind.first_token},
                     {"hidden", kind.hidden},
@@ -298,7 +261,57 @@ void Policy::SaveEntities(const fs::path& folder) const {
                     {"dim", kind.collab.size(1)}});
   }
   WriteFileAtomically(folder / "entities.json", list.dump(2) + "\n");
-  WriteWeights(folder / "entities.safetensors", Renamed(parameters_, kEntityPrefix, ""));
+  WriteWeights(folder / "entities.safetensors", Renamed(parts.parameters, kEntityPrefix, ""));
+}
+
+}  // namespace
+
+Policy LoadPolicy(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  Policy policy = OpenPolicy(folder, dtype, quantization);
+  policy.ReadStored();
+  return policy;
+}
+
+Policy OpenPolicy(const fs::path& folder, at::ScalarType dtype, Quantization quantization) {
+  DtypeName(dtype);  // throws if no policy has this dtype
+  if (!fs::is_directory(folder)) throw DataError(folder.string(), ": no such folder");
+  PolicyParts parts;
+  parts.config = ReadPolicyConfig(folder / "config.json");
+  OpenBase(folder, dtype, quantization, &parts);
+  if (fs::exists(folder / "entities.json")) {
+    ReadEntities(folder, at::toOpMathType(dtype), &parts);
+  }
+  Policy policy(std::move(parts));
+  if (fs::exists(folder / "adapter_config.json")) LoadPeftAdapters(folder, &policy);
+  return policy;
+}
+
+void SavePolicy(const Policy& policy, const fs::path& folder) {
+  AtomicPath target(folder, AtomicPath::Kind::kFolder);
+  WriteFileAtomically(
+      target.temporary() / "config.json",
+      PolicyConfigJson(policy.config(), DtypeName(policy.dtype())).dump(2) + "\n");
+  SaveBase(policy, target.temporary());
+  if (policy.has_adapters()) SaveAdapters(policy, target.temporary());
+  if (!policy.entities().empty()) SaveEntities(policy.parts(), target.temporary());
+  target.Commit();
+}
+
+void JoinSavePolicy(const Policy& policy) {
+  WriteTensors(policy, "", BaseShapes(policy.config()), policy.dtype(), "");
+  if (!policy.has_adapters()) return;
+  WriteTensors(policy, "", AdapterShapesOf(policy.parts()), policy.TrainableDtype(), "");
+}
+
+void LoadPeftAdapters(const fs::path& folder, Policy* policy) {
+  const LoraOptions options = ReadAdapterConfig(folder / "adapter_config.json");
+  ShapeMap expected;
+  for (const auto& [name, shape] : AdapterShapes(policy->config(), options.targets, options.rank)) {
+    expected[kPeftPrefix + name] = shape;
+  }
+  const auto weights =
+      ReadWeights({folder / "adapter_model.safetensors"}, expected, policy->TrainableDtype());
+  policy->TakeAdapters(options, Renamed(weights, kPeftPrefix, ""));
 }
 
 }  // namespace flame
