@@ -161,6 +161,21 @@ AttentionLayout LayoutOf(int64_t layer, const BlockContext& context) {
 
 }  // namespace
 
+int64_t TapeBytes(const PolicyConfig& config, int64_t rows, int64_t asked, int64_t item_bytes,
+                  int64_t wide_bytes) {
+  const int64_t t = rows, q = asked, d = config.d_model, f = config.d_ff;
+  const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
+  const int64_t h = heads * config.head_dim, k = kv_heads * config.head_dim;
+  // attention_in, query, key and value, attended, middle and ffn_in, gate and up.
+  int64_t numbers = t * d + q * h + 2 * t * k + q * h + 2 * q * d + 2 * q * f;
+  int64_t wide = t + q + q * heads;  // the norms' inverses and attention's log-sum-exp
+  if (config.qk_norm) {
+    numbers += q * h + t * k;
+    wide += q * heads + t * kv_heads;
+  }
+  return numbers * item_bytes + wide * wide_bytes;
+}
+
 void BlockBegin(const BlockParameters& p, const at::Tensor& input, int64_t layer,
                 const BlockContext& context, BlockTape* tape) {
   const auto map = [&](Map which) { return MapOperator(p, which, layer, context); };

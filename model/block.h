@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "model/architecture.h"
 #include "model/family.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/quantized.h"
@@ -69,6 +70,11 @@ struct BlockTape {
   at::Tensor ffn_in;       // [Q, d_model]
   at::Tensor gate, up;     // [Q, d_ff]
 };
+
+// Returns the bytes of the tape of a block with T rows, Q of them asked for, without its input, which
+// is the output of the block before. `wide_bytes`: of inverse norms and log-sum-exps.
+int64_t TapeBytes(const PolicyConfig& config, int64_t rows, int64_t asked, int64_t item_bytes,
+                  int64_t wide_bytes);
 
 // Compute a block without its attention, for a caller that has its own: BlockBegin fills
 // tape->attention (queries and keys rotated), BlockEnd takes tape->attended.out and returns the

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "model/head.h"
 #include "model/parameter_units.h"
 #include "model/policy.h"
 #include "model/weight_unit.h"
@@ -23,16 +24,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Returns how many rows have logits at the same time: about 16 M logits at a large vocabulary, so
-// that a few copies of them stay far smaller than the hidden states of a long batch, and the weight
-// is rarely read again.
-int64_t ChunkRows(int64_t vocab_size) {
-  return std::clamp<int64_t>((int64_t{1} << 24) / vocab_size, 16, 1024);
-}
-
 template <class Body>
 void ForEachChunk(int64_t rows, int64_t vocab_size, const Body& body) {
-  const int64_t chunk = ChunkRows(vocab_size);
+  const int64_t chunk = HeadChunkRows(vocab_size);
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     body(begin, std::min(chunk, rows - begin));
   }
@@ -132,6 +126,10 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
 };
 
 }  // namespace
+
+int64_t HeadChunkRows(int64_t vocab_size) {
+  return std::clamp<int64_t>((int64_t{1} << 24) / vocab_size, 16, 1024);
+}
 
 const at::Tensor& Policy::HeadWeight() const {
   return parts_.parameters.at(parts_.config.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");

@@ -98,16 +98,6 @@ at::Tensor Policy::Hidden(const FamilyBatch& batch, const ForwardOptions& option
                                               BlockUnit(parts_.config.num_layers - 1)));
 }
 
-int64_t Policy::UnitOf(const std::string& name) const {
-  if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
-  if (name == "lm_head.weight") return UnitOfHead();
-  if (name == "model.norm.weight") return NormUnit(parts_.config.num_layers);
-  for (int64_t layer = 0; layer < parts_.config.num_layers; ++layer) {
-    if (name.starts_with(LayerPrefix(layer))) return BlockUnit(layer);
-  }
-  return -1;
-}
-
 NamedTensors Policy::SelectTrainable(const std::string& which) {
   if (which != "full" && which != "lora" && which != "adapters") {
     throw UsageError("trainable is '", which, "'; expected full, lora or adapters");

@@ -99,8 +99,6 @@ class Policy {
   void AttachUnits(ParameterUnits* units) { units_ = units; }
   // 1 + num_layers, plus 1 for an untied head.
   int64_t num_units() const { return 1 + parts_.config.num_layers + (parts_.config.tie_embeddings ? 0 : 1); }
-  // Returns the unit that holds the named parameter; -1 if none does.
-  int64_t UnitOf(const std::string& name) const;
 
   // Returns the final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;

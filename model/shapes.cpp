@@ -7,8 +7,11 @@
 
 #include <numbers>
 
+#include <cstdlib>
+
 #include "base/error.h"
 #include "model/map_names.h"
+#include "model/parameter_units.h"
 
 namespace flame {
 namespace {
@@ -19,6 +22,14 @@ constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
 }  // namespace
 
 std::string LayerPrefix(int64_t layer) { return StrCat("model.layers.", layer, "."); }
+
+int64_t UnitOfParameter(const std::string& name, const PolicyConfig& config) {
+  if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
+  if (name == "lm_head.weight") return HeadUnit(config.num_layers);
+  if (name == "model.norm.weight") return NormUnit(config.num_layers);
+  const std::string prefix = "model.layers.";
+  return name.starts_with(prefix) ? BlockUnit(std::atoll(name.c_str() + prefix.size())) : -1;
+}
 
 std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config) {
   const int64_t d = config.d_model, q = config.num_heads * config.head_dim;

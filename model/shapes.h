@@ -21,6 +21,9 @@ std::string LayerPrefix(int64_t layer);  // "model.layers.3."
 inline constexpr char kQueryNormName[] = "self_attn.q_norm.weight";
 inline constexpr char kKeyNormName[] = "self_attn.k_norm.weight";
 
+// Returns the unit (model/parameter_units.h) of a parameter by its name; -1 for those of no unit.
+int64_t UnitOfParameter(const std::string& name, const PolicyConfig& config);
+
 // Returns [out, in] of each map in kMapNames.
 std::vector<std::pair<int64_t, int64_t>> MapShapes(const PolicyConfig& config);
 

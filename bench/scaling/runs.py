@@ -49,9 +49,7 @@ def planned_work(folder, layout, shape, keys):
                    "--flops", "1e9", "--bandwidth", "1GB", *KEYS, f"run.dir={folder}",
                    *keys_of(shape), *keys])
     stage = json.loads(text)["stages"][0]
-    config = json.loads((folder / "list" / "model" / "config.json").read_text())
-    numbers = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"]
-    return work_of(stage, *shape, token_cache_bytes=4 * numbers)
+    return work_of(stage, *shape)
 
 
 def measured(folder, ranks, shape, keys):

@@ -59,7 +59,7 @@ def best(gpus, tasks, machine, hosts):
     found = {}
     for name, layout, keys in layouts(gpus, machine["gpus_a_host"]):
         plan = plan_8b(tasks, layout.ranks, keys)
-        work = work_of(plan, tasks, MEMBERS, MAX_TOKENS, CACHE_BYTES_OF_TOKEN, layout.staleness)
+        work = work_of(plan, tasks, MEMBERS, MAX_TOKENS, layout.staleness)
         said = step(work, layout, stated(machine, plan["weights"], CACHE_BYTES_OF_TOKEN, hosts))
         kind = "on-policy" if layout.staleness == 0 else "one version behind"
         if kind not in found or said["seconds"] < found[kind]["seconds"]:

@@ -9,8 +9,6 @@ import math
 
 from rates import forward_flops, prefill_work
 
-MAX_SLOTS = 256          # rollout/completion.cpp: branches decoded at the same time
-CACHE_BYTES = 4 << 30    # rollout/completion.cpp: bytes of their keys and values
 CANARY_TOKENS, CANARY_TARGETS = 40, 16  # rollout/weight_sync.cpp
 
 
@@ -58,7 +56,7 @@ class Work:
     passes: float            # micro-batches of a learner
     collective_bytes: float  # bytes that a learner receives
     adapter_bytes: float
-    token_cache_bytes: float  # keys and values of a token
+    most_slots: int          # branches that a rank decodes at the same time
     lines: float = 20         # scored states of a member
 
     @property
@@ -73,12 +71,12 @@ class Work:
         return self.tasks * (4 * self.prompt + self.members * self.max_tokens * 13 + 7000)
 
 
-def work_of(plan, tasks, members, max_tokens, token_cache_bytes, staleness=0):
+def work_of(plan, tasks, members, max_tokens, staleness=0):
     """Returns the work of a stage of `flame plan --json`."""
     return Work(tasks, members, max_tokens, plan["prompt_tokens"] / tasks, plan["weights"],
                 plan["model_flops"] + plan["recomputed_flops"], plan["attention_flops"],
                 plan["busiest_learner_tokens"] / plan["tokens"], plan["passes"],
-                plan["collective_bytes"], plan["shared_bytes"] / (staleness + 2), token_cache_bytes)
+                plan["collective_bytes"], plan["shared_bytes"] / (staleness + 2), plan["most_slots"])
 
 
 def cut(tasks, ranks):
@@ -100,8 +98,7 @@ def part_seconds(work, tasks, compute, rates):
     """Returns the seconds of a worker's part: prefill, decode, reward, shards."""
     p = work.prompt
     prefill = compute.prefill.seconds(*prefill_work(work.weights, tasks, p))
-    branch = work.token_cache_bytes * (work.max_tokens + 2 * p / work.members)
-    slots = max(1, min(MAX_SLOTS, tasks * work.members, int(CACHE_BYTES / branch)))
+    slots = min(work.most_slots, tasks * work.members)
     # The first token comes from the prefill. A free slot is taken again at once.
     steps = tasks * work.members * (work.max_tokens - 1) / slots
     decode = math.ceil(steps) * compute.decode.seconds(slots, p, work.max_tokens / 2)

@@ -76,6 +76,7 @@ ordered_json ToJson(const StagePlan& plan, double memory) {
           {"rollout_flops", plan.rollout_flops},
           {"collective_bytes", plan.collective_bytes},
           {"decode_bytes", plan.decode_bytes},
+          {"most_slots", plan.most_slots},
           {"seconds", plan.seconds_learn + plan.seconds_communicate + plan.seconds_rollout},
           {"seconds_learn", plan.seconds_learn},
           {"seconds_communicate", plan.seconds_communicate},

@@ -18,7 +18,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 // Seconds: longer than the answers of all ranks take; longer than Slurm tries to reach a host.
-constexpr int kLongestExamination = 600, kLongestStart = 30;
+constexpr std::chrono::seconds kLongestExamination(600), kLongestStart(30);
 
 // Step numbers from here on are Slurm's own: the batch file, the shell of salloc (slurm.h).
 constexpr int64_t kFirstOwnStep = 0xfffffff0;

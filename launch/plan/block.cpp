@@ -18,22 +18,6 @@ struct Widths {
   int64_t d, h, k, f;
 };
 
-// Returns the bytes of BlockTape without its input, which is the output of the block before:
-//   attention_in T d; query Q h, key and value 2 T k; with head norms the raw query and key again;
-//   attended Q h; middle and ffn_in 2 Q d; gate and up 2 Q f;
-// and in the wide type the inverse norms and attention's log-sum-exp.
-int64_t TapeBytes(const PlannedModel& model, int64_t t, int64_t q) {
-  const PolicyConfig& c = model.config;
-  const Widths w(c);
-  int64_t numbers = t * w.d + q * w.h + 2 * t * w.k + q * w.h + 2 * q * w.d + 2 * q * w.f;
-  int64_t wide = t + q + q * c.num_heads;
-  if (c.qk_norm) {
-    numbers += q * w.h + t * w.k;
-    wide += q * c.num_heads + t * c.num_kv_heads;
-  }
-  return numbers * model.item_bytes + wide * model.wide_bytes();
-}
-
 // Returns the bytes of a quantised map's dense weight, which is made anew at every use. The largest
 // map is an FFN's.
 int64_t DenseMap(const PlannedModel& model) {
@@ -59,7 +43,7 @@ Ledger::Held WalkBlockForward(const PlannedModel& model, const PassShape& pass, 
                               bool keep, bool dropout, Ledger* ledger) {
   const int64_t t = pass.tokens, q = last ? pass.asked : t, b = model.item_bytes;
   const Widths w(model.config);
-  Ledger::Held tape = ledger->Take(Part::kActivations, TapeBytes(model, t, q));
+  Ledger::Held tape = ledger->Take(Part::kActivations, TapeBytes(model.config, t, q, b, model.wide_bytes()));
   // Gate and up do not exist yet while attention runs. Attention's own temporaries are smaller than
   // gate and up in every known model.
   ledger->Add(Part::kActivations, -2 * q * w.f * b);

@@ -5,9 +5,10 @@
 #include "base/error.h"
 #include "comm/roles.h"
 #include "data/corpus.h"
+#include "launch/run/base_model.h"
 #include "launch/run/run_paths.h"
 #include "model/files/policy_config.h"
-#include "model/policy.h"
+#include "model/kernels/decode_attention.h"
 #include "model/shapes.h"
 #include "rollout/completion.h"
 
@@ -18,23 +19,19 @@ int64_t ItemBytes(const std::string& dtype) {
   return static_cast<int64_t>(c10::elementSize(DtypeOf(dtype)));
 }
 
-// Returns the slots that launch/run/base_model.cpp would make. Without a corpus, assumes the number
-// of entities of MIMIC-III.
-std::vector<PlannedSlots> SlotsOf(const Config& config, int64_t d_model) {
-  int64_t diagnoses = 2000, procedures = 700, drugs = config.data.top_drugs;
+// Counts the corpus's entities. Without a corpus, assumes the numbers of MIMIC-III.
+EntityCounts CountsOfEntities(const Config& config) {
   const auto path = RunPaths(config.run.dir).corpus();
-  if (std::filesystem::exists(path)) {
-    const Corpus corpus = ReadCorpus(path);
-    diagnoses = corpus.diagnoses.size(), procedures = corpus.procedures.size();
-    drugs = corpus.drugs.size();
-  }
+  if (!std::filesystem::exists(path)) return {2000, 700, config.data.top_drugs};
+  const Corpus corpus = ReadCorpus(path);
+  return {corpus.diagnoses.size(), corpus.procedures.size(), corpus.drugs.size()};
+}
+
+std::vector<PlannedSlots> SlotsOf(const Config& config, int64_t d_model) {
   std::vector<PlannedSlots> slots;
-  const auto add = [&](const std::string& encoder, int64_t count, int64_t dim, int64_t hidden) {
-    if (encoder != "none") slots.push_back({count, dim, std::min(hidden, 4 * d_model)});
-  };
-  add(config.encoders.diagnosis, diagnoses, 64, 512);
-  add(config.encoders.procedure, procedures, 64, 512);
-  add(config.encoders.drug, drugs, 300, 1024);
+  for (const SlotShape& s : SlotShapes(config.encoders, CountsOfEntities(config), d_model)) {
+    slots.push_back({s.count, s.dim, s.hidden});
+  }
   return slots;
 }
 
@@ -77,22 +74,19 @@ TrainingShape ShapeFor(const Config& config, const std::string& stage, const Sta
   return shape;
 }
 
-// Returns the bytes of keys and values (model/kernels/decode_attention.h) of shape.places trunks
-// and shape.slots branches. On the CPU they come in blocks of kKeyBlock tokens, with values padded
-// to a multiple of 16 numbers.
+// Returns the bytes of the keys and values of shape.places trunks and shape.slots branches.
 int64_t CacheBytes(const PlannedModel& model, const DecoderShape& shape, bool on_cpu) {
-  const auto of = [&](int64_t count, int64_t tokens) {
-    const int64_t d = model.config.head_dim;
-    const int64_t rows = on_cpu ? (tokens + kKeyBlock - 1) / kKeyBlock * kKeyBlock : tokens;
-    const int64_t value = on_cpu ? (d + 15) / 16 * 16 : d;
-    return count * model.config.num_kv_heads * rows * (d + value);
+  const KeyLayout layout = on_cpu ? KeyLayout::kBlocks : KeyLayout::kRows;
+  const auto numbers = [&](int64_t count, int64_t tokens) {
+    return KeyValueNumbers(count, model.config.num_kv_heads, tokens, model.config.head_dim, layout);
   };
   return model.config.num_layers * model.item_bytes *
-         (of(shape.places, shape.trunk_tokens) + of(shape.slots, shape.max_tokens));
+         (numbers(shape.places, shape.trunk_tokens) + numbers(shape.slots, shape.max_tokens));
 }
 
-DecoderShape DecoderOf(const Config& config, const PlannedModel& model, const StageWork& work) {
-  return CompletionShape(model.config, model.item_bytes, work.prompts, work.longest_prompt,
+DecoderShape DecoderOf(const Config& config, const PlannedModel& model, const StageWork& work,
+                       int64_t prompts) {
+  return CompletionShape(model.config, model.item_bytes, prompts, work.longest_prompt,
                          config.grpo.sampling.group_size, config.grpo.sampling.max_tokens);
 }
 
@@ -100,7 +94,7 @@ DecoderShape DecoderOf(const Config& config, const PlannedModel& model, const St
 // each batch of branches that fills the slots.
 double DecodeBytes(const Config& config, const PlannedModel& model, const StageWork& work,
                    const Resident& weights) {
-  const DecoderShape shape = DecoderOf(config, model, work);
+  const DecoderShape shape = DecoderOf(config, model, work, work.prompts);
   const int64_t branches = work.prompts * config.grpo.sampling.group_size;
   const int64_t waves = (branches + shape.slots - 1) / shape.slots;
   return static_cast<double>(waves * config.grpo.sampling.max_tokens) *
@@ -111,7 +105,7 @@ double DecodeBytes(const Config& config, const PlannedModel& model, const StageW
 // all rows in the policy's type and in float32.
 void WalkRollout(const Config& config, const PlannedModel& model, const StageWork& work,
                  Ledger* ledger) {
-  const DecoderShape shape = DecoderOf(config, model, work);
+  const DecoderShape shape = DecoderOf(config, model, work, work.prompts);
   auto cache = ledger->Take(Part::kCache, CacheBytes(model, shape, config.model.device == "cpu"));
   const int64_t v = model.config.vocab_size;
   const int64_t narrow = model.item_bytes == 4 ? 0 : model.item_bytes;
@@ -172,6 +166,9 @@ void PlanRoles(const Config& config, const PlannedModel& model, const Counts& co
   }
   plan->roles.push_back(Finish(counts.alone && grpo ? "all" : "learner", counts.learners, ledger));
   if (!grpo) return;
+  // As many prompts as fill every slot.
+  constexpr int64_t kManyPrompts = int64_t{1} << 20;
+  plan->most_slots = DecoderOf(config, model, plan->work, kManyPrompts).slots;
   const Resident whole = ResidentOf(model, PlannedLearners{});
   plan->shared_bytes = (learners.kept_versions + 2) * whole.trainable;
   if (counts.alone) return;

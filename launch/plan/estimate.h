@@ -31,6 +31,7 @@ struct StagePlan {
   std::vector<RolePlan> roles;
   double model_flops = 0, attention_flops = 0, recomputed_flops = 0, rollout_flops = 0;
   double decode_bytes = 0;      // read by a rollout rank per step: all weights per token position
+  int64_t most_slots = 0;       // branches that a rollout rank decodes at the same time, at most
   double collective_bytes = 0;  // received by a learner per step
   // Adapters of the versions sampled under and of the next version, in memory that ranks share
   // beside their own: once per host (rollout/adapter_transfer.h), or once per rank if every rank

@@ -1,39 +1,14 @@
 #include "launch/plan/memory.h"
 
-#include <cstdlib>
+#include <algorithm>
 
+#include "model/head.h"
 #include "model/parameter_units.h"
 #include "model/shapes.h"
+#include "trainer/sharding/flat_unit.h"
 
 namespace flame {
 namespace {
-
-constexpr int64_t kAlignment = 32;  // elements, as trainer/sharding/flat_unit.cpp lays tensors out
-
-int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-int64_t IndexOf(const std::string& name, int64_t layers) {
-  if (name == "model.embed_tokens.weight") return kEmbeddingUnit;
-  if (name == "lm_head.weight") return HeadUnit(layers);
-  if (name == "model.norm.weight") return NormUnit(layers);
-  const std::string prefix = "model.layers.";
-  return name.starts_with(prefix) ? BlockUnit(std::atoll(name.c_str() + prefix.size())) : -1;
-}
-
-// Returns the bytes of a quantised map (model/kernels/quantized.h). int8: a byte per weight and a
-// float32 per row. nf4: half a byte per weight and, in each row, a float32 per 64 columns.
-int64_t QuantizedBytes(Quantization kind, int64_t rows, int64_t columns) {
-  if (kind == Quantization::kInt8) return rows * columns + 4 * rows;
-  return rows * ((columns + 1) / 2 + 4 * ((columns + kNf4Block - 1) / kNf4Block));
-}
-
-// Returns the elements of a unit's flat buffer: each tensor begins at a cache line, and all shards
-// have the same size.
-int64_t Padded(const std::vector<int64_t>& tensors, int64_t shards) {
-  int64_t size = 0;
-  for (const int64_t tensor : tensors) size += RoundUp(tensor, kAlignment);
-  return RoundUp(size, shards * kAlignment);
-}
 
 // The walk of one update, with the state that its parts share.
 class UpdateWalk {
@@ -79,18 +54,18 @@ class UpdateWalk {
     int64_t bytes = 0;
     for (const PlannedUnit& unit : units_) {
       if (unit.index != index) continue;
-      bytes += Padded(unit.trainable, learners_.shard_size()) * model_.wide_bytes();
+      bytes += UnitElements(unit.trainable, learners_.shard_size()) * model_.wide_bytes();
       if (learners_.sharding.reshard) bytes += FrozenBytes(unit);
     }
     return bytes;
   }
   int64_t FrozenBytes(const PlannedUnit& unit) const {
-    return Padded(unit.frozen, learners_.shard_size()) * model_.item_bytes;
+    return UnitElements(unit.frozen, learners_.shard_size()) * model_.item_bytes;
   }
   int64_t TrainableBytes(int64_t index) const {
     for (const PlannedUnit& unit : units_) {
       if (unit.index == index) {
-        return Padded(unit.trainable, learners_.shard_size()) * model_.wide_bytes();
+        return UnitElements(unit.trainable, learners_.shard_size()) * model_.wide_bytes();
       }
     }
     return 0;
@@ -180,8 +155,7 @@ class UpdateWalk {
   // embedding's own gradient exists.
   Ledger::Held Head() {
     const int64_t v = model_.config.vocab_size, d = model_.config.d_model;
-    const int64_t most = std::clamp<int64_t>((int64_t{1} << 24) / v, 16, 1024);
-    const int64_t c = std::min(most, shape_.pass.targets), wide = model_.wide_bytes();
+    const int64_t c = std::min(HeadChunkRows(v), shape_.pass.targets), wide = model_.wide_bytes();
     const bool tied = model_.config.tie_embeddings;
     auto whole =
         ledger_->Take(Part::kGathered,
@@ -212,7 +186,7 @@ class UpdateWalk {
     const int64_t n = learners_.count;
     int64_t all = 0, largest = 0;
     for (const PlannedUnit& unit : units_) {
-      const int64_t size = Padded(unit.trainable, learners_.shard_size());
+      const int64_t size = UnitElements(unit.trainable, learners_.shard_size());
       all += size * model_.wide_bytes();
       largest = std::max(largest, size / learners_.shard_size());
     }
@@ -252,7 +226,7 @@ std::vector<PlannedUnit> UnitsOf(const PlannedModel& model) {
   std::vector<PlannedUnit> units(NormUnit(layers) + 2);
   for (size_t i = 0; i < units.size(); ++i) units[i].index = static_cast<int64_t>(i) - 1;
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, bool trainable) {
-    PlannedUnit& unit = units[IndexOf(name, layers) + 1];
+    PlannedUnit& unit = units[UnitOfParameter(name, model.config) + 1];
     const int64_t elements = shape[0] * (shape.size() == 2 ? shape[1] : 1);
     if (model.quantization != Quantization::kNone && name.ends_with("_proj.weight")) {
       unit.quantized_bytes += QuantizedBytes(model.quantization, shape[0], shape[1]);
@@ -305,13 +279,13 @@ Resident ResidentOf(const PlannedModel& model, const PlannedLearners& learners) 
   Resident total;
   for (const PlannedUnit& unit : UnitsOf(model)) {
     const bool split = learners.splits() && unit.index >= 0;
-    const int64_t trainable = Padded(unit.trainable, n) * wide;
+    const int64_t trainable = UnitElements(unit.trainable, n) * wide;
     total.trainable += split ? trainable / n : trainable;
     total.gradients += split ? trainable / n : trainable;
     total.shards += trainable / n;
     const bool reshard = split && learners.sharding.reshard;
     total.frozen += unit.quantized_bytes;
-    total.frozen += reshard ? Padded(unit.frozen, n) * model.item_bytes / n
+    total.frozen += reshard ? UnitElements(unit.frozen, n) * model.item_bytes / n
                             : Elements(unit.frozen) * model.item_bytes;
   }
   total.optimizer = learners.sharding.offload_optimizer ? 0 : 2 * total.shards;

@@ -22,20 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct KindSpec {
-  EntityKind kind;
-  const char* name;
-  int64_t dim, hidden;  // see docs/method.md, Hybrid representations
-  const std::string* encoder;
-  const Vocabulary* vocabulary;
-};
-
-std::vector<KindSpec> KindSpecs(const EncoderOptions& encoders, const Corpus& corpus) {
-  return {{EntityKind::kDiagnosis, "diagnosis", 64, 512, &encoders.diagnosis, &corpus.diagnoses},
-          {EntityKind::kProcedure, "procedure", 64, 512, &encoders.procedure, &corpus.procedures},
-          {EntityKind::kDrug, "drug", 300, 1024, &encoders.drug, &corpus.drugs}};
-}
-
 at::Tensor RandomEmbeddings(int64_t count, int64_t dim, uint64_t seed, uint32_t kind) {
   at::Tensor values = at::empty({count, dim}, at::kFloat);
   float* out = values.data_ptr<float>();
@@ -44,7 +30,7 @@ at::Tensor RandomEmbeddings(int64_t count, int64_t dim, uint64_t seed, uint32_t 
   return values;
 }
 
-at::Tensor ReadEmbeddings(const fs::path& path, int64_t count, const char* kind) {
+at::Tensor ReadEmbeddings(const fs::path& path, int64_t count, const std::string& kind) {
   const SafetensorsFile file(path);
   const auto found = file.tensors().find("embeddings");
   if (found == file.tensors().end() || found->second.dtype != "F32" ||
@@ -87,24 +73,38 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
   }
   if (!fill.empty()) tokenizer->AddSpecialTokens(fill);
   std::vector<EntitySlots> slots;
-  for (const KindSpec& spec : KindSpecs(config.encoders, corpus)) {
-    if (*spec.encoder == "none") continue;
-    const int64_t count = spec.vocabulary->size();
+  const EntityCounts counts = {corpus.diagnoses.size(), corpus.procedures.size(),
+                               corpus.drugs.size()};
+  for (const SlotShape& shape : SlotShapes(config.encoders, counts, policy->config().d_model)) {
     std::vector<std::string> names;
-    for (int32_t i = 0; i < count; ++i) names.push_back(EntityToken(spec.kind, i));
+    for (int32_t i = 0; i < shape.count; ++i) names.push_back(EntityToken(shape.kind, i));
     EntitySlots slot;
-    slot.kind = spec.name;
+    slot.kind = shape.name;
     slot.first_token = tokenizer->AddSpecialTokens(names);
-    slot.collab = *spec.encoder == "random" ? RandomEmbeddings(count, spec.dim, config.run.seed,
-                                                               static_cast<uint32_t>(spec.kind))
-                                            : ReadEmbeddings(*spec.encoder, count, spec.name);
-    slot.hidden = std::min(spec.hidden, 4 * policy->config().d_model);
+    slot.collab = shape.encoder == "random"
+                      ? RandomEmbeddings(shape.count, shape.dim, config.run.seed,
+                                         static_cast<uint32_t>(shape.kind))
+                      : ReadEmbeddings(shape.encoder, shape.count, shape.name);
+    slot.hidden = shape.hidden;
     slots.push_back(std::move(slot));
   }
   if (!slots.empty()) policy->AddEntities(slots, config.run.seed);
 }
 
 }  // namespace
+
+std::vector<SlotShape> SlotShapes(const EncoderOptions& encoders, const EntityCounts& counts,
+                                  int64_t d_model) {
+  // Widths as docs/method.md has them, Hybrid representations.
+  std::vector<SlotShape> all = {
+      {EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis, counts.diagnoses, 64, 512},
+      {EntityKind::kProcedure, "procedure", encoders.procedure, counts.procedures, 64, 512},
+      {EntityKind::kDrug, "drug", encoders.drug, counts.drugs, 300, 1024}};
+  std::erase_if(all, [](const SlotShape& shape) { return shape.encoder == "none"; });
+  // A small model would have more numbers in its projectors than in its blocks.
+  for (SlotShape& shape : all) shape.hidden = std::min(shape.hidden, 4 * d_model);
+  return all;
+}
 
 void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& folder) {
   const AtomicPath scratch(folder.string() + ".tokenizer", AtomicPath::Kind::kFolder);

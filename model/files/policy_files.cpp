@@ -215,13 +215,13 @@ void WriteTensors(const Policy& policy, const fs::path& file, const ShapeMap& sh
     held = unit;
   };
   if (file.empty()) {
-    for (const auto& [name, shape] : shapes) hold(policy.UnitOf(name));
+    for (const auto& [name, shape] : shapes) hold(UnitOfParameter(name, policy.config()));
   } else {
     ShapeMap named;
     for (const auto& [name, shape] : shapes) named[prefix + name] = shape;
     WriteWeights(file, named, dtype, [&](const std::string& full_name) {
       const std::string name = full_name.substr(prefix.size());
-      hold(policy.UnitOf(name));
+      hold(UnitOfParameter(name, policy.config()));
       return Whole(policy, name, named.at(full_name), dtype);
     });
   }

@@ -21,6 +21,10 @@ inline constexpr int64_t kKeyBlock = 64;
 // number is initialised.
 enum class KeyLayout { kBlocks, kRows };
 
+// Returns the numbers of a layer's keys and values of `count` sequences in a KeyValueCache.
+int64_t KeyValueNumbers(int64_t count, int64_t kv_heads, int64_t capacity, int64_t head_dim,
+                        KeyLayout layout);
+
 // One layer's keys and values of `count` sequences of up to `capacity` tokens, allocated once.
 struct KeyValueCache {
   KeyValueCache(int64_t count, int64_t kv_heads, int64_t capacity, int64_t head_dim,

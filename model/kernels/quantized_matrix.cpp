@@ -25,17 +25,23 @@ const std::array<float, 16> kNf4Levels = {
     1.0f,
 };
 
-at::Tensor LevelsOf(Quantization kind) {
+at::Tensor LevelTable(Quantization kind) {
   if (kind == Quantization::kNf4) {
     return at::tensor(at::ArrayRef<float>(kNf4Levels.data(), kNf4Levels.size()));
   }
   return at::arange(-127, 128, at::kFloat) / 127;
 }
 
+int64_t QuantizedBytes(Quantization kind, int64_t rows, int64_t columns) {
+  constexpr int64_t kScale = sizeof(float);
+  if (kind == Quantization::kInt8) return rows * (columns + kScale);
+  return rows * ((columns + 1) / 2 + kScale * ((columns + kNf4Block - 1) / kNf4Block));
+}
+
 void QuantizedMatrix::MoveTo(at::Device device) {
   codes = codes.to(device);
   absmax = absmax.to(device);
-  levels = device.is_cpu() ? at::Tensor() : LevelsOf(kind).to(device);
+  levels = device.is_cpu() ? at::Tensor() : LevelTable(kind).to(device);
 }
 
 int64_t QuantizedMatrix::NumBytes() const {

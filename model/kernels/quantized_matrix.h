@@ -22,7 +22,10 @@ inline constexpr int64_t kNf4Block = 64;  // a row's last block may be shorter
 
 // Returns each code's level, indexed by the code's unsigned bits (int8: code + 127): float32 [16]
 // or [255] on the CPU.
-at::Tensor LevelsOf(Quantization kind);
+at::Tensor LevelTable(Quantization kind);
+
+// Returns the bytes of a quantised matrix: codes and absmax.
+int64_t QuantizedBytes(Quantization kind, int64_t rows, int64_t columns);
 
 struct QuantizedMatrix {
   Quantization kind = Quantization::kNone;
@@ -31,7 +34,7 @@ struct QuantizedMatrix {
   // of their byte.
   at::Tensor codes;
   at::Tensor absmax;  // float32 [rows, blocks]
-  at::Tensor levels;  // float32 [16] or [255]: LevelsOf(kind), if not on the CPU
+  at::Tensor levels;  // float32 [16] or [255]: LevelTable(kind), if not on the CPU
 
   void MoveTo(at::Device device);
   bool defined() const { return codes.defined(); }

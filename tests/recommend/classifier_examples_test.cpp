@@ -60,7 +60,9 @@ TEST_F(ClassifierExamplesTest, Weight_GivesNoTheRatioTimesTheWeightOfYes) {
       ASSERT_EQ(example.weights.size(), 4u);
       for (const auto& [drug, given] : Answers(example.family)) {
         (given ? yes : no) += example.weights[drug];
-        if (!given) EXPECT_EQ(example.weights[drug], 1);
+        if (!given) {
+          EXPECT_EQ(example.weights[drug], 1);
+        }
       }
     }
     EXPECT_NEAR(no, ratio * yes, 1e-12);

@@ -268,7 +268,8 @@ Account OracleTest::Explain(const ScoreRequest& request, const std::string& segm
 }
 
 TEST_P(OracleTest, RandomLists_AgreeAndTelescope) {
-  options_ = {.alpha = 0.7, .beta = 0.5, .segmentation = GetParam()};
+  options_.alpha = 0.7, options_.beta = 0.5;
+  options_.segmentation = GetParam();
   const Scorer scorer(corpus_, pieces_.tokenizer(), pieces_.end_id(), options_);
   RandomStream random(5);
   for (int round = 0; round < 400; ++round) {

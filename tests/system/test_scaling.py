@@ -26,7 +26,7 @@ HOSTS = {"latency": 0.0, "bandwidth": 1e9, "host_bandwidth": 1e9, "sync_bytes": 
 RATES = rates.Rates({(1, 1): ONE}, **HOSTS)
 WORK = Work(tasks=16, members=8, max_tokens=33, prompt=100, weights=WEIGHTS, learn_flops=1e10,
             attention_flops=1e9, busiest=1, passes=2, collective_bytes=1e7, adapter_bytes=1e6,
-            token_cache_bytes=1e3)
+            most_slots=256)
 
 
 def planned(tmp_path, *keys):

@@ -65,13 +65,20 @@ void BufferPool::DropWaiting() {
   waiting_.clear();
 }
 
+int64_t UnitElements(const std::vector<int64_t>& sizes, int64_t shards) {
+  int64_t all = 0;
+  for (const int64_t size : sizes) all += RoundUp(size, kAlignment);
+  return RoundUp(all, shards * kAlignment);
+}
+
 UnitLayout LayOut(const NamedTensors& tensors, int64_t shards) {
   UnitLayout layout;
+  std::vector<int64_t> sizes;
   for (const auto& [name, tensor] : tensors) {
-    layout.members.push_back({name, tensor, layout.size});
-    layout.size += RoundUp(tensor.numel(), kAlignment);
+    layout.members.push_back({name, tensor, UnitElements(sizes, 1)});
+    sizes.push_back(tensor.numel());
   }
-  layout.size = RoundUp(layout.size, shards * kAlignment);
+  layout.size = UnitElements(sizes, shards);
   return layout;
 }
 

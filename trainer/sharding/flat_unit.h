@@ -63,6 +63,9 @@ struct UnitLayout {
   std::vector<UnitMember> members;
   int64_t size = 0;  // elements, padding included
 };
+// Returns the elements of a unit of tensors of these sizes: each begins at a cache line, and all
+// shards have the same size.
+int64_t UnitElements(const std::vector<int64_t>& sizes, int64_t shards);
 // Pads the layout so that it splits into `shards` shards of equal size.
 UnitLayout LayOut(const NamedTensors& tensors, int64_t shards);
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/shapes.h"
 #include "base/trace.h"
 #include "trainer/optimizer/clip.h"
 
@@ -87,7 +88,7 @@ ShardedParameters::ShardedParameters(Policy* policy, const NamedTensors& trainab
   CheckTrainable(trainable);
   std::map<int64_t, NamedTensors> chosen, frozen;
   for (const auto& [name, tensor] : policy->parameters()) {
-    const int64_t index = policy->UnitOf(name);
+    const int64_t index = UnitOfParameter(name, policy->config());
     if (trainable.contains(name)) {
       chosen[index].emplace(name, tensor);
     } else if (index >= 0 && groups_.splits_parameters() && groups_.reshard_frozen()) {

@@ -78,7 +78,7 @@ TEST_P(PortableKernels, Dequantize_HasTheSameBits) {
   for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
     for (const int64_t columns : {64, 150, 7}) {
       QuantizedMatrix matrix = Quantize(Waves(5, columns, at::kFloat, 0.7), kind);
-      matrix.levels = LevelsOf(kind);
+      matrix.levels = LevelTable(kind);
       EXPECT_TRUE(at::equal(portable::Dequantize(matrix, dtype_), Dequantize(matrix, dtype_)))
           << columns;
     }
