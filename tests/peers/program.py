@@ -9,6 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAME = pathlib.Path(os.environ.get("FLAME_BINARY", ROOT / "build" / "flame")).resolve()
+BUILD = FLAME.parents[1]  # FLAME is build/bin/flame
 SHARED = ROOT.parent / "shared" / "data"
 
 
@@ -31,8 +32,8 @@ def answers(*arguments, lines):
 
 def built_program(name):
     """Returns the path of a program that the tests' build makes."""
-    found = [path for path in FLAME.parent.rglob(name) if path.is_file()]
-    assert found, f"no {name} below {FLAME.parent}"
+    found = [path for path in BUILD.rglob(name) if path.is_file()]
+    assert found, f"no {name} below {BUILD}"
     return found[0]
 
 

@@ -24,7 +24,7 @@ def why_not():
         return "only root may make the hosts of slurm/testbed"
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
-        return f"{', '.join(missing)} missing: scripts/setup --peers installs Slurm"
+        return f"{', '.join(missing)} missing: scripts/setup --tests installs Slurm"
     if subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True,
                       check=False).returncode != 0:
         return "this container may not make network namespaces, which slurm/testbed needs"

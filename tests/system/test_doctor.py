@@ -66,9 +66,14 @@ def test_folder_that_is_not_shared_is_found(tmp_path):
 
 
 def test_other_build_of_the_program_is_found(tmp_path):
-    other = tmp_path / "flame"
-    shutil.copy(FLAME, other)
-    with open(other, "ab") as file:
+    # A prefix of its own, whose flame-compute has other bytes.
+    built = FLAME.parents[1]
+    other = tmp_path / "bin" / "flame"
+    for name in ("bin/flame", "lib/flame/flame-compute"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(built / name, tmp_path / name)
+    (tmp_path / "share").symlink_to(built / "share")
+    with open(tmp_path / "lib" / "flame" / "flame-compute", "ab") as file:
         file.write(b"another build")
     result = doctor(*two(command(tmp_path / "run"), command(tmp_path / "run", other)), check=False)
     found = failures(result)
@@ -89,7 +94,7 @@ def test_library_of_another_version_is_found(tmp_path):
 
 
 def test_other_build_of_a_library_is_found(tmp_path):
-    linked = subprocess.run(["ldd", FLAME], capture_output=True, text=True, check=True).stdout
+    linked = subprocess.run(["ldd", FLAME.parents[1] / "lib/flame/flame-compute"], capture_output=True, text=True, check=True).stdout
     path = pathlib.Path(re.search(r"=> (\S*libglog\S*)", linked)[1])
     other = tmp_path / path.name
     content = path.read_bytes()

@@ -180,7 +180,7 @@ def test_flops_are_4_a_frozen_weight_and_6_a_trained_one(tmp_path):
 
 @pytest.mark.parametrize("arguments, words", [
     (["--gpu-memory", "many"], "--gpu-memory is 'many'"),
-    (["--gpus", "1.5"], "--gpus is 1.5"),
+    (["--gpus", "1.5"], "--gpus is '1.5'"),
     (["--stage", "sft"], "--stage is 'sft'"),
     (["--gpus"], "--gpus has no value"),
 ])

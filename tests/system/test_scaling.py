@@ -120,7 +120,7 @@ def test_the_recorded_extrapolation_is_what_the_model_says():
     """The test uses the recorded rates of the hosts and measures nothing."""
     result = subprocess.run([sys.executable, SCALING / "scaling.py", "--extrapolate", RESULT],
                             capture_output=True, text=True, check=False, timeout=300,
-                            env={**os.environ, "FLAME_BUILD": str(FLAME.parent)})
+                            env={**os.environ, "FLAME_BUILD": str(FLAME.parents[1])})
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)["extrapolation"]
     assert sorted({row["gpus"] for row in rows}) == [8, 64, 512] and len(rows) == 12

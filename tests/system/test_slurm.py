@@ -81,7 +81,7 @@ def test_killed_run_of_the_tests_leaves_no_testbed(tmp_path):
 
 def test_batch_files_and_testbed_pass_shellcheck():
     if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is missing: scripts/setup --peers installs it")
+        pytest.skip("shellcheck is missing: scripts/setup --tests installs it")
     files = [TESTBED, *sorted((ROOT / "slurm").glob("*.sbatch"))]
     assert len(files) == 5
     result = subprocess.run(["shellcheck", *map(str, files)], capture_output=True, text=True,

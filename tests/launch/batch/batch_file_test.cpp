@@ -100,7 +100,7 @@ TEST(BatchFiles, TimeTooShortToSaveIn_IsRefused) {
 
 TEST(BatchFiles, EveryCommand_PassesShellcheck) {
   if (std::system("shellcheck --version >/dev/null 2>&1") != 0) {
-    GTEST_SKIP() << "shellcheck is missing: scripts/setup --peers installs it";
+    GTEST_SKIP() << "shellcheck is missing: scripts/setup --tests installs it";
   }
   for (const std::string& command : LaunchCommands()) {
     const std::filesystem::path path = testing::TempDir() + "batch-" + command + ".sbatch";
