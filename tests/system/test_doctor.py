@@ -94,7 +94,8 @@ def test_library_of_another_version_is_found(tmp_path):
 
 
 def test_other_build_of_a_library_is_found(tmp_path):
-    linked = subprocess.run(["ldd", FLAME.parents[1] / "lib/flame/flame-compute"], capture_output=True, text=True, check=True).stdout
+    program = FLAME.parents[1] / "lib" / "flame" / "flame-compute"
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     path = pathlib.Path(re.search(r"=> (\S*libglog\S*)", linked)[1])
     other = tmp_path / path.name
     content = path.read_bytes()
