@@ -30,6 +30,13 @@ ChildProcess::Options Shell(const std::string& command) {
   return options;
 }
 
+// No shell between, which would leave its own child behind when it is killed.
+ChildProcess::Options Sleeper() {
+  ChildProcess::Options options;
+  options.words = {"sleep", "1000"};
+  return options;
+}
+
 std::string ReadAll(int end) {
   std::string text;
   char block[256];
@@ -127,7 +134,7 @@ TEST(ChildProcess, GroupOfItsOwn_EndsWhole) {
 TEST(ChildProcess, Destructor_KillsAndReaps) {
   pid_t pid = 0;
   {
-    ChildProcess child(Shell("sleep 1000"));
+    ChildProcess child(Sleeper());
     pid = child.pid();
   }
   EXPECT_NE(kill(pid, 0), 0);
@@ -138,7 +145,7 @@ TEST(ChildProcess, DeathOfTheParent_KillsIt) {
   ASSERT_EQ(pipe(ends), 0);
   const pid_t parent = fork();
   if (parent == 0) {
-    ChildProcess::Options options = Shell("sleep 1000");
+    ChildProcess::Options options = Sleeper();
     options.dies_with_parent = true;
     const ChildProcess child(options);
     const pid_t pid = child.pid();
@@ -153,7 +160,7 @@ TEST(ChildProcess, DeathOfTheParent_KillsIt) {
 }
 
 TEST(ChildProcess, Moved_IsOneChild) {
-  ChildProcess first(Shell("sleep 1000"));
+  ChildProcess first(Sleeper());
   const pid_t pid = first.pid();
   ChildProcess second(std::move(first));
   EXPECT_EQ(second.pid(), pid);

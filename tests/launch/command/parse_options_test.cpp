@@ -96,14 +96,14 @@ TEST(ParseOptions, Words_AreCountedAndChosen) {
 }
 
 TEST(ParsedOptions, CountOutOfRange_NamesTheRange) {
-  for (const char* text : {"0", "10", "1.5", "two", "", "99999999999999999999"}) {
+  for (const char* text : {"0", "10", "1.5", "two", " ", "99999999999999999999"}) {
     const ParsedOptions parsed = ParseOptions(kPaint, {"north", std::string("--coats=") + text});
     EXPECT_THROW(parsed.Count("coats", 1, 1, 9), UsageError) << text;
   }
 }
 
 TEST(ParsedOptions, NumberThatIsNone_IsRefused) {
-  for (const char* text : {"nan", "inf", "1x", ""}) {
+  for (const char* text : {"nan", "inf", "1x", " "}) {
     const ParsedOptions parsed = ParseOptions(kPaint, {"north", std::string("--shade=") + text});
     EXPECT_THROW(parsed.Number("shade", 0), UsageError) << text;
   }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "comm/local_communicator.h"
+#include "model/shapes.h"
 #include "tests/trainer/toy.h"
 #include "trainer/sft/sft.h"
 #include "trainer/sharding/sharded_parameters.h"
@@ -140,7 +141,7 @@ int64_t LaidOutBytes(const Policy& policy, const NamedTensors& trainable, int64_
                      int size) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : policy.parameters()) {
-    if (policy.UnitOf(name) == unit && trainable.contains(name) == chosen) tensors[name] = tensor;
+    if (UnitOfParameter(name, policy.config()) == unit && trainable.contains(name) == chosen) tensors[name] = tensor;
   }
   return tensors.empty() ? 0 : LayOut(tensors, size).size * static_cast<int64_t>(sizeof(double));
 }
