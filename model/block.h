@@ -71,8 +71,8 @@ struct BlockTape {
   at::Tensor gate, up;     // [Q, d_ff]
 };
 
-// Returns the bytes of the tape of a block with T rows, Q of them asked for, without its input, which
-// is the output of the block before. `wide_bytes`: of inverse norms and log-sum-exps.
+// Returns the bytes of the tape of a block with T rows, Q of them asked for, without its input,
+// which is the output of the block before. `wide_bytes`: of inverse norms and log-sum-exps.
 int64_t TapeBytes(const PolicyConfig& config, int64_t rows, int64_t asked, int64_t item_bytes,
                   int64_t wide_bytes);
 

@@ -70,7 +70,8 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
   for (int64_t i = 0; i < ids.size(0); ++i) {
     const size_t source = SourceOf(data[i], parts_.config.vocab_size, parts_.entities);
     places.emplace_back(source, static_cast<int64_t>(rows[source].size()));
-    rows[source].push_back(source == 0 ? data[i] : data[i] - parts_.entities[source - 1].first_token);
+    rows[source].push_back(source == 0 ? data[i]
+                                       : data[i] - parts_.entities[source - 1].first_token);
   }
   const at::Tensor& table = parts_.parameters.at(kTableName);
   if (rows[0].size() == places.size()) return at::embedding(table, ids.to(device()));
@@ -83,8 +84,9 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     offset += static_cast<int64_t>(rows[s].size());
     if (rows[s].empty()) continue;
     const at::Tensor index = at::tensor(rows[s], at::kLong).to(device());
-    parts.push_back(s == 0 ? at::embedding(table, index)
-                           : at::embedding(ProjectedSlots(parts_.entities[s - 1]), index).to(dtype()));
+    parts.push_back(s == 0
+                        ? at::embedding(table, index)
+                        : at::embedding(ProjectedSlots(parts_.entities[s - 1]), index).to(dtype()));
   }
   std::vector<int64_t> order;
   for (const auto& [source, row] : places) order.push_back(offsets[source] + row);

@@ -21,8 +21,8 @@ struct EntitySlots {
   int64_t hidden = 0;       // width of the projector's middle layer
 };
 
-// Throws UsageError if `slots` lie inside the vocabulary, overlap or share their name with `others`,
-// or lack collab or hidden.
+// Throws UsageError if `slots` lie inside the vocabulary, overlap or share their name with
+// `others`, or lack collab or hidden.
 void CheckSlots(const EntitySlots& slots, const PolicyConfig& config,
                 const std::vector<EntitySlots>& others);
 

@@ -1,4 +1,6 @@
 // The head: computes log-probabilities without a [tokens, vocabulary] tensor.
+#include "model/head.h"
+
 #include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
@@ -13,7 +15,6 @@
 
 #include <algorithm>
 
-#include "model/head.h"
 #include "model/parameter_units.h"
 #include "model/policy.h"
 #include "model/weight_unit.h"
@@ -132,7 +133,8 @@ int64_t HeadChunkRows(int64_t vocab_size) {
 }
 
 const at::Tensor& Policy::HeadWeight() const {
-  return parts_.parameters.at(parts_.config.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  return parts_.parameters.at(parts_.config.tie_embeddings ? "model.embed_tokens.weight"
+                                                           : "lm_head.weight");
 }
 
 int64_t Policy::UnitOfHead() const {

@@ -139,7 +139,7 @@ void Policy::TakeAdapters(const LoraOptions& options, NamedTensors adapters) {
 void Policy::MoveTo(at::Device device) {
   for (auto& [name, tensor] : parts_.parameters) {
     tensor = parts_.stored.contains(name) ? Hollow(tensor.sizes(), tensor.options().device(device))
-                                    : tensor.detach().to(device);
+                                          : tensor.detach().to(device);
   }
   for (auto& [name, matrix] : parts_.quantized) matrix.MoveTo(device);
   for (EntitySlots& kind : parts_.entities) {
@@ -195,7 +195,8 @@ void Policy::Store(const std::string& name, at::IntArrayRef shape, const at::Ten
 }
 
 RowSource Policy::RowsOf(const std::string& name) const {
-  if (const auto stored = parts_.stored.find(name); stored != parts_.stored.end()) return stored->second;
+  if (const auto stored = parts_.stored.find(name); stored != parts_.stored.end())
+    return stored->second;
   if (const auto quantized = parts_.quantized.find(name); quantized != parts_.quantized.end()) {
     return RowsOfQuantized(quantized->second, TrainableDtype());
   }

@@ -5,9 +5,8 @@
 #include <ATen/ops/pow.h>
 #include <ATen/ops/where.h>
 
-#include <numbers>
-
 #include <cstdlib>
+#include <numbers>
 
 #include "base/error.h"
 #include "model/map_names.h"

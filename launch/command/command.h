@@ -2,7 +2,7 @@
 #ifndef FLAME_LAUNCH_COMMAND_COMMAND_H_
 #define FLAME_LAUNCH_COMMAND_COMMAND_H_
 
-#include "launch/command/parse_options.h"
+#include "launch/cli/parse_options.h"
 
 namespace flame {
 

@@ -1,8 +1,8 @@
 // flame config: the config of a command, and the reference of all keys.
 #include <iostream>
 
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 
 namespace flame {
 

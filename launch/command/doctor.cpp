@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/doctor/allocation.h"
 #include "launch/doctor/report.h"
 

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/command/print_evaluation.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/session.h"

@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "launch/cli/json_lines.h"
 #include "launch/command/command.h"
-#include "launch/command/json_lines.h"
 #include "launch/command/questions.h"
 #include "rollout/completion.h"
 #include "tokenizer/tokenizer.h"

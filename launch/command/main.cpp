@@ -14,10 +14,10 @@
 #include "base/error.h"
 #include "base/files/program_files.h"
 #include "base/log.h"
+#include "launch/cli/completion.h"
+#include "launch/cli/help.h"
+#include "launch/cli/version.h"
 #include "launch/command/command.h"
-#include "launch/command/completion.h"
-#include "launch/command/help.h"
-#include "launch/command/version.h"
 
 namespace flame {
 

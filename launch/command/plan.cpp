@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/plan/estimate.h"
 #include "launch/plan/limits.h"
 #include "model/shapes.h"

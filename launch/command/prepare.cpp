@@ -1,8 +1,8 @@
 // flame prepare: tables to corpus.h5.
 #include "data/hospitals/prepare.h"
 
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/run/session.h"
 #include "launch/run/stages.h"
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "launch/command/json_lines.h"
+#include "launch/cli/json_lines.h"
 #include "launch/run/device.h"
 #include "model/files/policy_files.h"
 #include "model/shapes.h"
@@ -71,7 +71,7 @@ Policy PolicyOf(const ParsedOptions& options) {
     throw UsageError("--dtype is float64 with --device cuda; expected float32 or bfloat16");
   }
   Policy policy = LoadPolicy(options.Required("model"), dtype,
-                               QuantizationOf(options.Text("quantize", "none")));
+                             QuantizationOf(options.Text("quantize", "none")));
   if (options.Has("adapter")) {
     if (policy.has_adapters()) policy.MergeAdapters();
     LoadPeftAdapters(options.Text("adapter"), &policy);

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/command/parse_options.h"
+#include "launch/cli/parse_options.h"
 #include "model/policy.h"
 
 namespace flame {

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "launch/cli/json_lines.h"
 #include "launch/command/command.h"
-#include "launch/command/json_lines.h"
 #include "launch/command/questions.h"
 
 namespace flame {

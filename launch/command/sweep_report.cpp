@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/sweep/curves.h"
 #include "launch/sweep/report.h"
 

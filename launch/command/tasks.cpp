@@ -1,6 +1,6 @@
 // flame tasks: list tasks from the classifier's errors.
+#include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/command/config_arguments.h"
 #include "launch/run/session.h"
 #include "launch/run/stages.h"
 

@@ -1,8 +1,8 @@
 // flame tokenize: text to token ids and back.
 #include <nlohmann/json.hpp>
 
+#include "launch/cli/json_lines.h"
 #include "launch/command/command.h"
-#include "launch/command/json_lines.h"
 #include "launch/command/questions.h"
 #include "tokenizer/stream.h"
 #include "tokenizer/tokenizer.h"

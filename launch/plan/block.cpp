@@ -43,7 +43,8 @@ Ledger::Held WalkBlockForward(const PlannedModel& model, const PassShape& pass, 
                               bool keep, bool dropout, Ledger* ledger) {
   const int64_t t = pass.tokens, q = last ? pass.asked : t, b = model.item_bytes;
   const Widths w(model.config);
-  Ledger::Held tape = ledger->Take(Part::kActivations, TapeBytes(model.config, t, q, b, model.wide_bytes()));
+  Ledger::Held tape =
+      ledger->Take(Part::kActivations, TapeBytes(model.config, t, q, b, model.wide_bytes()));
   // Gate and up do not exist yet while attention runs. Attention's own temporaries are smaller than
   // gate and up in every known model.
   ledger->Add(Part::kActivations, -2 * q * w.f * b);

@@ -12,9 +12,9 @@
 #include "data/prompts/prompt.h"
 #include "launch/run/device.h"
 #include "launch/run/stage_inputs.h"
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "model/shapes.h"
-#include "model/files/policy_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {

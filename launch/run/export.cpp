@@ -9,9 +9,9 @@
 #include "base/files/atomic_file.h"
 #include "data/prompts/prompt.h"
 #include "model/files/policy_config.h"
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "recommend/calibrate.h"
-#include "model/files/policy_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {

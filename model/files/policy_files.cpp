@@ -130,7 +130,6 @@ json AdapterConfigJson(const LoraOptions& lora) {
           {"inference_mode", true}};
 }
 
-
 // Fills the base's parameters and quantised maps.
 void OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization quantization,
               PolicyParts* parts) {
@@ -247,8 +246,8 @@ void SaveBase(const Policy& policy, const fs::path& folder) {
 void SaveAdapters(const Policy& policy, const fs::path& folder) {
   const PolicyParts& parts = policy.parts();
   WriteFileAtomically(folder / "adapter_config.json", AdapterConfigJson(parts.lora).dump(2) + "\n");
-  WriteTensors(policy, folder / "adapter_model.safetensors", AdapterShapesOf(parts), policy.TrainableDtype(),
-               kPeftPrefix);
+  WriteTensors(policy, folder / "adapter_model.safetensors", AdapterShapesOf(parts),
+               policy.TrainableDtype(), kPeftPrefix);
 }
 
 void SaveEntities(const PolicyParts& parts, const fs::path& folder) {
@@ -288,9 +287,8 @@ Policy OpenPolicy(const fs::path& folder, at::ScalarType dtype, Quantization qua
 
 void SavePolicy(const Policy& policy, const fs::path& folder) {
   AtomicPath target(folder, AtomicPath::Kind::kFolder);
-  WriteFileAtomically(
-      target.temporary() / "config.json",
-      PolicyConfigJson(policy.config(), DtypeName(policy.dtype())).dump(2) + "\n");
+  WriteFileAtomically(target.temporary() / "config.json",
+                      PolicyConfigJson(policy.config(), DtypeName(policy.dtype())).dump(2) + "\n");
   SaveBase(policy, target.temporary());
   if (policy.has_adapters()) SaveAdapters(policy, target.temporary());
   if (!policy.entities().empty()) SaveEntities(policy.parts(), target.temporary());

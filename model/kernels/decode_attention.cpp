@@ -21,8 +21,7 @@ at::Tensor InBlocks(const at::Tensor& key) {
 int64_t KeyValueNumbers(int64_t count, int64_t kv_heads, int64_t capacity, int64_t head_dim,
                         KeyLayout layout) {
   if (layout == KeyLayout::kRows) return count * kv_heads * capacity * 2 * head_dim;
-  return count * kv_heads * RoundUp(capacity, kKeyBlock) *
-         (head_dim + RoundUp(head_dim, kPadding));
+  return count * kv_heads * RoundUp(capacity, kKeyBlock) * (head_dim + RoundUp(head_dim, kPadding));
 }
 
 KeyValueCache::KeyValueCache(int64_t count, int64_t kv_heads, int64_t capacity, int64_t head_dim,

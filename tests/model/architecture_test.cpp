@@ -17,9 +17,9 @@
 #include "base/files/atomic_file.h"
 #include "model/decoder.h"
 #include "model/files/policy_config.h"
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "model/shapes.h"
-#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {

@@ -15,8 +15,8 @@
 #include "base/files/atomic_file.h"
 #include "base/files/safetensors.h"
 #include "model/decoder.h"
-#include "model/policy.h"
 #include "model/files/policy_files.h"
+#include "model/policy.h"
 #include "tests/model/oracle.h"
 
 namespace flame {

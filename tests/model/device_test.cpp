@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "model/decoder.h"
+#include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "tests/fake_device/fake_device.h"
-#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/shapes.h"
 #include "base/trace.h"
+#include "model/shapes.h"
 #include "trainer/optimizer/clip.h"
 
 namespace flame {

@@ -1,4 +1,6 @@
 // Tests saving and loading policies: what is written comes back, and what does not fit is named.
+#include "model/files/policy_files.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -17,7 +19,6 @@
 #include "base/files/safetensors.h"
 #include "model/files/weights.h"
 #include "model/policy.h"
-#include "model/files/policy_files.h"
 #include "tests/model/oracle.h"
 
 namespace flame {

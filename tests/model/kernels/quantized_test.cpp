@@ -16,8 +16,8 @@
 #include <limits>
 
 #include "base/error.h"
-#include "model/policy.h"
 #include "model/files/policy_files.h"
+#include "model/policy.h"
 #include "tests/model/oracle.h"
 
 namespace flame {

@@ -12,11 +12,11 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "comm/local_communicator.h"
+#include "model/files/policy_files.h"
 #include "model/shapes.h"
 #include "tests/trainer/toy.h"
 #include "trainer/sft/sft.h"
 #include "trainer/sharding/sharded_parameters.h"
-#include "model/files/policy_files.h"
 #include "trainer/training_run.h"
 
 namespace flame {
@@ -141,7 +141,8 @@ int64_t LaidOutBytes(const Policy& policy, const NamedTensors& trainable, int64_
                      int size) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : policy.parameters()) {
-    if (UnitOfParameter(name, policy.config()) == unit && trainable.contains(name) == chosen) tensors[name] = tensor;
+    if (UnitOfParameter(name, policy.config()) == unit && trainable.contains(name) == chosen)
+      tensors[name] = tensor;
   }
   return tensors.empty() ? 0 : LayOut(tensors, size).size * static_cast<int64_t>(sizeof(double));
 }

@@ -1,7 +1,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "launch/batch/batch_file.h"
-#include "launch/command/declaration.h"
+#include "launch/cli/declaration.h"
 
 namespace flame {
 namespace {

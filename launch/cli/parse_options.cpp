@@ -1,4 +1,4 @@
-#include "launch/command/parse_options.h"
+#include "launch/cli/parse_options.h"
 
 #include <algorithm>
 #include <boost/program_options.hpp>

@@ -1,7 +1,7 @@
-#include "launch/command/completion.h"
+#include "launch/cli/completion.h"
 
 #include "base/error.h"
-#include "launch/command/declaration.h"
+#include "launch/cli/declaration.h"
 #include "launch/run/config.h"
 
 namespace flame {

@@ -1,8 +1,8 @@
 // The config that a command runs, from its options.
-#ifndef FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_
-#define FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_
+#ifndef FLAME_LAUNCH_CLI_CONFIG_ARGUMENTS_H_
+#define FLAME_LAUNCH_CLI_CONFIG_ARGUMENTS_H_
 
-#include "launch/command/parse_options.h"
+#include "launch/cli/parse_options.h"
 #include "launch/run/config.h"
 
 namespace flame {
@@ -16,4 +16,4 @@ void UseLogLevel(const ParsedOptions& options);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_CONFIG_ARGUMENTS_H_
+#endif  // FLAME_LAUNCH_CLI_CONFIG_ARGUMENTS_H_

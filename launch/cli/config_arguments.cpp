@@ -1,4 +1,4 @@
-#include "launch/command/config_arguments.h"
+#include "launch/cli/config_arguments.h"
 
 #include "base/log.h"
 #include "base/trace.h"

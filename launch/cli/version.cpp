@@ -1,4 +1,4 @@
-#include "launch/command/version.h"
+#include "launch/cli/version.h"
 
 #include <H5public.h>
 #include <mpi.h>

@@ -1,6 +1,6 @@
 // JSON lines on stdin and stdout: a question a line, an answer a line.
-#ifndef FLAME_LAUNCH_COMMAND_JSON_LINES_H_
-#define FLAME_LAUNCH_COMMAND_JSON_LINES_H_
+#ifndef FLAME_LAUNCH_CLI_JSON_LINES_H_
+#define FLAME_LAUNCH_CLI_JSON_LINES_H_
 
 #include <cstdint>
 #include <functional>
@@ -66,4 +66,4 @@ void CheckOneOf(const nlohmann::json& question, std::initializer_list<const char
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_JSON_LINES_H_
+#endif  // FLAME_LAUNCH_CLI_JSON_LINES_H_

@@ -1,11 +1,11 @@
 // Help texts, wrapped to the terminal.
-#ifndef FLAME_LAUNCH_COMMAND_HELP_H_
-#define FLAME_LAUNCH_COMMAND_HELP_H_
+#ifndef FLAME_LAUNCH_CLI_HELP_H_
+#define FLAME_LAUNCH_CLI_HELP_H_
 
 #include <cstddef>
 #include <string>
 
-#include "launch/command/declaration.h"
+#include "launch/cli/declaration.h"
 
 namespace flame {
 
@@ -20,4 +20,4 @@ std::string CommandHelp(const Declaration& declaration, size_t width);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_HELP_H_
+#endif  // FLAME_LAUNCH_CLI_HELP_H_

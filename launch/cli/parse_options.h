@@ -1,13 +1,13 @@
 // The arguments of a command, parsed by its declaration.
-#ifndef FLAME_LAUNCH_COMMAND_PARSE_OPTIONS_H_
-#define FLAME_LAUNCH_COMMAND_PARSE_OPTIONS_H_
+#ifndef FLAME_LAUNCH_CLI_PARSE_OPTIONS_H_
+#define FLAME_LAUNCH_CLI_PARSE_OPTIONS_H_
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "launch/command/declaration.h"
+#include "launch/cli/declaration.h"
 
 namespace flame {
 
@@ -44,4 +44,4 @@ ParsedOptions ParseOptions(const Declaration& declaration, const Arguments& argu
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_PARSE_OPTIONS_H_
+#endif  // FLAME_LAUNCH_CLI_PARSE_OPTIONS_H_

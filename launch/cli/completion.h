@@ -1,6 +1,6 @@
 // Shell completion of the program's arguments.
-#ifndef FLAME_LAUNCH_COMMAND_COMPLETION_H_
-#define FLAME_LAUNCH_COMMAND_COMPLETION_H_
+#ifndef FLAME_LAUNCH_CLI_COMPLETION_H_
+#define FLAME_LAUNCH_CLI_COMPLETION_H_
 
 #include <string>
 
@@ -13,4 +13,4 @@ std::string CompletionScript(const std::string& shell);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_COMPLETION_H_
+#endif  // FLAME_LAUNCH_CLI_COMPLETION_H_

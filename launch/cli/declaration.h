@@ -1,6 +1,6 @@
 // How a command is called: the one source of its parsing, its help and its shell completion.
-#ifndef FLAME_LAUNCH_COMMAND_DECLARATION_H_
-#define FLAME_LAUNCH_COMMAND_DECLARATION_H_
+#ifndef FLAME_LAUNCH_CLI_DECLARATION_H_
+#define FLAME_LAUNCH_CLI_DECLARATION_H_
 
 #include <cstddef>
 #include <string>
@@ -44,4 +44,4 @@ std::vector<OptionDeclaration> AllOptions(const Declaration& declaration);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_DECLARATION_H_
+#endif  // FLAME_LAUNCH_CLI_DECLARATION_H_

@@ -1,4 +1,4 @@
-#include "launch/command/json_lines.h"
+#include "launch/cli/json_lines.h"
 
 #include <poll.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "launch/command/help.h"
+#include "launch/cli/help.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

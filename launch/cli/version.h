@@ -1,6 +1,6 @@
 // What this build is.
-#ifndef FLAME_LAUNCH_COMMAND_VERSION_H_
-#define FLAME_LAUNCH_COMMAND_VERSION_H_
+#ifndef FLAME_LAUNCH_CLI_VERSION_H_
+#define FLAME_LAUNCH_CLI_VERSION_H_
 
 #include <string>
 
@@ -12,4 +12,4 @@ std::string VersionText();
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_COMMAND_VERSION_H_
+#endif  // FLAME_LAUNCH_CLI_VERSION_H_
