@@ -1,13 +1,13 @@
 """h5py and safetensors read the files that base/ writes, and base/ reads theirs."""
 
 import os
-import pathlib
 import subprocess
 
 import h5py
 import numpy
 import pytest
 import torch
+from program import built_program
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -23,10 +23,8 @@ def folder(tmp_path_factory):
         file.attrs["seed"] = 7
     tensors = {"weight": torch.tensor([[1.0, -2.0], [0.5, 4.0]]), "mask": torch.tensor([True])}
     save_file(tensors, path / "theirs.safetensors", {"format": "pt"})
-    build = pathlib.Path(os.environ["FLAME_BINARY"]).resolve().parent
-    program = next(path for path in build.rglob("base_test") if path.is_file())
     subprocess.run(
-        [program, "--gtest_filter=PeerFiles.*"],
+        [built_program("base_test"), "--gtest_filter=PeerFiles.*"],
         env={**os.environ, "FLAME_TEST_PEER_FILES": str(path)},
         check=True,
     )
