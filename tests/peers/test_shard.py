@@ -8,6 +8,7 @@ import subprocess
 import h5py
 import numpy
 import pytest
+from program import built_program
 
 FIELDS = {
     "tokens": "int32", "logprobs": "float32", "step_of_token": "int16", "offsets": "int64",
@@ -22,10 +23,8 @@ FIELDS = {
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory):
     path = tmp_path_factory.mktemp("shard")
-    build = pathlib.Path(os.environ["FLAME_BINARY"]).resolve().parent
-    program = next(path for path in build.rglob("rollout_test") if path.is_file())
     subprocess.run(
-        [program, "--gtest_filter=PeerShard.*"],
+        [built_program("rollout_test"), "--gtest_filter=PeerShard.*"],
         env={**os.environ, "FLAME_TEST_PEER_FILES": str(path)},
         check=True,
     )

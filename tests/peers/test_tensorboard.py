@@ -2,23 +2,16 @@
 
 import math
 import os
-import pathlib
 import subprocess
 
+from program import built_program
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-
-def find_test_program(name):
-    build = pathlib.Path(os.environ["FLAME_BINARY"]).resolve().parent
-    found = [path for path in build.rglob(name) if path.is_file()]
-    assert found, f"no {name} below {build}"
-    return found[0]
 
 
 def test_resumed_run_replaces_later_steps(tmp_path):
     folder = tmp_path / "grpo"
     subprocess.run(
-        [find_test_program("base_test"), "--gtest_filter=MetricsSink.ResumedRun_WritesLaterStepsAgain"],
+        [built_program("base_test"), "--gtest_filter=MetricsSink.ResumedRun_WritesLaterStepsAgain"],
         env={**os.environ, "FLAME_TEST_METRICS": str(folder)},
         check=True,
         stdout=subprocess.DEVNULL,
