@@ -341,7 +341,12 @@ std::string ConfigSchema::Help(size_t width) const {
   constexpr size_t kMargin = 2, kIndent = 6;
   std::string text;
   for (const auto& [name, key] : keys_) {
-    text += std::string(kMargin, ' ') + name + " = " + key.default_text + "\n";
+    // A default wider than the terminal goes on below its key.
+    const std::string head = name + " = ";
+    const bool fits = kMargin + head.size() + key.default_text.size() <= width;
+    text += fits ? std::string(kMargin, ' ') + head + key.default_text + "\n"
+                 : std::string(kMargin, ' ') + name + " =\n" +
+                       WrapText(key.default_text, width, kIndent);
     text += WrapText(key.help + " (" + (key.range.empty() ? key.type : key.range) + ")", width,
                      kIndent);
   }

@@ -64,7 +64,7 @@ std::string KindName(CollectiveKind kind) {
 }
 
 std::string Describe(const FrameHeader& header) {
-  const std::string name = StrCat(KindName(header.kind), " #", header.sequence);
+  std::string name = StrCat(KindName(header.kind), " #", header.sequence);
   const char* dtype = at::toString(static_cast<at::ScalarType>(header.dtype));
   switch (header.kind) {
     case CollectiveKind::kAllReduce:

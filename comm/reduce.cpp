@@ -14,13 +14,18 @@ template <class T>
 struct Sum {
   T operator()(T a, T b) const { return static_cast<T>(a + b); }
 };
+// Only NaN differs from itself; whole numbers never do.
+template <class T>
+bool IsNan(T a) {
+  return a != a;  // NOLINT(misc-redundant-expression)
+}
 template <class T>
 struct Max {
-  T operator()(T a, T b) const { return a >= b || a != a ? a : b; }
+  T operator()(T a, T b) const { return a >= b || IsNan(a) ? a : b; }
 };
 template <class T>
 struct Min {
-  T operator()(T a, T b) const { return a <= b || a != a ? a : b; }
+  T operator()(T a, T b) const { return a <= b || IsNan(a) ? a : b; }
 };
 
 // T is the type in memory, W the type of the running total.

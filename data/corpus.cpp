@@ -146,7 +146,8 @@ double DdiGraph::Rate(const std::vector<int32_t>& drugs) const {
   for (size_t i = 0; i < drugs.size(); ++i) {
     for (size_t j = i + 1; j < drugs.size(); ++j) harmful += Harmful(drugs[i], drugs[j]);
   }
-  return static_cast<double>(harmful) / (drugs.size() * (drugs.size() - 1) / 2);
+  const size_t pairs = drugs.size() * (drugs.size() - 1) / 2;
+  return static_cast<double>(harmful) / static_cast<double>(pairs);
 }
 
 std::vector<int32_t> Corpus::VisitsOf(Split split) const {

@@ -70,8 +70,9 @@ def compile_commands():
 
 
 def check(tidy, source, mark):
-    result = subprocess.run([tidy, "-p", ROOT / "build", "--quiet", source], capture_output=True,
-                            text=True, check=False)
+    # -w: clang's own warnings are g++'s to give.
+    result = subprocess.run([tidy, "-p", ROOT / "build", "--quiet", "--extra-arg=-w", source],
+                            capture_output=True, text=True, check=False)
     if result.returncode == 0:
         mark.touch()
         return ""

@@ -61,11 +61,14 @@ std::string CommandHelp(const Declaration& declaration, size_t width) {
   text += "\n" + WrapText(declaration.text, width) + kResearch;
   text += "\nOptions:\n" + OptionsHelp(AllOptions(declaration), width);
   if (declaration.takes_config) {
-    text +=
-        "\nConfig keys, as a.b=value on the command line or nested in YAML:\n" + ConfigHelp(width);
+    text += "\n" +
+            WrapText("Config keys, as a.b=value on the command line or nested in YAML:", width) +
+            ConfigHelp(width);
   }
   if (declaration.name == "sweep") {
-    text += "\nKeys of a sweep file, besides grid, list and random.keys (docs/sweeps.md):\n" +
+    text += "\n" +
+            WrapText("Keys of a sweep file, besides grid, list and random.keys (docs/sweeps.md):",
+                     width) +
             SweepFileHelp(width);
   }
   return text;
