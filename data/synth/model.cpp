@@ -15,7 +15,7 @@ using Names = std::map<std::string, int32_t>;
 // A node of a YAML file whose errors name its place.
 class Node {
  public:
-  Node(YAML::Node node, std::string where) : node_(std::move(node)), where_(std::move(where)) {}
+  Node(const YAML::Node& node, std::string where) : node_(node), where_(std::move(where)) {}
 
   bool Has(const std::string& key) const { return node_[key].IsDefined(); }
   Node operator[](const std::string& key) const {
