@@ -91,7 +91,7 @@ nlohmann::json ReportOfAllocation(const Words& words) {
   command.insert(command.end(), {FlameProgram().string(), "doctor", "--json"});
   command.insert(command.end(), words.begin(), words.end());
   const ProgramAnswer answer = AskProgram(command, kLongestExamination, Errors::kOnStderr);
-  const auto report = nlohmann::json::parse(answer.text, nullptr, /*allow_exceptions=*/false);
+  auto report = nlohmann::json::parse(answer.text, nullptr, /*allow_exceptions=*/false);
   if (report.is_object() && report.contains("checks")) return report;
   return DoctorJson({}, {WhyNoReport(answer.status)});
 }

@@ -96,7 +96,8 @@ Row PopularityRow(const Field& field) {
   const std::vector<float> frequency = DrugFrequencies(field.corpus);
   const Sets sets(field.visits.size(), PopularDrugs(field.corpus, frequency));
   Row row = MakeRow(field, "popularity", sets);
-  row.fields["prauc"] = MeanPrauc(field, [&](size_t) { return frequency; });
+  row.fields["prauc"] =
+      MeanPrauc(field, [&](size_t) -> const std::vector<float>& { return frequency; });
   return row;
 }
 

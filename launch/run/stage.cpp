@@ -118,7 +118,8 @@ void PutAsideStale(const Stage& stage, const std::string& inputs) {
 std::string PeakText(const std::vector<int64_t>& peaks) {
   if (peaks.empty()) return "";
   const int64_t most = *std::max_element(peaks.begin(), peaks.end());
-  return StrCat(", at most ", static_cast<double>(most / 100000) / 10, " MB of tensors on a rank");
+  const int64_t tenths = most / 100000;  // of a megabyte
+  return StrCat(", at most ", static_cast<double>(tenths) / 10, " MB of tensors on a rank");
 }
 
 // Replaces `to` by a hard link to `from`, or by a copy if the file system has no links.
