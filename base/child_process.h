@@ -1,4 +1,4 @@
-// Programs as children of this process.
+// Starts programs as child processes.
 #ifndef FLAME_BASE_CHILD_PROCESS_H_
 #define FLAME_BASE_CHILD_PROCESS_H_
 
@@ -12,7 +12,7 @@
 
 namespace flame {
 
-// One child. Its end is waited for: when this object dies, the child is killed if it still runs.
+// A child process. The destructor kills it if it still runs, and waits for its end.
 class ChildProcess {
  public:
   enum class Stream {
@@ -20,17 +20,19 @@ class ChildProcess {
     kInherit,   // this process's own
     kPipe,      // in(), out() or err()
     kFile,      // appended to Options::file
-    kAsOutput,  // stderr alone: where stdout goes
+    kAsOutput,  // for err only: the child's stdout
   };
   struct Options {
-    std::vector<std::string> words;                       // the program, found by PATH, first
-    std::optional<std::vector<std::string>> environment;  // "NAME=VALUE"; none: this process's
+    std::vector<std::string> words;  // the program, found by PATH, first
+    // "NAME=VALUE"; nullopt: this process's environment.
+    std::optional<std::vector<std::string>> environment;
     Stream in = Stream::kNothing, out = Stream::kInherit, err = Stream::kInherit;
     std::filesystem::path file;
-    // A process group of its own: signals reach what the child started too, and what is left of the
-    // group is killed when the child ends.
+    // If true, the child leads a new process group: signals reach what the child started too, and
+    // what is left of the group is killed when the child ends.
     bool own_group = false;
-    // SIGKILL when the thread that started it ends, as when this process dies.
+    // If true, the child gets SIGKILL when the thread that started it ends, thus also when this
+    // process dies.
     bool dies_with_parent = false;
   };
 
@@ -46,8 +48,8 @@ class ChildProcess {
   int err() const { return err_; }
   void ClosePipes();
 
-  // The exit status once the child has ended, 128 + N if signal N ended it; nothing if it still
-  // runs after `wait`.
+  // Returns the exit status once the child has ended: 128 + N if signal N ended it; 137 after
+  // Kill() of a running child. Returns nullopt if it still runs after `wait`.
   std::optional<int> Ended(std::chrono::milliseconds wait = std::chrono::milliseconds(0));
   void Signal(int number) const;  // does nothing after the child's end
   // Kills the child if it still runs, and waits for its end.
@@ -64,25 +66,26 @@ class ChildProcess {
 
 // What a program printed.
 struct ProgramAnswer {
-  int status =
-      0;  // exit status; kOutOfTime if it was ended for that, kNotStarted if it cannot start
+  // The exit status; kOutOfTime if the program was killed at the limit, kNotStarted if it could not
+  // be started.
+  int status = 0;
   std::string text;  // without the line breaks at its end
 };
 inline constexpr int kOutOfTime = 124, kNotStarted = 127;
 
 enum class Errors { kInText, kOnStderr };
 
-// Runs `words`, the program first, for at most `limit`. Its stderr joins the text, or goes where
-// this process's does. A program that cannot be started is an answer too, with the cause as text.
+// Runs `words`, the program first, for at most `limit`. kInText: stderr joins the text; kOnStderr:
+// stderr is inherited. A program that cannot be started is an answer too, with the cause as text.
 ProgramAnswer AskProgram(const std::vector<std::string>& words, std::chrono::seconds limit,
                          Errors errors);
 
-// Environment variable of processes that are no ranks but share a machine: the place of this one
-// among them, from 0.
+// Environment variable with the place (from 0) of this process among processes that share a machine
+// without being ranks.
 inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
 
-// Starts `flame WORDS` with its output appended to `log`. It is no rank of the job that this
-// process may be in, and dies with this process. `place` (from 0) among the children at work picks
+// Starts `flame WORDS` with its output appended to `log`. It is not a rank of this process's job,
+// and it is killed when the starting thread ends. `place` (from 0) among the children at work picks
 // its GPU, as a rank's place on its machine does. Throws MachineError.
 ChildProcess StartFlame(const std::vector<std::string>& words, const std::filesystem::path& log,
                         int place);

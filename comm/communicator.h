@@ -14,8 +14,9 @@ namespace flame {
 enum class ReduceOp { kSum, kMax, kMin };
 
 // A started operation. Wait() returns when the operation is done. It throws MachineError after the
-// timeout, naming rank, operation, sequence number and the missing ranks, or if the ranks' calls
-// differ. Every Work must be waited for; its tensors must stay untouched until then.
+// timeout or if the ranks' calls differ. After the timeout, the message names rank, operation,
+// sequence number and missing ranks; if calls differ, it names the ranks and their calls. Every
+// Work must be waited for; its tensors must stay untouched until then.
 class Work {
  public:
   virtual ~Work() = default;
@@ -29,16 +30,17 @@ struct Message {
 };
 
 // All ranks must call the same collectives in the same order, each rank from one thread. Tensors
-// are contiguous CPU tensors (mpi, local) of equal shape and dtype on all ranks. Reductions take
-// float32, float64, bfloat16, int32, int64 and uint8; collectives that only move bytes take any
-// dtype. Reductions run in rank order, which gives the same bits on every rank and in every run.
+// are contiguous, of equal shape and dtype on all ranks. The mpi and local backends take CPU
+// tensors and reduce in rank order, which gives the same bits on every rank and in every run. The
+// nccl backend takes GPU tensors and reduces in an order of its own. Reductions take float32,
+// float64, bfloat16, int32, int64 and uint8; collectives that only move bytes take any dtype.
 class Communicator {
  public:
   using Milliseconds = std::chrono::milliseconds;
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // Returns the number in the whole job of this communicator's rank `rank`, for error messages.
+  // Returns the rank in the whole job that is rank `rank` here, for error messages.
   virtual int WorldRank(int rank) const = 0;
   virtual std::string name() const = 0;  // "mpi world", "local"
 
@@ -50,8 +52,8 @@ class Communicator {
   virtual std::unique_ptr<Work> ReduceScatter(at::Tensor output, at::Tensor input, ReduceOp op) = 0;
   virtual void Barrier() = 0;
 
-  // Collectives started between the two calls may be launched as one. Their works must not be
-  // waited for before EndGroup. A backend that gains nothing by it does nothing.
+  // Collectives started between BeginGroup and EndGroup may be launched as one. Their works must
+  // not be waited for before EndGroup. A backend that gains nothing from groups does nothing here.
   virtual void BeginGroup() {}
   virtual void EndGroup() {}
 
@@ -62,13 +64,14 @@ class Communicator {
   // Waits for a message until the deadline, then throws MachineError naming the ranks it waited
   // for.
   virtual Message Receive(int source, int tag) = 0;
-  // Waits for a message. False if none has arrived within `wait`.
+  // Waits for a message. Returns false if none has arrived within `wait`.
   virtual bool TryReceive(int source, int tag, Milliseconds wait, Message* message) = 0;
 
-  // Move a contiguous CPU tensor directly from memory to memory; meant for large tensors. Both
+  // Sends a contiguous CPU tensor directly from memory to memory; meant for large tensors. Both
   // sides must know its size. Transfers between two ranks with one tag arrive in order,
   // independently of messages.
   virtual std::unique_ptr<Work> SendTensor(at::Tensor tensor, int destination, int tag) = 0;
+  // Receives a tensor that SendTensor sends.
   virtual std::unique_ptr<Work> ReceiveTensor(at::Tensor tensor, int source, int tag) = 0;
 
   // Makes a communicator of the ranks that pass the same color, ordered by rank. Collective.

@@ -25,8 +25,8 @@ struct Visit {
   std::vector<int32_t> diagnoses, procedures, drugs;
   // The part of the note that was known at admission; "" if there is none.
   std::string note;
-  // Expected Jaccard of the best list and of {P(drug) > 0.5} under the generating model; -1 if that
-  // model is unknown (every real hospital).
+  // Under the generating model: the expected Jaccard of the best list, and of the list {drugs with
+  // P(drug) > 0.5}. -1 if there is no such model, as for every real hospital.
   float oracle_list = -1, oracle_threshold = -1;
 };
 

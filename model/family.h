@@ -39,8 +39,8 @@ struct FamilyLayout {
 };
 
 // A packed batch of T tokens in the order trunk 0, its branches, trunk 1, its branches, ... A
-// branch's last token is left out if its log-probability is asked for: no token follows it, so only
-// its id matters. A branch's span may therefore be empty.
+// branch whose last token is asked for is packed without it: its id is a target, and no token
+// follows it. The span of a one-token branch is then empty.
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: from 0 in a trunk; a branch continues after its trunk's last
@@ -48,8 +48,9 @@ struct FamilyBatch {
   // index in that trunk or branch.
   at::Tensor mask_rows;
   std::vector<FamilyLayout> families;
-  // The Q rows whose final hidden state is read, ascending: at most the last token of each trunk
-  // and the last tokens of each branch. `asked` is their layout on an axis of their own.
+  // The Q rows whose final hidden state is read, ascending: of each branch, the rows that predict
+  // the branch's asked-for tokens; of a trunk, its last row if it predicts a branch's first token.
+  // `asked` is their layout on an axis of their own.
   at::Tensor asked_rows;  // int64 [Q]
   std::vector<FamilyLayout> asked;
   // The N asked-for tokens in packed order. The hidden state of asked row `sources[n]` predicts

@@ -44,7 +44,7 @@ class Policy {
   // Draws normal weights with standard deviation 1 / sqrt(fan-in) from counter-based numbers; norms
   // are 1, biases 0.
   static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
-  // Puts a policy together; the tensors and names of `parts` must fit its config (OpenPolicy).
+  // Takes `parts`, as OpenPolicy makes them; tensors and names must fit its config.
   explicit Policy(PolicyParts parts) : parts_(std::move(parts)) {}
   // Reads all values that are still in files.
   void ReadStored();
@@ -64,14 +64,14 @@ class Policy {
   // Makes `id` the first of config().end_ids; -1 changes nothing.
   void EndWith(int32_t id);
   bool has_adapters() const { return parts_.lora_scale != 0; }
-  // Takes adapters that were made elsewhere, by their parameters' names, in the trainable type.
-  // Throws UsageError if the policy has adapters already.
+  // Adds these adapters, which are named like parameters and are in TrainableDtype(). Throws
+  // UsageError if the policy has adapters already.
   void TakeAdapters(const LoraOptions& options, NamedTensors adapters);
   // Adds scale * B A to each map and drops the adapters. A quantised map becomes a plain one.
   void MergeAdapters();
   // Returns a policy whose slots are rows of the embedding table; vocab_size grows to cover them.
-  // Its head is untied and gives a slot the logit of bos (0 without a bos). No text continues with
-  // bos, so a server that samples from all rows draws no slots.
+  // Its head is untied. A slot's logit equals that of bos, which no text continues with, so that a
+  // server draws no slot; without a bos it is 0.
   Policy MaterializeEntities() const;
 
   // Selects what trains: `full`: every weight and projector; `lora`: adapters and projectors;
@@ -93,11 +93,11 @@ class Policy {
   // Quantises the blocks' linear maps. Throws UsageError if one is trainable.
   void QuantizeMaps(Quantization quantization);
 
-  // Makes every forward and backward from now on ask `units` for the parameters it needs; null asks
-  // nobody. `units` must outlive the policy or be detached with null. A Decoder needs all
-  // parameters in memory.
+  // Makes every forward and backward from now on ask `units` for the parameters it needs; null:
+  // detaches. `units` must outlive the policy or be detached. A Decoder needs all parameters in
+  // memory.
   void AttachUnits(ParameterUnits* units) { units_ = units; }
-  // 1 + num_layers, plus 1 for an untied head.
+  // Returns the number of units: 1 + num_layers, plus 1 for an untied head.
   int64_t num_units() const {
     return 1 + parts_.config.num_layers + (parts_.config.tie_embeddings ? 0 : 1);
   }
@@ -118,7 +118,7 @@ class Policy {
   // Returns the input embeddings of token ids (slots through their projector), [n, d_model].
   at::Tensor Embed(const at::Tensor& tokens) const;
 
-  // For what reads, writes or decodes a policy.
+  // For code that reads, writes or decodes a policy:
   const PolicyParts& parts() const { return parts_; }
   ParameterUnits* units() const { return units_; }  // null: all parameters are in memory
   // The rows of a parameter or of a quantised map, in memory or still in a file.

@@ -28,8 +28,8 @@ struct Calibration {
 Calibration BestOffset(const std::vector<float>& logits,
                        const std::vector<std::vector<int32_t>>& truth, int32_t num_drugs);
 
-// Calibrates on the corpus's validation visits, which are split over the ranks of `world` (null
-// means one rank). If options.threshold is "paper", scores nothing and returns offset 0. Throws
+// Calibrates on the corpus's validation visits, which are split over the ranks of `world`;
+// null: one process. If options.threshold is "paper", scores nothing and returns offset 0. Throws
 // DataError if there is no validation visit.
 Calibration CalibrateClassifier(const ClassifierOptions& options, const Materials& materials,
                                 const Policy& policy, Communicator* world);

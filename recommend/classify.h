@@ -14,8 +14,8 @@
 namespace flame {
 
 // Returns the family of one visit: the classifier's trunk and one branch per drug of the corpus. A
-// branch ends in its answer token, "Yes" for the visit's drugs and "No" for the others, which is
-// the only asked-for token.
+// branch ends in its answer token, "Yes" for the visit's drugs and "No" for the others. Only the
+// answer token is asked for.
 Family ClassifierFamily(const PromptBuilder& prompts, int32_t num_drugs, int32_t visit,
                         const std::vector<int32_t>& visit_drugs);
 
@@ -28,8 +28,7 @@ std::vector<float> ClassifierLogits(const Policy& policy, const PromptBuilder& p
                                     Communicator* learners = nullptr);
 
 // Returns the scores of all drugs for `visits`: sigmoid(logit - offset), which is the softmax over
-// the two answers (eq. 12) if the offset is 0. A drug is predicted if its score is above 0.5, that
-// is, if its logit is above the offset (recommend/calibrate.h).
+// the two answers (eq. 12) if the offset is 0. A drug is predicted if its score is above 0.5.
 Scores ClassifyVisits(const Policy& policy, const PromptBuilder& prompts, int32_t num_drugs,
                       const std::vector<int32_t>& visits, double offset, int64_t token_budget,
                       const std::string& label);

@@ -14,7 +14,8 @@
 namespace flame {
 
 struct ListPredictions {
-  // sets[i][k]: M_v = (M_p u Add) \ Remove of visit i in sample k, ascending drug ids.
+  // sets[i][k]: M_v of visit i in sample k, ascending drug ids: the drugs of M_p and those of Add,
+  // without those of Remove.
   std::vector<std::vector<std::vector<int32_t>>> sets;
   std::vector<std::vector<int64_t>> edits;  // edits[i][k]: number of drugs added or removed
 };
@@ -22,7 +23,8 @@ struct ListPredictions {
 struct ListInferenceOptions {
   SamplingOptions sampling;  // group_size lists per visit; use 1 with temperature 0 (greedy)
   RewardOptions reward;      // says how lines are read; `external` is ignored
-  uint64_t seed = 0;         // should differ from training's seed, so that other numbers are drawn
+  // Should differ from training's seed, so that its random numbers are not those of training.
+  uint64_t seed = 0;
 };
 
 // Predicts for all `visits`. inputs[i] is M_p of visits[i]. `label` names the progress shown.

@@ -10,7 +10,8 @@
 
 namespace flame {
 
-// Returns |A n B| / |A u B|; 0 if either set is empty. The sets have no repeats and any order.
+// Returns the number of drugs in both sets divided by the number in at least one; 0 if either set
+// is empty. The sets have no repeats and any order.
 double Jaccard(const std::vector<int32_t>& predicted, const std::vector<int32_t>& truth);
 
 // Metrics of one visit. Precision is 0 for an empty prediction; F1 is 0 if precision + recall is 0.
@@ -28,9 +29,9 @@ struct Interval {
   double mean = 0, low = 0, high = 0;
 };
 
-// Returns the mean over visits and its 95 % percentile interval from `resamples` bootstrap
-// resamples: patients are drawn with replacement, each with all its visits. values[i] is of a visit
-// of patients[i].
+// Returns the mean over visits and its 95 % percentile interval. Each of `resamples` resamples
+// draws patients with replacement, each with all its visits. values[i] is of a visit of
+// patients[i].
 Interval BootstrapMean(const std::vector<double>& values, const std::vector<int32_t>& patients,
                        int64_t resamples, uint64_t seed);
 

@@ -14,12 +14,14 @@ namespace flame {
 
 struct Trajectory {
   std::vector<int32_t> tokens;  // the completion; ends with end-of-text unless cut at max_tokens
-  std::vector<float> logprobs;  // [tokens], under the policy that sampled them, as ChooseToken
+  // [tokens]: under the policy that sampled them, as ChooseToken returns them.
+  std::vector<float> logprobs;
   Verdict verdict;
 };
 
-// G completions of one list task. Worked example: with 8 tasks a step, task 17 sampled in step 2
-// has task_id 2 * 8 + its place in the step, so that no two groups of a run share a task_id.
+// G completions of one list task. Worked example: with 8 tasks a step, the task at place 3 of step
+// 2 (both from 0) has task_id 2 * 8 + 3 = 19, whatever its `task`, so that no two groups of a run
+// share a task_id.
 struct Group {
   int64_t task_id = 0;          // unique over the run
   int32_t task = 0;             // index in the task file
@@ -33,9 +35,10 @@ struct ShardInfo {
   std::string config_sha256;
 };
 
-// Encode and decode a shard; docs/formats.md has the schema: group `trajectories`, in which every
-// group has members. Decoding checks the seal (base/files/seal.h), schema, and every offset and
-// size. Throws DataError naming the file, `name`, and, if the file is complete, the field.
+// Encode and decode a shard; docs/formats.md has the schema: the HDF5 group `trajectories`. Each
+// Group in a shard must have members. Decoding checks the seal (base/files/seal.h), the schema, and
+// every offset and size. Throws DataError naming the file (`name`) and, unless the file is cut off
+// or altered, the field.
 std::string EncodeShard(const std::vector<Group>& groups, const ShardInfo& info);
 std::vector<Group> DecodeShard(std::string_view bytes, const std::string& name,
                                ShardInfo* info = nullptr);

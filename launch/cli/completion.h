@@ -6,9 +6,9 @@
 
 namespace flame {
 
-// A script for `shell`, "bash" or "zsh", made from the commands' declarations and the config's
-// keys. It completes commands, options, the values of options with choices, config keys, and
-// otherwise files.
+// Returns a script for `shell`, "bash" or "zsh", made from the commands' declarations and the
+// config's keys. It completes commands, options, the values of options with choices, config keys,
+// and otherwise files.
 std::string CompletionScript(const std::string& shell);
 
 }  // namespace flame

@@ -11,7 +11,7 @@ namespace flame {
 // --log-level and --trace ask for. Throws UsageError.
 Config ConfigOf(const ParsedOptions& options);
 
-// Sets what stderr shows, where --log-level is given.
+// Sets the log level of stderr to --log-level, if given.
 void UseLogLevel(const ParsedOptions& options);
 
 }  // namespace flame

@@ -33,13 +33,13 @@ struct Declaration {
   bool takes_config = false;
 };
 
-// Every command, in the order that flame --help shows.
+// Returns every command, in the order that flame --help shows.
 const std::vector<Declaration>& Declarations();
 
-// Throws UsageError, with the nearest name, on a command that there is not.
+// Returns the declaration of `name`. Throws UsageError with the nearest name if there is none.
 const Declaration& FindDeclaration(const std::string& name);
 
-// The command's own options, those of every command that takes a config, and --help.
+// Returns the command's own options, those of every command that takes a config, and --help.
 std::vector<OptionDeclaration> AllOptions(const Declaration& declaration);
 
 }  // namespace flame

@@ -9,13 +9,14 @@
 
 namespace flame {
 
-// Columns of the terminal behind stdout, at most 100; 80 where it is none.
+// Returns the width of the terminal on stdout, at least 40 and at most 100; 80 if stdout is no
+// terminal.
 size_t HelpWidth();
 
-// flame --help: what the program is, and a line a command.
+// Returns the text of flame --help: what the program is, and one line for each command.
 std::string ProgramHelp(size_t width);
-// flame COMMAND --help: examples first, then the text, options and, where it runs a config, its
-// keys.
+// Returns the text of flame COMMAND --help: examples first, then the text, the options and, if the
+// command runs a config, its keys.
 std::string CommandHelp(const Declaration& declaration, size_t width);
 
 }  // namespace flame

@@ -21,8 +21,8 @@ struct InputLine {
 // The lines of stdin that are not blank.
 class InputLines {
  public:
-  // Waits for one line and adds those, up to `most`, that are there or follow at once; none at the
-  // end of input. Throws MachineError where stdin cannot be read.
+  // Waits for a line, then returns up to `most` lines that arrive without delay; none at the end of
+  // input. Throws MachineError if stdin cannot be read.
   std::vector<InputLine> Next(size_t most);
 
  private:
@@ -35,13 +35,14 @@ class InputLines {
   bool at_end_ = false;
 };
 
-// An object. Throws DataError on another value; what nlohmann::json throws where it is no JSON.
+// Parses a JSON object. Throws DataError on another JSON value, nlohmann::json::parse_error on
+// other text.
 nlohmann::json ParseLine(const std::string& line);
 
-// Writes the line and sees that it is written, or throws MachineError.
+// Writes the line and flushes it. Throws MachineError if that fails.
 void PrintLine(const nlohmann::json& answer);
 
-// Runs `body` for a line: what it throws names the line.
+// Returns body(). Errors that it throws get the line's number.
 template <class Body>
 auto ForLine(int64_t number, const Body& body) {
   try {
@@ -58,10 +59,10 @@ auto ForLine(int64_t number, const Body& body) {
 // Answers every line of stdin that is not blank.
 void AnswerLines(const std::function<nlohmann::json(const nlohmann::json&)>& answer);
 
-// Members of a question; DataError says what was expected and found.
+// Return a member. Throw DataError if it is missing or, for StringMember, no string.
 const nlohmann::json& Member(const nlohmann::json& question, const char* name);
 const std::string& StringMember(const nlohmann::json& question, const char* name);
-// At most one of the members that say the same.
+// Throws DataError if more than one of `names` is present.
 void CheckOneOf(const nlohmann::json& question, std::initializer_list<const char*> names);
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// What this build is.
+// The version of this build.
 #ifndef FLAME_LAUNCH_CLI_VERSION_H_
 #define FLAME_LAUNCH_CLI_VERSION_H_
 
@@ -6,8 +6,8 @@
 
 namespace flame {
 
-// Lines for flame --version: the program's version and build, and the versions of the libraries
-// that it was built with.
+// Returns the lines of flame --version: the program's version and build, and the versions of the
+// libraries that it was built with.
 std::string VersionText();
 
 }  // namespace flame

@@ -16,8 +16,8 @@
 
 namespace flame {
 
-// The slots of one kind of entities: codes of the corpus, width of their vectors, and width of the
-// projector's middle layer.
+// The slots of one kind of entities: `count`: number of codes of the corpus; `dim`: width of their
+// vectors; `hidden`: width of the projector's middle layer.
 struct SlotShape {
   EntityKind kind = EntityKind::kDrug;
   std::string name;     // "diagnosis", "procedure", "drug"

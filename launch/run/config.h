@@ -55,11 +55,11 @@ struct Config {
 // grpo.preset. Throws UsageError.
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
-// Every key with its default, range and meaning, in lines of at most `width` columns.
+// Returns every key with its default, range and meaning, in lines of at most `width` columns.
 std::string ConfigHelp(size_t width);
-// The same as Markdown, a table a section: docs/config.md.
+// Returns the same as Markdown, with one table for each section: docs/config.md.
 std::string ConfigReference();
-// Every key, sorted: "classifier.batch", ...
+// Returns the name of every key, sorted: "classifier.batch", ...
 std::vector<std::string> ConfigKeyNames();
 
 }  // namespace flame

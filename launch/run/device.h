@@ -18,7 +18,7 @@ namespace flame {
 // missing: the module that a build with the GPU wheels has, a library, a driver or a GPU.
 c10::Device OpenDevice(const std::string& name);
 
-// Returns a communicator over the ranks of `learners` that takes tensors on model.device: NCCL for
+// Returns a communicator over the ranks of `learners` that takes tensors on `device`: NCCL for
 // cuda, null for the CPU or if `learners` is null. Collective; call after OpenDevice.
 std::unique_ptr<Communicator> LearnersOnDevice(const std::string& device, double timeout_seconds,
                                                Communicator* learners);

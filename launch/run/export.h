@@ -8,10 +8,14 @@
 namespace flame {
 
 // Reads the policy and tokenizer of `model_dir` and writes `out`, completely or not at all. `out`
-// holds the policy with merged adapters and entity slots as rows of the embedding table, the
-// tokenizer, generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the
-// slots, which are input only, and a classifier's threshold.json. Throws DataError if `model_dir`
-// is damaged, and UsageError if `out` exists and is not an empty folder.
+// holds:
+//   - the policy with merged adapters, and with entity slots as rows of the embedding table;
+//   - the tokenizer;
+//   - generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the slots,
+//     which are input only;
+//   - threshold.json, if `model_dir` has one, as a classifier's has.
+// Throws DataError if `model_dir` is damaged, and UsageError if `out` exists and is not an empty
+// folder.
 void ExportPolicy(const std::filesystem::path& model_dir, const std::filesystem::path& out);
 
 }  // namespace flame

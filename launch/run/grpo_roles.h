@@ -20,7 +20,7 @@ namespace flame {
 // Throws UsageError if config.cluster does not fit the number of ranks.
 void CheckRoles(const Config& config, Communicator* world);
 
-// True if this rank of `world` is a reward rank of GRPO: reward ranks use no device. Throws
+// Returns true if this rank of `world` is a reward rank of GRPO: reward ranks use no device. Throws
 // UsageError as CheckRoles does.
 bool OnlyScores(const ClusterOptions& cluster, const Communicator* world);
 
@@ -30,7 +30,7 @@ GrpoJob MakeGrpoJob(const Config& config, const std::vector<ListTask>& tasks, Po
 
 // Trains the adapters of the policy that `load` opens. If `world` is null or has one rank, this
 // process has every role. Otherwise each rank serves the role that config.cluster gives it until
-// learner 0 is done. Learners call `end` as GrpoJob::end; reward ranks load no policy.
+// learner 0 is done. `end` is GrpoJob::end of the learners. Reward ranks load no policy.
 void RunGrpoRoles(const Config& config, const Materials& materials,
                   const std::vector<ListTask>& tasks, const std::function<Policy()>& load,
                   std::function<void(const Policy&)> end, const std::string& inputs_sha256,

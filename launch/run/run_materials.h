@@ -11,7 +11,8 @@
 
 namespace flame {
 
-// Reads run.dir's corpus.h5 and base/tokenizer.json (LoadMaterials).
+// Reads run.dir's corpus.h5 and base/tokenizer.json, and the prompt templates: prompts.file or
+// those that come with the program (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
 
 // Returns the corpus with the truths that the run's tasks were made with: if the run has

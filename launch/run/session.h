@@ -17,8 +17,8 @@ class RankSession {
  public:
   // Rank 0 locks run.dir for the session. If `logs`, every rank also logs to run.dir/logs. If
   // `by_role`, ranks that config.cluster makes reward ranks open no GPU. Throws MachineError if
-  // another process holds the lock, naming it, or if OpenDevice fails, and UsageError if ranks have
-  // different configs.
+  // another process holds the lock, naming the process, UsageError if ranks have different configs,
+  // and both as OpenDevice does.
   explicit RankSession(const Config& config, bool logs = true, bool by_role = false);
   // Writes run.dir/trace.json if a timeline was requested and no exception is in flight.
   ~RankSession();
@@ -40,7 +40,8 @@ class RankSession {
   std::unique_ptr<RunLock> lock_;
 };
 
-// True if a session of any process, on any host that shares the disk, holds the lock of `run_dir`.
+// Returns true if a session of any process, on any host that shares the disk, holds the lock of
+// `run_dir`.
 bool IsRunInUse(const std::filesystem::path& run_dir);
 
 }  // namespace flame

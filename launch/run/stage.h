@@ -18,15 +18,18 @@ struct Stage {
   // The settings, the digests of earlier outputs and the stamps of files outside the run.
   std::string inputs;
   std::vector<std::filesystem::path> outputs;  // files or folders, relative to run_dir
-  // Throws if the stage cannot be made; called before earlier results are put aside. May be empty.
+  // Throws if the stage cannot be made; called before earlier results are put aside. `check`
+  // may be empty.
   std::function<void()> check;
+  // Makes the outputs. Gets the SHA-256 of `inputs`.
   std::function<void(const std::string& inputs_sha256)> make;
 };
 
 // Returns false, and logs that the stage is skipped, if run_dir/.stages/NAME.json says that the
 // outputs were made from these inputs and all outputs have the recorded sizes. Otherwise calls
 // `check`, moves the results of other inputs to NAME.stale-<digest>, so that none of them is taken
-// for new, and returns true.
+// for new, and returns true; <digest> is the first 8 characters of the old inputs' digest. Throws
+// DataError if the folder holds an unfinished training from other inputs, such as other settings.
 bool BeginStage(const Stage& stage);
 struct StageCost {
   double seconds = 0;               // total over all processes that worked on the stage in turn

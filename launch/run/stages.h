@@ -21,7 +21,8 @@ void ClassifierStage(const Config& config, Communicator* world);
 void TasksStage(const Config& config);
 // Trains pi_list by SFT: list/model.
 void ListStage(const Config& config, Communicator* world);
-// Trains pi_list by step-wise GRPO: grpo/model. config.cluster gives the ranks of `world` roles.
+// Trains pi_list by step-wise GRPO: grpo/model. config.cluster assigns roles to the ranks of
+// `world`.
 void GrpoStage(const Config& config, Communicator* world);
 // Returns the policy that GrpoStage trains: pi_list with merged adapters, entity slots as rows of
 // the embedding table, and new adapters. If `tell`, logs the quantised maps that merging changed.

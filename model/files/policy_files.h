@@ -1,4 +1,4 @@
-// Policies in and out of Hugging Face and peft folders.
+// Reads and writes policies as Hugging Face and peft folders.
 #ifndef FLAME_MODEL_FILES_POLICY_FILES_H_
 #define FLAME_MODEL_FILES_POLICY_FILES_H_
 
@@ -25,9 +25,9 @@ Policy OpenPolicy(const std::filesystem::path& folder, at::ScalarType dtype,
 // Writes config.json and model.safetensors; adapters, if any, as adapter_config.json and
 // adapter_model.safetensors in peft's format; entities as entities.safetensors. The folder appears
 // whole or not at all. Quantised maps are written dequantised; loading them with the same
-// Quantization gives the same bits again. quantization.json names the maps that were plain among
-// them. If the parameters are spread over ranks, one rank calls SavePolicy and the others
-// JoinSavePolicy.
+// Quantization gives the same bits again. quantization.json names the linear maps of the blocks
+// that were not quantised, if any. If the parameters are spread over ranks, one rank calls
+// SavePolicy and the others JoinSavePolicy.
 void SavePolicy(const Policy& policy, const std::filesystem::path& folder);
 void JoinSavePolicy(const Policy& policy);
 
