@@ -9,8 +9,8 @@
 #include <cmath>
 #include <cstdint>
 
-// Compiles a function for AVX-512, AVX2 and SSE2; the loader picks the one for the processor. clang,
-// by which clang-tidy reads this, clones no templates.
+// Compiles a function for AVX-512, AVX2 and SSE2; the loader picks the one for the processor.
+// clang, by which clang-tidy reads this, clones no templates.
 #if defined(__x86_64__) && !defined(__clang__)
 #define FLAME_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
