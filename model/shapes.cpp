@@ -103,7 +103,7 @@ namespace {
 // frequency's last place turns a head's first pair by 3e-4.
 at::Tensor Scaled(const at::Tensor& frequency, const RopeScaling& scaling) {
   if (scaling.kind == RopeScaling::Kind::kNone) return frequency;
-  const at::Tensor slow = frequency / scaling.factor;
+  at::Tensor slow = frequency / scaling.factor;
   if (scaling.kind == RopeScaling::Kind::kLinear) return slow;
   const auto original = static_cast<double>(scaling.original_positions);
   const at::Tensor wavelength = 2 * std::numbers::pi / frequency;

@@ -65,9 +65,8 @@ std::vector<float> LogitsOverRanks(int64_t token_budget, const Materials& materi
   const int32_t num_drugs = materials.corpus.drugs.size();
   std::vector<int32_t> own;
   for (size_t i = rank; i < visits.size(); i += size) own.push_back(visits[i]);
-  const std::vector<float> logits =
-      ClassifierLogits(policy, *materials.prompts, num_drugs, own, token_budget,
-                       rank == 0 ? "threshold" : "", world);
+  std::vector<float> logits = ClassifierLogits(policy, *materials.prompts, num_drugs, own,
+                                               token_budget, rank == 0 ? "threshold" : "", world);
   if (size == 1) return logits;
   at::Tensor all = at::zeros({static_cast<int64_t>(visits.size()), num_drugs}, at::kFloat);
   float* rows = all.mutable_data_ptr<float>();

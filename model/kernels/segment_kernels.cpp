@@ -80,7 +80,7 @@ FLAME_INLINE void Transpose(const W* x, int64_t rows, int64_t columns, W* y) {
 // Returns exp(x) for x <= 0; NaN stays NaN.
 template <class W>
 FLAME_INLINE W Exp(W x) {
-  return ExpOfMinus(x) + (x - x);
+  return ExpOfMinus(x) + (x - x);  // NOLINT(misc-redundant-expression): NaN if x is
 }
 
 // The matrices of one segment and one key head, in one allocation.
