@@ -21,7 +21,7 @@ FLAME_CLONES bool FindLargest(const float* logits, int64_t size, float* largest)
 #pragma omp simd reduction(max : most) reduction(| : wrong)
   for (int64_t i = 0; i < size; ++i) {
     most = logits[i] > most ? logits[i] : most;
-    wrong |= logits[i] != logits[i];
+    wrong |= logits[i] != logits[i];  // NOLINT(misc-redundant-expression): NaN
   }
   *largest = most;
   return wrong == 0 && std::isfinite(most);

@@ -245,7 +245,7 @@ struct CheckpointWriter::Pending {
 
 CheckpointWriter::CheckpointWriter(fs::path folder, CheckpointRetention retention,
                                    Communicator* learners)
-    : checkpoints_(std::move(folder) / "checkpoints"), retention_(retention), learners_(learners) {
+    : checkpoints_(folder / "checkpoints"), retention_(retention), learners_(learners) {
   if (learners_ == nullptr || learners_->rank() == 0) RemoveUnfinishedSteps(checkpoints_);
 }
 
