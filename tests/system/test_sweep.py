@@ -242,7 +242,9 @@ def test_slurm_submits_an_array_of_workers(tmp_path):
     file = write_sweep(tmp_path)
     result = run("sweep", file, "--jobs", 3, "--slurm", cwd=ROOT,
                  env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert result.stdout.split() == ["--array=0-2", str(SBATCH), str(file), str(FLAME.resolve())]
+    array, batch, *rest = result.stdout.split()
+    assert array == "--array=0-2" and rest == [str(file), str(FLAME.resolve())]
+    assert pathlib.Path(batch).resolve() == SBATCH.resolve()
     result = run("sweep", file, "--slurm", "--log-level", "warning", cwd=ROOT,
                  env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert result.stdout.split()[-2:] == ["--log-level", "warning"] and result.stderr == ""
