@@ -85,17 +85,6 @@ def test_phi_is_the_formula_of_its_terms(by_lines):
             assert m["phi_refusal"][-1] == pytest.approx(m["num_refused"] / m["num_lines"])
 
 
-def test_refusal_of_a_list_counts_drugs_outside_the_candidates_only(run_copy, by_lines):
-    assert any(m["num_refused"] for m in by_lines)
-    folder = run_copy("grpo", name="list-refusal")
-    grpo(folder, "reward.refusal=list", "reward.alpha=5", "reward.beta=0.5")
-    for line, whole in zip(by_lines, members(folder)):
-        # Every known drug is a candidate, and a line that names none adds none.
-        assert not whole["phi_refusal"].any()
-        assert whole["tokens"] == line["tokens"]
-        assert whole["phi_jaccard"].tolist() == line["phi_jaccard"].tolist()
-
-
 def test_lambda_zero_is_the_standard_preset_whatever_the_steps_are(run_copy):
     rows = [grpo(run_copy("grpo", name=f"zero-{i}"), *keys) for i, keys in enumerate([
         ["grpo.preset=standard"],
