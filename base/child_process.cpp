@@ -88,7 +88,7 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
   return pointers;
 }
 
-// What the child does between fork and exec: system calls alone, since another thread may have held
+// The child runs this between fork and exec: system calls alone, since another thread may have held
 // a lock of the heap. Returns only if a step failed, with errno.
 void BecomeProgram(const ChildProcess::Options& options, pid_t parent, const StreamEnds (&ends)[3],
                    char* const* argv, char* const* envp) {

@@ -64,7 +64,7 @@ class ChildProcess {
   int in_ = -1, out_ = -1, err_ = -1;
 };
 
-// What a program printed.
+// The text a program printed.
 struct ProgramAnswer {
   // The exit status; kOutOfTime if the program was killed at the limit, kNotStarted if it could not
   // be started.

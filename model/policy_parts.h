@@ -1,4 +1,4 @@
-// What a policy consists of: the hand-off between the policy and the files that hold one.
+// The parts of a policy: the hand-off between the policy and the files that hold one.
 #ifndef FLAME_MODEL_POLICY_PARTS_H_
 #define FLAME_MODEL_POLICY_PARTS_H_
 

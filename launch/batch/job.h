@@ -27,7 +27,7 @@ std::filesystem::path JobLog(const std::filesystem::path& run_dir, const std::st
 // the file holds no number.
 std::string JobOf(const std::filesystem::path& run_dir);
 
-// What scontrol says of a job, by its names: {"JobState": "RUNNING", ...}; empty if Slurm has
+// A job's fields in scontrol, by their names: {"JobState": "RUNNING", ...}; empty if Slurm has
 // forgotten the job.
 nlohmann::ordered_json StateOfJob(const std::string& job);
 

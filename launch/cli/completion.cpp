@@ -54,7 +54,7 @@ std::string KeyWords() {
   return Spaced(words);
 }
 
-// What may follow, in the variables choices, keys and files. Both shells run this.
+// Sets the variables choices, keys and files to the words that may follow. Both shells run this.
 std::string Choose() {
   return "  choices=; keys=; files=\n"
          "  case \"$command $previous\" in\n" +

@@ -1,4 +1,4 @@
-// What evaluate and pipeline print at their end.
+// The results that evaluate and pipeline print at their end.
 #ifndef FLAME_LAUNCH_COMMAND_PRINT_EVALUATION_H_
 #define FLAME_LAUNCH_COMMAND_PRINT_EVALUATION_H_
 

@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// What the losses of a step are compared by.
+// The columns by which the losses of a step are compared.
 constexpr const char* kCompared[] = {"loss",    "kl",          "grad_norm",    "clip_fraction",
                                      "entropy", "reward_mean", "advantage_std"};
 

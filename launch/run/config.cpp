@@ -118,7 +118,7 @@ Config LoadConfig(const std::filesystem::path& file, const std::vector<std::stri
 
 namespace {
 
-// What `read` gives of the schema over defaults.
+// Returns the value that `read` makes of the schema over defaults.
 template <class Read>
 auto OfDefaults(const Read& read) {
   Config config;

@@ -165,8 +165,8 @@ void RankSession::WriteTrace() const {
 void RankSession::RequireOneProcess(const char* command) const {
   if (world_ == nullptr || world_->size() == 1) return;
   throw UsageError("flame ", command, " runs in one process, not in ", world_->size(),
-                   ": start it without mpirun. `flame sft` and `flame grpo` are the commands that "
-                   "several ranks share");
+                   ": start it without mpirun. Several ranks share only `flame sft`, `flame grpo`, "
+                   "`flame replay` and `flame doctor`");
 }
 
 bool IsRunInUse(const std::filesystem::path& run_dir) {

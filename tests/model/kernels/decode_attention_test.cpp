@@ -13,15 +13,10 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/model/kernels/draw.h"
 
 namespace flame {
 namespace {
-
-at::Tensor Draw(const std::vector<int64_t>& shape, at::ScalarType dtype, RandomStream* random) {
-  const at::Tensor x = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<double>()[i] = 2 * random->Normal();
-  return x.to(dtype);
-}
 
 struct Sizes {
   int64_t heads, kv_heads, d;

@@ -7,16 +7,11 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "tests/model/kernels/draw.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
 namespace {
-
-at::Tensor Draw(const std::vector<int64_t>& shape, at::ScalarType dtype, RandomStream* random) {
-  const at::Tensor x = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<double>()[i] = 2 * random->Normal();
-  return x.to(dtype);
-}
 
 struct Heads {
   int64_t heads, kv_heads, d;
