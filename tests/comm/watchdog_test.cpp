@@ -49,7 +49,7 @@ std::filesystem::path FreshFolder() {
 TEST(FlightRecord, Written_IsJsonOfEveryLiveCommunicator) {
   const auto folder = FreshFolder();
   SetFlightFolder(folder);
-  const auto comm = MakeLocalCommunicator();
+  const auto comm = std::move(MakeLocalGroup(1)[0]);
   comm->Barrier();
   const auto dead = FlightRecorder::Make("dead");
   std::weak_ptr<FlightRecorder> gone = FlightRecorder::Make("gone");

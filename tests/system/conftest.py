@@ -93,20 +93,20 @@ def tiny_run(tmp_path_factory):
     return folder
 
 
+def copy_run(run_dir, target, *without):
+    """Copies a finished run; `without` names stages to remove, so that they are made again."""
+    shutil.copytree(run_dir, target)
+    for stage in without:
+        shutil.rmtree(target / stage, ignore_errors=True)
+        for suffix in ("json", "begun"):
+            (target / ".stages" / f"{stage}.{suffix}").unlink(missing_ok=True)
+    return target
+
+
 @pytest.fixture
 def run_copy(tiny_run, tmp_path):
-    """Copies the finished run; `without` names stages to remove, so that they are made again."""
-
-    def copy(*without, name="copy"):
-        target = tmp_path / name
-        shutil.copytree(tiny_run, target)
-        for stage in without:
-            shutil.rmtree(target / stage, ignore_errors=True)
-            for suffix in ("json", "begun"):
-                (target / ".stages" / f"{stage}.{suffix}").unlink(missing_ok=True)
-        return target
-
-    return copy
+    """Returns copy_run for the finished tiny run."""
+    return lambda *without, name="copy": copy_run(tiny_run, tmp_path / name, *without)
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,15 @@ class Testbed:
         file = pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log")
         return file.read_text() if file.exists() else ""
 
+    def wait_given_up(self, host):
+        """Waits until the controller says that a host, which was cut off, is down.
+
+        A host that is healed earlier, after a job has ended unseen, keeps the job as completing
+        for minutes, until the controller asks again.
+        """
+        wait_for(lambda: "down" in self.run("sinfo", "-h", "-n", host, "-o", "%T"),
+                 f"{host} that the controller has given up", 240)
+
     def wait_idle(self):
         wait_for(lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "2",
                  "two idle hosts", 240)

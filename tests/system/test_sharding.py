@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import TINY, kill_launcher, metrics, mpirun, ranks_below, run
+from conftest import TINY, copy_run, kill_launcher, metrics, mpirun, ranks_below, run
 from safetensors.numpy import load_file, save_file
 
 POLICIES = ["none", "optimizer", "full", "hybrid"]
@@ -49,9 +49,9 @@ def sharding(policy, ranks):
 def test_no_learner_ever_holds_the_whole_model(tmp_path):
     """The limit holds through loading, training and saving in all three stages."""
     config = ["--config", TINY, f"run.dir={tmp_path / 'run'}", "model.trainable=lora",
-              "model.recompute=true", "encoders.drug=none", "data.synth_patients=60"]
+              "model.recompute=true", "encoders.drug=none", "data.synth_patients=30"]
     run("prepare", "--config", TINY, f"run.dir={tmp_path / 'base'}", "model.preset=small",
-        "encoders.drug=none", "data.synth_patients=60")
+        "encoders.drug=none", "data.synth_patients=30")
     deepen(tmp_path / "base" / "base", tmp_path / "deep", layers=32)
     config += [f"model.path={tmp_path / 'deep'}", "cluster.sharding=full", "grpo.steps=2",
                "classifier.token_budget=700", "list.token_budget=700", "grpo.token_budget=700",
@@ -70,33 +70,35 @@ def test_no_learner_ever_holds_the_whole_model(tmp_path):
         assert (tmp_path / "run" / stage / "model" / "model.safetensors").stat().st_size >= whole
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-@pytest.mark.parametrize("policy", POLICIES)
-def test_sft_fifty_steps_follow_one_rank(run_copy, policy, ranks):
-    # With warm-up and this rate, AdamW's division does not amplify rounding.
-    fifty = ["classifier.epochs=8", "classifier.batch=8", "classifier.token_budget=4000",
-             "classifier.checkpoint_every=100"]
-    alone, split = run_copy("classifier", name="alone"), run_copy("classifier", name="split")
-    run("sft", "classifier", "--config", TINY, f"run.dir={alone}", *fifty)
-    job(ranks, "sft", "classifier", "--config", TINY, f"run.dir={split}", *fifty,
-        *sharding(policy, ranks))
-    one, many = losses(alone / "classifier")[:50], losses(split / "classifier")[:50]
-    assert len(one) == 50
-    assert many == pytest.approx(one, rel=1e-5)
+# With warm-up and this rate, AdamW's division does not amplify rounding.
+FIFTY = {"classifier": ["sft", "classifier", "--config", TINY, "classifier.epochs=8",
+                        "classifier.batch=8", "classifier.token_budget=4000",
+                        "classifier.checkpoint_every=100"],
+         "grpo": ["grpo", "--config", TINY, "grpo.steps=50", "grpo.tasks=4",
+                  "grpo.checkpoint_every=100", "grpo.max_tokens=12"]}
+
+
+@pytest.fixture(scope="module", params=FIFTY)
+def alone(request, tiny_run, tmp_path_factory):
+    """Trains fifty steps of a stage on one rank; returns the stage and its losses."""
+    stage = request.param
+    folder = copy_run(tiny_run, tmp_path_factory.mktemp("alone") / "run", stage)
+    run(*FIFTY[stage], f"run.dir={folder}")
+    found = losses(folder / stage)[:50]
+    assert len(found) == 50
+    return stage, found
 
 
 @pytest.mark.parametrize("learners", [2, 4])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_grpo_fifty_steps_follow_one_rank(run_copy, policy, learners):
-    fifty = ["grpo.steps=50", "grpo.tasks=4", "grpo.checkpoint_every=100", "grpo.max_tokens=12"]
-    alone, split = run_copy("grpo", name="alone"), run_copy("grpo", name="split")
-    run("grpo", "--config", TINY, f"run.dir={alone}", *fifty)
-    job(learners + 2, "grpo", "--config", TINY, f"run.dir={split}", *fifty,
-        f"cluster.learners={learners}", "cluster.rollouts=1", "cluster.rewards=1",
-        *sharding(policy, learners))
-    one, many = losses(alone / "grpo"), losses(split / "grpo")
-    assert len(one) == 50
-    assert many == pytest.approx(one, rel=1e-5, abs=1e-6)
+def test_fifty_steps_follow_one_rank(run_copy, alone, policy, learners):
+    stage, one = alone
+    split = run_copy(stage)
+    # GRPO has a rollout rank and a reward rank besides.
+    roles = [f"cluster.learners={learners}", "cluster.rollouts=1", "cluster.rewards=1"]
+    ranks, roles = (learners + 2, roles) if stage == "grpo" else (learners, [])
+    job(ranks, *FIFTY[stage], f"run.dir={split}", *roles, *sharding(policy, learners))
+    assert losses(split / stage)[:50] == pytest.approx(one, rel=1e-5, abs=1e-6)
 
 
 def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
@@ -126,7 +128,7 @@ def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
 def test_killed_at_random_moments_ends_bit_for_bit(run_copy):
     """Kills one of two ranks with SIGKILL twenty times. Every step is saved, so some kills fall
     into a save."""
-    keys = ["classifier.epochs=40", "classifier.checkpoint_every=1", "cluster.sharding=full"]
+    keys = ["classifier.epochs=10", "classifier.checkpoint_every=1", "cluster.sharding=full"]
     calm, killed = run_copy("classifier", name="calm"), run_copy("classifier", name="killed")
     job(2, "sft", "classifier", "--config", TINY, f"run.dir={calm}", *keys)
     command = mpirun(2, "sft", "classifier", "--config", TINY, f"run.dir={killed}", *keys)

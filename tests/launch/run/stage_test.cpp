@@ -11,6 +11,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void RunStage(const Stage& stage) {
+  if (!BeginStage(stage)) return;
+  stage.make("");
+  FinishStage(stage, {});
+}
+
 class StageTest : public testing::Test {
  protected:
   void SetUp() override {
