@@ -182,8 +182,6 @@ class LocalTransport : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Communicator> MakeLocalCommunicator() { return std::move(MakeLocalGroup(1)[0]); }
-
 std::vector<std::unique_ptr<Communicator>> MakeLocalGroup(int size,
                                                           Communicator::Milliseconds timeout) {
   const auto world = std::make_shared<LocalWorld>(size, "local");

@@ -1,4 +1,4 @@
-// The backend within one process: for one rank alone, or for the threads of a test.
+// The backend within one process: ranks are threads.
 #ifndef FLAME_COMM_LOCAL_COMMUNICATOR_H_
 #define FLAME_COMM_LOCAL_COMMUNICATOR_H_
 
@@ -8,8 +8,6 @@
 #include "comm/communicator.h"
 
 namespace flame {
-
-std::unique_ptr<Communicator> MakeLocalCommunicator();
 
 // Returns one communicator for each of `size` threads, in rank order.
 std::vector<std::unique_ptr<Communicator>> MakeLocalGroup(

@@ -52,18 +52,4 @@ std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks) {
   return split;
 }
 
-std::string RoleName(Role role) {
-  switch (role) {
-    case Role::kLearner:
-      return "learner";
-    case Role::kRollout:
-      return "rollout";
-    case Role::kReward:
-      return "reward";
-    case Role::kAll:
-      break;
-  }
-  return "all";
-}
-
 }  // namespace flame

@@ -2,7 +2,6 @@
 #ifndef FLAME_COMM_ROLES_H_
 #define FLAME_COMM_ROLES_H_
 
-#include <string>
 #include <vector>
 
 namespace flame {
@@ -26,8 +25,6 @@ RankMesh AssignRoles(int world_size, int rank, int learners, int rollouts, int r
 // Splits `ranks` over the roles in proportion to the work of each, in any unit. Each role gets at
 // least one, so `ranks` must be at least the number of roles.
 std::vector<int> SuggestSplit(const std::vector<double>& work, int ranks);
-
-std::string RoleName(Role role);  // returns "learner", "rollout", "reward" or "all"
 
 }  // namespace flame
 

@@ -159,26 +159,6 @@ void WriteScores(const Scores& scores, int32_t num_drugs, const std::filesystem:
   target.Commit();
 }
 
-Scores ReadScores(const std::filesystem::path& path) {
-  const std::string where = path.string();
-  CheckSeal(path);
-  const Hdf5File file = Hdf5File::OpenForReading(path);
-  CheckSchema(file, kScoresSchema, where);
-  Scores scores{file.Read<int32_t>("visits"), file.Read<float>("yes")};
-  const std::vector<int64_t> shape = file.Shape("yes");
-  if (shape.size() != 2 || shape[0] != static_cast<int64_t>(scores.visits.size())) {
-    throw DataError(where, ": yes has ", shape.empty() ? 0 : shape[0], " rows; expected ",
-                    scores.visits.size(), ", one for each of visits");
-  }
-  for (size_t i = 0; i < scores.yes.size(); ++i) {
-    if (!(scores.yes[i] >= 0 && scores.yes[i] <= 1)) {
-      throw DataError(where, ": yes[", i / shape[1], ",", i % shape[1], "] is ", scores.yes[i],
-                      "; expected a probability in 0..1");
-    }
-  }
-  return scores;
-}
-
 std::vector<ListTask> BuildListTasks(const Corpus& corpus, const Scores& scores,
                                      const std::vector<int32_t>& visits, const TaskOptions& options,
                                      uint64_t seed) {

@@ -34,7 +34,6 @@ struct Scores {
   std::vector<int32_t> Predicted(int64_t i, int32_t num_drugs) const;
 };
 void WriteScores(const Scores& scores, int32_t num_drugs, const std::filesystem::path& path);
-Scores ReadScores(const std::filesystem::path& path);
 
 // Builds the list tasks of `visits`, by `options.errors`:
 //   train:   input lists are true lists, with errors drawn as in docs/method.md (List tasks) from

@@ -97,10 +97,6 @@ class Policy {
   // detaches. `units` must outlive the policy or be detached. A Decoder needs all parameters in
   // memory.
   void AttachUnits(ParameterUnits* units) { units_ = units; }
-  // Returns the number of units: 1 + num_layers, plus 1 for an untied head.
-  int64_t num_units() const {
-    return 1 + parts_.config.num_layers + (parts_.config.tie_embeddings ? 0 : 1);
-  }
 
   // Returns the final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;

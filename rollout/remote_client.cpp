@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
@@ -20,8 +21,6 @@
 
 namespace flame {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // The longest wait for replies before the thread checks for new orders.
 constexpr Communicator::Milliseconds kLook(20);

@@ -20,17 +20,19 @@
 
 namespace flame {
 
-TrainingRun::TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options)
-    : options_(std::move(options)),
-      parameters_(policy, trainable, options_.sharding, options_.learners, options_.on_device),
-      optimizer_(parameters_.shards(), options_.optimizer, options_.sharding.offload_optimizer),
-      writer_(options_.folder, options_.retention, options_.learners),
+TrainingRun::TrainingRun(const TrainingJob& job, const NamedTensors& trainable,
+                         TrainingRunOptions options)
+    : job_(job),
+      options_(std::move(options)),
+      parameters_(job_.policy, trainable, job_.sharding, job_.learners, job_.on_device),
+      optimizer_(parameters_.shards(), options_.optimizer, job_.sharding.offload_optimizer),
+      writer_(job_.folder, options_.retention, job_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());
   AddSharded("exp_avg.", optimizer_.exp_avg());
   AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
   AddState("history", history_);
-  if (rank() == 0 && options_.sharding.offload_optimizer && policy->device().is_cpu()) {
+  if (rank() == 0 && job_.sharding.offload_optimizer && job_.policy->device().is_cpu()) {
     LogWarning(options_.label,
                ": cluster.offload=optimizer has no effect: model.device is cpu, so the ",
                "optimizer's state is in the host's memory anyway");
@@ -55,8 +57,7 @@ void TrainingRun::AddState(const std::string& name, const at::Tensor& tensor) {
 void TrainingRun::Resume() {
   std::vector<CheckpointSlice> slices = slices_;
   slices.insert(slices.end(), whole_slices_.begin(), whole_slices_.end());
-  const auto info =
-      LoadLatestCheckpoint(options_.folder, options_.config_sha256, options_.settings, slices);
+  const auto info = LoadLatestCheckpoint(job_.folder, job_.config_sha256, job_.settings, slices);
   Resumed resumed;
   if (info) resumed = {info->step, info->numbers.at("optimizer_updates"), info->value};
   resumed = AgreeOnResumed(resumed, slices);
@@ -76,7 +77,7 @@ TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
     out.Pod(resumed);
     return out.Take();
   };
-  const std::vector<std::string> all = GatherTexts(options_.learners, text(own));
+  const std::vector<std::string> all = GatherTexts(job_.learners, text(own));
   const Resumed first = WireReader(all[0]).Pod<Resumed>();
   bool others_alike = true;
   for (size_t r = 1; r < all.size(); ++r) {
@@ -84,27 +85,27 @@ TrainingRun::Resumed TrainingRun::AgreeOnResumed(const Resumed& own,
     others_alike = false;
     const Resumed other = WireReader(all[r]).Pod<Resumed>();
     // Without a common folder only learner 0 has checkpoints; they hold all weights.
-    const bool can_follow = options_.sharding.policy == Sharding::kNone && other.step < 0;
+    const bool can_follow = job_.sharding.policy == Sharding::kNone && other.step < 0;
     if (can_follow) continue;
     const auto words = [](const Resumed& resumed) {
       return resumed.step < 0 ? std::string("no checkpoint") : StrCat("one of step ", resumed.step);
     };
     throw MachineError(options_.label, ": learner 0 finds ", words(first), " in ",
-                       (options_.folder / "checkpoints").string(), ", learner ", r, " ",
-                       words(other), "; expected the same, in a folder that all learners share");
+                       (job_.folder / "checkpoints").string(), ", learner ", r, " ", words(other),
+                       "; expected the same, in a folder that all learners share");
   }
   if (others_alike) return own;
   const c10::NoGradGuard no_grad;
   for (const CheckpointSlice& slice : slices) {
     const at::Tensor host = slice.data.cpu().contiguous();
-    options_.learners->Broadcast(host, 0)->Wait();
+    job_.learners->Broadcast(host, 0)->Wait();
     slice.data.copy_(host);
   }
   return first;
 }
 
 int64_t TrainingRun::CountPasses(int64_t own) const {
-  return static_cast<int64_t>(MaxOverRanks(options_.learners, {static_cast<double>(own)})[0]);
+  return static_cast<int64_t>(MaxOverRanks(job_.learners, {static_cast<double>(own)})[0]);
 }
 
 TrainingRun::Update TrainingRun::EndUpdate() {
@@ -116,7 +117,7 @@ TrainingRun::Update TrainingRun::EndUpdate() {
                        step_ + 1, " of ", options_.steps,
                        "; expected a finite number. The last "
                        "checkpoint in ",
-                       (options_.folder / "checkpoints").string(), " is whole");
+                       (job_.folder / "checkpoints").string(), " is whole");
   }
   const double scale = ClipScale(update.grad_norm, options_.optimizer.grad_clip);
   if (scale < 1) parameters_.ScaleGradients(scale);
@@ -131,7 +132,7 @@ TrainingRun::Update TrainingRun::EndUpdate() {
     throw MachineError(
         options_.label, ": a parameter of ", name, " is not finite after the update of step ",
         step_ + 1, " of ", options_.steps, " at learning rate ", update.learning_rate,
-        "; the last checkpoint in ", (options_.folder / "checkpoints").string(), " is whole");
+        "; the last checkpoint in ", (job_.folder / "checkpoints").string(), " is whole");
   }
   parameters_.Publish();
   return update;
@@ -142,7 +143,7 @@ void TrainingRun::EndStep(double value, bool last) {
   ++step_;
   const bool writing = writer_.pending() && !writer_.written();
   const std::vector<double> votes =
-      MaxOverRanks(options_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
+      MaxOverRanks(job_.learners, {StopRequested() ? 1.0 : 0.0, writing ? 1.0 : 0.0});
   const bool stop = votes[0] > 0;
   last = last || done();
   if (writer_.pending() && votes[1] == 0) Publish();
@@ -166,13 +167,13 @@ void TrainingRun::Finish() {
 void TrainingRun::BeginSave() {
   CheckpointInfo info;
   info.step = step_;
-  info.config_sha256 = options_.config_sha256;
-  info.settings = options_.settings;
+  info.config_sha256 = job_.config_sha256;
+  info.settings = job_.settings;
   info.ranks = size();
   const int64_t since = std::min(step_, options_.checkpoint_every);
   info.value = MeanOf(step_ - since, since);
   info.numbers = {{"optimizer_updates", optimizer_.updates()},
-                  {"seed", static_cast<int64_t>(options_.seed)}};
+                  {"seed", static_cast<int64_t>(job_.seed)}};
   std::vector<CheckpointSlice> slices;
   if (parameters_.writes()) slices = slices_;
   if (rank() == 0) slices.insert(slices.end(), whole_slices_.begin(), whole_slices_.end());
@@ -195,7 +196,7 @@ double TrainingRun::LastMean(double share) const {
 }
 
 uint64_t TrainingRun::DropoutSeed() const {
-  return RandomStream(options_.seed, kDropout, static_cast<uint32_t>(step_)).Next() | 1;
+  return RandomStream(job_.seed, kDropout, static_cast<uint32_t>(step_)).Next() | 1;
 }
 
 }  // namespace flame

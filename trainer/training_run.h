@@ -6,40 +6,32 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "comm/communicator.h"
 #include "comm/group.h"
-#include "model/policy.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/optimizer/adamw.h"
 #include "trainer/options.h"
 #include "trainer/sharding/sharded_parameters.h"
+#include "trainer/training_job.h"
 
 namespace flame {
 
 struct TrainingRunOptions {
   std::string label;  // "classifier", for messages
   OptimizerOptions optimizer;
-  ShardingOptions sharding;
   int64_t steps = 0;  // steps of the whole run
   int64_t updates_per_step = 1;
   int64_t checkpoint_every = 1;
   CheckpointRetention retention;
-  uint64_t seed = 0;
-  std::filesystem::path folder;
-  std::string config_sha256, settings;  // see CheckpointInfo
-  Communicator* learners = nullptr;     // null means one rank
-  Communicator* on_device = nullptr;    // see ShardGroups
 };
 
 class TrainingRun {
  public:
   // Collective over the learners, like every method below except the accessors.
-  TrainingRun(Policy* policy, const NamedTensors& trainable, TrainingRunOptions options);
+  TrainingRun(const TrainingJob& job, const NamedTensors& trainable, TrainingRunOptions options);
 
   // Adds state of the loop that is saved and resumed with the rest: flat tensors laid out as
   // parameters()->shards() ...
@@ -53,8 +45,8 @@ class TrainingRun {
 
   int64_t step() const { return step_; }  // steps done
   bool done() const { return step_ >= options_.steps; }
-  int rank() const { return options_.learners == nullptr ? 0 : options_.learners->rank(); }
-  int size() const { return options_.learners == nullptr ? 1 : options_.learners->size(); }
+  int rank() const { return job_.learners == nullptr ? 0 : job_.learners->rank(); }
+  int size() const { return job_.learners == nullptr ? 1 : job_.learners->size(); }
 
   // Clears the gradients. A pass, between BeginPass and EndPass, is forwards and a backward, which
   // adds to the parameters' .grad. All learners make the same number of passes.
@@ -97,6 +89,7 @@ class TrainingRun {
   double MeanOf(int64_t begin, int64_t count) const;
   int64_t WindowSize(double share) const;
 
+  TrainingJob job_;
   TrainingRunOptions options_;
   ShardedParameters parameters_;
   AdamW optimizer_;

@@ -1,17 +1,15 @@
 #include "launch/run/stage.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "launch/run/session.h"
+#include "base/signals.h"
 #include "trainer/checkpoint/checkpoint.h"
 
 namespace flame {
@@ -174,15 +172,6 @@ void FinishStage(const Stage& stage, const StageCost& cost) {
   WriteFileAtomically(RecordPath(stage.run_dir, stage.name), record.dump(2) + "\n");
   LogInfo("stage ", stage.name, ": done in ", HumanDuration(cost.seconds),
           PeakText(cost.peak_bytes));
-}
-
-void RunStage(const Stage& stage) {
-  if (!BeginStage(stage)) return;
-  const Clock::time_point start = Clock::now();
-  stage.make(Sha256(stage.inputs));
-  FinishStage(stage, {SecondsSince(start), {}});
-  // Otherwise a program that runs the stages one by one would not learn of the signal.
-  StopIfRequested();
 }
 
 void CheckSettings(const fs::path& run_dir, const std::string& stage, const std::string& settings) {

@@ -38,8 +38,6 @@ struct StageCost {
 
 // Records the outputs and their cost. Throws MachineError if an output is missing.
 void FinishStage(const Stage& stage, const StageCost& cost);
-// Begins, makes and finishes the stage.
-void RunStage(const Stage& stage);
 
 // Throws DataError if the stage's record says that the stage was made with other settings. Does
 // nothing if there is no record.

@@ -1,7 +1,6 @@
 #include "trainer/grpo/grpo.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
@@ -26,30 +26,17 @@
 namespace flame {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Steps between warnings about the rewards.
 constexpr int64_t kWarnEvery = 20;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 TrainingRunOptions RunOptionsOf(const GrpoJob& job) {
   TrainingRunOptions options;
   options.label = "grpo";
   options.optimizer = job.options.optimizer;
-  options.sharding = job.sharding;
   options.retention = {job.options.keep_last, job.options.keep_best, /*highest=*/true};
-  options.settings = job.settings;
   options.steps = job.options.steps;
   options.updates_per_step = job.options.iterations;
   options.checkpoint_every = job.options.checkpoint_every;
-  options.seed = job.seed;
-  options.folder = job.folder;
-  options.config_sha256 = job.config_sha256;
-  options.learners = job.learners;
-  options.on_device = job.on_device;
   return options;
 }
 
@@ -296,7 +283,7 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent,
 GrpoReport RunGrpo(const GrpoJob& job) {
   const auto start = Clock::now();
   CheckJob(job);
-  TrainingRun run(job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  TrainingRun run(job, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
   RecentVersions recent(job.options.staleness, &run);
   run.Resume();
   GrpoReport report;

@@ -3,13 +3,13 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -23,12 +23,6 @@
 namespace flame {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 SftOrder OrderOf(const SftJob& job) {
   return {{job.seed, job.num_examples, job.options.batch, job.options.sort_window},
           [&job](int64_t example) { return job.example(example, 0).family.NumTokens(); }};
@@ -38,16 +32,9 @@ TrainingRunOptions RunOptionsOf(const SftJob& job, int64_t steps) {
   TrainingRunOptions options;
   options.label = job.label;
   options.optimizer = job.options.optimizer;
-  options.sharding = job.sharding;
   options.retention = {job.options.keep_last, job.options.keep_best, /*highest=*/false};
-  options.settings = job.settings;
   options.steps = steps;
   options.checkpoint_every = job.options.checkpoint_every;
-  options.seed = job.seed;
-  options.folder = job.folder;
-  options.config_sha256 = job.config_sha256;
-  options.learners = job.learners;
-  options.on_device = job.on_device;
   return options;
 }
 
@@ -239,7 +226,7 @@ SftReport RunSft(const SftJob& job) {
   }
   SftOrder order = OrderOf(job);
   const int64_t steps = job.options.epochs * order.StepsPerEpoch();
-  TrainingRun run(job.policy, job.policy->SelectTrainable(job.trainable), RunOptionsOf(job, steps));
+  TrainingRun run(job, job.policy->SelectTrainable(job.trainable), RunOptionsOf(job, steps));
   Validation validation(job, &run, steps);
   run.Resume();
   validation.Resume(run.step());

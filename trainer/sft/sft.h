@@ -4,15 +4,13 @@
 #define FLAME_TRAINER_SFT_SFT_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "comm/communicator.h"
-#include "model/policy.h"
+#include "model/family.h"
 #include "trainer/options.h"
-#include "trainer/sharding/sharding.h"
+#include "trainer/training_job.h"
 
 namespace flame {
 
@@ -21,9 +19,8 @@ struct SftExample {
   std::vector<double> weights;  // [branches]: weight, >= 0, of its asked-for tokens; empty: all 1
 };
 
-struct SftJob {
-  std::string label;  // for progress: "classifier"
-  Policy* policy = nullptr;
+struct SftJob : TrainingJob {
+  std::string label;               // for progress: "classifier"
   std::string trainable = "lora";  // see Policy::SelectTrainable
   int64_t num_examples = 0;
   // A pure function of its arguments. An example may have other branches in another epoch.
@@ -32,18 +29,6 @@ struct SftJob {
   // Returns the examples to evaluate on; unused if validate_every is 0. Called once, on every
   // learner, before the first step or a resumption; it may run the policy.
   std::function<std::vector<Family>()> validation;
-  // Called at the end on every learner with the trained policy, whose parameters are still spread
-  // over the learners: forwards, Save and JoinSave are collective. May be empty.
-  std::function<void(const Policy&)> end;
-  ShardingOptions sharding;
-  bool recompute = false;  // see ForwardOptions::recompute
-  uint64_t seed = 0;  // seeds dropout and the order of examples, which any number of ranks shares
-  // Holds checkpoints/ and metrics.jsonl. Training resumes if it holds a checkpoint.
-  std::filesystem::path folder;
-  // See CheckpointInfo. A checkpoint with another digest is refused.
-  std::string config_sha256, settings;
-  Communicator* learners = nullptr;   // null means one rank
-  Communicator* on_device = nullptr;  // see ShardGroups
 };
 
 struct SftReport {

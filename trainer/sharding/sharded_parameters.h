@@ -71,7 +71,6 @@ class ShardedParameters : public ParameterUnits {
  private:
   struct Unit;
   void AddUnit(int64_t index, bool trainable, const NamedTensors& tensors);
-  bool Splits(const Unit& unit) const;
   at::Tensor ShardOf(const at::Tensor& whole) const;
   void TakeValues(Unit* unit, const at::Tensor& into, int64_t first);
   void StartGather(Unit* unit);
