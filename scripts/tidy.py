@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources of the layers that have not passed it in their present form.
 
-    python3 scripts/tidy.py CLANG_TIDY [--jobs N]
+    python3 scripts/tidy.py CLANG_TIDY [--changed] [--jobs N]
 
 A source's form is its text, that of the project's headers that it includes, its compile command, the
 checks and clang-tidy's version. What passed is remembered in the cache folder (FLAME_CACHE), so that
@@ -69,6 +69,15 @@ def compile_commands():
     return commands
 
 
+def changed_stems():
+    """The paths without suffix of all files that differ from the last commit but one."""
+    result = subprocess.run(["git", "diff", "--name-only", "HEAD~1"], cwd=ROOT, capture_output=True, text=True,
+                            check=False)
+    if result.returncode != 0:
+        sys.exit("tidy: --changed needs the commit before the last: clone with a depth of 2 or more")
+    return {(ROOT / name).with_suffix("") for name in result.stdout.splitlines()}
+
+
 @functools.cache
 def gcc_headers():
     result = subprocess.run(["g++", "-print-file-name=include"], capture_output=True, text=True, check=True)
@@ -89,6 +98,8 @@ def check(tidy, source, mark):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("tidy")
+    parser.add_argument("--changed", action="store_true",
+                        help="only sources that, or whose own header, differ from the last commit but one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     version = subprocess.run([arguments.tidy, "--version"], capture_output=True, text=True, check=True).stdout
@@ -96,6 +107,9 @@ def main():
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     commands = compile_commands()
+    if arguments.changed:
+        stems = changed_stems()
+        commands = {source: command for source, command in commands.items() if source.with_suffix("") in stems}
     marks = {source: folder / form_of(source, command, tool) for source, command in commands.items()}
     left = [source for source in sorted(marks) if not marks[source].exists()]
     print(f"tidy: {len(marks)} sources, {len(left)} to check", flush=True)

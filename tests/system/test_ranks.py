@@ -11,7 +11,7 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import FLAME, TINY, kill_launcher, metrics, mpirun, ranks_below, run
+from conftest import FLAME, TINY, copy_run, kill_launcher, metrics, mpirun, ranks_below, run
 
 ROLES = ["cluster.learners=2", "cluster.rollouts=1", "cluster.rewards=1"]
 
@@ -282,23 +282,34 @@ def popen(folder, *keys):
                             stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(run_copy, rank):
-    whole, killed = run_copy("grpo", name="whole"), run_copy("grpo", name="killed")
-    keys = ["grpo.steps=40", "grpo.checkpoint_every=10", "cluster.learners=1",
-            "cluster.rollouts=2", "cluster.rewards=1"]
-    for folder, kill in ((whole, False), (killed, True)):
-        process = popen(folder, *keys)
-        if kill:
-            wait_for_shard(folder, process)
-            os.kill(ranks_below(process.pid)[rank], signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
-        assert (process.returncode != 0) == kill, errors
-    kept = {path: path.stat().st_mtime_ns for path in (killed / "grpo" / "rollouts").iterdir()}
-    process = popen(killed, *keys)
+FORTY = ["grpo.steps=40", "grpo.checkpoint_every=10", "cluster.learners=1", "cluster.rollouts=2",
+         "cluster.rewards=1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_run, tmp_path_factory):
+    """Returns the weights after forty steps in which no rank was killed."""
+    folder = copy_run(tiny_run, tmp_path_factory.mktemp("undisturbed") / "run", "grpo")
+    process = popen(folder, *FORTY)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert weights(whole) == weights(killed)
+    return weights(folder)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_killed_rollout_or_reward_rank_ends_the_job_which_goes_on_bit_for_bit(
+        run_copy, undisturbed, rank):
+    killed = run_copy("grpo")
+    process = popen(killed, *FORTY)
+    wait_for_shard(killed, process)
+    os.kill(ranks_below(process.pid)[rank], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0, errors
+    kept = {path: path.stat().st_mtime_ns for path in (killed / "grpo" / "rollouts").iterdir()}
+    process = popen(killed, *FORTY)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert weights(killed) == undisturbed
     # Complete shards still exist: they are read again, not made again.
     whole_before = [path for path, time in kept.items()
                     if path.suffix == ".h5" and path.exists() and path.stat().st_mtime_ns == time]
