@@ -11,7 +11,7 @@
 namespace flame {
 namespace {
 
-constexpr char kSchema[] = "flame.corpus/1";
+constexpr char kSchema[] = "flame.corpus/2";
 
 // Returns one field of every visit as a column.
 template <class T, class Get>
@@ -74,6 +74,36 @@ DdiGraph ReadDdi(const Hdf5File& file, int32_t n, const std::string& where) {
     }
   }
   return graph;
+}
+
+void WriteCoverage(Hdf5File* file, const std::vector<Coverage>& coverage) {
+  std::vector<std::string> of, misses;
+  std::vector<int64_t> total, matched, repaired;
+  for (const Coverage& each : coverage) {
+    of.push_back(each.of);
+    misses.push_back(each.misses);
+    total.push_back(each.total);
+    matched.push_back(each.matched);
+    repaired.push_back(each.repaired);
+  }
+  file->Write("coverage/of", of);
+  file->Write("coverage/total", total);
+  file->Write("coverage/matched", matched);
+  file->Write("coverage/repaired", repaired);
+  file->Write("coverage/misses", misses);
+}
+
+std::vector<Coverage> ReadCoverage(const Hdf5File& file, const std::string& where) {
+  const auto of = file.Read<std::string>("coverage/of");
+  const auto total = ReadSized<int64_t>(file, "coverage/total", of.size(), where);
+  const auto matched = ReadSized<int64_t>(file, "coverage/matched", of.size(), where);
+  const auto repaired = ReadSized<int64_t>(file, "coverage/repaired", of.size(), where);
+  const auto misses = ReadSized<std::string>(file, "coverage/misses", of.size(), where);
+  std::vector<Coverage> coverage;
+  for (size_t i = 0; i < of.size(); ++i) {
+    coverage.push_back({of[i], total[i], matched[i], repaired[i], misses[i]});
+  }
+  return coverage;
 }
 
 void CheckVisit(const Corpus& corpus, int32_t i, const std::string& where) {
@@ -168,6 +198,7 @@ void WriteCorpus(const Corpus& corpus, const std::filesystem::path& path) {
   WriteVocabulary(&file, "procedures", corpus.procedures);
   WriteVocabulary(&file, "drugs", corpus.drugs);
   WriteDdi(&file, corpus.ddi);
+  WriteCoverage(&file, corpus.coverage);
   WriteVisits(&file, corpus.visits);
   file.Close();
   SealFile(target.temporary());
@@ -186,6 +217,7 @@ Corpus ReadCorpus(const std::filesystem::path& path) {
   corpus.procedures = ReadVocabulary(file, "procedures", where);
   corpus.drugs = ReadVocabulary(file, "drugs", where);
   corpus.ddi = ReadDdi(file, corpus.drugs.size(), where);
+  corpus.coverage = ReadCoverage(file, where);
   ReadVisits(file, &corpus, where);
   return corpus;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/coverage.h"
 #include "data/visit.h"
 
 namespace flame {
@@ -41,6 +42,7 @@ struct Corpus {
   Vocabulary diagnoses, procedures, drugs;
   DdiGraph ddi;
   int32_t num_patients = 0;
+  std::vector<Coverage> coverage;  // of every mapping that made the corpus
 
   // Returns the indices of the visits of one split, in order.
   std::vector<int32_t> VisitsOf(Split split) const;

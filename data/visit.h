@@ -14,12 +14,14 @@ enum class Split : int8_t { kTrain = 0, kValidation = 1, kTest = 2 };
 //   {subject 10006, hadm 142345, patient 3, previous 11, age 71, gender 'F', kTrain,
 //    diagnoses {0, 4, 9}, procedures {2}, drugs {5, 17}, note "Allergies: Penicillin. ..."}
 struct Visit {
-  int64_t subject = 0;    // SUBJECT_ID
-  int64_t hadm = 0;       // HADM_ID
-  int32_t patient = 0;    // 0-based index of the patient in the corpus
-  int32_t previous = -1;  // index in Corpus::visits of the patient's previous visit; -1: none
-  int32_t age = 0;        // years, at most 90
-  char gender = 'U';      // 'F', 'M', 'U' unknown
+  int64_t subject = 0;  // SUBJECT_ID
+  int64_t hadm = 0;     // HADM_ID
+  int32_t patient = 0;  // 0-based index of the patient in the corpus
+  // Index in Corpus::visits of the patient's last visit that had ended when this one began; -1:
+  // none. With data.visit_order=id it is the visit before this one, whatever the times.
+  int32_t previous = -1;
+  int32_t age = 0;    // years, at most 90
+  char gender = 'U';  // 'F', 'M', 'U' unknown
   Split split = Split::kTrain;
   // Indices into the corpus vocabularies, no repeats, in order of first appearance.
   std::vector<int32_t> diagnoses, procedures, drugs;

@@ -104,6 +104,8 @@ void WriteDataset(hid_t file, const std::string& place, const std::string& name,
   const Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.id(), 1);
   const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  // Files of the same contents are the same bytes, whenever they were written.
+  H5Pset_obj_track_times(properties.id(), false);
   if (H5Tget_class(type) != H5T_STRING) SetChunks(properties.id(), shape, H5Tget_size(type));
   const Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
                      H5Sclose);

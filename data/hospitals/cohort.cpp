@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/error.h"
 #include "base/log.h"
+#include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
 
 namespace flame {
@@ -38,18 +40,51 @@ std::vector<int64_t> CountCodes(const CodeTable& table) {
   return counts;
 }
 
+// Finds rows that give an admission to another patient than ADMISSIONS does.
+class OwnerCheck {
+ public:
+  explicit OwnerCheck(const AdmissionOwners& owners) : owners_(owners) {}
+  void See(const CsvRow& row, int64_t subject, int64_t hadm) {
+    const auto owner = owners_.find(hadm);
+    if (owner == owners_.end() || owner->second == subject) return;
+    if (++rows_ > 1) return;
+    first_ = StrCat("data row ", row.number(), " gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
+                    ", ADMISSIONS to ", owner->second);
+  }
+  void Finish(const CsvTable& table) const {
+    if (rows_ == 0) return;
+    throw DataError(table.path(), ": ", first_,
+                    "; expected one patient of an admission. Rows like ", "this one: ", rows_);
+  }
+
+ private:
+  const AdmissionOwners& owners_;
+  int64_t rows_ = 0;
+  std::string first_;
+};
+
+// MIMIC writes 0 for no NDC, which a table of numbers turns to 0.0.
+bool IsZero(std::string_view ndc) {
+  ndc = Trimmed(ndc);
+  return ndc == "0" || ndc == "0.0";
+}
+
 // Step 1. The codes of the table are NDCs.
-CodeTable ReadPrescriptions(const std::filesystem::path& root) {
+CodeTable ReadPrescriptions(const std::filesystem::path& root, const AdmissionOwners& owners) {
   const CsvTable table(root, "PRESCRIPTIONS",
                        {"SUBJECT_ID", "HADM_ID", "DRUG_TYPE", "DRUG", "NDC"});
   CodeTable prescriptions;
   Interner names;
+  OwnerCheck check(owners);
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (row[2] != "MAIN" || row[4] == "0") return;
+    if (row[2] != "MAIN" || IsZero(row[4])) return;
     if (row[0].empty() || row[1].empty() || row[3].empty() || row[4].empty()) return;
+    const int64_t subject = row.Integer(0), hadm = row.Integer(1);
+    check.See(row, subject, hadm);
     prescriptions.rows.push_back(
-        {row.Integer(0), row.Integer(1), prescriptions.codes.IdOf(row[4]), names.IdOf(row[3])});
+        {subject, hadm, prescriptions.codes.IdOf(row[4]), names.IdOf(row[3])});
   });
+  check.Finish(table);
   DropDuplicates(&prescriptions.rows);
   return prescriptions;
 }
@@ -63,14 +98,43 @@ void KeepPatientsWithVisits(int64_t min_visits, std::vector<CodeRow>* rows) {
   });
 }
 
-// Step 3: maps NDCs, without their last two characters, to DrugBank ids.
-CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map) {
-  CodeTable drugs;
-  for (CodeRow row : prescriptions.rows) {
-    const std::string& ndc = prescriptions.codes.Text(row.code);
-    const auto mapped = ndc_map.find(ndc.substr(0, std::max<size_t>(ndc.size(), 2) - 2));
+// Returns the DrugBank ids of an NDC; null if it has none, or if its readings have different ones.
+const std::vector<std::string>* DrugsOfNdc(const NdcMap& ndc_map, const std::string& ndc) {
+  const std::vector<std::string>* found = nullptr;
+  for (const std::string& reading : NdcReadings(ndc)) {
+    const auto mapped = ndc_map.find(reading);
     if (mapped == ndc_map.end()) continue;
-    for (const std::string& drug : mapped->second) {
+    if (found != nullptr && *found != mapped->second) return nullptr;
+    found = &mapped->second;
+  }
+  return found;
+}
+
+bool IsElevenDigits(const std::string& ndc) {
+  return ndc.size() == 11 && ndc.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// Step 3: maps NDCs, without their last two digits, to DrugBank ids.
+CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map, Coverage* coverage) {
+  CodeTable drugs;
+  CoverageCounter counter("prescriptions with a DrugBank id", "NDCs of 11 digits");
+  std::vector<const std::vector<std::string>*> drugs_of;
+  const std::vector<int64_t> counts = CountCodes(prescriptions);
+  for (int32_t i = 0; i < prescriptions.codes.size(); ++i) {
+    const std::string& ndc = prescriptions.codes.Text(i);
+    drugs_of.push_back(DrugsOfNdc(ndc_map, ndc));
+    if (counts[i] == 0) continue;
+    if (drugs_of.back() == nullptr) {
+      counter.AddMiss(ndc, counts[i]);
+    } else {
+      counter.AddMatch(/*repaired=*/!IsElevenDigits(ndc), counts[i]);
+    }
+  }
+  *coverage = counter.Finish();
+  for (CodeRow row : prescriptions.rows) {
+    const std::vector<std::string>* mapped = drugs_of[row.code];
+    if (mapped == nullptr) continue;
+    for (const std::string& drug : *mapped) {
       row.code = drugs.codes.IdOf(drug);
       drugs.rows.push_back(row);
     }
@@ -93,18 +157,67 @@ void KeepMostFrequent(int64_t num_drugs, CodeTable* drugs) {
   std::erase_if(drugs->rows, [&](const CodeRow& row) { return !kept.contains(row.code); });
 }
 
+// Gives the codes of a table their canonical form.
+void RepairCodes(CodeKind kind, const std::string& stem, CodeTable* table) {
+  std::vector<std::string> written;
+  for (int32_t i = 0; i < table->codes.size(); ++i) written.push_back(table->codes.Text(i));
+  const std::vector<std::string> canonical = CanonicalIcd9(kind, written);
+  if (canonical == written) return;
+  CodeTable repaired;
+  int64_t rows = 0;
+  int32_t first = -1;
+  for (CodeRow row : table->rows) {
+    if (canonical[row.code] != written[row.code]) {
+      ++rows;
+      if (first < 0) first = row.code;
+    }
+    row.code = repaired.codes.IdOf(canonical[row.code]);
+    repaired.rows.push_back(row);
+  }
+  LogWarning("prepare: ", stem, ": ", rows, " rows had codes that are not written as in MIMIC; ",
+             "they were repaired, such as '", written[first], "' to '", canonical[first], "'");
+  *table = std::move(repaired);
+}
+
 // Step 6. A row without a code says nothing, so it is dropped from either table.
-CodeTable ReadCodes(const std::filesystem::path& root, const std::string& stem) {
+CodeTable ReadCodes(const std::filesystem::path& root, CodeKind kind,
+                    const AdmissionOwners& owners) {
+  const bool diagnoses = kind == CodeKind::kDiagnosis;
+  const std::string stem = diagnoses ? "DIAGNOSES_ICD" : "PROCEDURES_ICD";
   const CsvTable table(root, stem, {"SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"});
-  const bool needs_position = stem == "DIAGNOSES_ICD";
   CodeTable codes;
+  OwnerCheck check(owners);
   table.ForEachRowOfFilled([&](const CsvRow& row) {
     if (row[0].empty() || row[1].empty() || row[3].empty()) return;
-    if (needs_position && row[2].empty()) return;
-    codes.rows.push_back({row.Integer(0), row.Integer(1), codes.codes.IdOf(row[3]), 0});
+    if (diagnoses && row[2].empty()) return;
+    const int64_t subject = row.Integer(0), hadm = row.Integer(1);
+    check.See(row, subject, hadm);
+    codes.rows.push_back({subject, hadm, codes.codes.IdOf(row[3]), 0});
   });
+  check.Finish(table);
+  RepairCodes(kind, stem, &codes);
   DropDuplicates(&codes.rows);
   return codes;
+}
+
+// Step 5.
+void KeepDrugsWithStructure(const DrugBankIds& with_structure, CodeTable* drugs,
+                            Coverage* coverage) {
+  CoverageCounter counter("drugs with a structure", "DrugBank ids such as DB00316");
+  std::vector<int64_t> counts = CountCodes(*drugs);
+  for (int32_t i = 0; i < drugs->codes.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const std::string& id = drugs->codes.Text(i);
+    if (with_structure.contains(id)) {
+      counter.AddMatch(/*repaired=*/false);
+    } else {
+      counter.AddMiss(id);
+    }
+  }
+  *coverage = counter.Finish();
+  std::erase_if(drugs->rows, [&](const CodeRow& row) {
+    return !with_structure.contains(drugs->codes.Text(row.code));
+  });
 }
 
 bool KeepVisits(const std::unordered_set<int64_t>& visits, CodeTable* table) {
@@ -166,25 +279,25 @@ void StepCounts::Add(const std::string& step, const std::vector<CodeRow>& rows) 
   throw DataError("no patient left after the step '", step, "'; expected at least one:", counts);
 }
 
-Cohort SelectCohort(const DataOptions& options, const NdcMap& ndc_map,
-                    const DrugBankIds& with_structure) {
+Cohort SelectCohort(const DataOptions& options, const AdmissionOwners& owners,
+                    const NdcMap& ndc_map, const DrugBankIds& with_structure) {
   StepCounts steps;
-  CodeTable prescriptions = ReadPrescriptions(options.root);
+  CodeTable prescriptions = ReadPrescriptions(options.root, owners);
   steps.Add("main prescriptions with an NDC", prescriptions.rows);
   KeepPatientsWithVisits(options.min_visits, &prescriptions.rows);
   steps.Add(StrCat("patients with at least ", options.min_visits, " visits"), prescriptions.rows);
   Cohort cohort;
-  cohort.drugs = MapToDrugBank(prescriptions, ndc_map);
+  Coverage ndcs, structures;
+  cohort.drugs = MapToDrugBank(prescriptions, ndc_map, &ndcs);
   steps.Add("prescriptions with a DrugBank id", cohort.drugs.rows);
   KeepMostFrequent(options.top_drugs, &cohort.drugs);
   steps.Add(StrCat("the ", options.top_drugs, " most frequent drugs"), cohort.drugs.rows);
-  std::erase_if(cohort.drugs.rows, [&](const CodeRow& row) {
-    return !with_structure.contains(cohort.drugs.codes.Text(row.code));
-  });
+  KeepDrugsWithStructure(with_structure, &cohort.drugs, &structures);
   steps.Add("drugs with a structure", cohort.drugs.rows);
-  cohort.diagnoses = ReadCodes(options.root, "DIAGNOSES_ICD");
+  cohort.coverage = {ndcs, structures};
+  cohort.diagnoses = ReadCodes(options.root, CodeKind::kDiagnosis, owners);
   steps.Add("diagnoses", cohort.diagnoses.rows);
-  cohort.procedures = ReadCodes(options.root, "PROCEDURES_ICD");
+  cohort.procedures = ReadCodes(options.root, CodeKind::kProcedure, owners);
   steps.Add("procedures", cohort.procedures.rows);
   SelectUntilStable(options.min_code_rows, &cohort, &steps);
   return cohort;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "data/coverage.h"
 #include "data/hospitals/mappings.h"
 #include "data/options.h"
 
@@ -50,11 +51,16 @@ class StepCounts {
 
 struct Cohort {
   CodeTable diagnoses, procedures, drugs;  // drugs: DrugBank ids
+  std::vector<Coverage> coverage;          // of the NDCs and of the structures
 };
 
-// Runs steps 1 to 7. Throws DataError as PrepareCorpus does.
-Cohort SelectCohort(const DataOptions& options, const NdcMap& ndc_map,
-                    const DrugBankIds& with_structure);
+// The SUBJECT_ID of each HADM_ID, by ADMISSIONS.
+using AdmissionOwners = std::unordered_map<int64_t, int64_t>;
+
+// Runs steps 1 to 7. Throws DataError as PrepareCorpus does, among others if a table gives an
+// admission to another patient than `owners`.
+Cohort SelectCohort(const DataOptions& options, const AdmissionOwners& owners,
+                    const NdcMap& ndc_map, const DrugBankIds& with_structure);
 
 }  // namespace flame
 

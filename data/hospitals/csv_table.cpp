@@ -29,7 +29,6 @@ std::string Lower(std::string text) {
   return text;
 }
 
-// Returns the table's file, the plain one rather than the gzipped one; empty if there is none.
 fs::path FindTable(const fs::path& folder, const std::string& stem) {
   fs::path zipped;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -148,15 +147,22 @@ T CsvRow::Parse(size_t column, const char* expected) const {
   const std::string_view text = values_[column];
   T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '", text,
-                    "'; expected ", expected);
-  }
+  if (error != std::errc() || end != text.data() + text.size()) Fail(column, expected);
   return value;
+}
+
+void CsvRow::Fail(size_t column, const char* expected) const {
+  throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '", values_[column],
+                  "'; expected ", expected);
 }
 
 int64_t CsvRow::Integer(size_t column) const { return Parse<int64_t>(column, "an integer"); }
 double CsvRow::Number(size_t column) const { return Parse<double>(column, "a number"); }
+Moment CsvRow::Time(size_t column) const {
+  const auto moment = ParseMoment(values_[column]);
+  if (!moment) Fail(column, "a time such as 2164-10-23 21:09:00");
+  return *moment;
+}
 
 CsvTable::CsvTable(const fs::path& folder, const std::string& stem,
                    std::vector<std::string> columns)
@@ -172,8 +178,12 @@ CsvTable::CsvTable(const fs::path& folder, const std::string& stem,
   CheckColumns();
 }
 
+fs::path CsvTable::Find(const fs::path& folder, const std::string& stem) {
+  return fs::is_directory(folder) ? FindTable(folder, stem) : fs::path();
+}
+
 bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
-  return fs::is_directory(folder) && !FindTable(folder, stem).empty();
+  return !Find(folder, stem).empty();
 }
 
 void CsvTable::CheckColumns() {

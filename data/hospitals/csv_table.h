@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/hospitals/calendar.h"
+
 namespace arrow {
 class RecordBatch;
 }
@@ -25,11 +27,14 @@ class CsvRow {
   // Throws DataError naming table, row and column if the value is no integer.
   int64_t Integer(size_t column) const;
   double Number(size_t column) const;  // likewise
+  Moment Time(size_t column) const;    // likewise; see ParseMoment
+  int64_t number() const { return number_; }
 
  private:
   friend class CsvTable;
   template <class T>
   T Parse(size_t column, const char* expected) const;
+  [[noreturn]] void Fail(size_t column, const char* expected) const;
   CsvRow(const std::string& path, const std::vector<std::string>& columns)
       : path_(path), columns_(columns), values_(columns.size()) {}
   const std::string& path_;
@@ -46,6 +51,8 @@ class CsvTable {
   CsvTable(const std::filesystem::path& folder, const std::string& stem,
            std::vector<std::string> columns);
 
+  // Returns the table's file, the plain one rather than the gzipped one; empty if there is none.
+  static std::filesystem::path Find(const std::filesystem::path& folder, const std::string& stem);
   static bool Exists(const std::filesystem::path& folder, const std::string& stem);
 
   // Calls `use` with each row, whose values are in the order of `columns`, and returns the number

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
+#include "base/log.h"
+#include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/note_sections.h"
 
@@ -38,13 +41,37 @@ Titles ReadTitles(const fs::path& folder, const std::string& stem, bool as_numbe
   return titles;
 }
 
+// Returns the title in the first of `sources` that has the code; null if none has.
+const std::string* TitleIn(const std::vector<Titles>& sources, const std::string& code) {
+  for (const Titles& source : sources) {
+    const auto found = source.find(code);
+    if (found != source.end()) return &found->second;
+  }
+  return nullptr;
+}
+
+// Returns the title of a code that lost one or two zeros in front; null if there is none or both
+// readings have one.
+const std::string* TitleOfPadded(const std::vector<Titles>& sources, const std::string& code) {
+  const std::string* one = TitleIn(sources, "0" + code);
+  const std::string* two = TitleIn(sources, "00" + code);
+  if (one != nullptr && two != nullptr) return nullptr;
+  return one != nullptr ? one : two;
+}
+
+std::string PaddedNdc9(std::string_view ndc) {
+  constexpr size_t kDigits = 9;
+  return std::string(kDigits - std::min(kDigits, ndc.size()), '0') + std::string(ndc);
+}
+
 }  // namespace
 
 NdcMap ReadNdcMap(const fs::path& folder) {
   NdcMap map;
   CsvTable(folder, "ndc9_to_drugbank", {"NDC", "drugbank_id"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
-        if (!row[1].empty()) map[std::string(row[0])].emplace_back(row[1]);
+        const std::string drug = CanonicalId(row[1]);
+        if (!drug.empty()) map[PaddedNdc9(Trimmed(row[0]))].push_back(drug);
       });
   return map;
 }
@@ -53,53 +80,68 @@ DrugBankIds ReadDrugsWithStructure(const fs::path& folder) {
   DrugBankIds drugs;
   CsvTable(folder, "drugbank_to_smiles", {"drug_id", "smiles"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
-        if (!row[1].empty()) drugs.emplace(row[0]);
+        if (!row[1].empty()) drugs.insert(CanonicalId(row[0]));
       });
   return drugs;
 }
 
-std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std::string>& ids) {
+std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std::string>& ids,
+                                   Coverage* coverage) {
   std::unordered_map<std::string, std::string> known;
   CsvTable(folder, "drugbank_to_name", {"drugbank_id", "drug_name"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
-        known.try_emplace(std::string(row[0]), CollapseSpace(row[1]));
+        known.try_emplace(CanonicalId(row[0]), CollapseSpace(row[1]));
       });
   std::vector<std::string> names;
   std::unordered_set<std::string> taken;
+  CoverageCounter counter("drugs with a name", "DrugBank ids such as DB00316");
   for (const std::string& id : ids) {
-    std::string name = known[id].empty() ? id : known[id];
+    std::string name = known[id];
+    if (name.empty()) {
+      counter.AddMiss(id);
+      name = id;
+    } else {
+      counter.AddMatch(/*repaired=*/false);
+    }
     if (!taken.insert(MatchKey(name)).second) name += " (" + id + ")";
     taken.insert(MatchKey(name));
     names.push_back(std::move(name));
   }
+  *coverage = counter.Finish();
   return names;
 }
 
 std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root, CodeKind kind,
-                                    const std::vector<std::string>& codes) {
+                                    const std::vector<std::string>& codes, Coverage* coverage) {
   const bool procedure = kind == CodeKind::kProcedure;
   const std::string own = procedure ? "D_ICD_PROCEDURES" : "D_ICD_DIAGNOSES";
   const std::string mapped = procedure ? "icd9_procedures" : "icd9_diagnoses";
   std::vector<Titles> sources;
   if (CsvTable::Exists(root, own)) sources.push_back(ReadTitles(root, own, false));
   sources.push_back(ReadTitles(folder, mapped, false));
-  const Titles by_number = procedure ? ReadTitles(folder, mapped, true) : Titles();
+  const std::vector<Titles> by_number = {procedure ? ReadTitles(folder, mapped, true) : Titles()};
+  CoverageCounter counter(StrCat(procedure ? "procedures" : "diagnoses", " with a title"),
+                          StrCat("ICD-9 codes such as ", procedure ? "3893" : "4019"));
   std::vector<std::string> titles;
   for (const std::string& code : codes) {
-    const std::string* title = &code;
-    const auto number = by_number.find(WithoutZeros(code));
-    if (number != by_number.end()) title = &number->second;
-    for (auto source = sources.rbegin(); source != sources.rend(); ++source) {
-      const auto found = source->find(code);
-      if (found != source->end()) title = &found->second;
+    const std::string* title = TitleIn(sources, code);
+    const bool exact = title != nullptr;
+    if (!exact && procedure) title = TitleIn(by_number, WithoutZeros(code));
+    if (!exact && !procedure) title = TitleOfPadded(sources, code);
+    if (title == nullptr) {
+      counter.AddMiss(code);
+    } else {
+      // The procedures' table is known to have lost its zeros.
+      counter.AddMatch(/*repaired=*/!exact && !procedure);
     }
-    titles.push_back(*title);
+    titles.push_back(title == nullptr ? code : *title);
   }
+  *coverage = counter.Finish();
   return titles;
 }
 
 DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
-                      const std::vector<std::string>& ids) {
+                      const std::vector<std::string>& ids, Coverage* coverage) {
   std::unordered_map<std::string, int32_t> index;
   for (size_t i = 0; i < ids.size(); ++i) index[ids[i]] = static_cast<int32_t>(i);
   const fs::path path = folder / file;
@@ -108,11 +150,45 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
     if (stem.ends_with(suffix)) stem.resize(stem.size() - std::string_view(suffix).size());
   }
   DdiGraph graph(static_cast<int32_t>(ids.size()));
-  CsvTable(path.parent_path(), stem, {"drug1", "drug2"}).ForEachRowOfFilled([&](const CsvRow& row) {
-    const auto a = index.find(std::string(row[0]));
-    const auto b = index.find(std::string(row[1]));
-    if (a != index.end() && b != index.end()) graph.Add(a->second, b->second);
+  // A drug's state: not in the file, there as it is written here, there in another spelling.
+  enum class Found { kNo, kExact, kRepaired };
+  std::vector<Found> found(ids.size(), Found::kNo);
+  int64_t pairs = 0;
+  std::string first;
+  const CsvTable table(path.parent_path(), stem, {"drug1", "drug2"});
+  table.ForEachRowOfFilled([&](const CsvRow& row) {
+    if (first.empty()) first = StrCat(row[0], ",", row[1]);
+    std::optional<int32_t> pair[2];
+    for (const size_t side : {0, 1}) {
+      const auto drug = index.find(CanonicalId(row[side]));
+      if (drug == index.end()) continue;
+      pair[side] = drug->second;
+      Found& state = found[drug->second];
+      if (state != Found::kExact) {
+        state = row[side] == drug->first ? Found::kExact : Found::kRepaired;
+      }
+    }
+    if (!pair[0] || !pair[1] || *pair[0] == *pair[1]) return;
+    graph.Add(*pair[0], *pair[1]);
+    ++pairs;
   });
+  CoverageCounter counter("drugs with interactions", "the DrugBank ids of the hospital's drugs");
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (found[i] == Found::kNo) {
+      counter.AddMiss(ids[i]);
+    } else {
+      counter.AddMatch(found[i] == Found::kRepaired);
+    }
+  }
+  try {
+    *coverage = counter.Finish();
+  } catch (const DataError& error) {
+    throw DataError(table.path(), ": its first pair is ", first, ". ", error.what());
+  }
+  if (pairs == 0 && ids.size() > 1) {
+    LogWarning("prepare: ", table.path(), " has no pair of two drugs of this hospital: every DDI ",
+               "rate will be 0");
+  }
   return graph;
 }
 

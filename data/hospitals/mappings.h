@@ -1,4 +1,6 @@
-// Public tables that tie a hospital's codes to drugs, names, structures and interactions.
+// Public tables that tie a hospital's codes to drugs, names, structures and interactions. Ids are
+// compared in their canonical form (CanonicalId). What is found and what is not is counted in a
+// Coverage, as CoverageCounter has it.
 #ifndef FLAME_DATA_HOSPITALS_MAPPINGS_H_
 #define FLAME_DATA_HOSPITALS_MAPPINGS_H_
 
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "data/hospitals/codes.h"
 
 namespace flame {
 
@@ -25,22 +28,21 @@ DrugBankIds ReadDrugsWithStructure(const std::filesystem::path& folder);
 // without a name is its own name. No two names match each other (lower case, without spaces and
 // hyphens): a later name that would match gets " (id)" appended.
 std::vector<std::string> DrugNames(const std::filesystem::path& folder,
-                                   const std::vector<std::string>& ids);
-
-enum class CodeKind { kDiagnosis, kProcedure };
+                                   const std::vector<std::string>& ids, Coverage* coverage);
 
 // Returns the short titles of ICD-9 codes: from D_ICD_DIAGNOSES or D_ICD_PROCEDURES in `root` if it
 // is there and has the code, else from icd9_diagnoses.csv or icd9_procedures.csv in `folder`, else
 // the code itself. icd9_procedures.csv has lost leading zeros ("0159" and "159" are both 159
-// there), so a procedure whose exact code is in neither table is looked up as a number.
+// there), so a procedure whose exact code is in neither table is looked up as a number. A diagnosis
+// whose exact code is in neither is looked up with one and with two zeros in front.
 std::vector<std::string> CodeTitles(const std::filesystem::path& folder,
                                     const std::filesystem::path& root, CodeKind kind,
-                                    const std::vector<std::string>& codes);
+                                    const std::vector<std::string>& codes, Coverage* coverage);
 
 // Reads the harmful pairs among `ids` from the rows (drug1, drug2) of `file` in `folder`. Throws
-// DataError if the file has no row.
+// DataError if the file has no row. A drug is covered if it is in any pair of the file.
 DdiGraph ReadDdiPairs(const std::filesystem::path& folder, const std::string& file,
-                      const std::vector<std::string>& ids);
+                      const std::vector<std::string>& ids, Coverage* coverage);
 
 }  // namespace flame
 

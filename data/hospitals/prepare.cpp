@@ -1,13 +1,15 @@
 #include "data/hospitals/prepare.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "data/hospitals/calendar.h"
 #include "data/hospitals/cohort.h"
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/mappings.h"
@@ -21,7 +23,8 @@ namespace fs = std::filesystem;
 constexpr int32_t kAgeCap = 90;
 
 struct Admission {
-  std::string time;  // ISO 8601, so that text order is time order
+  int64_t subject = 0;
+  std::optional<Moment> admitted, discharged;
   std::string note;
   float oracle_list = -1, oracle_threshold = -1;
 };
@@ -29,7 +32,8 @@ using Admissions = std::unordered_map<int64_t, Admission>;
 
 struct Person {
   char gender = 'U';
-  std::string born;
+  std::optional<Moment> born;
+  bool operator==(const Person&) const = default;
 };
 
 void CheckOptions(const DataOptions& options) {
@@ -67,31 +71,56 @@ std::vector<Visit> GroupByAdmission(const Cohort& cohort) {
   return ordered;
 }
 
-Admissions ReadAdmissions(const fs::path& root, const std::vector<Visit>& visits) {
+std::optional<Moment> TimeIfAny(const CsvRow& row, size_t column) {
+  if (row[column].empty()) return std::nullopt;
+  return row.Time(column);
+}
+
+// Reads all admissions. Two rows of one admission must say the same.
+Admissions ReadAdmissions(const fs::path& root) {
   Admissions admissions;
-  for (const Visit& visit : visits) admissions[visit.hadm];
-  const CsvTable table(root, "ADMISSIONS", {"HADM_ID", "ADMITTIME"});
+  const CsvTable table(root, "ADMISSIONS", {"SUBJECT_ID", "HADM_ID", "ADMITTIME", "DISCHTIME"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    const auto admission = admissions.find(row.Integer(0));
-    if (admission != admissions.end()) admission->second.time = row[1];
-  });
-  for (const Visit& visit : visits) {
-    if (admissions[visit.hadm].time.empty()) {
-      throw DataError(table.path(), ": no ADMITTIME of HADM_ID ", visit.hadm,
-                      ", which has prescriptions");
+    const Admission read{row.Integer(0), TimeIfAny(row, 2), TimeIfAny(row, 3), "", -1, -1};
+    const auto [entry, added] = admissions.try_emplace(row.Integer(1), read);
+    const Admission& first = entry->second;
+    if (!added && (first.subject != read.subject || first.admitted != read.admitted ||
+                   first.discharged != read.discharged)) {
+      throw DataError(table.path(), ": data row ", row.number(), " gives HADM_ID ", row[1],
+                      " another SUBJECT_ID, ADMITTIME or DISCHTIME than an earlier row; expected ",
+                      "one row of an admission");
     }
-  }
+  });
   return admissions;
 }
 
-// Keeps, for each admission, the first discharge summary that has any of the kept sections.
-void ReadNotes(const fs::path& root, Admissions* admissions) {
+AdmissionOwners OwnersOf(const Admissions& admissions) {
+  AdmissionOwners owners;
+  for (const auto& [hadm, admission] : admissions) owners[hadm] = admission.subject;
+  return owners;
+}
+
+// Throws DataError unless every visit has a time of admission.
+void CheckAdmitted(const fs::path& root, const std::vector<Visit>& visits,
+                   const Admissions& admissions) {
+  for (const Visit& visit : visits) {
+    const auto admission = admissions.find(visit.hadm);
+    if (admission != admissions.end() && admission->second.admitted) continue;
+    throw DataError(CsvTable(root, "ADMISSIONS", {}).path(), ": no ADMITTIME of HADM_ID ",
+                    visit.hadm, ", which has prescriptions");
+  }
+}
+
+// Keeps, for each visit's admission, the first discharge summary that has any of the kept sections.
+void ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admissions* admissions) {
+  std::unordered_set<int64_t> kept;
+  for (const Visit& visit : visits) kept.insert(visit.hadm);
   const CsvTable table(root, "NOTEEVENTS", {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"});
   table.ForEachRow([&](const CsvRow& row) {
     if (row[1] != "Discharge summary" || row[2] == "1" || row[0].empty()) return;
-    const auto admission = admissions->find(row.Integer(0));
-    if (admission == admissions->end() || !admission->second.note.empty()) return;
-    admission->second.note = AdmissionNote(row[3]);
+    const int64_t hadm = row.Integer(0);
+    if (!kept.contains(hadm) || !admissions->at(hadm).note.empty()) return;
+    admissions->at(hadm).note = AdmissionNote(row[3]);
   });
 }
 
@@ -108,32 +137,27 @@ void ReadOracle(const fs::path& root, Admissions* admissions) {
 
 std::unordered_map<int64_t, Person> ReadPersons(const fs::path& root) {
   std::unordered_map<int64_t, Person> persons;
-  CsvTable(root, "PATIENTS", {"SUBJECT_ID", "GENDER", "DOB"})
-      .ForEachRowOfFilled([&](const CsvRow& row) {
-        const bool known = row[1] == "F" || row[1] == "M";
-        persons[row.Integer(0)] = {known ? row[1][0] : 'U', std::string(row[2])};
-      });
+  const CsvTable table(root, "PATIENTS", {"SUBJECT_ID", "GENDER", "DOB"});
+  table.ForEachRowOfFilled([&](const CsvRow& row) {
+    const bool known = row[1] == "F" || row[1] == "M";
+    const Person person{known ? row[1][0] : 'U', TimeIfAny(row, 2)};
+    const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
+    if (added || entry->second == person) return;
+    throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],
+                    " another GENDER or DOB than an earlier row; expected one row of a patient");
+  });
   return persons;
-}
-
-int32_t YearOf(const std::string& date, const std::string& what) {
-  int32_t year = 0;
-  const char* end = date.data() + std::min<size_t>(date.size(), 4);
-  const auto [stop, error] = std::from_chars(date.data(), end, year);
-  if (error != std::errc() || stop != end || date.size() < 8) {
-    throw DataError(what, " is '", date, "'; expected a date such as 2164-10-23 21:09:00");
-  }
-  return year;
 }
 
 // Returns the difference of the calendar years of birth and admission, as the authors take it,
 // capped at kAgeCap.
-int32_t AgeOf(const Visit& visit, const std::string& born, const std::string& admitted) {
-  const int32_t age = YearOf(admitted, StrCat("ADMITTIME of HADM_ID ", visit.hadm)) -
-                      YearOf(born, StrCat("DOB of SUBJECT_ID ", visit.subject));
+int32_t AgeOf(const Visit& visit, const Person& person, Moment admitted) {
+  if (!person.born) throw DataError("PATIENTS has no DOB of SUBJECT_ID ", visit.subject);
+  const int32_t age = YearOf(admitted) - YearOf(*person.born);
   if (age < 0) {
-    throw DataError("HADM_ID ", visit.hadm, " was admitted on ", admitted,
-                    ", before the birth of SUBJECT_ID ", visit.subject, " on ", born);
+    throw DataError("HADM_ID ", visit.hadm, " was admitted in ", YearOf(admitted),
+                    ", before the birth of SUBJECT_ID ", visit.subject, " in ",
+                    YearOf(*person.born));
   }
   return std::min(age, kAgeCap);
 }
@@ -148,7 +172,7 @@ void FillVisits(const std::unordered_map<int64_t, Person>& persons, Admissions* 
                       " has prescriptions");
     }
     visit.gender = person->second.gender;
-    visit.age = AgeOf(visit, person->second.born, admission.time);
+    visit.age = AgeOf(visit, person->second, *admission.admitted);
     visit.note = std::move(admission.note);
     visit.oracle_list = admission.oracle_list;
     visit.oracle_threshold = admission.oracle_threshold;
@@ -162,18 +186,44 @@ void OrderVisits(const std::string& order, const Admissions& admissions,
   if (order == "id") return;
   std::stable_sort(visits->begin(), visits->end(), [&](const Visit& a, const Visit& b) {
     if (a.subject != b.subject) return a.subject < b.subject;
-    return admissions.at(a.hadm).time < admissions.at(b.hadm).time;
+    return admissions.at(a.hadm).admitted < admissions.at(b.hadm).admitted;
   });
 }
 
-void LinkPatients(Corpus* corpus) {
-  for (size_t i = 0; i < corpus->visits.size(); ++i) {
-    Visit& visit = corpus->visits[i];
-    const bool same = i > 0 && corpus->visits[i - 1].subject == visit.subject;
-    if (!same) ++corpus->num_patients;
-    visit.patient = corpus->num_patients - 1;
-    visit.previous = same ? static_cast<int32_t>(i) - 1 : -1;
+// True unless the earlier visit is known to have gone on when the later one began.
+bool EndsBefore(const Admission& earlier, const Admission& later) {
+  return !earlier.discharged || *earlier.discharged <= *later.admitted;
+}
+
+// Numbers the patients and links every visit to its previous one: the last before it that had ended
+// when it began, since a visit that went on would tell the answer. In the authors' order it is the
+// visit before, whatever the times; such visits are counted.
+void LinkPatients(const std::string& order, const Admissions& admissions, Corpus* corpus) {
+  std::vector<Visit>& visits = corpus->visits;
+  int64_t overlaps = 0;
+  std::string first;
+  for (int32_t i = 0; i < static_cast<int32_t>(visits.size()); ++i) {
+    const auto of_patient = [&](int32_t v) {
+      return v >= 0 && visits[v].subject == visits[i].subject;
+    };
+    if (!of_patient(i - 1)) ++corpus->num_patients;
+    visits[i].patient = corpus->num_patients - 1;
+    int32_t previous = i - 1;
+    const auto ends_before = [&](int32_t v) {
+      return EndsBefore(admissions.at(visits[v].hadm), admissions.at(visits[i].hadm));
+    };
+    if (of_patient(previous) && !ends_before(previous)) {
+      if (++overlaps == 1) first = StrCat(visits[previous].hadm, " and ", visits[i].hadm);
+      while (order == "time" && of_patient(previous) && !ends_before(previous)) --previous;
+    }
+    visits[i].previous = of_patient(previous) ? previous : -1;
   }
+  if (overlaps == 0) return;
+  LogWarning("prepare: ", overlaps, " visits begin before the one that precedes them has ended, ",
+             "such as HADM_ID ", first,
+             order == "time" ? "; their previous visit is the last that had ended"
+                             : "; data.visit_order=id makes it their previous visit all the same, "
+                               "whose drugs may tell theirs");
 }
 
 void SplitByPosition(const std::vector<int64_t>& shares, std::vector<Visit>* visits) {
@@ -211,27 +261,31 @@ Corpus PrepareCorpus(const DataOptions& options) {
   CheckOptions(options);
   const fs::path& root = options.root;
   const fs::path folder = options.mappings.empty() ? root / "mappings" : options.mappings;
-  const Cohort cohort = SelectCohort(options, ReadNdcMap(folder), ReadDrugsWithStructure(folder));
+  Admissions admissions = ReadAdmissions(root);
+  const Cohort cohort = SelectCohort(options, OwnersOf(admissions), ReadNdcMap(folder),
+                                     ReadDrugsWithStructure(folder));
 
   Corpus corpus;
   corpus.hospital = options.hospital;
   std::vector<Visit>& visits = corpus.visits = GroupByAdmission(cohort);
-  Admissions admissions = ReadAdmissions(root, visits);
-  ReadNotes(root, &admissions);
+  CheckAdmitted(root, visits, admissions);
+  ReadNotes(root, visits, &admissions);
   ReadOracle(root, &admissions);
   FillVisits(ReadPersons(root), &admissions, &visits);
   OrderVisits(options.visit_order, admissions, &visits);
-  LinkPatients(&corpus);
+  LinkPatients(options.visit_order, admissions, &corpus);
   SplitByPosition(options.split, &visits);
 
   Vocabulary &diagnoses = corpus.diagnoses, &procedures = corpus.procedures, &drugs = corpus.drugs;
   diagnoses.codes = BuildVocabulary(cohort.diagnoses, &Visit::diagnoses, &visits);
   procedures.codes = BuildVocabulary(cohort.procedures, &Visit::procedures, &visits);
   drugs.codes = BuildVocabulary(cohort.drugs, &Visit::drugs, &visits);
-  diagnoses.titles = CodeTitles(folder, root, CodeKind::kDiagnosis, diagnoses.codes);
-  procedures.titles = CodeTitles(folder, root, CodeKind::kProcedure, procedures.codes);
-  drugs.titles = DrugNames(folder, drugs.codes);
-  corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes);
+  corpus.coverage = cohort.coverage;
+  const auto cover = [&corpus] { return &corpus.coverage.emplace_back(); };
+  diagnoses.titles = CodeTitles(folder, root, CodeKind::kDiagnosis, diagnoses.codes, cover());
+  procedures.titles = CodeTitles(folder, root, CodeKind::kProcedure, procedures.codes, cover());
+  drugs.titles = DrugNames(folder, drugs.codes, cover());
+  corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, cover());
   LogInfo("prepare: ", visits.size(), " visits of ", corpus.num_patients, " patients, ",
           drugs.size(), " drugs, ", diagnoses.size(), " diagnoses, ", procedures.size(),
           " procedures");

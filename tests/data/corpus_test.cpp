@@ -108,7 +108,7 @@ TEST_F(CorpusFile, OtherSchema_SaysBoth) {
   file.Close();
   SealFile(path_);
   EXPECT_EQ(MessageOf([&] { ReadCorpus(path_); }),
-            path_.string() + ": schema is 'flame.corpus/0'; this program reads 'flame.corpus/1'");
+            path_.string() + ": schema is 'flame.corpus/0'; this program reads 'flame.corpus/2'");
 }
 
 TEST_F(CorpusFile, AnyFlippedByte_Fails) {

@@ -1,5 +1,6 @@
 #include "data/hospitals/prepare.h"
 
+#include "base/files/atomic_file.h"
 #include "paths.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
@@ -158,7 +159,7 @@ TEST_F(PrepareCorpusTest, MissingTable_SaysWhatWasLookedFor) {
 TEST_F(PrepareCorpusTest, MissingFolder_NamesIt) {
   options_.root = root() / "nowhere";
   options_.mappings = root() / "mappings";
-  EXPECT_THAT(Failure(), HasSubstr("nowhere' is not a folder; expected one with PRESCRIPTIONS"));
+  EXPECT_THAT(Failure(), HasSubstr("nowhere' is not a folder; expected one with ADMISSIONS"));
   options_.root.clear();
   EXPECT_THROW(PrepareCorpus(options_), UsageError);
 }
@@ -166,14 +167,18 @@ TEST_F(PrepareCorpusTest, MissingFolder_NamesIt) {
 TEST_F(PrepareCorpusTest, EmptyTable_FailsUnlessNotes) {
   Write("NOTEEVENTS.csv", "HADM_ID,CATEGORY,DESCRIPTION,ISERROR,TEXT\n");
   EXPECT_EQ(PrepareCorpus(options_).visits[1].note, "");
-  Write("ADMISSIONS.csv", "SUBJECT_ID,HADM_ID,ADMITTIME\n");
+  Write("ADMISSIONS.csv", "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME\n");
   EXPECT_THAT(Failure(), HasSubstr("ADMISSIONS.csv: no rows below the header"));
 }
 
 TEST_F(PrepareCorpusTest, BadValues_SayWhereAndWhat) {
-  Write("ADMISSIONS.csv", "HADM_ID,ADMITTIME\n10,2001-01-01 10:00:00\nx,2000-05-01 09:00:00\n");
+  const std::string header = "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME\n";
+  Write("ADMISSIONS.csv", header + "1,10,2001-01-01 10:00:00,\n1,x,2000-05-01 09:00:00,\n");
   EXPECT_THAT(Failure(), HasSubstr("HADM_ID of data row 2 is 'x'; expected an integer"));
-  Write("ADMISSIONS.csv", "HADM_ID,ADMITTIME\n10,2001-01-01 10:00:00\n");
+  Write("ADMISSIONS.csv", header + "1,10,2001-13-01 10:00:00,\n");
+  EXPECT_THAT(Failure(), HasSubstr("ADMITTIME of data row 1 is '2001-13-01 10:00:00'; expected a "
+                                   "time such as 2164-10-23 21:09:00"));
+  Write("ADMISSIONS.csv", header + "1,10,2001-01-01 10:00:00,\n");
   EXPECT_THAT(Failure(), HasSubstr("no ADMITTIME of HADM_ID 11"));
 }
 
@@ -181,9 +186,118 @@ TEST_F(PrepareCorpusTest, BadBirth_Fails) {
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,2100-01-01 00:00:00\n");
   EXPECT_THAT(Failure(), HasSubstr("before the birth of SUBJECT_ID 1"));
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,unknown\n");
-  EXPECT_THAT(Failure(), HasSubstr("DOB of SUBJECT_ID 1 is 'unknown'; expected a date"));
+  EXPECT_THAT(Failure(), HasSubstr("DOB of data row 1 is 'unknown'; expected a time"));
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n9,F,2000-01-01 00:00:00\n");
   EXPECT_THAT(Failure(), HasSubstr("PATIENTS has no SUBJECT_ID 1"));
+}
+
+TEST_F(PrepareCorpusTest, AdmissionOfTwoPatients_IsRefusedInEveryTable) {
+  const std::string codes = "SUBJECT_ID,HADM_ID,SEQ_NUM,ICD9_CODE\n1,10,1,0389\n2,10,1,0389\n";
+  for (const char* stem : {"DIAGNOSES_ICD", "PROCEDURES_ICD"}) {
+    const std::string before = ReadWholeFile(root() / StrCat(stem, ".csv"));
+    Write(StrCat(stem, ".csv"), codes);
+    EXPECT_THAT(Failure(), AllOf(HasSubstr(stem), HasSubstr("data row 2 gives HADM_ID 10 to "
+                                                            "SUBJECT_ID 2, ADMISSIONS to 1")));
+    Write(StrCat(stem, ".csv"), before);
+  }
+  Write("PRESCRIPTIONS.csv",
+        "SUBJECT_ID,HADM_ID,DRUG_TYPE,DRUG,NDC\n2,10,MAIN,Aspirin,00000000111\n");
+  EXPECT_THAT(Failure(), HasSubstr("PRESCRIPTIONS.csv: data row 1 gives HADM_ID 10"));
+}
+
+TEST_F(PrepareCorpusTest, RowsThatContradictEachOther_AreRefused) {
+  const std::string admissions = ReadWholeFile(root() / "ADMISSIONS.csv");
+  Write("ADMISSIONS.csv", admissions + "1,10,2001-01-01 10:00:00,2001-01-05 10:00:00\n");
+  EXPECT_EQ(PrepareCorpus(options_).visits.size(), 6u) << "the same row twice says one thing";
+  for (const char* row :
+       {"1,10,2001-01-02 10:00:00,2001-01-05 10:00:00\n", "1,10,2001-01-01 10:00:00,\n",
+        "2,10,2001-01-01 10:00:00,2001-01-05 10:00:00\n"}) {
+    Write("ADMISSIONS.csv", admissions + row);
+    EXPECT_THAT(Failure(), HasSubstr("data row 12 gives HADM_ID 10 another")) << row;
+  }
+  Write("ADMISSIONS.csv", admissions);
+  Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,1930-03-05\n1,F,1931-03-05\n");
+  EXPECT_THAT(Failure(), HasSubstr("data row 2 gives SUBJECT_ID 1 another GENDER or DOB"));
+}
+
+// Admission 11 of patient 1 is the earlier one; it ends after 10 begins.
+TEST_F(PrepareCorpusTest, VisitThatGoesOn_IsNoPreviousVisit) {
+  std::string admissions = ReadWholeFile(root() / "ADMISSIONS.csv");
+  const std::string ends = "2000-05-03 10:00:00";
+  admissions.replace(admissions.find(ends), ends.size(), "2001-01-01 10:00:01");
+  Write("ADMISSIONS.csv", admissions);
+  EXPECT_EQ(PrepareCorpus(options_).visits[1].previous, -1);
+  options_.visit_order = "id";
+  EXPECT_EQ(PrepareCorpus(options_).visits[1].previous, 0) << "as the authors";
+  admissions.replace(admissions.find("2001-01-01 10:00:01"), ends.size(), "2001-01-01 10:00:00");
+  Write("ADMISSIONS.csv", admissions);
+  options_.visit_order = "time";
+  EXPECT_EQ(PrepareCorpus(options_).visits[1].previous, 0) << "it ends as the next begins";
+}
+
+TEST_F(PrepareCorpusTest, TimesWithoutPadding_KeepTheOrder) {
+  Write("ADMISSIONS.csv",
+        "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME\n1,10,2000-10-1 9:00,\n1,11,2000-9-30 10:00,\n"
+        "2,20,2000-1-1 0:00,\n2,21,2000-6-1 0:00,\n4,40,2000-1-1 0:00,\n4,41,2001-1-1 0:00,\n"
+        "5,50,2000-2-1 0:00,\n5,51,2001-1-1 0:00,\n");
+  EXPECT_THAT(Admissions(PrepareCorpus(options_)), ElementsAre(11, 10, 20, 21, 40, 50));
+}
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+TEST_F(PrepareCorpusTest, DamagedNdcs_MapAsTheWholeOnes) {
+  const Corpus whole = PrepareCorpus(options_);
+  const Coverage& ndcs = whole.coverage[0];
+  EXPECT_EQ(ndcs, (Coverage{"prescriptions with a DrugBank id", 11, 11, 0, ""}));
+  const std::string table = ReadWholeFile(root() / "PRESCRIPTIONS.csv");
+  for (const char* damaged : {",111", ",111.0", ",1.11E2", ",00000-0001-11", ", 00000000111"}) {
+    Write("PRESCRIPTIONS.csv", Replaced(table, ",00000000111", damaged));
+    const Corpus corpus = PrepareCorpus(options_);
+    EXPECT_EQ(corpus.coverage[0].repaired, 6) << damaged;
+    for (size_t i = 0; i < whole.visits.size(); ++i) {
+      EXPECT_EQ(corpus.visits[i].drugs, whole.visits[i].drugs) << damaged;
+    }
+  }
+}
+
+TEST_F(PrepareCorpusTest, NdcsOfAnotherKind_AreRefused) {
+  Write("PRESCRIPTIONS.csv",
+        "SUBJECT_ID,HADM_ID,DRUG_TYPE,DRUG,NDC\n1,10,MAIN,Aspirin,1.1E+10\n"
+        "1,11,MAIN,Aspirin,1.1E+10\n");
+  EXPECT_THAT(Failure(),
+              AllOf(HasSubstr("prescriptions with a DrugBank id: 0 of 2; expected NDCs of 11 "
+                              "digits, found '1.1E+10' (2 times)")));
+}
+
+TEST_F(PrepareCorpusTest, DdiIds_InAnotherSpellingMatchAndOthersAreRefused) {
+  const Corpus whole = PrepareCorpus(options_);
+  EXPECT_EQ(whole.coverage.back(), (Coverage{"drugs with interactions", 3, 2, 0, "'DB3'"}));
+  for (const char* pair : {"db1,db2,5", " DB1 ,\"DB2 \",5"}) {
+    Write("mappings/pairs.csv", StrCat("drug1,drug2,type\n", pair, "\n"));
+    const Corpus corpus = PrepareCorpus(options_);
+    EXPECT_TRUE(corpus.ddi.Harmful(0, 2)) << pair;
+    EXPECT_EQ(corpus.coverage.back().repaired, 2) << pair;
+  }
+  Write("mappings/pairs.csv", "drug1,drug2,type\nAspirin,Oil,5\n");
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("pairs.csv: its first pair is Aspirin,Oil"),
+                               HasSubstr("drugs with interactions: 0 of 3")));
+}
+
+TEST_F(PrepareCorpusTest, DamagedDiagnoses_KeepTheirTitles) {
+  const std::string table = ReadWholeFile(root() / "DIAGNOSES_ICD.csv");
+  for (const char* damaged : {",038.9\n", ",0389.0\n", ", 0389 \n"}) {
+    std::string text = Replaced(table, ",0389\n", damaged);
+    if (damaged == std::string(",038.9\n")) text = Replaced(text, ",4280\n", ",428.0\n");
+    Write("DIAGNOSES_ICD.csv", text);
+    const Corpus corpus = PrepareCorpus(options_);
+    EXPECT_THAT(corpus.diagnoses.codes, ElementsAre("4280", "0389")) << damaged;
+    EXPECT_THAT(corpus.diagnoses.titles, ElementsAre("4280", "Sepsis")) << damaged;
+  }
 }
 
 TEST_F(PrepareCorpusTest, BadSplit_IsAUsageError) {

@@ -1,0 +1,40 @@
+// The canonical forms of codes that spreadsheets and exports have damaged.
+#ifndef FLAME_DATA_HOSPITALS_CODES_H_
+#define FLAME_DATA_HOSPITALS_CODES_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flame {
+
+// Returns `text` without blanks and quotes around it.
+std::string_view Trimmed(std::string_view text);
+
+// Returns an id or code as mappings write it: trimmed, in upper case. " db00316" -> "DB00316".
+std::string CanonicalId(std::string_view text);
+
+// The labeler and product digits of an NDC (the first 9 of its 11 digits, 21 CFR 207.33), as
+// ndc9_to_drugbank.csv has them. Returns every reading of `text`:
+//   11 digits                                   00073458001 -> 000734580
+//   hyphens between the segments                73-4580-01 -> 000734580
+//   a number that lost its leading zeros        73458001, 73458001.0, 7.3458001E7 -> 000734580
+//   10 digits without hyphens, where a zero may be missing in front, in the middle (5-3-2) or
+//   before the last (5-4-1)                     1234567890 -> 012345678, 123450678, 123456789
+// Returns nothing if the text is no NDC, if it is 0, or if an exponent has cut digits off.
+std::vector<std::string> NdcReadings(std::string_view text);
+
+enum class CodeKind { kDiagnosis, kProcedure };
+
+// Returns ICD-9 codes, all of one table's column, as MIMIC writes them: upper case, without dot or
+// blanks. A column tells by its other codes what a dot means:
+//   some dot is followed by another digit than 0: the codes are written with dots.
+//                                   401.9 -> 4019, 38.9 -> 0389, V45.81 -> V4581, 96.04 -> 9604
+//   every dot is followed by zeros alone, and some code has more digits before it than a code
+//   written with dots can have: the codes went through a table of numbers.     4019.0 -> 4019
+// A code that can be read either way stays as it is.
+std::vector<std::string> CanonicalIcd9(CodeKind kind, const std::vector<std::string>& codes);
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_HOSPITALS_CODES_H_
