@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/files/lfs_pointer.h"
 
 namespace flame {
 namespace {
@@ -161,6 +162,7 @@ std::string ReadWholeFile(const fs::path& path) {
   if (cause != 0)
     throw DataError(path.string(), ": cannot read to the end: ", std::strerror(cause));
   bytes.resize(filled);
+  RefuseLfsPointer(path.string(), bytes);
   return bytes;
 }
 

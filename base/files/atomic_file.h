@@ -13,7 +13,8 @@ namespace flame {
 // path and cause (disk full, no permission); `path` then holds what it held before.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
-// Returns the whole file. Throws DataError naming the path if it cannot be read.
+// Returns the whole file. Throws DataError naming the path if it cannot be read or is a Git LFS
+// pointer.
 std::string ReadWholeFile(const std::filesystem::path& path);
 
 // A file or folder under construction: fill `temporary()`, then Commit(). Without Commit the

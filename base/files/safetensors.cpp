@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
+#include "base/files/lfs_pointer.h"
 
 namespace flame {
 namespace {
@@ -154,6 +155,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file_path)
     : mapping_(std::make_unique<Mapping>(file_path.string())) {
   const std::string path = file_path.string();
   const char* bytes = static_cast<const char*>(mapping_->base);
+  RefuseLfsPointer(path, {bytes, mapping_->size});
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes, 8);
   const uint64_t limit = std::min<uint64_t>(kMaxHeaderBytes, mapping_->size - 8);

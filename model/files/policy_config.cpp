@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <type_traits>
 
 #include "base/error.h"
@@ -82,9 +83,107 @@ const Architecture& ReadArchitecture(const std::filesystem::path& path, const js
   throw DataError(path.string(), ": architectures is ", found.dump(), "; expected one of ", known);
 }
 
+// Keys of config.json that this program reads or checks, and keys that change no result of a
+// forward pass: how a model was made, trained, loaded or named, how a classifier or a text
+// generator is built on it. Every other key must be null, false or empty, because it may change
+// what the model computes (Granite's multipliers, Gemma's soft-capping).
+const std::set<std::string> kKnownKeys = {"_attn_implementation",
+                                          "_commit_hash",
+                                          "_name_or_path",
+                                          "architectures",
+                                          "attention_bias",
+                                          "attention_dropout",
+                                          "attn_implementation",
+                                          "auto_map",
+                                          "begin_suppress_tokens",
+                                          "bos_token_id",
+                                          "chunk_size_feed_forward",
+                                          "decoder_start_token_id",
+                                          "diversity_penalty",
+                                          "do_sample",
+                                          "dtype",
+                                          "early_stopping",
+                                          "encoder_no_repeat_ngram_size",
+                                          "eos_token_id",
+                                          "exponential_decay_length_penalty",
+                                          "finetuning_task",
+                                          "forced_bos_token_id",
+                                          "forced_eos_token_id",
+                                          "head_dim",
+                                          "hidden_act",
+                                          "hidden_size",
+                                          "id2label",
+                                          "initializer_range",
+                                          "intermediate_size",
+                                          "is_decoder",
+                                          "label2id",
+                                          "layer_types",
+                                          "length_penalty",
+                                          "max_length",
+                                          "max_position_embeddings",
+                                          "max_window_layers",
+                                          "min_length",
+                                          "mlp_bias",
+                                          "model_max_length",
+                                          "model_type",
+                                          "no_repeat_ngram_size",
+                                          "num_attention_heads",
+                                          "num_beam_groups",
+                                          "num_beams",
+                                          "num_hidden_layers",
+                                          "num_key_value_heads",
+                                          "num_labels",
+                                          "num_return_sequences",
+                                          "output_attentions",
+                                          "output_hidden_states",
+                                          "output_scores",
+                                          "pad_token_id",
+                                          "partial_rotary_factor",
+                                          "prefix",
+                                          "pretraining_tp",
+                                          "problem_type",
+                                          "quantization_config",
+                                          "remove_invalid_values",
+                                          "repetition_penalty",
+                                          "return_dict",
+                                          "return_dict_in_generate",
+                                          "rms_norm_eps",
+                                          "rope_parameters",
+                                          "rope_scaling",
+                                          "rope_theta",
+                                          "sep_token_id",
+                                          "sliding_window",
+                                          "suppress_tokens",
+                                          "task_specific_params",
+                                          "temperature",
+                                          "tie_encoder_decoder",
+                                          "tie_word_embeddings",
+                                          "tokenizer_class",
+                                          "top_k",
+                                          "top_p",
+                                          "torch_dtype",
+                                          "torchscript",
+                                          "transformers.js_config",
+                                          "transformers_version",
+                                          "typical_p",
+                                          "unsloth_fixed",
+                                          "unsloth_version",
+                                          "use_cache",
+                                          "use_sliding_window",
+                                          "vocab_size"};
+
+void RefuseUnknownKeys(const std::filesystem::path& path, const json& object) {
+  for (const auto& [key, value] : object.items()) {
+    if (kKnownKeys.contains(key) || value.is_null() || value == false || value.empty()) continue;
+    throw DataError(path.string(), ": ", key, " is ", value.dump(), "; this program does not know ",
+                    "the key, which may change what the model computes. Expected no such key");
+  }
+}
+
 void RefuseUnsupported(const std::filesystem::path& path, const json& object) {
+  RefuseUnknownKeys(path, object);
   const ConfigReader reader(path, object);
-  reader.Require("hidden_act", "silu");
+  if (object.value("hidden_act", json()) != "swish") reader.Require("hidden_act", "silu");
   reader.Require("mlp_bias", false);
   reader.Require("use_sliding_window", false);
   reader.Require("partial_rotary_factor", 1.0);

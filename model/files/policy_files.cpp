@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "model/block.h"
+#include "model/files/adapter_config.h"
 #include "model/files/policy_config.h"
 #include "model/files/weights.h"
 #include "model/parameter_units.h"
@@ -61,73 +62,24 @@ std::set<std::string> ReadPlainMaps(const fs::path& path) {
   }
 }
 
-LoraOptions ReadAdapterConfig(const fs::path& path) {
-  const json object = ReadJson(path);
-  const auto refuse = [&](const char* key, const std::string& expected) {
-    throw DataError(path.string(), ": ", key, " is ", object.value(key, json()).dump(),
-                    "; expected ", expected);
-  };
-  if (!object.is_object() || object.value("peft_type", json()) != "LORA") {
-    refuse("peft_type", "\"LORA\"");
-  }
-  for (const char* key : {"use_dora", "use_rslora", "fan_in_fan_out"}) {
-    if (object.contains(key) && object[key] != false && !object[key].is_null()) {
-      refuse(key, "false");
+// Returns the maps ("q_proj") that have a tensor in an adapter's file.
+std::vector<std::string> TargetsOf(const fs::path& file) {
+  const WeightReader reader({file});
+  std::vector<std::string> targets;
+  for (const char* map : kMapNames) {  // "self_attn.q_proj"
+    const std::string suffix = StrCat(".", map, ".lora_A.weight");
+    const auto names = reader.Names();
+    if (std::any_of(names.begin(), names.end(),
+                    [&](const std::string& name) { return name.ends_with(suffix); })) {
+      targets.push_back(std::string(map).substr(std::string_view(map).rfind('.') + 1));
     }
   }
-  // Any other value changes the base model's weights too (PiSSA, OLoRA, EVA, LoftQ, CorDA).
-  const json start = object.value("init_lora_weights", json(true));
-  if (!start.is_boolean() && !start.is_null() && start != "gaussian") {
-    refuse("init_lora_weights", "true, false or \"gaussian\"");
+  if (targets.empty()) {
+    throw DataError(file.string(), ": no tensor of a LoRA of a block's maps; expected names such ",
+                    "as ", kPeftPrefix, "model.layers.0.self_attn.q_proj.lora_A.weight");
   }
-  for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save"}) {
-    if (!object.value(key, json()).empty()) refuse(key, "none");
-  }
-  if (object.value("bias", json("none")) != "none") refuse("bias", "\"none\"");
-  LoraOptions options;
-  if (!object.contains("r") || !object["r"].is_number_integer() || object["r"] < 1) {
-    refuse("r", "a positive number");
-  }
-  if (!object.contains("lora_alpha") || !object["lora_alpha"].is_number() ||
-      !(std::abs(object["lora_alpha"].get<double>()) < 1e30)) {
-    refuse("lora_alpha", "a number");
-  }
-  const json dropout = object.value("lora_dropout", json(0.0));
-  if (!dropout.is_number() || dropout < 0.0 || dropout >= 1.0) {
-    refuse("lora_dropout", "a number of at least 0 and below 1");
-  }
-  const json targets = object.value("target_modules", json());
-  const auto is_target = [](const json& name) {
-    return name.is_string() &&
-           std::any_of(kMapNames.begin(), kMapNames.end(), [&](const char* map) {
-             return std::string(map).ends_with("." + name.get<std::string>());
-           });
-  };
-  if (!targets.is_array() || !std::all_of(targets.begin(), targets.end(), is_target)) {
-    refuse("target_modules",
-           "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
-  }
-  options.rank = object["r"];
-  options.alpha = object["lora_alpha"];
-  options.dropout = dropout;
-  options.targets = object["target_modules"].get<std::vector<std::string>>();
-  std::sort(options.targets.begin(), options.targets.end());
-  return options;
-}
-
-// Names no path of the base model, which lies in the same folder: the folder may move, and the same
-// run gives the same bytes anywhere.
-json AdapterConfigJson(const LoraOptions& lora) {
-  return {{"peft_type", "LORA"},
-          {"task_type", "CAUSAL_LM"},
-          {"base_model_name_or_path", nullptr},
-          {"r", lora.rank},
-          {"lora_alpha", lora.alpha},
-          {"lora_dropout", lora.dropout},
-          {"target_modules", lora.targets},
-          {"bias", "none"},
-          {"fan_in_fan_out", false},
-          {"inference_mode", true}};
+  std::sort(targets.begin(), targets.end());
+  return targets;
 }
 
 // Fills the base's parameters and quantised maps.
@@ -139,6 +91,11 @@ void OpenBase(const fs::path& folder, at::ScalarType dtype, Quantization quantiz
   const auto table_node = shapes.extract(kEmbeddingName);
   shapes.emplace(table, table_node.mapped());
   reader->Check(shapes, {kHeadName});
+  if (parts->config.tie_embeddings && reader->Has(kEmbeddingName) && reader->Has(kHeadName) &&
+      !reader->Same(kEmbeddingName, kHeadName)) {
+    throw DataError(folder.string(), ": tie_word_embeddings is true, but ", kHeadName,
+                    " differs from ", kEmbeddingName, "; expected equal tables, or false");
+  }
   const std::set<std::string> plain = ReadPlainMaps(folder / kPlainMapsFile);
   parts->was_quantized = quantization != Quantization::kNone;
   // Allocates all that stays before filling any of it: allocated between the temporaries of
@@ -302,13 +259,14 @@ void JoinSavePolicy(const Policy& policy) {
 }
 
 void LoadPeftAdapters(const fs::path& folder, Policy* policy) {
-  const LoraOptions options = ReadAdapterConfig(folder / "adapter_config.json");
+  LoraOptions options = ReadAdapterConfig(folder / "adapter_config.json");
+  const fs::path file = folder / "adapter_model.safetensors";
+  if (options.targets.empty()) options.targets = TargetsOf(file);
   ShapeMap expected;
   for (const auto& [name, shape] : AdapterShapes(policy->config(), options.targets, options.rank)) {
     expected[kPeftPrefix + name] = shape;
   }
-  const auto weights =
-      ReadWeights({folder / "adapter_model.safetensors"}, expected, policy->TrainableDtype());
+  const auto weights = ReadWeights({file}, expected, policy->TrainableDtype());
   policy->TakeAdapters(options, Renamed(weights, kPeftPrefix, ""));
 }
 

@@ -30,9 +30,13 @@ class WeightReader {
   static WeightReader OfFolder(const std::filesystem::path& folder);
 
   bool Has(const std::string& name) const { return places_.contains(name); }
+  std::vector<std::string> Names() const;  // sorted
+  // True if two tensors have the same dtype, shape and bytes.
+  bool Same(const std::string& one, const std::string& other) const;
   // Throws one DataError with a line for each missing, unexpected or misshapen tensor, each dtype
   // other than F64, F32, F16 and BF16, and each tensor that is in two files or not in the file that
-  // the index names. Tensors named in `ignored` may be present.
+  // the index names. Tensors named in `ignored` may be present, and the rotary embedding's
+  // inv_freq, a buffer that follows from the config and that old versions of transformers saved.
   void Check(const ShapeMap& expected, const std::vector<std::string>& ignored = {}) const;
 
   // Returns a tensor that has passed Check, converted to `dtype`.

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,6 +19,7 @@
 #include "base/files/atomic_file.h"
 #include "base/files/safetensors.h"
 #include "model/files/weights.h"
+#include "model/named_tensors.h"
 #include "model/policy.h"
 #include "tests/model/oracle.h"
 
@@ -28,6 +30,13 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
+
+NamedTensors Tensors(const fs::path& file) {
+  const WeightReader reader({file});
+  NamedTensors tensors;
+  for (const std::string& name : reader.Names()) tensors[name] = reader.Read(name, at::kFloat);
+  return tensors;
+}
 
 class PolicyFolder : public ::testing::Test {
  protected:
@@ -266,6 +275,11 @@ TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
               HasSubstr("self_attn.q_proj.bias: missing, expected [32]"));
   EXPECT_THAT(error_with("mlp_bias", true), HasSubstr("mlp_bias"));
   EXPECT_THAT(error_with("hidden_act", "gelu"), HasSubstr("hidden_act"));
+  EXPECT_EQ(error_with("hidden_act", "swish"), "no error") << "another name of silu";
+  EXPECT_THAT(error_with("logits_scaling", 8.0), HasSubstr("logits_scaling is 8.0"));
+  EXPECT_THAT(error_with("final_logit_softcapping", 30.0), HasSubstr("final_logit_softcapping"));
+  EXPECT_EQ(error_with("final_logit_softcapping", json()), "no error");
+  EXPECT_EQ(error_with("id2label", {{"0", "A"}}), "no error");
   EXPECT_THAT(error_with("num_attention_heads", 3), HasSubstr("sizes do not fit"));
   EXPECT_THAT(error_with("hidden_size", "32"), HasSubstr("wrong type"));
   EXPECT_THAT(error_with("hidden_size", 32.5), HasSubstr("wrong type"));
@@ -302,6 +316,39 @@ TEST_F(PolicyFolder, NewerRopeParameters_AreUnderstood) {
   EXPECT_EQ(loaded.config().end_ids, (std::vector<int32_t>{7, 8}));
 }
 
+// Old versions of transformers saved the rotary embedding's frequencies.
+TEST_F(PolicyFolder, InvFreqBuffers_AreIgnored) {
+  SavePolicy(TestPolicy(at::kFloat), folder_);
+  NamedTensors tensors = Tensors(folder_ / "model.safetensors");
+  tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({4});
+  tensors["model.rotary_emb.inv_freq"] = at::ones({4});
+  WriteWeights(folder_ / "model.safetensors", tensors);
+  EXPECT_EQ(LoadError(), "no error");
+}
+
+TEST_F(PolicyFolder, TiedConfigWithAnotherHead_IsRefused) {
+  SavePolicy(TestPolicy(at::kFloat), folder_);
+  Edit("config.json", "tie_word_embeddings", true);
+  NamedTensors tensors = Tensors(folder_ / "model.safetensors");
+  tensors["lm_head.weight"] = tensors.at("model.embed_tokens.weight").clone();
+  WriteWeights(folder_ / "model.safetensors", tensors);
+  EXPECT_EQ(LoadError(), "no error");
+  tensors["lm_head.weight"][0][0] += 1;
+  WriteWeights(folder_ / "model.safetensors", tensors);
+  EXPECT_THAT(LoadError(), HasSubstr("tie_word_embeddings is true, but lm_head.weight differs"));
+}
+
+TEST_F(PolicyFolder, LfsPointers_AreNamed) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4096\n";
+  for (const char* file :
+       {"model.safetensors", "config.json", "adapter_model.safetensors", "adapter_config.json"}) {
+    SavePolicy(FullPolicy(), folder_);
+    WriteFileAtomically(folder_ / file, pointer);
+    EXPECT_THAT(LoadError(), HasSubstr(StrCat(file, ": is a Git LFS pointer"))) << file;
+  }
+}
+
 TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   const auto error_with = [&](const char* key, const json& value) {
     SavePolicy(FullPolicy(), folder_);
@@ -310,11 +357,22 @@ TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   };
   EXPECT_THAT(error_with("use_dora", true), HasSubstr("use_dora"));
   EXPECT_THAT(error_with("rank_pattern", {{"q_proj", 2}}), HasSubstr("rank_pattern"));
-  EXPECT_THAT(error_with("target_modules", "all-linear"), HasSubstr("target_modules"));
+  EXPECT_EQ(error_with("target_modules", ".*(q|v)_proj"), "no error")
+      << "the tensors tell the maps";
+  EXPECT_EQ(error_with("target_modules", "all-linear"), "no error");
+  EXPECT_THAT(error_with("target_modules", ""), HasSubstr("target_modules"));
   EXPECT_THAT(error_with("target_modules", {1}), HasSubstr("target_modules"));
   EXPECT_THAT(error_with("target_modules", {"lm_head"}), HasSubstr("target_modules"));
   EXPECT_THAT(error_with("init_lora_weights", "pissa"), HasSubstr("init_lora_weights"));
   EXPECT_THAT(error_with("use_rslora", "yes"), HasSubstr("use_rslora"));
+  // Activated LoRA applies from these tokens on; a field of a version to come may do anything.
+  EXPECT_THAT(error_with("alora_invocation_tokens", {20, 7}), HasSubstr("alora_invocation_tokens"));
+  EXPECT_THAT(error_with("layers_to_transform", {0}), HasSubstr("layers_to_transform"));
+  EXPECT_THAT(error_with("trainable_token_indices", {3}), HasSubstr("trainable_token_indices"));
+  EXPECT_THAT(error_with("lora_bias", true), HasSubstr("lora_bias"));
+  EXPECT_THAT(error_with("use_some_new_lora", true), HasSubstr("use_some_new_lora"));
+  EXPECT_EQ(error_with("use_some_new_lora", false), "no error");
+  EXPECT_EQ(error_with("peft_version", "9.9"), "no error");
   EXPECT_THAT(error_with("lora_dropout", "x"), HasSubstr("lora_dropout"));
   EXPECT_THAT(error_with("lora_dropout", 2), HasSubstr("lora_dropout"));
   EXPECT_THAT(error_with("lora_alpha", 1e308), HasSubstr("lora_alpha"));
