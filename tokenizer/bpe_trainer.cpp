@@ -159,6 +159,23 @@ nlohmann::json ByteLevel() {
           {"use_regex", true}};
 }
 
+// Every text begins with <|begin_of_text|>.
+nlohmann::json BeginOfText() {
+  const char* begin = kSpecials[0];
+  const auto text = [](const char* name) {
+    return nlohmann::json{{"Sequence", {{"id", name}, {"type_id", 0}}}};
+  };
+  const nlohmann::json token = {{"SpecialToken", {{"id", begin}, {"type_id", 0}}}};
+  return {{"type", "TemplateProcessing"},
+          {"single", nlohmann::json::array({token, text("A")})},
+          {"pair", nlohmann::json::array({token, text("A"), text("B")})},
+          {"special_tokens",
+           {{begin,
+             {{"id", begin},
+              {"ids", nlohmann::json::array({0})},
+              {"tokens", nlohmann::json::array({begin})}}}}}};
+}
+
 nlohmann::json AddedTokens() {
   nlohmann::json tokens = nlohmann::json::array();
   for (int32_t id = 0; id < kNumSpecials; ++id) {
@@ -189,7 +206,7 @@ void TrainTokenizer(const std::vector<std::string>& texts, int32_t vocab_size,
                                {"added_tokens", AddedTokens()},
                                {"normalizer", nullptr},
                                {"pre_tokenizer", ByteLevel()},
-                               {"post_processor", ByteLevel()},
+                               {"post_processor", BeginOfText()},
                                {"decoder", ByteLevel()},
                                {"model",
                                 {{"type", "BPE"},

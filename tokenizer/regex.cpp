@@ -3,6 +3,8 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace flame {
@@ -22,9 +24,17 @@ bool IsGeneralCategory(std::string_view name) {
          kMajor.find(name[0]) != std::string_view::npos;
 }
 
-// Translates a pattern so that PCRE2 matches what Oniguruma matches. Oniguruma's \s is the property
-// White_Space; PCRE2's has U+180E too. Oniguruma's {n,m}+ repeats a greedy quantifier; PCRE2's is
-// possessive, so it is refused.
+// Translates a pattern so that PCRE2 matches what Oniguruma matches (doc/RE of Oniguruma 6.9, its
+// own syntax), and refuses what the two read differently:
+//   \s        is the property White_Space; PCRE2's has U+180E too
+//   ^ $       begin and end every line, not only the text
+//   {,n}      is {0,n}
+//   {n,m}+    repeats a greedy quantifier, where PCRE2's is possessive: refused
+//   {n}?      makes the n optional, where PCRE2's is lazy: refused
+//   [a&&b]    intersects, [a[b]] unites, [[:alpha:]] has Unicode's letters: refused
+//   (?m:.)    lets the dot match line breaks; other letters differ likewise: only i is accepted,
+//   for
+//             a group or for the whole pattern
 class PatternTranslator {
  public:
   PatternTranslator(std::string_view pattern, const std::string& where)
@@ -32,16 +42,13 @@ class PatternTranslator {
 
   std::string Run() {
     while (at_ < pattern_.size()) {
-      const char c = pattern_[at_];
-      if (c == '\\') {
+      if (pattern_[at_] == '\\') {
         Escape();
-        continue;
+      } else if (in_class_) {
+        InClass();
+      } else {
+        Plain();
       }
-      if (c == '[') in_class_ = true;
-      if (c == ']') in_class_ = false;
-      if (c == '}' && !in_class_ && pattern_.substr(at_ + 1).starts_with('+')) Refuse("{n,m}+");
-      out_ += c;
-      ++at_;
     }
     return std::move(out_);
   }
@@ -49,6 +56,63 @@ class PatternTranslator {
  private:
   [[noreturn]] void Refuse(std::string_view part) const {
     throw DataError(where_, ": '", part, "' in pattern '", pattern_, "' is not supported");
+  }
+
+  void Copy(size_t size) {
+    out_ += pattern_.substr(at_, size);
+    at_ += size;
+  }
+
+  void InClass() {
+    const std::string_view rest = pattern_.substr(at_);
+    if (rest[0] == '[') Refuse(rest.substr(0, std::min(rest.find(']'), rest.size() - 1) + 1));
+    if (rest.starts_with("&&")) Refuse("&&");
+    in_class_ = rest[0] != ']';
+    Copy(1);
+  }
+
+  void Plain() {
+    const char c = pattern_[at_];
+    if (c == '[') {
+      in_class_ = true;
+      Copy(pattern_.substr(at_ + 1).starts_with('^') ? 2 : 1);
+      if (pattern_.substr(at_).starts_with(']')) Refuse("[]");
+    } else if (c == '^' || c == '$') {
+      out_.append("(?m:").append({c, ')'});
+      ++at_;
+    } else if (c == '{') {
+      Interval();
+    } else if (pattern_.substr(at_).starts_with("(?")) {
+      Group();
+    } else {
+      Copy(1);
+    }
+  }
+
+  // A brace opens an interval only if digits and at most one comma are in it.
+  void Interval() {
+    const size_t end = pattern_.find('}', at_);
+    const std::string_view inside =
+        end == std::string_view::npos ? "" : pattern_.substr(at_ + 1, end - at_ - 1);
+    const bool interval = inside.find_first_not_of("0123456789,") == std::string_view::npos &&
+                          std::count(inside.begin(), inside.end(), ',') <= 1 && inside.size() > 0 &&
+                          inside != ",";
+    if (!interval) return Copy(1);
+    const std::string_view behind = pattern_.substr(end + 1);
+    if (behind.starts_with('+')) Refuse("{n,m}+");
+    if (behind.starts_with('?') && inside.find(',') == std::string_view::npos) Refuse("{n}?");
+    out_.append(inside.starts_with(',') ? "{0" : "{").append(inside).append("}");
+    at_ = end + 1;
+  }
+
+  void Group() {
+    const std::string_view rest = pattern_.substr(at_);
+    for (const char* known : {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:"}) {
+      if (rest.starts_with(known)) return Copy(std::string_view(known).size());
+    }
+    // Behind the beginning, Oniguruma's holds for the alternatives that follow as one group.
+    if (at_ == 0 && rest.starts_with("(?i)")) return Copy(4);
+    Refuse(rest.substr(0, std::min(rest.find_first_of(":)"), rest.size() - 1) + 1));
   }
 
   void Escape() {

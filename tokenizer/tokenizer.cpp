@@ -79,7 +79,7 @@ struct Tokenizer::State {
   // Returns the token as the decoder sees it; null if there is no such id.
   const std::string* TextOf(int32_t id) const;
   void ReadTokenBytes();
-  void FindEnds(const std::filesystem::path& tokenizer_config);
+  void FindEnds(const std::filesystem::path& folder);
   int32_t EndOf(const json& config, const char* key,
                 std::initializer_list<const char*> names) const;
   void EncodePiece(Piece piece, std::vector<int32_t>* ids) const;
@@ -166,7 +166,8 @@ int32_t Tokenizer::State::EndOf(const json& config, const char* key,
   if (token.is_string()) {
     const int32_t id = IdOf(token.get<std::string>());
     if (id < 0) {
-      throw DataError(where, ": no token ", token, ", the ", key, " of tokenizer_config.json");
+      throw DataError(where, ": no token ", token, ", the ", key,
+                      " of tokenizer_config.json or special_tokens_map.json");
     }
     return id;
   }
@@ -176,9 +177,15 @@ int32_t Tokenizer::State::EndOf(const json& config, const char* key,
   return -1;
 }
 
-void Tokenizer::State::FindEnds(const std::filesystem::path& tokenizer_config) {
-  const json config =
-      std::filesystem::exists(tokenizer_config) ? ParseFile(tokenizer_config) : json::object();
+void Tokenizer::State::FindEnds(const std::filesystem::path& folder) {
+  json config = json::object();
+  for (const char* name : {"special_tokens_map.json", "tokenizer_config.json"}) {
+    if (!std::filesystem::exists(folder / name)) continue;
+    const json more = ParseFile(folder / name);
+    for (const char* key : {"bos_token", "eos_token"}) {
+      if (more.is_object() && more.contains(key) && !more[key].is_null()) config[key] = more[key];
+    }
+  }
   bos = EndOf(config, "bos_token", {"<|begin_of_text|>", "<s>", "<|start_story|>"});
   eos = EndOf(config, "eos_token", {"<|end_of_text|>", "</s>", "<|end_story|>", "<|endoftext|>"});
 }
@@ -213,7 +220,7 @@ Tokenizer Tokenizer::Load(const std::filesystem::path& path) {
   } catch (const json::exception& error) {
     throw DataError(file.string(), ": not a tokenizer.json: ", error.what());
   }
-  state->FindEnds(file.parent_path() / "tokenizer_config.json");
+  state->FindEnds(file.parent_path());
   return Tokenizer(std::move(state));
 }
 
@@ -264,6 +271,7 @@ bool Tokenizer::IsFallbackByte(int32_t id) const {
   return text != nullptr && state_->decoder.IsFallbackByte(*text);
 }
 
+const std::vector<int32_t>& Tokenizer::prefix_ids() const { return state_->post_processor.before; }
 int32_t Tokenizer::size() const { return static_cast<int32_t>(state_->token_bytes.size()); }
 int32_t Tokenizer::IdOf(std::string_view token) const { return state_->IdOf(token); }
 int32_t Tokenizer::eos_id() const { return state_->eos; }

@@ -38,10 +38,16 @@ class Tokenizer {
   bool IsSpecial(int32_t id) const;       // true for an added token that Decode leaves out
   bool IsFallbackByte(int32_t id) const;  // true for "<0xE2>", which Decode joins with others
 
+  // The tokens that Encode puts before a text with `add_special_tokens`, as the post-processor of
+  // tokenizer.json says. transformers 5 follows that alone, whatever add_bos_token says.
+  const std::vector<int32_t>& prefix_ids() const;
+
   int32_t size() const;                        // highest id + 1
   int32_t IdOf(std::string_view token) const;  // -1: no such token
   // The ids of the tokens that end and begin a text: from tokenizer_config.json beside the file,
-  // else of a well-known name (</s>, <|end_of_text|>, <|end_story|>, ...); -1: none.
+  // else from special_tokens_map.json, else of a well-known name (</s>, <|end_of_text|>,
+  // <|end_story|>, ...); -1: none. That there is a beginning token does not mean that a text gets
+  // it: see prefix_ids.
   int32_t eos_id() const;
   int32_t bos_id() const;
   // Appends special tokens with the next ids, in order, and returns the first id. Throws DataError

@@ -1,7 +1,9 @@
 // Prompts as token ids, from the templates of a YAML file (configs/prompts.yaml).
 //
-// Pieces are tokenized one by one and joined. Templates put every seam after a line break, so
-// joined ids equal the ids of the joined text.
+// Pieces are tokenized one by one and joined. Templates put every seam after a line break or a
+// slot, and a piece is tokenized behind what ends the piece before it, so joined ids equal the ids
+// of the joined text, whatever the tokenizer puts before a text (the space of Llama 2, Metaspace,
+// ByteLevel's add_prefix_space). A tokenizer that joins characters over a seam is refused.
 //   classifier: ClassifierTrunk(visit) + CandidateBranch(drug) -> Yes / No
 //   list:       ListTrunk(visit) + ListQuestion(list, edit)    -> ListAnswer(drugs)
 #ifndef FLAME_DATA_PROMPTS_PROMPT_H_
@@ -25,14 +27,17 @@ class PromptTexts;
 class PromptBuilder {
  public:
   // Keeps references to `corpus` and `tokenizer`. Throws DataError on a template without a needed
-  // placeholder, an unknown placeholder, answers whose first tokens are equal, or slots that are
-  // not tokens of `tokenizer`, one for every code of the corpus.
+  // placeholder, an unknown placeholder, answers of which one begins with all tokens of the other,
+  // slots that are not tokens of `tokenizer`, one for every code of the corpus, or a tokenizer
+  // under which the ids of joined pieces are not those of the joined text.
   PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
                 const Tokenizer& tokenizer, const EntityTokens& entities);
 
-  std::vector<int32_t> ClassifierTrunk(int32_t visit) const;  // begins with bos if there is one
+  // Trunks begin with the tokens that the tokenizer puts before a text.
+  std::vector<int32_t> ClassifierTrunk(int32_t visit) const;
+  // Ends with the tokens, if any, with which both answers begin.
   const std::vector<int32_t>& CandidateBranch(int32_t drug) const;
-  int32_t yes_id() const { return yes_id_; }  // first tokens of the answers
+  int32_t yes_id() const { return yes_id_; }  // the first tokens in which the answers differ
   int32_t no_id() const { return no_id_; }
 
   std::vector<int32_t> ListTrunk(int32_t visit) const;
@@ -49,6 +54,9 @@ class PromptBuilder {
  private:
   void CheckEntities(const EntityTokens& entities) const;
   std::vector<int32_t> Trunk(const std::string& text) const;
+  std::vector<int32_t> EncodeAfter(const std::string& before, const std::string& text) const;
+  void SetAnswers(const std::filesystem::path& templates);
+  void CheckSeams() const;
 
   const Corpus& corpus_;
   const Tokenizer& tokenizer_;

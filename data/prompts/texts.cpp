@@ -196,6 +196,8 @@ std::string PromptTexts::Candidate(int32_t drug) const {
   return ends_in_slot ? text : EndedByBreak(text);
 }
 
+bool PromptTexts::EndsInSlot(int32_t drug) const { return !Candidate(drug).ends_with('\n'); }
+
 std::string PromptTexts::ListTrunk(int32_t visit) const {
   return EndedByBreak(list_trunk_.Render(TrunkValues(visit)));
 }

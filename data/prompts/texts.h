@@ -27,6 +27,7 @@ class PromptTexts {
 
   std::string ClassifierTrunk(int32_t visit) const;
   std::string Candidate(int32_t drug) const;
+  bool EndsInSlot(int32_t drug) const;  // true if the candidate does
   const std::string& yes() const { return yes_; }
   const std::string& no() const { return no_; }
   std::string ListTrunk(int32_t visit) const;

@@ -325,6 +325,20 @@ def test_splits_give_equal_ids(tmp_path, step):
     assert_equal_ids(tmp_path / "tokenizer.json", texts)
 
 
+@pytest.mark.parametrize("pattern", [
+    r"^\p{L}+|\s+|.", r"\p{L}+$|\s+|.", r"^\s+$|\p{L}+|.|\n", r"\p{L}+(?!$)|.|\n", r"a{,2}b|.|\n",
+    r"(?<=\n)\p{L}+|.|\n", r"(?i)the|o.|.|\n", r"(?i:the)|a{2,}?b|.|\n", r"(?>a+)b|[^\s$^]+|.|\n",
+    r"\p{L}++|[\p{N}.,]+|{|x{,|.|\n"])
+def test_patterns_that_oniguruma_reads_its_way_give_equal_ids(tmp_path, pattern):
+    texts = varied_texts(500, seed=35) + ["aspirin\nwarfarin", "a\n", "\n", "\na\n\nb c\n ", "aab ab b",
+                                          "aaab{x{,3}", "The THE tHe on\noff", "$^", "a\r\nb"]
+    peer = trained(None, pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]), texts)
+    peer.save(str(tmp_path / "tokenizer.json"))
+    assert_equal_ids(tmp_path / "tokenizer.json", texts)
+
+
 def test_truncation_of_a_file_is_left_out(tmp_path):
     texts = varied_texts(200, seed=34)
     peer = trained(None, pre_tokenizers.ByteLevel(), texts)

@@ -139,11 +139,27 @@ TEST_F(PromptTest, BadTemplates_Named) {
               HasSubstr("no.yaml: cannot be read"));
 }
 
-TEST_F(PromptTest, EqualFirstTokens_Refused) {
+TEST_F(PromptTest, AnswerThatBeginsTheOther_Refused) {
   const auto path = WriteTemplates("\"no\": \"No\"", "\"no\": \"Yes not\"");
   const Tokenizer tokenizer = Train(kConfigs / "prompts-compact.yaml");
   EXPECT_THAT(MessageOf([&] { PromptBuilder(path, corpus_, tokenizer, EntityTokens()); }),
-              HasSubstr("'Yes' and 'Yes not' begin with the same token"));
+              HasSubstr("the answers 'Yes' and 'Yes not' differ nowhere before one ends"));
+}
+
+// The tokens that both answers begin with stand at the end of every candidate.
+TEST_F(PromptTest, AnswersWithEqualFirstTokens_ComparedWhereTheyDiffer) {
+  const auto path = WriteTemplates("\"no\": \"No\"", "\"no\": \"Yet\"");
+  const Tokenizer tokenizer = Train(kConfigs / "prompts-compact.yaml");
+  const PromptBuilder prompts(path, corpus_, tokenizer, EntityTokens());
+  const PromptTexts texts(path, corpus_, EntityTokens());
+  const std::vector<int32_t> yes = tokenizer.Encode("Yes"), no = tokenizer.Encode("Yet");
+  ASSERT_EQ(yes.front(), no.front()) << "the tokenizer has learnt a word whole";
+  std::vector<int32_t> branch = tokenizer.Encode(texts.Candidate(1));
+  size_t same = 0;
+  for (; yes[same] == no[same]; ++same) branch.push_back(yes[same]);
+  EXPECT_EQ(prompts.CandidateBranch(1), branch);
+  EXPECT_EQ(prompts.yes_id(), yes[same]);
+  EXPECT_EQ(prompts.no_id(), no[same]);
 }
 
 TEST_F(PromptTest, SlotsNotInTokenizer_Refused) {
