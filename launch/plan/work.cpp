@@ -11,6 +11,7 @@
 #include "launch/run/run_paths.h"
 #include "recommend/classifier_examples.h"
 #include "recommend/list_examples.h"
+#include "recommend/prompt_lengths.h"
 #include "rollout/completion.h"
 #include "trainer/data_order.h"
 #include "trainer/micro_batch.h"
@@ -94,6 +95,7 @@ Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWor
                    config.classifier.batch);
   }
   const Materials& materials = *prepared.materials;
+  CheckClassifierLengths(materials, MaxPositions(config));
   auto visits = std::make_shared<std::vector<int32_t>>(
       SplitTraining(config.tasks, materials.corpus, config.run.seed).classifier);
   auto examples = std::make_shared<ClassifierExamples>(*materials.prompts, materials.corpus,
@@ -113,6 +115,7 @@ Family AssumedTasks(const Config& config, StageWork* work) {
 
 Course ListCourse(const Config& config, const Prepared& prepared, StageWork* work) {
   if (prepared.tasks.empty()) return Assumed(AssumedTasks(config, work), config.list.batch);
+  CheckListLengths(*prepared.materials, prepared.tasks, MaxPositions(config));
   auto tasks = std::make_shared<std::vector<std::vector<ListTask>>>(TasksByVisit(prepared.tasks));
   const PromptBuilder& prompts = *prepared.materials->prompts;
   return SftCourse(config.list, config.run.seed, static_cast<int64_t>(tasks->size()),
@@ -134,6 +137,8 @@ Course GrpoCourse(const Config& config, const Prepared& prepared, StageWork* wor
     const Family list = AssumedTasks(config, work);
     course = Assumed(group(kTrunk + list.branches[0].loss_from), config.grpo.tasks);
   } else {
+    CheckCompletionLengths(*prepared.materials, prepared.tasks, sampling.max_tokens,
+                           MaxPositions(config));
     auto order =
         std::make_shared<DataOrder>(config.run.seed, static_cast<int64_t>(prepared.tasks.size()));
     course.step = [order, group, &config, &prepared](int64_t step) {

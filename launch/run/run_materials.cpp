@@ -3,6 +3,7 @@
 #include "data/feedback.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/stage_inputs.h"
+#include "model/files/policy_config.h"
 
 namespace flame {
 
@@ -11,6 +12,10 @@ namespace fs = std::filesystem;
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config) {
   const RunPaths paths(config.run.dir);
   return LoadMaterials(paths.corpus(), paths.base() / "tokenizer.json", PromptFile(config));
+}
+
+int64_t MaxPositions(const Config& config) {
+  return ReadPolicyConfig(RunPaths(config.run.dir).base() / "config.json").max_positions;
 }
 
 Corpus TruthsOfRun(const Config& config, const Corpus& corpus) {

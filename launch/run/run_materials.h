@@ -2,6 +2,7 @@
 #ifndef FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
 #define FLAME_LAUNCH_RUN_RUN_MATERIALS_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 
@@ -14,6 +15,9 @@ namespace flame {
 // Reads run.dir's corpus.h5 and base/tokenizer.json, and the prompt templates: prompts.file or
 // those that come with the program (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
+
+// Returns max_position_embeddings of the run's base model: the most tokens of a sequence.
+int64_t MaxPositions(const Config& config);
 
 // Returns the corpus with the truths that the run's tasks were made with: if the run has
 // tasks/feedback.jsonl, the decisions in it are applied.
