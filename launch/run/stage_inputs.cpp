@@ -1,11 +1,8 @@
 #include "launch/run/stage_inputs.h"
 
-#include <algorithm>
 #include <filesystem>
-#include <vector>
 
 #include "base/error.h"
-#include "base/files/checksum.h"
 #include "base/files/program_files.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/stage_keys.h"
@@ -14,26 +11,6 @@ namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string FileStamp(const fs::directory_entry& file) {
-  return StrCat(file.path().filename().string(), " ", file.file_size(), " ",
-                file.last_write_time().time_since_epoch().count(), "\n");
-}
-
-// Returns the name, size and time of a file, or of each file of a folder; "" if `path` is neither.
-std::string FileStamps(const fs::path& path) {
-  std::vector<std::string> stamps;
-  if (fs::is_regular_file(path)) stamps.push_back(FileStamp(fs::directory_entry(path)));
-  if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) {
-      if (entry.is_regular_file()) stamps.push_back(FileStamp(entry));
-    }
-  }
-  std::sort(stamps.begin(), stamps.end());
-  std::string joined;
-  for (const std::string& stamp : stamps) joined += stamp;
-  return joined;
-}
 
 void ExpectFolder(const char* key, const fs::path& folder) {
   if (fs::is_directory(folder)) return;
@@ -55,8 +32,7 @@ fs::path PromptFile(const Config& config) {
 }
 
 std::string StageSettings(const Config& config, const std::string& stage) {
-  return config.Canonical(ResultKeys(stage)) +
-         (stage == "prepare" ? Sha256OfFile(PromptFile(config)) : "");
+  return config.Canonical(ResultKeys(stage));
 }
 
 bool MakesHospital(const Config& config) {
@@ -70,13 +46,6 @@ DataOptions DataOf(const Config& config) {
     data.mappings = data.root / "mappings";
   }
   return data;
-}
-
-std::string InputStamps(const Config& config) {
-  return (MakesHospital(config) ? ""
-                                : FileStamps(config.data.root) + FileStamps(config.data.mappings)) +
-         FileStamps(config.model.path) + FileStamps(config.encoders.diagnosis) +
-         FileStamps(config.encoders.procedure) + FileStamps(config.encoders.drug);
 }
 
 void CheckInputs(const Config& config) {

@@ -22,10 +22,6 @@ DataOptions DataOf(const Config& config);
 // True if the run makes its hospital itself.
 bool MakesHospital(const Config& config);
 
-// Returns the sizes and times of the files that the first stage reads, so that a changed file is
-// noticed without reading gigabytes.
-std::string InputStamps(const Config& config);
-
 // Throws DataError if a file or folder that the config names and a later stage would read does not
 // exist.
 void CheckInputs(const Config& config);

@@ -54,11 +54,18 @@ const Keys& KeysThatChangeNoResult() {
   return keys;
 }
 
+const Keys& KeysOfInputFiles() {
+  static const Keys keys = {"data.ddi",           "data.mappings", "data.root",
+                            "encoders.diagnosis", "encoders.drug", "encoders.procedure",
+                            "model.path",         "prompts.file",  "tasks.feedback"};
+  return keys;
+}
+
 Keys ResultKeys(const std::string& stage) {
   Keys keys;
   for (const std::string& key : ConfigKeyNames()) {
     if (CoveredBySome(InputsOfStages().at(stage), key) &&
-        !CoveredBySome(KeysThatChangeNoResult(), key)) {
+        !CoveredBySome(KeysThatChangeNoResult(), key) && !CoveredBySome(KeysOfInputFiles(), key)) {
       keys.push_back(key);
     }
   }

@@ -1,6 +1,6 @@
-// Which config keys a result depends on. A key that KeysThatChangeNoResult names is an input of no
-// stage, even if its section is. A test fails on a key that is in neither list: neither named there
-// nor in the ResultKeys of a stage.
+// Which config keys a result depends on. A key that KeysThatChangeNoResult or KeysOfInputFiles
+// names is an input of no stage, even if its section is. A test fails on a key that is not in
+// exactly one of three lists: these two, and the ResultKeys of the stages.
 #ifndef FLAME_LAUNCH_RUN_STAGE_KEYS_H_
 #define FLAME_LAUNCH_RUN_STAGE_KEYS_H_
 
@@ -16,6 +16,9 @@ const std::vector<std::string>& StageNames();
 // on how many ranks it computes, when it saves. They never make a stage stale and never prevent a
 // resume. Under some of them, sums may be taken in another order, so that last bits differ.
 const std::vector<std::string>& KeysThatChangeNoResult();
+
+// Keys that name files whose contents are inputs (InputDigests), however a path to them is spelt.
+const std::vector<std::string>& KeysOfInputFiles();
 
 // Returns the keys, sorted, that are inputs of the stage itself. What it reads from earlier stages
 // depends on their keys too.

@@ -23,6 +23,7 @@
 #include "launch/run/device.h"
 #include "launch/run/evaluate.h"
 #include "launch/run/grpo_roles.h"
+#include "launch/run/input_digests.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 #include "launch/run/session.h"
@@ -33,6 +34,7 @@
 #include "recommend/classifier_examples.h"
 #include "recommend/classify.h"
 #include "recommend/list_examples.h"
+#include "recommend/prompt_lengths.h"
 #include "trainer/sft/sft.h"
 
 namespace flame {
@@ -43,6 +45,7 @@ namespace fs = std::filesystem;
 // Returns the digests of earlier stages' outputs. Throws DataError unless each stage is done and
 // was made with this config.
 std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
+  if (!stages.empty()) CheckInputsUnchanged(config);
   for (const std::string& stage : stages) {
     CheckSettings(config.run.dir, stage, StageSettings(config, stage));
   }
@@ -121,6 +124,20 @@ SftReport RunOnRanks(const Config& config, SftJob job) {
       LearnersOnDevice(config.model.device, config.cluster.timeout, job.learners);
   job.on_device = on_device.get();
   return RunSft(job);
+}
+
+// Says before the first training which later one will be refused, as far as that is known.
+void WarnOfLaterLengths(const Config& config, const Materials& materials) {
+  std::vector<ListTask> tasks;
+  for (size_t v = 0; v < materials.corpus.visits.size(); ++v) {
+    tasks.push_back(
+        {static_cast<int32_t>(v), Edit::kAdd, materials.corpus.visits[v].drugs, /*target=*/{}});
+  }
+  try {
+    CheckCompletionLengths(materials, tasks, config.grpo.sampling.max_tokens, MaxPositions(config));
+  } catch (const DataError& error) {
+    LogWarning("grpo will be refused: ", error.what());
+  }
 }
 
 // Returns the validation visits with all their candidates, whatever the balance in training.
@@ -218,7 +235,7 @@ void PrepareStage(const Config& config) {
   const DataOptions data = DataOf(config);
   Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
   if (synth) stage.outputs.push_back("hospital");
-  stage.inputs += InputStamps(config);
+  for (const auto& [key, digest] : InputDigests(config)) stage.inputs += key + digest;
   stage.check = [&] { CheckInputs(config); };
   stage.make = [&](const std::string&) {
     if (synth) {
@@ -233,6 +250,7 @@ void PrepareStage(const Config& config) {
     const Corpus corpus = PrepareCorpus(data);
     WriteCorpus(corpus, paths.corpus());
     WriteBaseModel(config, corpus, paths.base());
+    KeepInputDigests(config);
   };
   RunStageOf(config, std::move(stage), nullptr);
 }
@@ -242,6 +260,8 @@ void ClassifierStage(const Config& config, Communicator* world) {
   Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
+    CheckClassifierLengths(*materials, MaxPositions(config));
+    if (IsFirst(world)) WarnOfLaterLengths(config, *materials);
     const auto save = [&](const Policy& policy) {
       const Calibration calibration =
           CalibrateClassifier(config.classifier, *materials, policy, world);
@@ -294,7 +314,9 @@ void ListStage(const Config& config, Communicator* world) {
   Stage stage = StageOf(config, "list", {"list/model"}, {"prepare", "classifier", "tasks"});
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
-    const auto tasks = TasksByVisit(ReadListTasks(paths.tasks()));
+    const std::vector<ListTask> list_tasks = ReadListTasks(paths.tasks());
+    CheckListLengths(*materials, list_tasks, MaxPositions(config));
+    const auto tasks = TasksByVisit(list_tasks);
     Policy policy = OpenModel(config, paths.classifier());
     SftJob job =
         MakeSftJob(config, "list", "list", config.list, paths.stage("list"), inputs, world);
@@ -347,8 +369,11 @@ void GrpoStage(const Config& config, Communicator* world) {
     const auto save = [&](const Policy& policy) {
       SaveModel(policy, materials->tokenizer, paths.grpo(), IsFirst(world));
     };
-    RunGrpoRoles(config, *materials, ReadListTasks(paths.tasks()), load, save, inputs,
-                 StageSettings(config, "grpo"), world);
+    const std::vector<ListTask> tasks = ReadListTasks(paths.tasks());
+    CheckCompletionLengths(*materials, tasks, config.grpo.sampling.max_tokens,
+                           MaxPositions(config));
+    RunGrpoRoles(config, *materials, tasks, load, save, inputs, StageSettings(config, "grpo"),
+                 world);
   };
   RunStageOf(config, std::move(stage), world, !OnlyScores(config.cluster, world));
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files/checksum.h"
 #include "base/random.h"
+#include "launch/run/input_digests.h"
 #include "launch/run/stage_inputs.h"
 
 namespace flame {
@@ -205,7 +206,7 @@ std::vector<SweepJob> PlanJobs(const fs::path& dir, const std::vector<Trial>& tr
   };
   for (const Trial& trial : trials) {
     int parent = -1;
-    std::string key;
+    std::string key = InputPaths(trial.config);
     for (const auto& [stage, command] : SharedStages()) {
       key = Sha256(key + StageSettings(trial.config, stage));
       const std::string name = stage + "-" + Short(key);

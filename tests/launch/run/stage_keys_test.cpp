@@ -29,11 +29,16 @@ bool IsInputOfSomeStage(const std::string& key) {
   return false;
 }
 
-TEST(StageKeys, EveryConfigKey_ChangesAResultOrNone) {
+bool NamesFiles(const std::string& key) {
+  const auto& keys = KeysOfInputFiles();
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+TEST(StageKeys, EveryConfigKey_IsInOneList) {
   for (const std::string& key : ConfigKeyNames()) {
-    EXPECT_NE(ChangesNoResult(key), IsInputOfSomeStage(key))
-        << key << ": add it to the inputs of the stages that depend on it, or to the keys that "
-        << "change no result (launch/run/stage_keys.cpp)";
+    EXPECT_EQ(ChangesNoResult(key) + IsInputOfSomeStage(key) + NamesFiles(key), 1)
+        << key << ": add it to the inputs of the stages that depend on it, to the keys that change "
+        << "no result, or to those that name files (launch/run/stage_keys.cpp)";
   }
 }
 
@@ -44,6 +49,10 @@ TEST(StageKeys, EveryEntryThatChangesNoResult_IsAKey) {
       return key == entry || key.starts_with(entry + ".");
     })) << entry;
   }
+}
+
+TEST(StageKeys, EveryKeyThatNamesFiles_IsAKey) {
+  EXPECT_THAT(ConfigKeyNames(), ::testing::IsSupersetOf(KeysOfInputFiles()));
 }
 
 TEST(StageKeys, SectionOfAStage_IsItsInput) {
@@ -57,7 +66,7 @@ TEST(StageSettings, MemoryAndPlacement_AreNoPartOfThem) {
   const Config other = LoadConfig(
       "", {"data.hospital=synth", "classifier.token_budget=4096", "model.recompute=false",
            "list.checkpoint_every=7", "grpo.keep_shards=3", "run.threads=2", "run.dir=elsewhere",
-           "cluster.carrier=mpi", "cluster.timeout=9"});
+           "cluster.carrier=mpi", "cluster.timeout=9", "model.path=./x", "prompts.file=y"});
   for (const std::string& stage : StageNames()) {
     EXPECT_EQ(StageSettings(given, stage), StageSettings(other, stage)) << stage;
   }

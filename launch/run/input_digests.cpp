@@ -1,0 +1,181 @@
+#include "launch/run/input_digests.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/files/checksum.h"
+#include "data/hospitals/csv_table.h"
+#include "launch/run/stage_inputs.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+// Digests of files, kept between runs of the program with the size and time of each.
+class DigestCache {
+ public:
+  explicit DigestCache(const fs::path& run_dir) : path_(run_dir / ".stages" / "input-digests") {
+    if (!fs::exists(path_)) return;
+    known_ = json::parse(ReadWholeFile(path_), nullptr, /*allow_exceptions=*/false);
+    if (!known_.is_object()) known_ = json::object();
+  }
+
+  std::string Of(const fs::path& file) {
+    const std::string name = fs::weakly_canonical(file).string();
+    const auto written = fs::last_write_time(file);
+    const json stamp = {fs::file_size(file), written.time_since_epoch().count()};
+    const json known = known_.value(name, json());
+    if (known.is_object() && known.value("stamp", json()) == stamp) return known.at("sha256");
+    const std::string digest = Sha256OfFile(file);
+    // A file that was written just now may change again without another size or time.
+    if (fs::file_time_type::clock::now() - written > std::chrono::seconds(2)) {
+      known_[name] = {{"stamp", stamp}, {"sha256", digest}};
+      changed_ = true;
+    }
+    return digest;
+  }
+
+  void Save() const {
+    if (changed_) WriteFileAtomically(path_, known_.dump(1) + "\n");
+  }
+
+ private:
+  fs::path path_;
+  json known_ = json::object();
+  bool changed_ = false;
+};
+
+// A file and what it is read as, which is part of the identity in place of its path.
+struct InputFile {
+  std::string role;
+  fs::path path;
+};
+using InputFiles = std::vector<InputFile>;
+
+InputFiles Tables(const fs::path& folder, const std::vector<std::string>& stems) {
+  InputFiles files;
+  for (const std::string& stem : stems) {
+    const fs::path path = CsvTable::Find(folder, stem);
+    if (!path.empty()) files.push_back({stem, path});
+  }
+  return files;
+}
+
+// The files of a model folder that Policy and Tokenizer read, by name.
+InputFiles ModelFiles(const fs::path& folder) {
+  const auto is_read = [](const std::string& name) {
+    const std::vector<std::string> names = {
+        "config.json",       "generation_config.json",      "tokenizer.json",
+        "encoder.json",      "tokenizer_config.json",       "vocab.bpe",
+        "entities.json",     "special_tokens_map.json",     "adapter_config.json",
+        "quantization.json", "model.safetensors.index.json"};
+    return name.ends_with(".safetensors") ||
+           std::find(names.begin(), names.end(), name) != names.end();
+  };
+  InputFiles files;
+  if (!fs::is_directory(folder)) return files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && is_read(name)) files.push_back({name, entry.path()});
+  }
+  std::sort(files.begin(), files.end(),
+            [](const InputFile& a, const InputFile& b) { return a.role < b.role; });
+  return files;
+}
+
+InputFiles OneFile(const fs::path& path) {
+  return fs::is_regular_file(path) ? InputFiles{{"", path}} : InputFiles();
+}
+
+// The files that a key names, or its value if it names none.
+struct Input {
+  InputFiles files;
+  std::string value;
+};
+
+Input EncoderInput(const std::string& encoder) {
+  if (encoder == "none" || encoder == "random") return {{}, encoder};
+  return {OneFile(encoder), ""};
+}
+
+std::map<std::string, Input> InputsOf(const Config& config) {
+  std::map<std::string, Input> inputs;
+  if (MakesHospital(config)) {
+    for (const char* key : {"data.root", "data.mappings", "data.ddi"}) inputs[key].value = "made";
+  } else {
+    const DataOptions& data = config.data;
+    const fs::path mappings = data.mappings.empty() ? data.root / "mappings" : data.mappings;
+    inputs["data.root"].files =
+        Tables(data.root, {"ADMISSIONS", "DIAGNOSES_ICD", "D_ICD_DIAGNOSES", "D_ICD_PROCEDURES",
+                           "NOTEEVENTS", "ORACLE", "PATIENTS", "PRESCRIPTIONS", "PROCEDURES_ICD"});
+    inputs["data.mappings"].files =
+        Tables(mappings, {"drugbank_to_name", "drugbank_to_smiles", "icd9_diagnoses",
+                          "icd9_procedures", "ndc9_to_drugbank"});
+    inputs["data.ddi"].files = OneFile(mappings / data.ddi);
+  }
+  if (config.model.path.empty()) {
+    inputs["model.path"].value = "preset";
+  } else {
+    inputs["model.path"].files = ModelFiles(config.model.path);
+  }
+  inputs["encoders.diagnosis"] = EncoderInput(config.encoders.diagnosis);
+  inputs["encoders.procedure"] = EncoderInput(config.encoders.procedure);
+  inputs["encoders.drug"] = EncoderInput(config.encoders.drug);
+  inputs["prompts.file"].files = OneFile(PromptFile(config));
+  return inputs;
+}
+
+fs::path KeptDigests(const Config& config) {
+  return fs::path(config.run.dir) / ".stages" / "prepared-inputs";
+}
+
+}  // namespace
+
+std::map<std::string, std::string> InputDigests(const Config& config) {
+  DigestCache cache(config.run.dir);
+  std::map<std::string, std::string> digests;
+  for (const auto& [key, input] : InputsOf(config)) {
+    std::string lines;
+    for (const InputFile& file : input.files) lines += file.role + " " + cache.Of(file.path) + "\n";
+    digests[key] = lines.empty() ? input.value : Sha256(lines);
+  }
+  cache.Save();
+  return digests;
+}
+
+std::string InputPaths(const Config& config) {
+  std::string text;
+  for (const auto& [key, input] : InputsOf(config)) {
+    text += key + " " + input.value + "\n";
+    for (const InputFile& file : input.files) {
+      text += fs::weakly_canonical(file.path).string() + "\n";
+    }
+  }
+  return text;
+}
+
+void KeepInputDigests(const Config& config) {
+  WriteFileAtomically(KeptDigests(config), json(InputDigests(config)).dump(1) + "\n");
+}
+
+void CheckInputsUnchanged(const Config& config) {
+  const fs::path path = KeptDigests(config);
+  if (!fs::exists(path)) return;
+  const json kept = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
+  if (!kept.is_object()) throw DataError(path.string(), ": not JSON; remove it");
+  for (const auto& [key, digest] : InputDigests(config)) {
+    if (digest.empty() || kept.value(key, digest) == digest) continue;
+    throw DataError(key, " names other contents than stage prepare in ", config.run.dir.string(),
+                    " was made from; expected the same. `flame pipeline` makes again what they ",
+                    "change");
+  }
+}
+
+}  // namespace flame
