@@ -80,8 +80,8 @@ enum class Errors { kInText, kOnStderr };
 ProgramAnswer AskProgram(const std::vector<std::string>& words, std::chrono::seconds limit,
                          Errors errors);
 
-// Environment variable with the place (from 0) of this process among processes that share a machine
-// without being ranks.
+// Environment variable that numbers, from 0, the flame processes that a sweep runs on this machine.
+// The number selects the GPU.
 inline constexpr char kPlaceVariable[] = "FLAME_PLACE";
 
 // Starts `flame WORDS` with its output appended to `log`. It is not a rank of this process's job,

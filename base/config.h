@@ -69,13 +69,13 @@ class ConfigSchema {
   // YAML gives the same values.
   std::string ResolvedYaml() const;
   // Returns the keys under the given prefixes ("grpo", "run.seed") as sorted "name=value" lines,
-  // for digests of what a stage read. Throws UsageError if a prefix covers no key beyond those that
-  // the prefixes before it cover.
+  // for digests of what a stage read. Throws UsageError if a prefix adds no key to those of the
+  // earlier prefixes.
   std::string Canonical(const std::vector<std::string>& prefixes) const;
   // Every key as "name = default  (range)" with its help below, in lines of at most `width`
   // columns.
   std::string Help(size_t width) const;
-  // A Markdown table a section: key, default, values, meaning.
+  // One Markdown table per section: key, default, values, meaning.
   std::string Markdown() const;
   // Every key, sorted.
   std::vector<std::string> Names() const;

@@ -15,8 +15,8 @@ void InitLogging(LogLevel level, int rank);
 LogLevel ShownLogLevel();
 // Parses "debug", "info", "warning" or "error". Throws UsageError on any other name.
 LogLevel ParseLogLevel(const std::string& name);
-// Appends all later lines of info and above, and those that stderr shows, to `path` too. Throws
-// MachineError if the file cannot be opened.
+// From now on also appends to `path` every line of level info or above, and every line that stderr
+// shows. Throws MachineError if the file cannot be opened.
 void LogToFile(const std::string& path);
 void LogLine(LogLevel level, const std::string& text);
 // Writes an info line to the file but not to stderr.

@@ -11,7 +11,7 @@
 
 namespace flame {
 
-// The published bijection. Counter and key are little end first, as in Random123.
+// Philox4x32-10 as published. Word 0 of counter and key is the least significant, as in Random123.
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // A stream of numbers for one (seed, a, b, c). Streams with different arguments are independent.

@@ -35,7 +35,7 @@ struct FrameHeader {
   int8_t dtype = static_cast<int8_t>(at::kByte);
   uint8_t padding = 0;
   int32_t root = 0;
-  uint64_t num_bytes = 0;  // size of the tensor; of input and output, the smaller
+  uint64_t num_bytes = 0;  // bytes of the tensor; of the smaller one if input and output differ
 };
 
 // Returns text such as "all-reduce #57 (sum of float32, 4096 bytes)".

@@ -19,7 +19,8 @@ class Operation {
   // Goes as far as possible without waiting. True once finished or failed. Never throws: the
   // operation keeps its error. Called under the engine's lock.
   virtual bool Advance() = 0;
-  // True while a peer is known to be sending or taking bulk data, which polling moves on.
+  // True while a peer is known to be sending or receiving a large transfer, which progresses only
+  // while this rank polls.
   virtual bool Moving() const = 0;
 };
 

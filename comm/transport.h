@@ -32,7 +32,7 @@ class Transport {
   virtual int WorldRank(int rank) const = 0;
 
   // Transfers of one (channel, source, destination, tag) arrive in order. Tags are in [0, kTags),
-  // half of what Open MPI over UCX has (MPI_TAG_UB 2^23 - 1).
+  // which is half of the range of Open MPI over UCX (MPI_TAG_UB is 2^23 - 1).
   static constexpr int kTags = 1 << 22;
   virtual std::unique_ptr<Transfer> Send(Channel channel, int destination, int tag,
                                          const void* data, size_t num_bytes) = 0;

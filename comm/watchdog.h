@@ -70,9 +70,10 @@ void WriteFlightRecord();
 
 // Lets the watchdog thread watch a wait of this thread during its lifetime. The operation waited
 // for must end by itself within `timeout`. After that the watchdog writes the flight record. After
-// a tenth of `timeout` more (0.5 to 10 s) the waiting thread is stuck in a library, and the
-// watchdog ends the job with status 4. If a stop signal does not end the wait, the watchdog logs
-// what is waited for, because mpirun sends a stop signal to all ranks when one was killed.
+// a further tenth of `timeout` (0.5 to 10 s) the watchdog assumes that the thread is stuck in a
+// library and ends the job with status 4. If a stop signal arrives and does not end the wait, the
+// watchdog logs which ranks are waited for: mpirun sends that signal to all ranks when one of them
+// was killed.
 class WatchedWait {
  public:
   WatchedWait(std::shared_ptr<FlightRecorder> recorder, uint64_t key,

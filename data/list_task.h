@@ -21,7 +21,7 @@ struct ListTask {
   int32_t visit = 0;  // index in Corpus::visits
   Edit edit = Edit::kAdd;
   std::vector<int32_t> input;   // the drug list shown, no repeats
-  std::vector<int32_t> target;  // the drugs that SFT teaches to write; empty: end-of-text alone
+  std::vector<int32_t> target;  // drugs that the policy learns to write; empty: only end-of-text
 };
 
 // The scores that pi_cls gives every drug for some visits.

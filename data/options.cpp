@@ -13,16 +13,19 @@ void DataOptions::Bind(ConfigSchema* schema) {
                "icd9_*.csv and the harmful pairs");
   schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
   schema->Int("data.min_visits", &min_visits, {.low = 1},
-              "admissions a patient must have among the prescriptions");
-  schema->Int("data.top_drugs", &top_drugs, {.low = 1}, "most frequent drugs kept");
+              "minimum number of admissions with prescriptions that a patient must have");
+  schema->Int("data.top_drugs", &top_drugs, {.low = 1},
+              "number of most frequent drugs that are kept");
   schema->Int("data.min_code_rows", &min_code_rows, {.low = 0},
               "a diagnosis or procedure code is kept if it has more rows than this");
   schema->Choice("data.visit_order", &visit_order, {"time", "id"},
-                 "order of a patient's visits: by admission time, or by HADM_ID as the authors");
-  schema->IntList("data.split", &split, {.low = 0},
-                  "shares of train, validation and test; visits are cut by position");
+                 "order of a patient's visits: by admission time, or by HADM_ID as in the authors' "
+                 "coded records");
+  schema->IntList(
+      "data.split", &split, {.low = 0},
+      "shares of train, validation and test, each at least 1; visits are cut by position");
   schema->Int("data.synth_patients", &synth_patients, {.low = 1},
-              "patients of the hospital that data.hospital: synth makes");
+              "number of patients of the hospital that data.hospital: synth makes");
 }
 
 void PromptOptions::Bind(ConfigSchema* schema) {
@@ -35,11 +38,13 @@ void TaskOptions::Bind(ConfigSchema* schema) {
                  "held out of its training, or all (two classifiers of half the patients each)");
   schema->Number("tasks.holdout", &holdout,
                  {.low = 0, .high = 1, .low_open = true, .high_open = true},
-                 "share of the training patients that tasks.errors: holdout keeps out");
+                 "share of the training patients that tasks.errors: holdout excludes from the "
+                 "classifier's training");
   schema->Int("tasks.per_visit", &per_visit, {.low = 2},
-              "list tasks a visit; half ask to add, half to remove");
+              "number of list tasks per visit; half are Add tasks, half are Remove tasks");
   schema->Path("tasks.feedback", &feedback,
-               "physicians' decisions on visits (JSON lines): truth of tasks and of GRPO's phi");
+               "file of physicians' decisions on visits (JSON lines), which correct the true drugs "
+               "in list tasks and in GRPO's phi");
 }
 
 }  // namespace flame

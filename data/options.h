@@ -19,7 +19,7 @@ struct DataOptions {
   int64_t min_visits = 2;              // admissions a patient must have
   int64_t top_drugs = 201;             // most frequent drugs kept; 201 as the authors
   int64_t min_code_rows = 5;           // codes with more rows than this are kept
-  std::string visit_order = "time";    // or "id", the authors'
+  std::string visit_order = "time";    // or "id": by HADM_ID, as in the authors' coded records
   std::vector<int64_t> split = {4, 1, 1};
   int64_t synth_patients = 3000;  // size of the hospital that `hospital: synth` makes
   void Bind(ConfigSchema* schema);
@@ -38,7 +38,7 @@ struct TaskOptions {
   // patients.
   std::string errors = "train";
   double holdout = 0.3;
-  int64_t per_visit = 4;           // list tasks a visit: half Add, half Remove; at least 2
+  int64_t per_visit = 4;           // list tasks per visit: half Add, half Remove; at least 2
   std::filesystem::path feedback;  // physicians' decisions (data/feedback.h); "": none
   void Bind(ConfigSchema* schema);
 };

@@ -71,8 +71,9 @@ struct BlockTape {
   at::Tensor gate, up;     // [Q, d_ff]
 };
 
-// Returns the bytes of the tape of a block with T rows, Q of them asked for, without its input,
-// which is the output of the block before. `wide_bytes`: of inverse norms and log-sum-exps.
+// Returns the bytes of the tape of a block with T rows, Q of them asked for. The block's input is
+// not counted: it is the output of the previous block. `item_bytes`: bytes of one number.
+// `wide_bytes`: bytes of one number of the inverse norms and log-sum-exps.
 int64_t TapeBytes(const PolicyConfig& config, int64_t rows, int64_t asked, int64_t item_bytes,
                   int64_t wide_bytes);
 
@@ -100,8 +101,8 @@ at::Tensor BlockBackward(const BlockParameters& parameters, const at::Tensor& gr
 
 // Runs BlockForward as one autograd node. With context.recompute the node keeps only the block's
 // input and runs the block again in backward. With context.units the parameters have values only
-// during the forward and the backward, and backward adds their gradients to .grad itself, so that
-// they are complete when it ends.
+// during forward and backward. The backward adds the gradients to .grad; they are complete when the
+// backward ends.
 at::Tensor Block(const BlockParameters& parameters, const at::Tensor& input, int64_t layer,
                  std::shared_ptr<const BlockContext> context);
 

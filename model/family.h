@@ -38,9 +38,9 @@ struct FamilyLayout {
   std::vector<Span> branches;  // in packed order, directly after the trunk
 };
 
-// A packed batch of T tokens in the order trunk 0, its branches, trunk 1, its branches, ... A
-// branch whose last token is asked for is packed without it: its id is a target, and no token
-// follows it. The span of a one-token branch is then empty.
+// A packed batch of T tokens in the order trunk 0, its branches, trunk 1, its branches, ... If the
+// last token of a branch is asked for, that token is not packed: it is only a target. The span of a
+// one-token branch is then empty.
 struct FamilyBatch {
   at::Tensor tokens;     // int64 [T]
   at::Tensor positions;  // int64 [T]: from 0 in a trunk; a branch continues after its trunk's last
@@ -54,7 +54,8 @@ struct FamilyBatch {
   at::Tensor asked_rows;  // int64 [Q]
   std::vector<FamilyLayout> asked;
   // The N asked-for tokens in packed order. The hidden state of asked row `sources[n]` predicts
-  // `targets[n]`. It is the row before the target: for a branch's first token, the trunk's last.
+  // `targets[n]`. `sources[n]` is the row before the target; for the first token of a branch, it is
+  // the last row of the trunk.
   at::Tensor sources;                   // int64 [N]
   at::Tensor targets;                   // int64 [N]
   std::vector<int64_t> target_offsets;  // [all branches + 1]: each branch's first n; last: N

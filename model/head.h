@@ -6,9 +6,9 @@
 
 namespace flame {
 
-// Returns how many rows have logits at the same time: about 16 M logits at a large vocabulary, so
-// that a few copies of them stay far smaller than the hidden states of a long batch, and the weight
-// is rarely read again.
+// Returns how many rows have logits at the same time. At a large vocabulary they have about 16 M
+// logits together. A few copies of these are much smaller than the hidden states of a long batch,
+// and the head's weight is read only a few times.
 int64_t HeadChunkRows(int64_t vocab_size);
 
 }  // namespace flame

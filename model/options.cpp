@@ -7,13 +7,15 @@ void LoraOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   schema->Number(prefix + ".alpha", &alpha, {0, 1e6, true}, "LoRA scale is alpha / rank");
   schema->Number(prefix + ".dropout", &dropout, {0, 1, false, true},
                  "dropout on the adapters' input, in training only");
-  schema->TextList(prefix + ".targets", &targets,
-                   "adapted maps: q_proj k_proj v_proj o_proj gate_proj up_proj down_proj");
+  schema->TextList(
+      prefix + ".targets", &targets,
+      "linear layers with adapters: q_proj k_proj v_proj o_proj gate_proj up_proj down_proj");
 }
 
 void ModelOptions::Bind(ConfigSchema* schema) {
   schema->Path("model.path", &path, "a Hugging Face directory; empty: start from model.preset");
-  schema->Choice("model.preset", &preset, {"tiny", "small"}, "size of a random start");
+  schema->Choice("model.preset", &preset, {"tiny", "small"},
+                 "size of the model that starts from random weights");
   schema->Choice("model.dtype", &dtype, {"float32", "float64", "bfloat16"},
                  "type of the weights and activations; bfloat16 halves the memory and needs "
                  "model.trainable lora, whose adapters stay float32");

@@ -76,8 +76,8 @@ class Policy {
 
   // Selects what trains: `full`: every weight and projector; `lora`: adapters and projectors;
   // `adapters`: adapters only. Sets requires_grad accordingly and returns the trainable tensors,
-  // sorted by name. Throws UsageError if `which` is `full` and the policy is quantised or bfloat16,
-  // which is too coarse for an optimizer's steps.
+  // sorted by name. Throws UsageError if `which` is `full` and the policy is quantised or bfloat16:
+  // these types are too coarse for the optimizer's steps.
   NamedTensors SelectTrainable(const std::string& which);
   NamedTensors& parameters() { return parts_.parameters; }
   const NamedTensors& parameters() const { return parts_.parameters; }

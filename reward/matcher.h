@@ -16,8 +16,8 @@ std::string NormalizeDrugName(std::string_view name);
 
 class DrugMatcher {
  public:
-  // `names[d]` is the name of drug d. Throws DataError if a name is empty once normalized or equals
-  // another: a line could not tell which drug it means.
+  // `names[d]` is the name of drug d. Throws DataError if a normalized name is empty or equals
+  // another, because a line would then match no drug or two.
   explicit DrugMatcher(const std::vector<std::string>& names);
   // Returns the drug whose whole name the line is; -1: none.
   int32_t Match(std::string_view line) const;

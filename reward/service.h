@@ -57,8 +57,8 @@ class RewardClient {
 
 std::unique_ptr<RewardClient> MakeLocalRewardClient(const Scorer& scorer);
 // `reward_ranks` are ranks of `world` that run ServeRewards. `deadline` is the time limit for one
-// answer. It must be less than half of the time that others wait for this rank, so that this rank
-// names a silent scorer, or asks another one, before it seems silent itself.
+// answer. It must be less than half of the time that other ranks wait for this rank, so that this
+// rank can ask a second scorer, or report that none answers.
 std::unique_ptr<RewardClient> MakeRemoteRewardClient(Communicator* world,
                                                      std::vector<int> reward_ranks,
                                                      Communicator::Milliseconds deadline);

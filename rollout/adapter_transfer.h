@@ -1,8 +1,8 @@
-// Brings the adapters to the rollout ranks with one copy for each host, in memory that the host's
-// ranks share. The first free rank of a host takes a version: on the sender's host it checks the
-// bytes where they were packed; on another host it receives them by message and checks them. The
-// host's other ranks are then told where the bytes are and use them there. A rank that cannot map
-// that memory gets a message of its own.
+// Sends the adapters to the rollout ranks with one copy for each host, in memory that the host's
+// ranks share. The first free rank of a host takes a new version of the adapters, that is, it gets
+// the bytes and checks them: on the sender's host in the memory where they were packed, on another
+// host from a message. The host's other ranks are then told where the bytes are and use them there.
+// A rank that cannot map that memory gets a message of its own.
 #ifndef FLAME_ROLLOUT_ADAPTER_TRANSFER_H_
 #define FLAME_ROLLOUT_ADAPTER_TRANSFER_H_
 

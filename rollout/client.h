@@ -65,9 +65,9 @@ class RolloutClient {
 std::vector<RolloutRequest> CutRequest(const RolloutRequest& request,
                                        const std::vector<int64_t>& lengths, int64_t ranks);
 
-// Deals a step's tasks into one part for each rank, of about equal prompt lengths, for ranks that
-// work in step: tasks in order of falling length go to the ranks there and back. Parts may be
-// empty.
+// Divides a step's tasks into one part for each rank, of about equal prompt lengths, for ranks that
+// wait for each other: tasks, longest prompt first, go to ranks 0, 1, ..., n - 1, n - 1, ..., 0 and
+// so on. Parts may be empty.
 std::vector<RolloutRequest> DealRequest(const RolloutRequest& request,
                                         const std::vector<int64_t>& lengths, int64_t ranks);
 
@@ -80,7 +80,8 @@ struct RemoteRolloutOptions {
   Communicator::Milliseconds timeout;           // time limit of one part
   // Writes the shards that workers send and finds reusable ones; null: the workers do both.
   const ShardFolder* shards = nullptr;
-  int64_t versions = 1;  // versions that a worker holds; as many syncs keep their bytes
+  // Adapter versions that a worker keeps; the buffers of that many syncs stay allocated.
+  int64_t versions = 1;
 };
 // Gives each part to the next free rank, from a thread of its own; from then on only that thread
 // may use `world`'s messages. A part that a rank fails at is tried once on another rank.

@@ -17,7 +17,7 @@ inline constexpr int64_t kPrefillTokens = 4096;
 
 struct Completion {
   std::vector<int32_t> tokens;  // ends with an id of end_ids unless cut at max_tokens
-  std::vector<float> logprobs;  // [tokens], as by ChooseToken; with `lines`, ChooseAmong
+  std::vector<float> logprobs;  // [tokens]: from ChooseToken, or from ChooseAmong with `lines`
 };
 
 struct CompletionPrompt {

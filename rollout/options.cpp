@@ -10,9 +10,9 @@ void SamplingOptions::Bind(ConfigSchema* schema) {
               "largest number of tokens of a completion");
   schema->Int("grpo.top_k", &top_k, {.low = 0},
               "draw from this many likeliest tokens; 0: from all");
-  schema->Number(
-      "grpo.top_p", &top_p, {.low = 0, .high = 1, .low_open = true},
-      "draw from the fewest likeliest tokens that together have this probability; 1: from all");
+  schema->Number("grpo.top_p", &top_p, {.low = 0, .high = 1, .low_open = true},
+                 "draw from the smallest set of most likely tokens whose total probability is at "
+                 "least this; 1: from all");
   schema->Choice("grpo.constrain", &constrain, {"none", "drugs"},
                  "none: free text; drugs: every line of a sampled or evaluated list names a drug "
                  "of the corpus");

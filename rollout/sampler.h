@@ -10,8 +10,9 @@ namespace flame {
 struct SamplingRule {
   double temperature = 1;  // 0: greedy
   int64_t top_k = 0;       // draw from this many likeliest tokens; 0: from all
-  // Draws from the smallest set of likeliest tokens whose share of the probability that top_k
-  // leaves reaches this, in (0, 1]. Of equally likely tokens the lower id comes first.
+  // Draws from the smallest set of most likely tokens whose total probability, after top_k and
+  // renormalisation, is at least this, in (0, 1]. Of equally likely tokens the lower id comes
+  // first.
   double top_p = 1;
 };
 

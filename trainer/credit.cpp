@@ -42,10 +42,11 @@ void CreditOptions::Bind(ConfigSchema* schema) {
   schema->Number("credit.lambda", &lambda, {.low = 0},
                  "weight of the step differences of phi; 0: standard GRPO");
   schema->Number("credit.gamma", &gamma, {.low = 0, .high = 1}, "discount of the next state's phi");
-  schema->Choice("credit.scale_steps", &scale_steps, {"none", "group"},
-                 "divide step differences by the spread of the group's rewards");
+  schema->Choice(
+      "credit.scale_steps", &scale_steps, {"none", "group"},
+      "group: step differences are also divided by the standard deviation of the group's rewards");
   schema->Number("credit.epsilon", &epsilon, {.low = 0, .low_open = true},
-                 "added to the spread of rewards");
+                 "added to the standard deviation of a group's rewards");
 }
 
 Advantages ComputeAdvantages(const std::vector<const Verdict*>& group,

@@ -1,6 +1,6 @@
 // Losses as pure functions of tensors. A loss is a sum over tokens of weight x token loss. The
 // weights come from the step's global totals, so the parts add up to the same loss and gradient
-// however a step is cut into micro-batches or dealt to ranks.
+// however a step is cut into micro-batches or divided among ranks.
 #ifndef FLAME_TRAINER_LOSSES_H_
 #define FLAME_TRAINER_LOSSES_H_
 
@@ -57,7 +57,8 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
 
 // Truncated importance correction for tokens that an older policy mu sampled (Ionides 2008; for
 // asynchronous training: Fu et al. 2025, AReaL). Token weights are multiplied by min(pi / mu, cap),
-// where pi is the policy at the beginning of the update. The clipped ratio is then taken to pi.
+// where pi is the policy at the beginning of the update. The clipped ratio is then computed
+// relative to pi.
 struct ImportanceCorrection {
   at::Tensor factors;     // [N], in (0, cap]
   int64_t truncated = 0;  // tokens whose ratio exceeds the cap

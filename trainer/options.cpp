@@ -9,10 +9,10 @@ constexpr Range kAtLeastOne{.low = 1};
 constexpr Range kDecayRate{.low = 0, .high = 1, .high_open = true};
 
 void BindRetention(const std::string& prefix, int64_t* last, int64_t* best, ConfigSchema* schema) {
-  schema->Int(prefix + ".keep_last", last, kAtLeastOne, "newest checkpoints to keep");
+  schema->Int(prefix + ".keep_last", last, kAtLeastOne, "number of newest checkpoints to keep");
   schema->Int(prefix + ".keep_best", best, kNotNegative,
-              "further checkpoints to keep, those with the best mean loss or reward since the "
-              "checkpoint before");
+              "number of further checkpoints to keep: those with the best mean loss (SFT) or "
+              "reward (GRPO) over the last checkpoint_every steps");
 }
 
 }  // namespace
@@ -36,8 +36,8 @@ void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
               "examples per optimizer step, over all ranks");
   schema->Int(prefix + ".epochs", &epochs, kAtLeastOne, "passes over the examples");
   schema->Int(prefix + ".sort_window", &sort_window, kAtLeastOne,
-              "steps whose examples are sorted by length together, so that those of one step have "
-              "similar lengths");
+              "number of steps whose examples are sorted by length together; the examples of one "
+              "step then have similar lengths");
   schema->Int(prefix + ".validate_every", &validate_every, kNotNegative,
               "steps between evaluations on the validation split; 0: none");
   schema->Int(prefix + ".validate_examples", &validate_examples, kNotNegative,
@@ -53,9 +53,9 @@ void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
 
 void ClassifierOptions::Bind(ConfigSchema* schema) {
   SftOptions::Bind("classifier", schema);
-  schema->Choice(
-      "classifier.balance", &balance, {"none", "weight", "subsample"},
-      "weight: Yes answers weigh more; subsample: each epoch draws a part of the No answers anew");
+  schema->Choice("classifier.balance", &balance, {"none", "weight", "subsample"},
+                 "weight: Yes answers weigh more; subsample: each epoch trains on a new random "
+                 "part of the No answers");
   schema->Number("classifier.balance_ratio", &balance_ratio, kPositive,
                  "No answers per Yes answer, in weight or in number; unused with balance none");
   schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
@@ -74,13 +74,15 @@ GrpoOptions::GrpoOptions() {
 }
 
 void GrpoOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("grpo.preset", &preset, {"none", "standard", "trl"},
-                 "defaults of the grpo and credit keys that are not given. standard: credit.lambda "
-                 "0, rewards of the outcome alone; trl: the defaults of TRL's GRPOConfig");
+  schema->Choice(
+      "grpo.preset", &preset, {"none", "standard", "trl"},
+      "changes defaults of grpo and credit keys; a key that is set keeps its value. standard: "
+      "credit.lambda 0, the outcome reward alone; trl: the defaults of TRL's GRPOConfig");
   optimizer.Bind("grpo", schema);
   lora.Bind("grpo.lora", schema);
   sampling.Bind(schema);
-  schema->Int("grpo.steps", &steps, kAtLeastOne, "batches of rollouts");
+  schema->Int("grpo.steps", &steps, kAtLeastOne,
+              "training steps; each samples one batch of rollouts");
   schema->Int("grpo.tasks", &tasks, kAtLeastOne, "list tasks (groups) per step");
   schema->Number("grpo.clip", &clip, {.low = 0, .high = 1, .low_open = true},
                  "epsilon of the clipped importance ratio");
@@ -107,9 +109,10 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
 
 void ClusterOptions::Bind(ConfigSchema* schema) {
   schema->Int("cluster.learners", &learners, kNotNegative,
-              "ranks that train; 0 with the other two: one process does all");
-  schema->Int("cluster.rollouts", &rollouts, kNotNegative, "ranks that sample");
-  schema->Int("cluster.rewards", &rewards, kNotNegative, "ranks that score");
+              "number of learner ranks; if learners, rollouts and rewards are all 0, one process "
+              "has every role, and several ranks are split automatically");
+  schema->Int("cluster.rollouts", &rollouts, kNotNegative, "number of ranks that sample");
+  schema->Int("cluster.rewards", &rewards, kNotNegative, "number of ranks that score");
   schema->Choice(
       "cluster.placement", &placement, {"split", "colocated"},
       "split: sampling and scoring have ranks of their own; colocated: every rank samples, scores "

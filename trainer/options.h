@@ -80,7 +80,8 @@ struct GrpoOptions {
 };
 
 struct ClusterOptions {
-  // Number of ranks of each role; all three 0: one process has every role.
+  // Number of ranks of each role. All three 0: one process has every role, and several ranks are
+  // split automatically (AssignRoles, comm/roles.h).
   int64_t learners = 0, rollouts = 0, rewards = 0;
   ShardingOptions sharding;
   // split: each role has ranks of its own; colocated: every rank trains, samples and scores in

@@ -1,4 +1,4 @@
-// One optimizer step as metrics.jsonl reports it.
+// One training step of GRPO as metrics.jsonl reports it.
 #ifndef FLAME_TRAINER_STEP_REPORT_H_
 #define FLAME_TRAINER_STEP_REPORT_H_
 

@@ -33,10 +33,9 @@ class TrainingRun {
   // Collective over the learners, like every method below except the accessors.
   TrainingRun(const TrainingJob& job, const NamedTensors& trainable, TrainingRunOptions options);
 
-  // Adds state of the loop that is saved and resumed with the rest: flat tensors laid out as
-  // parameters()->shards() ...
+  // Adds flat tensors, laid out as parameters()->shards(), to the state that is saved and resumed.
   void AddSharded(const std::string& prefix, const NamedTensors& flat);
-  // ... and a contiguous tensor that is the same on all learners.
+  // Adds a contiguous tensor that is equal on all learners to the state that is saved and resumed.
   void AddState(const std::string& name, const at::Tensor& tensor);
   // Resumes from the folder's latest checkpoint, if it has one. Throws as LoadLatestCheckpoint
   // does, and MachineError if learners find different checkpoints. With sharding none, learners
@@ -62,9 +61,9 @@ class TrainingRun {
   // norm is not finite, leaving the parameters unchanged, or if an updated parameter is not finite.
   Update EndUpdate();
 
-  // Ends a step and adds `value` (loss, reward) to the history. Saves if a checkpoint is due or if
-  // a stop was requested on any learner; throws Stopped in the latter case unless the run is done.
-  // `last` saves and ends the loop here, whatever the number of steps.
+  // Ends a step and adds `value` (loss, reward) to the history. Saves if a checkpoint is due. If a
+  // stop was requested on any learner, saves and, if steps are left, throws Stopped. `last` saves
+  // and ends the loop here, whatever the number of steps.
   void EndStep(double value, bool last = false);
   // Return the mean of the history over its first or last `share` (at least one step).
   double FirstMean(double share) const;

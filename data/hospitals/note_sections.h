@@ -14,8 +14,9 @@ inline constexpr std::string_view kMedicationsSection = "Medications on Admissio
 
 // Returns the four sections above in the order of `text`, each as one line "Title: content" with
 // white space collapsed; "" if there is none of them. A section ends at the next line that reads as
-// a heading, and wherever the text mentions discharge medications or the hospital course. When in
-// doubt text is dropped, because discharge medications are the answer.
+// a heading, and wherever the text mentions discharge medications or the hospital course. If it is
+// unclear whether text belongs to a section, it is dropped, because the discharge medications are
+// the labels.
 std::string AdmissionNote(std::string_view text);
 
 // Returns the content of one section of an AdmissionNote; "" if the section is missing.

@@ -1,9 +1,10 @@
 // Prompts as token ids, from the templates of a YAML file (configs/prompts.yaml).
 //
-// Pieces are tokenized one by one and joined. Templates put every seam after a line break or a
-// slot, and a piece is tokenized behind what ends the piece before it, so joined ids equal the ids
-// of the joined text, whatever the tokenizer puts before a text (the space of Llama 2, Metaspace,
-// ByteLevel's add_prefix_space). A tokenizer that joins characters over a seam is refused.
+// Pieces are tokenized one by one, and their ids are joined. Every piece that another one follows
+// ends with a line break or a slot, and the next is tokenized behind that end, so the joined ids
+// equal the ids of the whole text, whatever the tokenizer puts before a text (the space of Llama 2,
+// Metaspace, ByteLevel's add_prefix_space). A tokenizer that joins characters over a seam is
+// refused.
 //   classifier: ClassifierTrunk(visit) + CandidateBranch(drug) -> Yes / No
 //   list:       ListTrunk(visit) + ListQuestion(list, edit)    -> ListAnswer(drugs)
 #ifndef FLAME_DATA_PROMPTS_PROMPT_H_

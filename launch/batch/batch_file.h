@@ -35,8 +35,8 @@ struct BatchLayout {
 const std::vector<std::string>& LaunchCommands();
 
 // Lays out the job with the config's counts of ranks if it gives any; they must fill the GPUs.
-// Otherwise half of the GPU ranks learn, the others sample, and one more rank scores. Throws
-// UsageError naming the keys.
+// Without counts, if there is more than one GPU rank and placement is split, half of the GPU ranks
+// learn, the others sample, and one more rank scores. Throws UsageError naming the keys.
 BatchLayout LayOut(const Config& config, const BatchRequest& request);
 
 // Returns the file for sbatch. All paths are absolute. The folder `run_dir`/launch gets the log

@@ -14,7 +14,7 @@
 
 namespace flame {
 
-// Asks a program of Slurm, which gets a minute. Throws MachineError if it does not answer.
+// Runs a Slurm command with a time limit of one minute. Throws MachineError if it does not answer.
 ProgramAnswer AskSlurm(const std::vector<std::string>& words, Errors errors = Errors::kInText);
 
 // True if `text` is digits alone, as the number of a job is.

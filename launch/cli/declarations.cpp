@@ -21,7 +21,7 @@ Options ModelOptionsOf(const Options& more) {
                      {"device", "DEVICE", "where to compute, cpu by default", {"cpu", "cuda"}},
                      {"quantize",
                       "KIND",
-                      "how the blocks' weights are held, none by default",
+                      "format of the blocks' weights; none, the default, is not quantised",
                       {"none", "int8", "nf4"}}};
   options.insert(options.end(), more.begin(), more.end());
   return options;
@@ -30,10 +30,10 @@ Options ModelOptionsOf(const Options& more) {
 std::vector<Declaration> StageCommands() {
   return {
       {"pipeline",
-       "the whole pipeline, from tables to an evaluated policy",
+       "run the whole pipeline, from tables to an evaluated policy",
        {"flame pipeline --config configs/quickstart.yaml run.dir=runs/mine"},
        "Prepare, classifier, tasks, list SFT, step-wise GRPO, evaluation. A stage whose inputs are "
-       "unchanged is skipped; an interrupted training goes on from its last checkpoint.\n",
+       "unchanged is skipped; an interrupted training resumes from its last checkpoint.\n",
        {},
        {},
        /*takes_config=*/true},
@@ -47,14 +47,15 @@ std::vector<Declaration> StageCommands() {
         {"out", "DIR", "folder to make"},
         {"json", "", "the summary as JSON"}}},
       {"prepare",
-       "hospital tables to corpus, tokenizer and starting model",
+       "turn hospital tables into corpus, tokenizer and starting model",
        {"flame prepare --config configs/mimic3-demo.yaml",
         "flame prepare data.root=mimic data.mappings=mappings --out corpus.h5"},
        "Reads the hospital's tables and writes corpus.h5, the tokenizer and the starting model "
        "into "
        "run.dir.\n",
        {},
-       {{"out", "FILE", "write the corpus alone, to this file"}},
+       {{"out", "FILE",
+         "write only the corpus, to this file; needs data.root, and records no stage"}},
        true},
       {"sft",
        "fine-tune the classifier or the list policy",
@@ -65,16 +66,17 @@ std::vector<Declaration> StageCommands() {
        {},
        true},
       {"tasks",
-       "list tasks from the classifier's errors",
+       "make list tasks from the classifier's errors",
        {"flame tasks --config configs/quickstart.yaml",
         "flame tasks --config configs/quickstart.yaml --feedback decisions.jsonl"},
        "Scores training visits with the classifier and builds add and remove tasks from its "
        "errors.\n",
        {},
-       {{"feedback", "FILE", "physicians' decisions, as tasks.feedback=FILE (docs/rewards.md)"}},
+       {{"feedback", "FILE",
+         "physicians' decisions; same as tasks.feedback=FILE (docs/rewards.md)"}},
        true},
       {"grpo",
-       "step-wise GRPO of the list policy",
+       "train the list policy with step-wise GRPO",
        {"flame grpo --config configs/quickstart.yaml",
         "mpirun -np 4 flame grpo --config configs/quickstart.yaml cluster.learners=2 "
         "cluster.rollouts=1 cluster.rewards=1"},
@@ -83,9 +85,9 @@ std::vector<Declaration> StageCommands() {
        {},
        true},
       {"evaluate",
-       "every policy of a run on held-out visits",
+       "evaluate every policy of a run on held-out visits",
        {"flame evaluate --config configs/quickstart.yaml --json"},
-       "Evaluates the policies of a run and its baselines on held-out visits.\n",
+       "Evaluates the run's policies and two baselines on the visits of evaluate.split.\n",
        {},
        {},
        true},
@@ -95,16 +97,14 @@ std::vector<Declaration> StageCommands() {
 std::vector<Declaration> ClusterCommands() {
   return {
       {"sweep",
-       "many trials of a config, shared by workers, and their report",
+       "run many trials of a config on shared workers, and report them",
        {"flame sweep configs/sweep-alpha-lambda.yaml --jobs 2",
         "flame sweep configs/sweep-alpha-lambda.yaml --jobs 8 --slurm",
         "flame sweep status runs/sweep-alpha-lambda", "flame sweep report runs/sweep-alpha-lambda"},
-       "Runs the trials of a sweep file. The same command, called again or on other hosts that "
-       "share the folder, joins in: finished trials stay finished, a trial under way is left to "
-       "its "
-       "worker, and a trial of a dead worker is resumed. `status` and `report` take the sweep's "
-       "file "
-       "or folder; `report` writes report.csv and report.html.\n",
+       "Runs the trials of a sweep file. If the same command is called again, or on another host "
+       "that shares the folder, it joins: it does not repeat finished trials, leaves running "
+       "trials to their workers, and resumes the trials of dead workers. `status` and `report` "
+       "take the sweep's file or folder; `report` writes report.csv and report.html.\n",
        {"FILE", 1, 2},
        {{"jobs", "N", "trials at once, 1 by default; with --slurm, workers"},
         {"slurm", "", "submit the workers as a job array of slurm/sweep.sbatch"},
@@ -112,7 +112,7 @@ std::vector<Declaration> ClusterCommands() {
          kLogLevels},
         {"json", "", "the result as JSON"}}},
       {"export",
-       "a Hugging Face directory for serving",
+       "export a Hugging Face directory for serving",
        {"flame export --run runs/quickstart --out exported"},
        "Writes a Hugging Face directory: adapters merged, entity slots as tokens.\n",
        {},
@@ -120,73 +120,75 @@ std::vector<Declaration> ClusterCommands() {
         {"model", "DIR", "a model folder, in place of --run"},
         {"out", "DIR", "folder to make"}}},
       {"launch",
-       "a Slurm job for a config: written, submitted, watched",
+       "write, submit and watch a Slurm job for a config",
        {"flame launch grpo --config configs/quickstart.yaml --nodes 2 --gpus-per-node 4 --time "
         "12:00:00",
         "flame launch --status runs/quickstart"},
-       "Writes the batch file for a config into run.dir/launch and gives it to sbatch. A job that "
-       "is stopped before its time is up goes on by itself. Refuses what flame plan says will not "
-       "fit, and what flame doctor finds wrong on this host. Account and partition come from "
-       "SBATCH_ACCOUNT and SBATCH_PARTITION, which sbatch reads.\n",
+       "Writes the batch file for a config into run.dir/launch and gives it to sbatch. Shortly "
+       "before its time limit the job saves, is requeued and resumes by itself. The command fails "
+       "if flame plan says that a role does not fit, or if flame doctor finds a fault on this "
+       "host. Account and partition come from SBATCH_ACCOUNT and SBATCH_PARTITION, which sbatch "
+       "reads.\n",
        {"COMMAND", 0, 1, LaunchCommands()},
-       {{"nodes", "N", "nodes, 1 by default"},
+       {{"nodes", "N", "number of nodes, 1 by default"},
         {"gpus-per-node", "N",
-         "ranks of a node that learn or sample, 1 by default, with a GPU each unless "
-         "model.device=cpu; ranks that score run beside them"},
-        {"time", "T", "how long the job may take, as Slurm writes it: 12:00:00, 2-00:00:00"},
-        {"gpu-memory", "SIZE", "memory of a GPU, as 80GB, that the plan must fit into"},
-        {"dry-run", "", "print the batch file; write and submit nothing"},
+         "ranks per node that learn or sample, 1 by default; each has one GPU unless "
+         "model.device=cpu; ranks that score run on the same nodes"},
+        {"time", "T", "time limit of the job in Slurm's notation: 12:00:00, 2-00:00:00"},
+        {"gpu-memory", "SIZE", "memory of a GPU, such as 80GB, that every role must fit into"},
+        {"dry-run", "", "print the batch file; write nothing and submit nothing"},
         {"status", "DIR",
          "state of the run's last job and the last line of its log; with --json {job, at_work, "
          "slurm: {JobState, ...}, log, last_line}"},
         {"logs", "DIR", "the log of the run's last job"},
         {"cancel", "DIR",
-         "end the run's last job; a training saves first if Slurm's KillWait gives it the time"}},
+         "cancel the run's last job; a training saves a checkpoint if Slurm's KillWait is long "
+         "enough"}},
        true},
       {"plan",
-       "memory and time of a training, before it is started",
+       "print memory and time of a training before it starts",
        {"flame plan --config configs/quickstart.yaml --gpus 4 --gpu-memory 80GB",
         "flame plan --gpus 8 --gpu-memory 80GB --flops 4e14 --bandwidth 50GB --stage grpo "
         "data.hospital=synth model.path=DIR"},
        "Prints the memory of every role, and the work and seconds of a step. Exit status 2 if a "
-       "role does not fit. Of model.path only config.json is read.\n",
+       "role does not fit. Reads only config.json of model.path, not the weights.\n",
        {},
-       {{"gpus", "N", "ranks, with a GPU each; 1 by default"},
+       {{"gpus", "N", "number of ranks; each rank has one GPU; 1 by default"},
         {"gpu-memory", "SIZE", "memory of a GPU: 80GB, 900MB, 40GiB"},
         {"flops", "F", "FLOP/s that a GPU reaches; measured on this machine's CPU by default"},
         {"gpus-per-node", "N",
-         "ranks of a machine, a group of cluster.sharding=hybrid; all by "
-         "default"},
+         "ranks per machine (the size of a group of cluster.sharding=hybrid); by default all ranks "
+         "are on one machine"},
         {"bandwidth", "B", "bytes/s that a rank receives from others; measured by default"},
         {"memory-bandwidth", "B",
-         "bytes/s that a rank reads of its memory; measured if --flops is, else decoding is "
-         "planned "
-         "as arithmetic alone"},
-        {"stage", "STAGE", "this stage alone", kStages}},
+         "memory bandwidth of a rank in bytes/s; measured by default, but if --flops is given "
+         "without it, the time of decoding counts arithmetic only"},
+        {"stage", "STAGE", "plan only this stage", kStages}},
        true},
       {"doctor",
-       "is this allocation fit for a run, on every rank",
+       "check on every rank whether the nodes can run a job",
        {"flame doctor --config configs/quickstart.yaml --json",
         "SLURM_PMIX_FENCE=ring srun --mpi=pmix flame doctor --config configs/quickstart.yaml",
         "mpirun flame doctor --config configs/quickstart.yaml"},
-       "Tries what a run needs on every rank of an allocation before the run is started: one build "
-       "and the same libraries everywhere, GPUs, messages between hosts, a run folder that all "
-       "ranks write and see, clocks, limits. Prints one line a check, with the fix in words; exit "
-       "status 4 if one fails. Leaves nothing in the run folder. In a batch file, or a shell of "
-       "salloc, it starts itself on all ranks by srun, and reports even if a host cannot be "
-       "reached.\n",
+       "Checks before a run, on every rank, what the run needs: one build and the same libraries "
+       "everywhere, GPUs, messages between hosts, a run folder that all ranks can write and read, "
+       "clocks, limits. Prints one line per check, with the repair in words; exit status 4 if a "
+       "check fails. Creates the run folder if it is missing, and leaves no file in it. In a batch "
+       "file, or a shell of salloc, it starts itself on all ranks by srun, and reports even if a "
+       "host cannot be reached.\n",
        {},
        {},
        true},
       {"replay",
-       "GRPO again, from recorded shards alone",
+       "train GRPO again, from recorded shards alone",
        {"flame replay --config configs/quickstart.yaml --out runs/replayed",
         "flame replay --config configs/quickstart.yaml --out runs/standard credit.lambda=0"},
        "Trains GRPO again from the shards in run.dir/grpo/rollouts, into a folder of its own; "
-       "nothing is sampled or scored. With the recorded settings and as many learners the losses "
-       "are those recorded, bit for bit, which is compared at the end.\n",
+       "nothing is sampled or scored. At the end it compares the losses with the recorded losses. "
+       "With the recorded settings, the same numbers of learners and threads and the same kind of "
+       "processor, they are equal bit for bit.\n",
        {},
-       {{"out", "DIR", "folder to make; one with checkpoints goes on from them"}},
+       {{"out", "DIR", "folder to make; if it has checkpoints, the training resumes from them"}},
        true},
   };
 }
@@ -194,64 +196,65 @@ std::vector<Declaration> ClusterCommands() {
 std::vector<Declaration> FileCommands() {
   return {
       {"inspect",
-       "what a corpus, a shard or a stage's checkpoints hold",
+       "show what a corpus, a shard or a stage's checkpoints hold",
        {"flame inspect runs/quickstart/corpus.h5 --json",
         "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5",
         "flame inspect runs/quickstart/grpo"},
-       "Shows what a corpus holds; a shard's groups, lists and advantages, coloured on a terminal; "
-       "or the checkpoints in a stage's folder, verified.\n",
+       "Summarises a corpus; shows a shard's groups, lists and advantages, coloured on a terminal; "
+       "or lists and verifies the checkpoints in a stage's folder.\n",
        {"FILE", 1, 1},
        {{"json", "", "the summary as JSON"},
-        {"visits", "", "JSON lines, one a visit of the corpus"},
-        {"limit", "N", "groups of a shard that are shown, 2 by default"},
-        {"task-id", "N", "the group of a shard that is shown"},
-        {"full", "", "whole prompts of a shard's groups, not their ends"}}},
+        {"visits", "", "print the visits of the corpus as JSON lines"},
+        {"limit", "N", "number of groups of a shard to show, 2 by default"},
+        {"task-id", "N", "show only the group of this task"},
+        {"full", "", "show whole prompts of a shard's groups, not only their ends"}}},
       {"tokenize",
-       "JSON lines: text to token ids",
+       "convert between text and token ids, as JSON lines",
        {"echo '{\"text\": \"Sepsis, 5 mg\"}' | flame tokenize --tokenizer model/tokenizer.json"},
        "Reads JSON lines {\"text\"} or {\"bytes_base64\"} and writes {\"ids\"}; reads {\"ids\"} "
-       "and "
-       "writes {\"text\", \"pieces\"}: what each id completes of the text, then the bytes that "
-       "never "
-       "became a character. Special tokens have no text.\n",
+       "and writes {\"text\", \"pieces\"}. `pieces` holds the text that each token adds, and a "
+       "last entry with the bytes at the end that do not form a character. Special tokens have no "
+       "text.\n",
        {},
        {{"tokenizer", "FILE",
          "tokenizer.json, Llama 3's encoder.json (vocab.bpe beside it), or their folder"},
-        {"no-special-tokens", "", "leave out what the file's post_processor puts around a text"}}},
+        {"no-special-tokens", "",
+         "do not add the tokens that the file's post_processor puts around a text"}}},
       {"generate",
-       "JSON lines: prompt to completion",
+       "complete prompts, as JSON lines",
        {"echo '{\"text\": \"Once upon a time\"}' | flame generate --model DIR --greedy "
         "--max-tokens 40"},
        "Reads JSON lines {\"ids\"} or {\"text\"} and writes {\"ids\", \"text\", \"logprobs\"} of "
        "the "
        "continuation.\n",
        {},
-       ModelOptionsOf({{"greedy", "", "take the likeliest token each time (temperature 0)"},
-                       {"max-tokens", "N", "tokens written at most, 64 by default"},
-                       {"samples", "N", "answers to each line, 1 by default"},
-                       {"temperature", "T", "temperature of sampling, 1 by default"},
-                       {"top-k", "K", "draw from the K likeliest tokens; 0, the default: from all"},
-                       {"top-p", "P",
-                        "draw from the likeliest tokens of this probability together, "
-                        "1 by default"},
-                       {"seed", "N", "seed of sampling, 0 by default"}})},
+       ModelOptionsOf(
+           {{"greedy", "", "take the most likely token each time (temperature 0)"},
+            {"max-tokens", "N", "largest number of tokens to write, 64 by default"},
+            {"samples", "N", "number of answers to each line, 1 by default"},
+            {"temperature", "T", "temperature of sampling, 1 by default"},
+            {"top-k", "K", "draw from the K most likely tokens; 0, the default: from all"},
+            {"top-p", "P",
+             "draw from the smallest set of most likely tokens with at least this total "
+             "probability, 1 by default"},
+            {"seed", "N", "seed of sampling, 0 by default"}})},
       {"score",
-       "JSON lines: log-probabilities of a family",
+       "compute log-probabilities of continuations, as JSON lines",
        {"echo '{\"trunk\": [1, 5], \"branches\": [[7, 8], [9]]}' | flame score --model DIR"},
-       "Reads JSON lines, a family each, and writes {\"logprobs\": [[...], ...]}: one number a "
-       "branch token.\n",
+       "Reads JSON lines, each with a trunk and the branches that continue it, and writes "
+       "{\"logprobs\": [[...], ...]}: one number per branch token.\n",
        {},
        ModelOptionsOf({})},
       {"config",
-       "the config that a command would run, or every key there is",
+       "print the resolved config, or the reference of all keys",
        {"flame config --config configs/quickstart.yaml grpo.steps=400", "flame config --reference"},
-       "Checks a config and prints it whole, as YAML with every key's meaning; a run folder's "
-       "config.yaml looks the same. With --reference prints all keys as Markdown.\n",
+       "Checks a config and prints all its keys as YAML, with every key's meaning; config.yaml of "
+       "a run folder has the same form. With --reference it prints all keys as Markdown.\n",
        {},
        {{"reference", "", "every key with its default, range and meaning, as Markdown"}},
        true},
       {"completion",
-       "a script that completes flame's arguments in a shell",
+       "print a tab-completion script for bash or zsh",
        {"source <(flame completion bash)", "flame completion zsh > ~/.zfunc/_flame"},
        "Prints a completion script for bash or zsh: commands, options, their values and config "
        "keys.\n",

@@ -6,8 +6,8 @@
 
 namespace flame {
 
-// Commands, or uses of them, that compute nothing: the program `flame` answers them itself, without
-// the libraries that computing needs.
+// Commands, or options of commands, that need neither libtorch nor MPI: the program `flame` answers
+// them itself.
 int RunConfig(const ParsedOptions& options);
 int RunCompletion(const ParsedOptions& options);
 int RunSweepReport(const ParsedOptions& options);  // sweep status, sweep report

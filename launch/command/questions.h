@@ -1,6 +1,6 @@
-// Questions of the commands that read and write JSON lines, so that anyone can compare with another
-// program. Each command reads stdin line by line and answers on stdout without waiting for more; on
-// a line that is not understood it throws DataError with the line's number.
+// Reads the input lines of `tokenize`, `generate` and `score`. Each of these commands reads stdin
+// line by line and answers each line on stdout before it reads the next. On a line that it does not
+// understand it throws DataError with the line's number.
 #ifndef FLAME_LAUNCH_COMMAND_QUESTIONS_H_
 #define FLAME_LAUNCH_COMMAND_QUESTIONS_H_
 

@@ -1,5 +1,4 @@
-// A ledger of one rank's memory as a run takes it and gives it back, with the breakdown at its
-// peak.
+// Simulated memory of one rank: allocations, frees, and the usage by kind at the peak.
 #ifndef FLAME_LAUNCH_PLAN_LEDGER_H_
 #define FLAME_LAUNCH_PLAN_LEDGER_H_
 
@@ -31,7 +30,7 @@ using PartBytes = std::array<int64_t, kNumParts>;
 
 class Ledger {
  public:
-  // Memory that was taken; the destructor gives it back. Scopes nest as the program's variables do.
+  // Allocated memory; the destructor frees it. Scopes nest as the program's variables do.
   class Held {
    public:
     Held() = default;

@@ -1,7 +1,7 @@
 // The memory that a rank needs to train and to sample, from shapes alone: the program's allocations
 // in their order, without the tensors. memory.cpp and block.cpp derive every figure, step by step
-// as in the code that they mirror. Figures are for the CPU: attention on a GPU keeps as much, and a
-// GPU's collectives need no scratch on the host.
+// as in the code that they mirror. Figures are for the CPU. On a GPU, attention keeps the same
+// amount of memory, and collectives need no host buffers.
 #ifndef FLAME_LAUNCH_PLAN_MEMORY_H_
 #define FLAME_LAUNCH_PLAN_MEMORY_H_
 

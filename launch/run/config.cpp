@@ -135,10 +135,10 @@ std::string ConfigHelp(size_t width) {
 
 std::string ConfigReference() {
   return "# Config keys\n\n"
-         "Made by `flame config --reference`. A key is given as `a.b=value` on the command line or "
-         "nested in\nYAML (`flame grpo --config FILE a.b=value`); an unknown key or a value out of "
-         "range is refused before\nanything starts. `flame config --config FILE` prints a config "
-         "with every key.\n" +
+         "`flame config --reference` prints this file. A key is given as `a.b=value` on the "
+         "command line or\nnested in YAML (`flame grpo --config FILE a.b=value`). An unknown key "
+         "or a value out of range is\nrefused before anything starts. `flame config --config FILE` "
+         "prints a config with every key.\n" +
          OfDefaults([](const ConfigSchema& schema) { return schema.Markdown(); });
 }
 

@@ -51,7 +51,7 @@ struct Config {
   std::string ResolvedYaml() const;
 };
 
-// Reads and checks `file` and `overrides`; keys that neither gives have the defaults of
+// Reads and checks `file` and `overrides`. Keys that are set in neither have the defaults of
 // grpo.preset. Throws UsageError.
 Config LoadConfig(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 

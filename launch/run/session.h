@@ -17,8 +17,8 @@ class RankSession {
  public:
   // Rank 0 locks run.dir for the session. If `logs`, every rank also logs to run.dir/logs. If
   // `by_role`, ranks that config.cluster makes reward ranks open no GPU. Throws MachineError if
-  // another process holds the lock, naming the process, UsageError if ranks have different configs,
-  // and both as OpenDevice does.
+  // another process holds the lock, naming the process, UsageError if the ranks' configs differ in
+  // any key but run.dir and run.threads, and both as OpenDevice does.
   explicit RankSession(const Config& config, bool logs = true, bool by_role = false);
   // Writes run.dir/trace.json if a timeline was requested and no exception is in flight.
   ~RankSession();

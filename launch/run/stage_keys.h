@@ -1,6 +1,6 @@
-// Which config keys a result depends on. A key that KeysThatChangeNoResult or KeysOfInputFiles
-// names is an input of no stage, even if its section is. A test fails on a key that is not in
-// exactly one of three lists: these two, and the ResultKeys of the stages.
+// The config keys that a result depends on. A key in KeysThatChangeNoResult or KeysOfInputFiles is
+// an input of no stage, even if its section is one. A test fails if a key is not in exactly one of
+// three lists: these two, and the ResultKeys of the stages.
 #ifndef FLAME_LAUNCH_RUN_STAGE_KEYS_H_
 #define FLAME_LAUNCH_RUN_STAGE_KEYS_H_
 
@@ -17,11 +17,11 @@ const std::vector<std::string>& StageNames();
 // resume. Under some of them, sums may be taken in another order, so that last bits differ.
 const std::vector<std::string>& KeysThatChangeNoResult();
 
-// Keys that name files whose contents are inputs (InputDigests), however a path to them is spelt.
+// Keys that name files whose contents are inputs (InputDigests), however their paths are spelt.
 const std::vector<std::string>& KeysOfInputFiles();
 
-// Returns the keys, sorted, that are inputs of the stage itself. What it reads from earlier stages
-// depends on their keys too.
+// Returns the keys, sorted, that are inputs of the stage itself. Keys of earlier stages are not
+// included; they act through the outputs of those stages.
 std::vector<std::string> ResultKeys(const std::string& stage);
 
 }  // namespace flame

@@ -26,7 +26,8 @@ struct Attempt {
   int64_t beat = 0;
   std::string end;  // "" while it runs; "done", "stopped" (to be resumed) or "failed"
   int status = 0;   // exit status of a failed attempt; 128 + N for signal N
-  // Seconds since the file was written, between this host's clock and the disk's: for people only.
+  // Seconds since the file was written, by this host's clock and the file's time stamp. Only for
+  // display.
   double silence = 0;
 };
 

@@ -40,9 +40,9 @@ struct TrialResult {
   Settings settings;  // without run.seed
   int64_t seed = 0;
   JobStatus status;
-  nlohmann::json evaluation;         // evaluation.json; null unless the trial is done and whole
-  nlohmann::json row;                // row of the criterion's policy in it; null likewise
-  std::string damage;                // the faulty file and what it lacks; empty: not done, or whole
+  nlohmann::json evaluation;  // evaluation.json; null unless the trial is done and whole
+  nlohmann::json row;         // row of the criterion's policy in it; null likewise
+  std::string damage;         // the damaged file and its fault; empty: not done, or not damaged
   std::vector<StepReward> learning;  // filled by ReadLearning
 };
 

@@ -57,9 +57,10 @@ struct SegmentShape {
 // costs more to call than to compute.
 inline constexpr int64_t kMaxSegment = 64;
 
-// Continues a softmax over other keys, given by its output and log-sum-exp, over the segment's
-// causal keys (online softmax, Milakov & Gimelshein 2018): out and lse become the merged ones.
-// Instantiated for float and double.
+// Merges the attention over the segment's causal keys into an earlier attention over other keys
+// (online softmax, Milakov & Gimelshein 2018). `out` and `lse` hold the output and the log-sum-exp
+// of the earlier attention, and are overwritten with the merged ones. Instantiated for float and
+// double.
 template <class T>
 void ContinueSoftmax(const SegmentShape& shape, int64_t kv_head, const T* query, const T* key,
                      const T* value, T* out, T* lse);

@@ -1,6 +1,6 @@
 // The kernels of model/kernels/kernels.h and of quantised matrices, built from ATen's operators for
-// devices that the others do not support. Arguments and results are the same, except that values
-// passed between two operators are rounded.
+// devices other than the CPU. Arguments and results are the same, except that values passed between
+// two operators are rounded.
 #ifndef FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 #define FLAME_MODEL_KERNELS_PORTABLE_KERNELS_H_
 

@@ -1,6 +1,6 @@
 // Frozen weight matrices in 8 or 4 bits. A number is level * absmax: absmax is the largest
-// magnitude in the number's block, and level an entry of a fixed table in [-1, 1] that contains
-// both ends (or one) exactly. Quantising the output of Dequantize therefore changes no bit, in any
+// magnitude in the number's block, and level is an entry of a fixed table in [-1, 1]. The table
+// contains -1 and 1 exactly. Quantising the output of Dequantize therefore changes no bit, in any
 // of a policy's types.
 #ifndef FLAME_MODEL_KERNELS_QUANTIZED_MATRIX_H_
 #define FLAME_MODEL_KERNELS_QUANTIZED_MATRIX_H_

@@ -42,8 +42,8 @@ FLAME_INLINE double ExpOfMinus(double x) { return std::exp(-std::abs(x)); }
 
 // Exact to 3 units in the last place, without branches: 2^n times a polynomial on
 // [-ln 2 / 2, ln 2 / 2] (coefficients of Cephes' expf). |x| is bounded as an integer: the compiler
-// would turn a float comparison into two paths, and the one for the bound runs into denormal
-// numbers at ten times the time.
+// would turn a float comparison into two paths, one of which computes with denormal numbers, ten
+// times as slowly.
 FLAME_INLINE float ExpOfMinus(float x) {
   constexpr int32_t kBound = std::bit_cast<int32_t>(87.0f);
   int32_t bits = std::bit_cast<int32_t>(x) & 0x7fffffff;

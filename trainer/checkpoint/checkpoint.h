@@ -6,6 +6,7 @@
 //   "numbers": {name: integer},
 //   "files": [{"name", "sha256", "tensors": {name: {"dtype", "shape", "offset", "count"}}}],
 //   "sha256": SHA-256 of the manifest without this entry}
+// A learner writes a file if it holds slices that no other learner writes: one file per shard.
 // A tensor in a file is `count` elements, from `offset` on, of a flattened tensor of shape `shape`.
 // It is stored in that shape if it is the whole tensor, else flat. A step's folder gets its final
 // name once it is complete; LATEST is replaced afterwards.

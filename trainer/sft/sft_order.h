@@ -19,8 +19,8 @@ struct SftOrderOptions {
 
 // Each epoch is DataOrder's shuffle, cut into windows of window * batch examples. The examples of a
 // window are sorted by length, longest first, and cut into steps. The window's full steps are then
-// shuffled by seed, so that lengths do not fall in the course of a window. An epoch's last step may
-// be short. The order depends on the options and the lengths only, not on the number of ranks.
+// shuffled by seed, so that a window does not go from long to short examples. An epoch's last step
+// may be short. The order depends on the options and the lengths only, not on the number of ranks.
 class SftOrder {
  public:
   // `length` returns the number of tokens of an example; it is called once per example.

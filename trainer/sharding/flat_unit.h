@@ -14,8 +14,9 @@
 
 namespace flame {
 
-// A flat tensor whose memory can be taken away and given back while views of the tensor stay. The
-// views must not be read while the memory is away; while it is there, they keep it alive.
+// A flat tensor whose memory can be removed and put back while views of the tensor stay. Do not
+// read the views while the tensor has no memory. While it has memory, the views keep the memory
+// alive.
 class HollowTensor {
  public:
   // Starts without memory.
@@ -23,7 +24,7 @@ class HollowTensor {
   const at::Tensor& tensor() const { return tensor_; }
   // True if the tensor has its memory.
   bool there() const { return memory_.defined(); }
-  // Takes the memory away and returns it as a flat tensor of the same number of elements.
+  // Removes the memory and returns it as a flat tensor of the same number of elements.
   at::Tensor Take();
   // Gives the tensor memory of its size.
   void Put(at::Tensor memory);

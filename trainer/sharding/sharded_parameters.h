@@ -31,8 +31,8 @@ namespace flame {
 // calls and the same number of passes.
 class ShardedParameters : public ParameterUnits {
  public:
-  // Collective. Makes the policy's tensors views of flat buffers, and itself the owner that the
-  // policy asks for its units. If the policy was opened but not read, a rank reads only what it
+  // Collective. Turns the policy's tensors into views of flat buffers and attaches itself to the
+  // policy as its ParameterUnits. If the policy was opened but not read, a rank reads only what it
   // keeps. Throws UsageError if nothing is trainable or the trainable tensors' dtypes differ.
   ShardedParameters(Policy* policy, const NamedTensors& trainable, const ShardingOptions& options,
                     Communicator* learners, Communicator* on_device = nullptr);
