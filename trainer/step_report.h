@@ -33,7 +33,7 @@ struct StepReport {
   int64_t reward_retries = 0;                              // see RolloutReply (rollout/client.h)
   int64_t tokens_trained = 0, tokens_sampled = 0;
   double seconds = 0, seconds_rollout = 0, seconds_reward = 0, seconds_learn = 0, seconds_sync = 0;
-  double seconds_wait = 0;          // learner 0's wait for the step's rollouts
+  double seconds_wait = 0;          // learner 0's wait for the step's rollouts, or its making them
   double seconds_rollout_idle = 0;  // idle time of a rollout rank, mean over rollout ranks
   int64_t sync_bytes = 0;           // bytes sent to each rollout rank
   RewardReport rewards;

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/files/lfs_pointer.h"
 
 namespace flame {
 namespace {
@@ -131,7 +132,22 @@ arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
     throw DataError(path, ": row ", ragged->number, " (the header is row 1) has ", ragged->found,
                     " fields; expected ", ragged->expected, " as in the header");
   }
-  throw DataError(path, ": cannot be read as CSV: ", status.message());
+  const bool encoding = status.message().find("UTF8") != std::string::npos;
+  throw DataError(
+      path, ": cannot be read as CSV: ", status.message(),
+      encoding ? "; expected UTF-8: `iconv -f latin1 -t utf-8` converts a table in Latin-1" : "");
+}
+
+// Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
+void CheckFirstBytes(const std::string& path) {
+  char bytes[64] = "";
+  const int64_t read = ValueOf(ValueOf(OpenStream(path), path)->Read(sizeof(bytes), bytes), path);
+  const std::string_view text(bytes, static_cast<size_t>(read));
+  RefuseLfsPointer(path, text);
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+    throw DataError(path, ": is text in UTF-16; expected UTF-8: `iconv -f utf-16 -t utf-8` ",
+                    "converts it");
+  }
 }
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -187,6 +203,7 @@ bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
 }
 
 void CsvTable::CheckColumns() {
+  CheckFirstBytes(path_);
   Seen seen;
   auto reader = OpenReader(path_, {}, &seen);
   if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);

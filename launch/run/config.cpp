@@ -45,6 +45,9 @@ void CheckTogether(const Config& config) {
   if (config.model.device == "cuda" && config.model.dtype == "float64") {
     throw UsageError("model.dtype is float64 with model.device cuda; expected float32 or bfloat16");
   }
+  if (config.run.dir.empty()) {
+    throw UsageError("run.dir is empty; expected a folder for everything that the run writes");
+  }
   if (config.encoders.patient != "none") {
     throw UsageError("encoders.patient is '", config.encoders.patient,
                      "'; expected none: a patient slot needs an encoder of visits");

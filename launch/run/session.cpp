@@ -87,6 +87,11 @@ class RankSession::RunLock {
   explicit RunLock(const std::filesystem::path& run_dir) {
     const std::filesystem::path path = run_dir / ".lock";
     std::error_code error;
+    if (std::filesystem::is_symlink(run_dir) && !std::filesystem::exists(run_dir)) {
+      throw MachineError("run.dir ", run_dir.string(), " is a link to ",
+                         std::filesystem::read_symlink(run_dir).string(),
+                         ", which does not exist; expected a folder");
+    }
     std::filesystem::create_directories(run_dir, error);
     file_ = error ? -1 : open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file_ < 0) {

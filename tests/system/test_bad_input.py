@@ -322,3 +322,46 @@ def test_corpus_truncated_is_named(tiny_run, tmp_path):
     content = (tiny_run / "corpus.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
     refused(3, "inspect", tmp_path / "cut.h5", words=["cut.h5"])
+
+
+def model_with_positions(folder, positions):
+    """Makes a folder with a tiny model that has few positions."""
+    run("prepare", "--config", TINY, f"run.dir={folder}/made", "data.synth_patients=60", "encoders.drug=none")
+    shutil.move(folder / "made" / "base", folder / "model")
+    config = json.loads((folder / "model" / "config.json").read_text())
+    config["max_position_embeddings"] = positions
+    (folder / "model" / "config.json").write_text(json.dumps(config))
+    return folder / "model"
+
+
+def test_prompts_longer_than_the_model_are_told_before_the_first_step(tmp_path):
+    words = ["--config", TINY, f"model.path={model_with_positions(tmp_path, 120)}", "data.synth_patients=60",
+             f"run.dir={tmp_path}/run"]
+    told = ["visits have more tokens than the model's max_position_embeddings, 120", "of HADM_ID", "prompts.file"]
+    refused(3, "pipeline", *words, words=["the classifier's prompts", *told])
+    assert not list((tmp_path / "run").rglob("metrics.jsonl"))
+    refused(3, "plan", *words, words=["the classifier's prompts", *told])
+
+
+def test_completions_beyond_the_models_positions_are_told_before_any_training(tmp_path):
+    words = ["--config", TINY, f"model.path={model_with_positions(tmp_path, 700)}", "data.synth_patients=60",
+             f"run.dir={tmp_path}/run", "grpo.max_tokens=690"]
+    told = ["prompts of GRPO with a completion each", "max_position_embeddings, 700", "grpo.max_tokens, 690"]
+    log = refused(3, "pipeline", *words, words=["grpo will be refused", *told])
+    assert log.index("grpo will be refused") < log.index("classifier: ")
+    assert not (tmp_path / "run" / "grpo" / "metrics.jsonl").exists()
+    refused(3, "plan", *words, words=told)
+
+
+def test_empty_and_dangling_run_dir_are_named(tmp_path):
+    refused(2, "pipeline", "--config", TINY, "run.dir=", words=["run.dir is empty; expected a folder"])
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    refused(4, "pipeline", "--config", TINY, f"run.dir={tmp_path}/link", words=["is a link to", "nowhere"])
+
+
+def test_file_size_limit_is_told_and_leaves_nothing_half(tmp_path):
+    limited = subprocess.run(["bash", "-c", f"ulimit -f 64; exec {FLAME} pipeline --config {TINY} "
+                              f"run.dir={tmp_path}/run"], capture_output=True, text=True, check=False)
+    assert limited.returncode == 4, limited
+    assert "File too large" in limited.stderr
+    assert run("pipeline", "--config", TINY, f"run.dir={tmp_path}/run").returncode == 0

@@ -121,7 +121,7 @@ std::vector<ShardSource> Collect(const GrpoJob& job, const RolloutRequest& reque
     const bool here = job.learners->rank() == 0;
     shards.back().bytes = BroadcastText(job.learners, here ? ReadWholeFile(path) : "");
   }
-  report->seconds_wait = SecondsSince(start);
+  report->seconds_wait += SecondsSince(start);
   return shards;
 }
 
@@ -229,9 +229,10 @@ class Schedule {
 StepReport TrainStep(const GrpoJob& job, Schedule* schedule, TrainingRun* run,
                      RecentVersions* recent) {
   const auto start = Clock::now();
-  schedule->Begin(run->step());
-  const RolloutRequest request = schedule->Request(run->step());
   StepReport report;
+  schedule->Begin(run->step());
+  report.seconds_wait = SecondsSince(start);  // in one process, rollouts are made as they begin
+  const RolloutRequest request = schedule->Request(run->step());
   report.step = request.step + 1;
   report.policy_version = request.policy_version;
   const std::vector<ShardSource> shards = Collect(job, request, &report);

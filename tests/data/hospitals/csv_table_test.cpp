@@ -124,7 +124,30 @@ TEST_F(CsvTableTest, RaggedRow_NumberAndFields) {
 
 TEST_F(CsvTableTest, InvalidUtf8_NamesFile) {
   Write("T.csv", "A,B\n1,\xff\xfe\n");
-  EXPECT_THAT(Failure(), AllOf(HasSubstr("T.csv: "), HasSubstr("invalid UTF8")));
+  EXPECT_THAT(Failure(),
+              AllOf(HasSubstr("T.csv: "), HasSubstr("invalid UTF8"), HasSubstr("iconv -f latin1")));
+}
+
+TEST_F(CsvTableTest, Utf16_IsNamed) {
+  for (const std::string text : {std::string("\xff\xfe"
+                                             "A\0,\0B\0\n\0",
+                                             10),
+                                 std::string("\xfe\xff\0A\0,\0B\0\n", 10)}) {
+    Write("T.csv", text);
+    EXPECT_THAT(Failure(), HasSubstr("T.csv: is text in UTF-16; expected UTF-8"));
+  }
+}
+
+TEST_F(CsvTableTest, ByteOrderMarkOfUtf8_IsNoPartOfTheHeader) {
+  Write("T.csv",
+        "\xef\xbb\xbf"
+        "A,B\n1,2\n");
+  EXPECT_THAT(Rows(), ElementsAre("1|2"));
+}
+
+TEST_F(CsvTableTest, LfsPointer_IsNamed) {
+  Write("T.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n");
+  EXPECT_THAT(Failure(), HasSubstr("T.csv: is a Git LFS pointer"));
 }
 
 }  // namespace
