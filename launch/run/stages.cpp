@@ -1,5 +1,6 @@
 #include "launch/run/stages.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -69,6 +70,21 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
 
 bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
 
+// Records the number of arithmetic threads, which sums are split over. Warns if the stages before,
+// or the beginning of this one, had another number.
+void RecordThreads(const fs::path& run_dir) {
+  const fs::path path = run_dir / ".stages" / "threads";
+  const std::string now = std::to_string(at::get_num_threads());
+  const std::string before = fs::exists(path) ? ReadWholeFile(path) : now;
+  if (before != now) {
+    LogWarning(
+        "this run was begun with ", before, " arithmetic threads a rank and goes on with ", now,
+        ": its results are not those of an undisturbed run to the last bit; run.threads=", before,
+        " keeps them so");
+  }
+  WriteFileAtomically(path, now);
+}
+
 // Runs a stage on all ranks; only rank 0 reads and writes the stage's record. Writes config.yaml,
 // so that it has the config of the last stage that ran. `on_device`: this rank computes on
 // model.device.
@@ -83,6 +99,7 @@ void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_
   if (IsFirst(world)) begun.fill_(BeginStage(stage) ? 1 : 0);
   if (world != nullptr) world->Broadcast(begun, 0)->Wait();
   if (begun.item<int64_t>() == 0) return;
+  if (IsFirst(world)) RecordThreads(stage.run_dir);
   const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
   ResetPeakTensorBytes(device);
   // The time of earlier processes that were stopped or killed in the middle of this training.
