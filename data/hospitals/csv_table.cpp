@@ -141,7 +141,7 @@ arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
 // Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
 void CheckFirstBytes(const std::string& path) {
   char bytes[64] = "";
-  const int64_t read = ValueOf(ValueOf(OpenStream(path), path)->Read(sizeof(bytes), bytes), path);
+  const int64_t read = ValueOf(OpenStream(path)->Read(sizeof(bytes), bytes), path);
   const std::string_view text(bytes, static_cast<size_t>(read));
   RefuseLfsPointer(path, text);
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {

@@ -138,16 +138,24 @@ fs::path KeptDigests(const Config& config) {
 
 }  // namespace
 
-std::map<std::string, std::string> InputDigests(const Config& config) {
-  DigestCache cache(config.run.dir);
+namespace {
+
+std::map<std::string, std::string> DigestsOf(const Config& config, DigestCache* cache) {
   std::map<std::string, std::string> digests;
   for (const auto& [key, input] : InputsOf(config)) {
     std::string lines;
-    for (const InputFile& file : input.files) lines += file.role + " " + cache.Of(file.path) + "\n";
+    for (const InputFile& file : input.files)
+      lines += file.role + " " + cache->Of(file.path) + "\n";
     digests[key] = lines.empty() ? input.value : Sha256(lines);
   }
-  cache.Save();
   return digests;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> InputDigests(const Config& config) {
+  DigestCache cache(config.run.dir);
+  return DigestsOf(config, &cache);
 }
 
 std::string InputPaths(const Config& config) {
@@ -162,7 +170,9 @@ std::string InputPaths(const Config& config) {
 }
 
 void KeepInputDigests(const Config& config) {
-  WriteFileAtomically(KeptDigests(config), json(InputDigests(config)).dump(1) + "\n");
+  DigestCache cache(config.run.dir);
+  WriteFileAtomically(KeptDigests(config), json(DigestsOf(config, &cache)).dump(1) + "\n");
+  cache.Save();
 }
 
 void CheckInputsUnchanged(const Config& config) {

@@ -12,14 +12,15 @@ namespace flame {
 
 // Returns for each key that names files which `prepare` reads a digest of the contents of these; ""
 // if they are not there; the key's value if it names none ("random"). A file is read only if its
-// size or time has changed since run.dir/.stages/input-digests was written.
+// size or time has changed since KeepInputDigests.
 std::map<std::string, std::string> InputDigests(const Config& config);
 
 // Returns the same keys with the files' absolute paths, to tell runs of a sweep apart that name
 // different files.
 std::string InputPaths(const Config& config);
 
-// Keeps the digests that the run's corpus and model were made from, for CheckInputsUnchanged.
+// Keeps the digests that the run's corpus and model were made from, for CheckInputsUnchanged, and
+// those of the single files with their sizes and times, in run.dir/.stages.
 void KeepInputDigests(const Config& config);
 
 // Throws DataError if a file that is still there has other contents than KeepInputDigests saw, with

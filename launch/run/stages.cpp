@@ -267,9 +267,9 @@ void PrepareStage(const Config& config) {
     const Corpus corpus = PrepareCorpus(data);
     WriteCorpus(corpus, paths.corpus());
     WriteBaseModel(config, corpus, paths.base());
-    KeepInputDigests(config);
   };
   RunStageOf(config, std::move(stage), nullptr);
+  KeepInputDigests(config);
 }
 
 void ClassifierStage(const Config& config, Communicator* world) {

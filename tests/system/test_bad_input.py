@@ -237,7 +237,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("status,command,override,words", [
-    (3, ["evaluate"], "prompts.file=configs/prompts.yaml", ["stage prepare", "other settings"]),
+    (3, ["evaluate"], "prompts.file=configs/prompts.yaml", ["prompts.file", "other contents", "stage prepare"]),
     (3, ["sft", "classifier"], "data.synth_patients=200", ["stage prepare", "other settings"]),
     (3, ["grpo"], "classifier.epochs=9", ["stage classifier", "other settings"]),
     (3, ["pipeline"], "data.root=/nowhere", ["/nowhere", "data.root"]),
@@ -348,7 +348,7 @@ def test_completions_beyond_the_models_positions_are_told_before_any_training(tm
              f"run.dir={tmp_path}/run", "grpo.max_tokens=690"]
     told = ["prompts of GRPO with a completion each", "max_position_embeddings, 700", "grpo.max_tokens, 690"]
     log = refused(3, "pipeline", *words, words=["grpo will be refused", *told])
-    assert log.index("grpo will be refused") < log.index("classifier: ")
+    assert log.index("grpo will be refused") < log.index("stage classifier: done")
     assert not (tmp_path / "run" / "grpo" / "metrics.jsonl").exists()
     refused(3, "plan", *words, words=told)
 

@@ -83,7 +83,7 @@ def test_times_and_files_that_are_not_read_change_nothing(again):
 def test_other_contents_make_the_run_stale(again, file):
     path = again / file
     text = path.read_text()
-    other = {"h/PATIENTS.csv": lambda: text.replace(",F,", ",M,", 1),
+    other = {"h/PATIENTS.csv": lambda: text.replace(",M,", ",U,", 1).replace(",\"M\",", ",\"U\",", 1),
              "h/mappings/ddi_public.csv": lambda: text[:text.rstrip().rindex("\n") + 1],
              "m/config.json": lambda: text.replace('"use_cache": true', '"use_cache": false'),
              "t.yaml": lambda: text + "# another comment\n"}[file]()

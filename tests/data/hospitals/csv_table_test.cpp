@@ -129,10 +129,10 @@ TEST_F(CsvTableTest, InvalidUtf8_NamesFile) {
 }
 
 TEST_F(CsvTableTest, Utf16_IsNamed) {
-  for (const std::string text : {std::string("\xff\xfe"
-                                             "A\0,\0B\0\n\0",
-                                             10),
-                                 std::string("\xfe\xff\0A\0,\0B\0\n", 10)}) {
+  for (const std::string& text : {std::string("\xff\xfe"
+                                              "A\0,\0B\0\n\0",
+                                              10),
+                                  std::string("\xfe\xff\0A\0,\0B\0\n", 10)}) {
     Write("T.csv", text);
     EXPECT_THAT(Failure(), HasSubstr("T.csv: is text in UTF-16; expected UTF-8"));
   }
