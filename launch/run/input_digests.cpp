@@ -158,7 +158,11 @@ std::map<std::string, std::string> InputDigests(const Config& config) {
   return DigestsOf(config, &cache);
 }
 
-std::string InputPaths(const Config& config) {
+std::string InputPaths(const Config& config, const std::string& stage) {
+  if (stage == "tasks" && !config.tasks.feedback.empty()) {
+    return fs::weakly_canonical(config.tasks.feedback).string();
+  }
+  if (stage != "prepare") return "";
   std::string text;
   for (const auto& [key, input] : InputsOf(config)) {
     text += key + " " + input.value + "\n";
@@ -171,7 +175,9 @@ std::string InputPaths(const Config& config) {
 
 void KeepInputDigests(const Config& config) {
   DigestCache cache(config.run.dir);
-  WriteFileAtomically(KeptDigests(config), json(DigestsOf(config, &cache)).dump(1) + "\n");
+  const std::string kept = json(DigestsOf(config, &cache)).dump(1) + "\n";
+  const fs::path path = KeptDigests(config);
+  if (!fs::exists(path) || ReadWholeFile(path) != kept) WriteFileAtomically(path, kept);
   cache.Save();
 }
 

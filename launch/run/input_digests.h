@@ -15,9 +15,9 @@ namespace flame {
 // size or time has changed since KeepInputDigests.
 std::map<std::string, std::string> InputDigests(const Config& config);
 
-// Returns the same keys with the files' absolute paths, to tell runs of a sweep apart that name
-// different files.
-std::string InputPaths(const Config& config);
+// Returns the absolute paths of the files that the config names and the stage itself reads, to tell
+// runs of a sweep apart that name different files.
+std::string InputPaths(const Config& config, const std::string& stage);
 
 // Keeps the digests that the run's corpus and model were made from, for CheckInputsUnchanged, and
 // those of the single files with their sizes and times, in run.dir/.stages.

@@ -206,9 +206,9 @@ std::vector<SweepJob> PlanJobs(const fs::path& dir, const std::vector<Trial>& tr
   };
   for (const Trial& trial : trials) {
     int parent = -1;
-    std::string key = InputPaths(trial.config);
+    std::string key;
     for (const auto& [stage, command] : SharedStages()) {
-      key = Sha256(key + StageSettings(trial.config, stage));
+      key = Sha256(key + StageSettings(trial.config, stage) + InputPaths(trial.config, stage));
       const std::string name = stage + "-" + Short(key);
       parent = add({name, "stage " + stage, dir / "stages" / name, parent, command, trial.config});
     }
