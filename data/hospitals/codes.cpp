@@ -49,7 +49,7 @@ std::optional<std::string> DigitsOfNumber(std::string_view text) {
     text = text.substr(0, e);
   }
   const size_t dot = text.find('.');
-  const std::string whole(text.substr(0, dot));
+  std::string whole(text.substr(0, dot));
   const std::string fraction(dot == std::string_view::npos ? "" : text.substr(dot + 1));
   if (!IsDigits(whole) || (!fraction.empty() && !IsDigits(fraction))) return std::nullopt;
   if (exponent == 0) {
