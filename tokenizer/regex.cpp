@@ -82,6 +82,8 @@ class PatternTranslator {
       ++at_;
     } else if (c == '{') {
       Interval();
+    } else if (pattern_.substr(at_).starts_with("(*")) {
+      Refuse("(*");  // a verb of PCRE2
     } else if (pattern_.substr(at_).starts_with("(?")) {
       Group();
     } else {

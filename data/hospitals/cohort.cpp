@@ -77,7 +77,7 @@ CodeTable ReadPrescriptions(const std::filesystem::path& root, const AdmissionOw
   Interner names;
   OwnerCheck check(owners);
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (row[2] != "MAIN" || IsZero(row[4])) return;
+    if (CanonicalId(row[2]) != "MAIN" || IsZero(row[4])) return;
     if (row[0].empty() || row[1].empty() || row[3].empty() || row[4].empty()) return;
     const int64_t subject = row.Integer(0), hadm = row.Integer(1);
     check.See(row, subject, hadm);

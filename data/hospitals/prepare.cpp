@@ -117,7 +117,7 @@ void ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admission
   for (const Visit& visit : visits) kept.insert(visit.hadm);
   const CsvTable table(root, "NOTEEVENTS", {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"});
   table.ForEachRow([&](const CsvRow& row) {
-    if (row[1] != "Discharge summary" || row[2] == "1" || row[0].empty()) return;
+    if (row[1] != "Discharge summary" || row[2] == "1" || row[2] == "1.0" || row[0].empty()) return;
     const int64_t hadm = row.Integer(0);
     if (!kept.contains(hadm) || !admissions->at(hadm).note.empty()) return;
     admissions->at(hadm).note = AdmissionNote(row[3]);
@@ -139,8 +139,10 @@ std::unordered_map<int64_t, Person> ReadPersons(const fs::path& root) {
   std::unordered_map<int64_t, Person> persons;
   const CsvTable table(root, "PATIENTS", {"SUBJECT_ID", "GENDER", "DOB"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    const bool known = row[1] == "F" || row[1] == "M";
-    const Person person{known ? row[1][0] : 'U', TimeIfAny(row, 2)};
+    const std::string gender = CanonicalId(row[1]);
+    const bool female = gender == "F" || gender == "FEMALE";
+    const bool male = gender == "M" || gender == "MALE";
+    const Person person{female ? 'F' : male ? 'M' : 'U', TimeIfAny(row, 2)};
     const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
     if (added || entry->second == person) return;
     throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],

@@ -174,7 +174,8 @@ const std::set<std::string> kKnownKeys = {"_attn_implementation",
 
 void RefuseUnknownKeys(const std::filesystem::path& path, const json& object) {
   for (const auto& [key, value] : object.items()) {
-    if (kKnownKeys.contains(key) || value.is_null() || value == false || value.empty()) continue;
+    const bool off = value == false && key != "is_causal";  // which is true by default
+    if (kKnownKeys.contains(key) || value.is_null() || off || value.empty()) continue;
     throw DataError(path.string(), ": ", key, " is ", value.dump(), "; this program does not know ",
                     "the key, which may change what the model computes. Expected no such key");
   }
@@ -230,6 +231,10 @@ void ReadRotation(const std::filesystem::path& path, const json& object, PolicyC
   config->rope_theta = reader.GetPositive("rope_theta", 10000.0);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!reader.Has(key)) continue;
+    if (config->rope_scaling.kind != RopeScaling::Kind::kNone) {
+      throw DataError(path.string(),
+                      ": has rope_scaling and rope_parameters; expected one of them");
+    }
     const json& rope = object[key];
     if (!rope.is_object()) {
       throw DataError(path.string(), ": ", key, " is ", rope.dump(), "; expected an object");

@@ -271,7 +271,7 @@ TEST_F(TokenizerTest, SplitPattern_RefusesWhatOnigurumaReadsOtherwise) {
         R"([a[b]])",  R"([[:alpha:]]+)", R"([]a])",        R"([^]a])",
         R"((?m:.)+)", R"((?s:.)+)",      R"((?x: a))",     R"(a(?i)b|c)",
         R"((?im:a))", R"(a{2}?)",        R"(a{,2}+)",      R"((?<=a)\Kb)",
-        R"((?#x)a)"}) {
+        R"((?#x)a)",  R"(a(*SKIP)b|.)"}) {
     json file = Plain();
     file["pre_tokenizer"] = {{"type", "Split"},
                              {"pattern", {{"Regex", pattern}}},

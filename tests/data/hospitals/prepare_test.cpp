@@ -18,6 +18,13 @@ class PrepareCorpusTest : public MiniHospital {
   }
 };
 
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
 std::vector<int64_t> Admissions(const Corpus& corpus) {
   std::vector<int64_t> hadms;
   for (const Visit& visit : corpus.visits) hadms.push_back(visit.hadm);
@@ -235,19 +242,29 @@ TEST_F(PrepareCorpusTest, VisitThatGoesOn_IsNoPreviousVisit) {
   EXPECT_EQ(PrepareCorpus(options_).visits[1].previous, 0) << "it ends as the next begins";
 }
 
+TEST_F(PrepareCorpusTest, OtherSpellingsOfFlags_AreRead) {
+  const Corpus whole = PrepareCorpus(options_);
+  const auto replace_in = [&](const char* file, const char* from, const char* to) {
+    Write(file, Replaced(ReadWholeFile(root() / file), from, to));
+  };
+  replace_in("PRESCRIPTIONS.csv", ",MAIN,", ",Main ,");
+  replace_in("patients.csv", ",F,", ",Female,");
+  replace_in("NOTEEVENTS.csv", ",Report,1,", ",Report,1.0,");
+  const Corpus corpus = PrepareCorpus(options_);
+  ASSERT_EQ(corpus.visits.size(), whole.visits.size());
+  for (size_t i = 0; i < whole.visits.size(); ++i) {
+    EXPECT_EQ(corpus.visits[i].drugs, whole.visits[i].drugs);
+    EXPECT_EQ(corpus.visits[i].gender, whole.visits[i].gender);
+    EXPECT_EQ(corpus.visits[i].note, whole.visits[i].note);
+  }
+}
+
 TEST_F(PrepareCorpusTest, TimesWithoutPadding_KeepTheOrder) {
   Write("ADMISSIONS.csv",
         "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME\n1,10,2000-10-1 9:00,\n1,11,2000-9-30 10:00,\n"
         "2,20,2000-1-1 0:00,\n2,21,2000-6-1 0:00,\n4,40,2000-1-1 0:00,\n4,41,2001-1-1 0:00,\n"
         "5,50,2000-2-1 0:00,\n5,51,2001-1-1 0:00,\n");
   EXPECT_THAT(Admissions(PrepareCorpus(options_)), ElementsAre(11, 10, 20, 21, 40, 50));
-}
-
-std::string Replaced(std::string text, const std::string& from, const std::string& to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
 }
 
 TEST_F(PrepareCorpusTest, DamagedNdcs_MapAsTheWholeOnes) {

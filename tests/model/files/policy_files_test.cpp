@@ -277,6 +277,7 @@ TEST_F(PolicyFolder, UnsupportedConfig_IsRefused) {
   EXPECT_THAT(error_with("hidden_act", "gelu"), HasSubstr("hidden_act"));
   EXPECT_EQ(error_with("hidden_act", "swish"), "no error") << "another name of silu";
   EXPECT_THAT(error_with("logits_scaling", 8.0), HasSubstr("logits_scaling is 8.0"));
+  EXPECT_THAT(error_with("is_causal", false), HasSubstr("is_causal"));
   EXPECT_THAT(error_with("final_logit_softcapping", 30.0), HasSubstr("final_logit_softcapping"));
   EXPECT_EQ(error_with("final_logit_softcapping", json()), "no error");
   EXPECT_EQ(error_with("id2label", {{"0", "A"}}), "no error");
