@@ -59,6 +59,12 @@ const std::string* TitleOfPadded(const std::vector<Titles>& sources, const std::
   return one != nullptr ? one : two;
 }
 
+bool IsDrugBankId(std::string_view text) {
+  const std::string id = CanonicalId(text);
+  return id.size() > 2 && id.starts_with("DB") &&
+         id.find_first_not_of("0123456789", 2) == std::string::npos;
+}
+
 std::string PaddedNdc9(std::string_view ndc) {
   constexpr size_t kDigits = 9;
   return std::string(kDigits - std::min(kDigits, ndc.size()), '0') + std::string(ndc);
@@ -153,7 +159,7 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
   // A drug's state: not in the file, there as it is written here, there in another spelling.
   enum class Found { kNo, kExact, kRepaired };
   std::vector<Found> found(ids.size(), Found::kNo);
-  int64_t pairs = 0;
+  int64_t pairs = 0, damaged = 0;
   std::string first;
   const CsvTable table(path.parent_path(), stem, {"drug1", "drug2"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
@@ -168,6 +174,9 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
         state = row[side] == drug->first ? Found::kExact : Found::kRepaired;
       }
     }
+    // The partner of a drug of this hospital may be another drug, but it must be an id.
+    if (pair[0] && !pair[1] && !IsDrugBankId(row[1])) ++damaged;
+    if (pair[1] && !pair[0] && !IsDrugBankId(row[0])) ++damaged;
     if (!pair[0] || !pair[1] || *pair[0] == *pair[1]) return;
     graph.Add(*pair[0], *pair[1]);
     ++pairs;
@@ -184,6 +193,16 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
     *coverage = counter.Finish();
   } catch (const DataError& error) {
     throw DataError(table.path(), ": its first pair is ", first, ". ", error.what());
+  }
+  if (damaged > 0 && pairs == 0) {
+    throw DataError(table.path(), ": in each of ", damaged,
+                    " rows with a drug of this hospital the ",
+                    "other is no DrugBank id; its first pair is ", first, "; expected two ids");
+  }
+  if (damaged > 0) {
+    LogWarning("prepare: ", table.path(), ": ", damaged,
+               " pairs of a drug of this hospital are lost: ",
+               "the other is no DrugBank id such as DB00316");
   }
   if (pairs == 0 && ids.size() > 1) {
     LogWarning("prepare: ", table.path(), " has no pair of two drugs of this hospital: every DDI ",

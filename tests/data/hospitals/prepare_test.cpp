@@ -300,6 +300,9 @@ TEST_F(PrepareCorpusTest, DdiIds_InAnotherSpellingMatchAndOthersAreRefused) {
     EXPECT_TRUE(corpus.ddi.Harmful(0, 2)) << pair;
     EXPECT_EQ(corpus.coverage.back().repaired, 2) << pair;
   }
+  Write("mappings/pairs.csv", "drug1,drug2,type\nDB1,Alpha,5\nDB2,Oil,5\n");
+  EXPECT_THAT(Failure(),
+              HasSubstr("in each of 2 rows with a drug of this hospital the other is no"));
   Write("mappings/pairs.csv", "drug1,drug2,type\nAspirin,Oil,5\n");
   EXPECT_THAT(Failure(), AllOf(HasSubstr("pairs.csv: its first pair is Aspirin,Oil"),
                                HasSubstr("drugs with interactions: 0 of 3")));
