@@ -99,6 +99,7 @@ void BecomeProgram(const ChildProcess::Options& options, pid_t parent, const Str
   }
   if (options.own_group && setpgid(0, 0) != 0) return;
   signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
   for (int stream = 0; stream < 3; ++stream) {
     const int from = ends[stream].child.number;
     if (from >= 0 && dup2(from, stream) < 0) return;

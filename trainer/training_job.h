@@ -1,4 +1,4 @@
-// What every training needs, SFT and GRPO alike.
+// The inputs that SFT and GRPO trainings have in common.
 #ifndef FLAME_TRAINER_TRAINING_JOB_H_
 #define FLAME_TRAINER_TRAINING_JOB_H_
 
