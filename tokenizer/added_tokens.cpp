@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
-#include "tokenizer/regex.h"
+#include "tokenizer/unicode_additions.h"
 
 namespace flame {
 namespace {
@@ -36,7 +36,7 @@ class EndPattern {
 // True for \w as Unicode Technical Standard 18, annex C, defines it.
 bool IsWordCharacter(std::string_view character) {
   static const EndPattern pattern(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control})" +
-                                  std::string(kNewerLetters) + "]");
+                                  AdditionsTo("L") + AdditionsTo("M") + AdditionsTo("Nd") + "]");
   return pattern.Matches(character);
 }
 

@@ -339,6 +339,49 @@ def test_patterns_that_oniguruma_reads_its_way_give_equal_ids(tmp_path, pattern)
     assert_equal_ids(tmp_path / "tokenizer.json", texts)
 
 
+CATEGORIES = ("L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp "
+              "Cc Cf Co").split()
+
+
+def letters_of_many_scripts(count, seed):
+    """Samples planes 0 and 1 but for Chinese, Korean and what no Unicode has."""
+    rng = random.Random(seed)
+    ranges = [(0x80, 0x3400), (0xa000, 0xac00), (0xf8f0, 0x10000), (0x10000, 0x12000),
+              (0x16000, 0x17000), (0x1b000, 0x20000), (0x897, 0x898), (0x1c89, 0x1c8b), (0xa7cb, 0xa7dd),
+              (0x10d40, 0x10d90), (0x11380, 0x113e3), (0x1171e, 0x1171f), (0x11f00, 0x11f5a)]
+    return "".join(chr(rng.randrange(*rng.choice(ranges))) for _ in range(count))
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_general_categories_are_those_of_unicode_16(tmp_path, category):
+    """What a pattern matches is removed, so that the ids show it."""
+    text = letters_of_many_scripts(4000, seed=36)
+    patterns = [rf"\p{{{category}}}", rf"\P{{{category}}}", rf"[\p{{{category}}}x]+",
+                rf"[^\p{{{category}}}x]+|\n"]
+    for pattern in patterns if category != "Mn" else patterns[:2]:
+        peer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(BYTE_ALPHABET)}, merges=[]))
+        peer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split(Regex(pattern), "removed"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        peer.decoder = decoders.ByteLevel()
+        peer.save(str(tmp_path / "tokenizer.json"))
+        assert_equal_ids(tmp_path / "tokenizer.json", [text])
+
+
+def test_o200k_pattern_gives_equal_ids(tmp_path):
+    """The pattern of OpenAI's o200k_base (tiktoken_ext/openai_public.py)."""
+    upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+    suffix, start = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?", r"[^\r\n\p{L}\p{N}]?"
+    pattern = (f"{start}{upper}*{lower}+{suffix}|{start}{upper}+{lower}*{suffix}|"
+               r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+    texts = varied_texts(2000, seed=37) + composed_texts(2000, seed=38) + ["McDonald's CamelCASEd"]
+    peer = trained(None, pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]), texts)
+    peer.save(str(tmp_path / "tokenizer.json"))
+    assert_equal_ids(tmp_path / "tokenizer.json", texts)
+
+
 def test_truncation_of_a_file_is_left_out(tmp_path):
     texts = varied_texts(200, seed=34)
     peer = trained(None, pre_tokenizers.ByteLevel(), texts)

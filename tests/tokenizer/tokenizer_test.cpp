@@ -265,13 +265,22 @@ TEST_F(TokenizerTest, Unsupported_IsRefusedByName) {
 }
 
 TEST_F(TokenizerTest, SplitPattern_RefusesWhatOnigurumaReadsOtherwise) {
-  for (const char* pattern :
-       {R"(\w+)",     R"(\p{Han}+)",     R"(\p{N}{1,3}+)", R"(a*)",
-        R"((a)",      R"(a\)",           R"([a&&b])",      R"([\p{L}&&[^x-z]]+|.)",
-        R"([a[b]])",  R"([[:alpha:]]+)", R"([]a])",        R"([^]a])",
-        R"((?m:.)+)", R"((?s:.)+)",      R"((?x: a))",     R"(a(?i)b|c)",
-        R"((?im:a))", R"(a{2}?)",        R"(a{,2}+)",      R"((?<=a)\Kb)",
-        R"((?#x)a)",  R"(a(*SKIP)b|.)"}) {
+  for (const char* pattern : {R"(\w+)",         R"(\p{Han}+)",
+                              R"(\p{N}{1,3}+)", R"(a*)",
+                              R"((a)",          R"(a\)",
+                              R"([a&&b])",      R"([\p{L}&&[^x-z]]+|.)",
+                              R"([a[b]])",      R"([[:alpha:]]+)",
+                              R"([]a])",        R"([^]a])",
+                              R"((?m:.)+)",     R"((?s:.)+)",
+                              R"((?x: a))",     R"(a(?i)b|c)",
+                              R"((?im:a))",     R"(a{2}?)",
+                              R"(a{,2}+)",      R"((?<=a)\Kb)",
+                              R"((?#x)a)",      R"(a(*SKIP)b|.)",
+                              R"(\p{Cn})",      R"([\p{Mn}])",
+                              R"((?i:ss))",     R"((?i:f(?:i|o)))",
+                              R"((?i)x|sT)",    R"((?i:[\p{Lu}]))",
+                              R"((?i:é))",      R"((?i:[à-ÿ]))",
+                              R"([\P{Lu}x])"}) {
     json file = Plain();
     file["pre_tokenizer"] = {{"type", "Split"},
                              {"pattern", {{"Regex", pattern}}},
