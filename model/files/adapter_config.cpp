@@ -106,10 +106,11 @@ LoraOptions ReadAdapterConfig(const std::filesystem::path& path) {
   const Reader reader(path);
   if (reader.At("peft_type") != "LORA") reader.Refuse("peft_type", "\"LORA\"");
   reader.RefuseOtherFields();
-  // Any other value changes the base model's weights too (PiSSA, OLoRA, EVA, LoftQ, CorDA).
+  // Any other value changes the base model's weights too (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA).
   const json start = reader.At("init_lora_weights");
-  if (!start.is_boolean() && !start.is_null() && start != "gaussian") {
-    reader.Refuse("init_lora_weights", "true, false or \"gaussian\"");
+  if (!start.is_boolean() && !start.is_null() && start != "gaussian" && start != "orthogonal" &&
+      start != "eva") {
+    reader.Refuse("init_lora_weights", "true, false, \"gaussian\", \"orthogonal\" or \"eva\"");
   }
   const json bias = reader.At("bias");
   if (!bias.is_null() && bias != "none") reader.Refuse("bias", "\"none\"");

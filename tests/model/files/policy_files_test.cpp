@@ -365,6 +365,7 @@ TEST_F(PolicyFolder, UnsupportedAdapters_AreRefused) {
   EXPECT_THAT(error_with("target_modules", {1}), HasSubstr("target_modules"));
   EXPECT_THAT(error_with("target_modules", {"lm_head"}), HasSubstr("target_modules"));
   EXPECT_THAT(error_with("init_lora_weights", "pissa"), HasSubstr("init_lora_weights"));
+  EXPECT_EQ(error_with("init_lora_weights", "orthogonal"), "no error");
   EXPECT_THAT(error_with("use_rslora", "yes"), HasSubstr("use_rslora"));
   // Activated LoRA applies from these tokens on; a field of a version to come may do anything.
   EXPECT_THAT(error_with("alora_invocation_tokens", {20, 7}), HasSubstr("alora_invocation_tokens"));
