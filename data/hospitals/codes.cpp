@@ -89,13 +89,53 @@ size_t CategorySize(CodeKind kind, std::string_view code) {
   return code.starts_with('E') ? 4 : 3;
 }
 
+// What the codes of a column tell about its dots; see CanonicalIcd9.
+struct ColumnStyle {
+  bool with_dots = false, as_numbers = false;
+  bool lost_zeros = false;  // in front of a code
+  bool kept_zeros = false;  // in front of a code or behind its dot's first digit
+
+  void See(CodeKind kind, const std::string& code) {
+    const auto parts = AtDot(code);
+    if (!parts) return;
+    const auto [whole, fraction] = *parts;
+    const size_t category = CategorySize(kind, whole);
+    const bool letter = !IsDigits(whole);
+    as_numbers |= whole.size() > category && IsZeros(fraction);
+    if (whole.size() > category) return;
+    const bool front = whole.size() == category && whole.starts_with('0');
+    with_dots |= letter || front || (!fraction.empty() && !IsZeros(fraction));
+    lost_zeros |= !letter && whole.size() < category;
+    kept_zeros |= !letter && (front || (fraction.size() > 1 && fraction.ends_with('0')));
+  }
+
+  std::string WithoutDot(CodeKind kind, const std::string& code, const Dotted& parts) const {
+    const std::string whole(parts.whole), fraction(parts.fraction);
+    const size_t category = CategorySize(kind, whole);
+    const bool zeros = fraction.empty() || IsZeros(fraction);
+    if (whole.size() > category) return zeros ? whole : code;
+    if (!IsDigits(whole)) return whole + fraction;
+    if (!zeros) return Padded(whole, category) + fraction;
+    if (as_numbers == with_dots || (lost_zeros && !kept_zeros)) return code;
+    return as_numbers ? whole : Padded(whole, category) + fraction;
+  }
+};
+
 }  // namespace
 
 std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view around = " \t\r\n'\"";
-  const size_t first = text.find_first_not_of(around);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(around) - first + 1);
+  const auto size_of = [](std::string_view part, auto matches) -> size_t {
+    for (const std::string_view blank :
+         {" ", "\t", "\r", "\n", "'", "\"", "\u00a0", "\u200b", "\ufeff"}) {
+      if (matches(part, blank)) return blank.size();
+    }
+    return 0;
+  };
+  const auto starts = [](std::string_view part, std::string_view x) { return part.starts_with(x); };
+  const auto ends = [](std::string_view part, std::string_view x) { return part.ends_with(x); };
+  while (const size_t size = size_of(text, starts)) text.remove_prefix(size);
+  while (const size_t size = size_of(text, ends)) text.remove_suffix(size);
+  return text;
 }
 
 std::string CanonicalId(std::string_view text) {
@@ -122,28 +162,34 @@ std::vector<std::string> NdcReadings(std::string_view text) {
   return readings;
 }
 
+bool IsNoNdc(std::string_view text) {
+  const std::string id = CanonicalId(text);
+  for (const char* missing : {"", "NAN", "NA", "<NA>", "NONE", "NULL"}) {
+    if (id == missing) return true;
+  }
+  return id.find_first_not_of("0.-") == std::string::npos;
+}
+
+std::optional<std::string> Ndc9OfKey(std::string_view text) {
+  text = Trimmed(text);
+  if (text.find('-') != std::string_view::npos) {
+    return std::count(text.begin(), text.end(), '-') == 1 ? Ndc9OfSegments(text) : std::nullopt;
+  }
+  const auto digits = DigitsOfNumber(text);
+  constexpr size_t kSize = kLabelerDigits + kProductDigits;
+  if (!digits || digits->size() > kSize) return std::nullopt;
+  return Padded(WithoutZeros(*digits), kSize);
+}
+
 std::vector<std::string> CanonicalIcd9(CodeKind kind, const std::vector<std::string>& codes) {
   std::vector<std::string> canonical;
-  bool with_dots = false, as_numbers = false;
+  ColumnStyle style;
   for (const std::string& code : codes) {
     canonical.push_back(CanonicalId(code));
-    const auto parts = AtDot(canonical.back());
-    if (!parts) continue;
-    with_dots |= !parts->fraction.empty() && !IsZeros(parts->fraction);
-    as_numbers |= parts->whole.size() > CategorySize(kind, parts->whole);
+    style.See(kind, canonical.back());
   }
   for (std::string& code : canonical) {
-    const auto parts = AtDot(code);
-    if (!parts) continue;
-    const size_t category = CategorySize(kind, code);
-    const std::string whole(parts->whole), fraction(parts->fraction);
-    if (whole.size() > category) {
-      if (fraction.empty() || IsZeros(fraction)) code = whole;
-    } else if (with_dots) {
-      code = (IsDigits(whole) ? Padded(whole, category) : whole) + fraction;
-    } else if (as_numbers) {
-      code = whole;
-    }
+    if (const auto parts = AtDot(code)) code = style.WithoutDot(kind, code, *parts);
   }
   return canonical;
 }

@@ -2,13 +2,14 @@
 #ifndef FLAME_DATA_HOSPITALS_CODES_H_
 #define FLAME_DATA_HOSPITALS_CODES_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace flame {
 
-// Returns `text` without blanks and quotes around it.
+// Returns `text` without blanks (also U+00A0, U+200B and U+FEFF) and quotes around it.
 std::string_view Trimmed(std::string_view text);
 
 // Returns an id or code as mappings write it: trimmed, in upper case. " db00316" -> "DB00316".
@@ -24,15 +25,24 @@ std::string CanonicalId(std::string_view text);
 // Returns nothing if the text is no NDC, if it is 0, or if an exponent has cut digits off.
 std::vector<std::string> NdcReadings(std::string_view text);
 
+// True if the text stands for no NDC: zeros, or a program's word for a missing value.
+bool IsNoNdc(std::string_view text);
+
+// Returns the 9 digits of a key of ndc9_to_drugbank.csv: 734580, 00073-4580, 734580.0 -> 000734580;
+// nothing for another text.
+std::optional<std::string> Ndc9OfKey(std::string_view text);
+
 enum class CodeKind { kDiagnosis, kProcedure };
 
 // Returns ICD-9 codes, all of one table's column, as MIMIC writes them: upper case, without dot or
-// blanks. A column tells by its other codes what a dot means:
-//   some dot is followed by another digit than 0: the codes are written with dots.
-//                                   401.9 -> 4019, 38.9 -> 0389, V45.81 -> V4581, 96.04 -> 9604
-//   every dot is followed by zeros alone, and some code has more digits before it than a code
-//   written with dots can have: the codes went through a table of numbers.     4019.0 -> 4019
-// A code that can be read either way stays as it is.
+// blanks. The dot of a code with a letter is always one of the code's own: V45.81 -> V4581, V10.0
+// -> V100. Of the others, a column tells by all its codes what a dot means:
+//   some dot is followed by another digit than 0, or stands behind a zero in front, or in a code
+//   with a letter: the codes are written with dots.   401.9 -> 4019, 38.9 -> 0389, 96.04 -> 9604
+//   some code has more digits before its dot than a code written with dots can have: the codes
+//   went through a table of numbers.                                           4019.0 -> 4019
+// A code that can be read either way stays as it is: one such as 401.0 if the column tells nothing
+// or both, and one such as 250.0, which may have been 250.00, if the column has lost zeros.
 std::vector<std::string> CanonicalIcd9(CodeKind kind, const std::vector<std::string>& codes);
 
 }  // namespace flame

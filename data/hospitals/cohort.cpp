@@ -1,6 +1,7 @@
 #include "data/hospitals/cohort.h"
 
 #include <algorithm>
+#include <cctype>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -40,35 +41,6 @@ std::vector<int64_t> CountCodes(const CodeTable& table) {
   return counts;
 }
 
-// Finds rows that give an admission to another patient than ADMISSIONS does.
-class OwnerCheck {
- public:
-  explicit OwnerCheck(const AdmissionOwners& owners) : owners_(owners) {}
-  void See(const CsvRow& row, int64_t subject, int64_t hadm) {
-    const auto owner = owners_.find(hadm);
-    if (owner == owners_.end() || owner->second == subject) return;
-    if (++rows_ > 1) return;
-    first_ = StrCat("data row ", row.number(), " gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
-                    ", ADMISSIONS to ", owner->second);
-  }
-  void Finish(const CsvTable& table) const {
-    if (rows_ == 0) return;
-    throw DataError(table.path(), ": ", first_,
-                    "; expected one patient of an admission. Rows like ", "this one: ", rows_);
-  }
-
- private:
-  const AdmissionOwners& owners_;
-  int64_t rows_ = 0;
-  std::string first_;
-};
-
-// MIMIC writes 0 for no NDC, which a table of numbers turns to 0.0.
-bool IsZero(std::string_view ndc) {
-  ndc = Trimmed(ndc);
-  return ndc == "0" || ndc == "0.0";
-}
-
 // Step 1. The codes of the table are NDCs.
 CodeTable ReadPrescriptions(const std::filesystem::path& root, const AdmissionOwners& owners) {
   const CsvTable table(root, "PRESCRIPTIONS",
@@ -77,8 +49,8 @@ CodeTable ReadPrescriptions(const std::filesystem::path& root, const AdmissionOw
   Interner names;
   OwnerCheck check(owners);
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (CanonicalId(row[2]) != "MAIN" || IsZero(row[4])) return;
-    if (row[0].empty() || row[1].empty() || row[3].empty() || row[4].empty()) return;
+    if (CanonicalId(row[2]) != "MAIN" || IsNoNdc(row[4])) return;
+    if (row[0].empty() || row[1].empty() || row[3].empty()) return;
     const int64_t subject = row.Integer(0), hadm = row.Integer(1);
     check.See(row, subject, hadm);
     prescriptions.rows.push_back(
@@ -117,7 +89,8 @@ bool IsElevenDigits(const std::string& ndc) {
 // Step 3: maps NDCs, without their last two digits, to DrugBank ids.
 CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map, Coverage* coverage) {
   CodeTable drugs;
-  CoverageCounter counter("prescriptions with a DrugBank id", "NDCs of 11 digits");
+  CoverageCounter counter("prescriptions with a DrugBank id", "NDCs of 11 digits",
+                          "ndc9_to_drugbank.csv");
   std::vector<const std::vector<std::string>*> drugs_of;
   const std::vector<int64_t> counts = CountCodes(prescriptions);
   for (int32_t i = 0; i < prescriptions.codes.size(); ++i) {
@@ -125,7 +98,7 @@ CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map, C
     drugs_of.push_back(DrugsOfNdc(ndc_map, ndc));
     if (counts[i] == 0) continue;
     if (drugs_of.back() == nullptr) {
-      counter.AddMiss(ndc, counts[i]);
+      counter.AddMiss(ndc, counts[i], /*damaged=*/!IsElevenDigits(ndc));
     } else {
       counter.AddMatch(/*repaired=*/!IsElevenDigits(ndc), counts[i]);
     }
@@ -157,11 +130,32 @@ void KeepMostFrequent(int64_t num_drugs, CodeTable* drugs) {
   std::erase_if(drugs->rows, [&](const CodeRow& row) { return !kept.contains(row.code); });
 }
 
+// Warns of codes that are not letters and digits alone.
+void WarnOfUnread(const std::string& stem, const std::vector<std::string>& codes,
+                  const std::vector<int64_t>& counts) {
+  int64_t rows = 0;
+  std::string first;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    if (std::all_of(codes[i].begin(), codes[i].end(),
+                    [](unsigned char c) { return std::isalnum(c) != 0; })) {
+      continue;
+    }
+    if (rows == 0) first = codes[i];
+    rows += counts[i];
+  }
+  if (rows == 0) return;
+  LogWarning("prepare: ", stem, ": ", rows, " rows have codes such as '", first,
+             "', which stay as ",
+             "they are and have no title; expected ICD-9 codes without dots. A code whose dot can ",
+             "be read in two ways is not repaired");
+}
+
 // Gives the codes of a table their canonical form.
 void RepairCodes(CodeKind kind, const std::string& stem, CodeTable* table) {
   std::vector<std::string> written;
   for (int32_t i = 0; i < table->codes.size(); ++i) written.push_back(table->codes.Text(i));
   const std::vector<std::string> canonical = CanonicalIcd9(kind, written);
+  WarnOfUnread(stem, canonical, CountCodes(*table));
   if (canonical == written) return;
   CodeTable repaired;
   int64_t rows = 0;
@@ -203,7 +197,12 @@ CodeTable ReadCodes(const std::filesystem::path& root, CodeKind kind,
 // Step 5.
 void KeepDrugsWithStructure(const DrugBankIds& with_structure, CodeTable* drugs,
                             Coverage* coverage) {
-  CoverageCounter counter("drugs with a structure", "DrugBank ids such as DB00316");
+  CoverageCounter counter("drugs with a structure", "DrugBank ids such as DB00316",
+                          StrCat("drugbank_to_smiles.csv, which has ids such as '",
+                                 with_structure.empty() ? ""
+                                                        : *std::min_element(with_structure.begin(),
+                                                                            with_structure.end()),
+                                 "'"));
   std::vector<int64_t> counts = CountCodes(*drugs);
   for (int32_t i = 0; i < drugs->codes.size(); ++i) {
     if (counts[i] == 0) continue;

@@ -11,6 +11,7 @@
 
 #include "data/coverage.h"
 #include "data/hospitals/mappings.h"
+#include "data/hospitals/owner_check.h"
 #include "data/options.h"
 
 namespace flame {
@@ -53,9 +54,6 @@ struct Cohort {
   CodeTable diagnoses, procedures, drugs;  // drugs: DrugBank ids
   std::vector<Coverage> coverage;          // of the NDCs and of the structures
 };
-
-// The SUBJECT_ID of each HADM_ID, by ADMISSIONS.
-using AdmissionOwners = std::unordered_map<int64_t, int64_t>;
 
 // Runs steps 1 to 7. Throws DataError as PrepareCorpus does, among others if a table gives an
 // admission to another patient than `owners`.

@@ -16,8 +16,9 @@ void CoverageCounter::AddMatch(bool repaired, int64_t times) {
   if (repaired) repaired_ += times;
 }
 
-void CoverageCounter::AddMiss(std::string_view text, int64_t times) {
+void CoverageCounter::AddMiss(std::string_view text, int64_t times, bool damaged) {
   missed_ += times;
+  if (damaged) damaged_ += times;
   misses_[std::string(text)] += times;
 }
 
@@ -41,11 +42,12 @@ Coverage CoverageCounter::Finish() const {
   std::string text = StrCat(of_, ": ", matched_, " of ", coverage.total);
   if (matched_ == 0) {
     throw DataError(text, "; expected ", expected_, ", found ", coverage.misses,
-                    ": nothing of this hospital is in the mapping");
+                    ": nothing of this hospital is in ", mapping_);
   }
   if (repaired_ > 0) text += StrCat(", ", repaired_, " of them not written as expected, repaired");
+  if (damaged_ > 0) text += StrCat(", ", damaged_, " lost, since they are not written as expected");
   if (missed_ > 0) text += StrCat("; commonest without: ", coverage.misses);
-  if (repaired_ > 0 || matched_ < missed_) {
+  if (repaired_ > 0 || damaged_ > 0 || matched_ < missed_) {
     LogWarning("prepare: ", text, "; expected ", expected_);
   } else {
     LogInfo("prepare: ", text);

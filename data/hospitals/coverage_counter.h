@@ -14,23 +14,26 @@ namespace flame {
 
 class CoverageCounter {
  public:
-  // `of`: what is counted ("diagnoses with a title"). `expected`: how the mapping's keys look, for
-  // messages ("codes such as 4019").
-  CoverageCounter(std::string of, std::string expected)
-      : of_(std::move(of)), expected_(std::move(expected)) {}
+  // `of`: what is counted ("diagnoses with a title"). `expected`: how the hospital's keys look
+  // ("codes such as 4019"). `mapping`: the table they are looked for in, with one of its own keys;
+  // both for messages.
+  CoverageCounter(std::string of, std::string expected, std::string mapping)
+      : of_(std::move(of)), expected_(std::move(expected)), mapping_(std::move(mapping)) {}
 
   void AddMatch(bool repaired, int64_t times = 1);
-  void AddMiss(std::string_view text, int64_t times = 1);
+  // A damaged key is one that is not written as expected.
+  void AddMiss(std::string_view text, int64_t times = 1, bool damaged = false);
 
-  // Returns the counts, and logs them: as a warning if less than half matched or some matched only
-  // repaired. Throws DataError if there was something to match and nothing did.
+  // Returns the counts, and logs them: as a warning if less than half matched, some matched only
+  // repaired, or some that did not are damaged. Throws DataError if there was something to match
+  // and nothing did.
   Coverage Finish() const;
 
  private:
   std::string CommonestMisses() const;
 
-  std::string of_, expected_;
-  int64_t matched_ = 0, missed_ = 0, repaired_ = 0;
+  std::string of_, expected_, mapping_;
+  int64_t matched_ = 0, missed_ = 0, repaired_ = 0, damaged_ = 0;
   std::unordered_map<std::string, int64_t> misses_;
 };
 

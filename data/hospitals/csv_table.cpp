@@ -31,13 +31,19 @@ std::string Lower(std::string text) {
 }
 
 fs::path FindTable(const fs::path& folder, const std::string& stem) {
-  fs::path zipped;
+  std::vector<fs::path> found;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = Lower(entry.path().filename().string());
-    if (name == Lower(stem) + ".csv") return entry.path();
-    if (name == Lower(stem) + ".csv.gz") zipped = entry.path();
+    if (name == Lower(stem) + ".csv" || name == Lower(stem) + ".csv.gz") {
+      found.push_back(entry.path());
+    }
   }
-  return zipped;
+  if (found.size() > 1) {
+    std::sort(found.begin(), found.end());
+    throw DataError(folder.string(), " has ", found[0].filename().string(), " and ",
+                    found[1].filename().string(), "; expected one table ", stem);
+  }
+  return found.empty() ? fs::path() : found.front();
 }
 
 template <class T>
@@ -207,7 +213,8 @@ void CsvTable::CheckColumns() {
   Seen seen;
   auto reader = OpenReader(path_, {}, &seen);
   if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);
-  const std::vector<std::string> found = (*reader)->schema()->field_names();
+  header_ = (*reader)->schema()->field_names();
+  const std::vector<std::string>& found = header_;
   const std::string delimiters = ";\t|";
   if (found.size() == 1 && columns_.size() > 1) {
     const size_t at = found[0].find_first_of(delimiters);
@@ -217,14 +224,22 @@ void CsvTable::CheckColumns() {
     }
   }
   for (const std::string& column : columns_) {
-    const auto same = std::find_if(found.begin(), found.end(), [&](const std::string& name) {
-      return Lower(name) == Lower(column);
-    });
+    const auto is_column = [&](const std::string& name) { return Lower(name) == Lower(column); };
+    const auto same = std::find_if(found.begin(), found.end(), is_column);
     if (same == found.end()) {
       throw DataError(path_, ": no column ", column, "; its columns are ", Joined(found));
     }
+    if (std::count_if(found.begin(), found.end(), is_column) > 1) {
+      throw DataError(path_, ": more than one column ", column, "; its columns are ",
+                      Joined(found));
+    }
     written_.push_back(*same);
   }
+}
+
+bool CsvTable::Has(const std::string& column) const {
+  return std::any_of(header_.begin(), header_.end(),
+                     [&](const std::string& name) { return Lower(name) == Lower(column); });
 }
 
 void CsvTable::UseBatch(const arrow::RecordBatch& batch, CsvRow* row,

@@ -28,13 +28,14 @@ class CsvRow {
   int64_t Integer(size_t column) const;
   double Number(size_t column) const;  // likewise
   Moment Time(size_t column) const;    // likewise; see ParseMoment
+  // Throws DataError naming table, row, column and value.
+  [[noreturn]] void Fail(size_t column, const char* expected) const;
   int64_t number() const { return number_; }
 
  private:
   friend class CsvTable;
   template <class T>
   T Parse(size_t column, const char* expected) const;
-  [[noreturn]] void Fail(size_t column, const char* expected) const;
   CsvRow(const std::string& path, const std::vector<std::string>& columns)
       : path_(path), columns_(columns), values_(columns.size()) {}
   const std::string& path_;
@@ -46,12 +47,13 @@ class CsvRow {
 class CsvTable {
  public:
   // Finds `stem`.csv or `stem`.csv.gz, in any case, and checks that it has `columns`, in any case.
-  // Throws DataError if there is no such folder or table (with the names looked for), a column is
-  // missing (with the columns found), the delimiter is no comma, or the file is not CSV.
+  // Throws DataError if there is no such folder or table (with the names looked for) or more than
+  // one, a column is missing (with the columns found) or there twice, the delimiter is no comma, or
+  // the file is not CSV.
   CsvTable(const std::filesystem::path& folder, const std::string& stem,
            std::vector<std::string> columns);
 
-  // Returns the table's file, the plain one rather than the gzipped one; empty if there is none.
+  // Returns the table's file; empty if there is none. Throws DataError if there are two.
   static std::filesystem::path Find(const std::filesystem::path& folder, const std::string& stem);
   static bool Exists(const std::filesystem::path& folder, const std::string& stem);
 
@@ -63,6 +65,9 @@ class CsvTable {
   // Does the same as ForEachRow, and throws DataError if there is no row.
   int64_t ForEachRowOfFilled(const std::function<void(const CsvRow&)>& use) const;
 
+  // True if the table has the column, in any case.
+  bool Has(const std::string& column) const;
+
   const std::string& path() const { return path_; }
 
  private:
@@ -72,6 +77,7 @@ class CsvTable {
 
   std::string path_;
   std::vector<std::string> columns_;
+  std::vector<std::string> header_;
   std::vector<std::string> written_;  // `columns_` as the header writes them
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <optional>
 
 #include "base/log.h"
@@ -30,15 +31,35 @@ std::string MatchKey(const std::string& name) {
   return key;
 }
 
-// Returns the first title of each code; `as_numbers` drops leading zeros of the codes.
-Titles ReadTitles(const fs::path& folder, const std::string& stem, bool as_numbers) {
-  Titles titles;
+// Returns the first title of each code.
+Titles ReadTitles(const fs::path& folder, const std::string& stem, CodeKind kind) {
+  std::vector<std::string> written, texts;
   CsvTable(folder, stem, {"ICD9_CODE", "SHORT_TITLE"}).ForEachRow([&](const CsvRow& row) {
     const std::string title = CollapseSpace(row[1]);
     if (title.empty()) return;
-    titles.try_emplace(as_numbers ? WithoutZeros(row[0]) : std::string(row[0]), title);
+    written.emplace_back(row[0]);
+    texts.push_back(title);
   });
+  const std::vector<std::string> codes = CanonicalIcd9(kind, written);
+  if (codes != written) {
+    const size_t i =
+        std::mismatch(codes.begin(), codes.end(), written.begin()).first - codes.begin();
+    LogWarning("prepare: ", stem, ": its codes are not written as in MIMIC; they were repaired, ",
+               "such as '", written[i], "' to '", codes[i], "'");
+  }
+  Titles titles;
+  for (size_t i = 0; i < codes.size(); ++i) titles.try_emplace(codes[i], texts[i]);
   return titles;
+}
+
+// Returns the titles by their codes without leading zeros.
+Titles ByNumber(const Titles& titles) {
+  Titles by_number;
+  // "0159" comes before "159", so the choice between them does not depend on the order of a hash.
+  for (const auto& [code, title] : std::map(titles.begin(), titles.end())) {
+    by_number.try_emplace(WithoutZeros(code), title);
+  }
+  return by_number;
 }
 
 // Returns the title in the first of `sources` that has the code; null if none has.
@@ -65,10 +86,38 @@ bool IsDrugBankId(std::string_view text) {
          id.find_first_not_of("0123456789", 2) == std::string::npos;
 }
 
-std::string PaddedNdc9(std::string_view ndc) {
-  constexpr size_t kDigits = 9;
-  return std::string(kDigits - std::min(kDigits, ndc.size()), '0') + std::string(ndc);
-}
+// Diagnoses that lost the zeros in front of their codes, in one table or the other.
+class LostZeros {
+ public:
+  // `codes`: the hospital's.
+  explicit LostZeros(const std::vector<std::string>& codes)
+      : kept_(std::any_of(codes.begin(), codes.end(),
+                          [](const std::string& code) { return code.starts_with('0'); })) {}
+  void See(const std::vector<Titles>& sources, const std::string& code, const std::string* title) {
+    const std::string other = code.starts_with('0') ? WithoutZeros(code) : "0" + code;
+    const std::string* second = TitleIn(sources, other);
+    if (second == nullptr) return;
+    if (code.starts_with('0') && title == nullptr && ++without_ == 1) first_ = code;
+    if (!kept_ && title != nullptr && ++doubtful_ == 1) {
+      first_ = StrCat(code, " (", *title, ") for ", other, " (", *second, ")");
+    }
+  }
+  void Warn() const {
+    if (without_ > 0) {
+      LogWarning("prepare: ", without_, " diagnoses such as ", first_, " have a title only ",
+                 "without their leading zero, which may be another code's, and get none; expected ",
+                 "titles of codes such as 0389");
+    } else if (doubtful_ > 0) {
+      LogWarning("prepare: DIAGNOSES_ICD: no code begins with 0, so its codes may have lost their ",
+                 "zeros; ", doubtful_, " titles may then be wrong, such as that of ", first_);
+    }
+  }
+
+ private:
+  bool kept_;
+  int64_t without_ = 0, doubtful_ = 0;
+  std::string first_;
+};
 
 }  // namespace
 
@@ -77,7 +126,10 @@ NdcMap ReadNdcMap(const fs::path& folder) {
   CsvTable(folder, "ndc9_to_drugbank", {"NDC", "drugbank_id"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
         const std::string drug = CanonicalId(row[1]);
-        if (!drug.empty()) map[PaddedNdc9(Trimmed(row[0]))].push_back(drug);
+        if (drug.empty()) return;
+        const auto ndc = Ndc9OfKey(row[0]);
+        if (!ndc) row.Fail(0, "the first 9 of an NDC's 11 digits, such as 000734580");
+        map[*ndc].push_back(drug);
       });
   return map;
 }
@@ -94,13 +146,22 @@ DrugBankIds ReadDrugsWithStructure(const fs::path& folder) {
 std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std::string>& ids,
                                    Coverage* coverage) {
   std::unordered_map<std::string, std::string> known;
-  CsvTable(folder, "drugbank_to_name", {"drugbank_id", "drug_name"})
-      .ForEachRowOfFilled([&](const CsvRow& row) {
-        known.try_emplace(CanonicalId(row[0]), CollapseSpace(row[1]));
-      });
+  int64_t contradictions = 0;
+  std::string first;
+  const CsvTable table(folder, "drugbank_to_name", {"drugbank_id", "drug_name"});
+  table.ForEachRowOfFilled([&](const CsvRow& row) {
+    const std::string name = CollapseSpace(row[1]);
+    const auto [entry, added] = known.try_emplace(CanonicalId(row[0]), name);
+    if (added || entry->second == name) return;
+    if (++contradictions == 1) first = entry->first;
+  });
+  if (contradictions > 0) {
+    LogWarning("prepare: ", table.path(), ": ", contradictions, " rows give a drug such as ", first,
+               " another name than an earlier row, whose name is taken");
+  }
   std::vector<std::string> names;
   std::unordered_set<std::string> taken;
-  CoverageCounter counter("drugs with a name", "DrugBank ids such as DB00316");
+  CoverageCounter counter("drugs with a name", "DrugBank ids such as DB00316", table.path());
   for (const std::string& id : ids) {
     std::string name = known[id];
     if (name.empty()) {
@@ -123,16 +184,21 @@ std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root
   const std::string own = procedure ? "D_ICD_PROCEDURES" : "D_ICD_DIAGNOSES";
   const std::string mapped = procedure ? "icd9_procedures" : "icd9_diagnoses";
   std::vector<Titles> sources;
-  if (CsvTable::Exists(root, own)) sources.push_back(ReadTitles(root, own, false));
-  sources.push_back(ReadTitles(folder, mapped, false));
-  const std::vector<Titles> by_number = {procedure ? ReadTitles(folder, mapped, true) : Titles()};
+  if (CsvTable::Exists(root, own)) sources.push_back(ReadTitles(root, own, kind));
+  sources.push_back(ReadTitles(folder, mapped, kind));
+  const std::vector<Titles> by_number = {procedure ? ByNumber(sources.back()) : Titles()};
+  const Titles& last = sources.back();
   CoverageCounter counter(StrCat(procedure ? "procedures" : "diagnoses", " with a title"),
-                          StrCat("ICD-9 codes such as ", procedure ? "3893" : "4019"));
+                          StrCat("ICD-9 codes such as ", procedure ? "3893" : "4019"),
+                          StrCat(mapped, ".csv, which has codes such as '",
+                                 last.empty() ? "" : last.begin()->first, "'"));
+  LostZeros zeros(codes);
   std::vector<std::string> titles;
   for (const std::string& code : codes) {
     const std::string* title = TitleIn(sources, code);
     const bool exact = title != nullptr;
     if (!exact && procedure) title = TitleIn(by_number, WithoutZeros(code));
+    if (!procedure) zeros.See(sources, code, title);
     if (!exact && !procedure) title = TitleOfPadded(sources, code);
     if (title == nullptr) {
       counter.AddMiss(code);
@@ -143,6 +209,7 @@ std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root
     titles.push_back(title == nullptr ? code : *title);
   }
   *coverage = counter.Finish();
+  zeros.Warn();
   return titles;
 }
 
@@ -181,7 +248,8 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
     graph.Add(*pair[0], *pair[1]);
     ++pairs;
   });
-  CoverageCounter counter("drugs with interactions", "the DrugBank ids of the hospital's drugs");
+  CoverageCounter counter("drugs with interactions", "DrugBank ids such as DB00316",
+                          StrCat(table.path(), ", whose first pair is ", first));
   for (size_t i = 0; i < ids.size(); ++i) {
     if (found[i] == Found::kNo) {
       counter.AddMiss(ids[i]);
@@ -189,11 +257,7 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
       counter.AddMatch(found[i] == Found::kRepaired);
     }
   }
-  try {
-    *coverage = counter.Finish();
-  } catch (const DataError& error) {
-    throw DataError(table.path(), ": its first pair is ", first, ". ", error.what());
-  }
+  *coverage = counter.Finish();
   if (damaged > 0 && pairs == 0) {
     throw DataError(table.path(), ": in each of ", damaged,
                     " rows with a drug of this hospital the ",

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "data/hospitals/calendar.h"
 #include "data/hospitals/cohort.h"
+#include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/note_sections.h"
@@ -111,17 +112,45 @@ void CheckAdmitted(const fs::path& root, const std::vector<Visit>& visits,
   }
 }
 
+// Counts the visits that have a note. `with_summary`: those that have a discharge summary.
+Coverage CoverageOfNotes(const std::vector<Visit>& visits, const Admissions& admissions,
+                         const std::unordered_set<int64_t>& with_summary) {
+  CoverageCounter counter("visits with a note",
+                          "rows of CATEGORY 'Discharge summary' with a section such as Allergies",
+                          "NOTEEVENTS; a hospital without notes has no row in it");
+  for (const Visit& visit : visits) {
+    if (!admissions.at(visit.hadm).note.empty()) {
+      counter.AddMatch(/*repaired=*/false);
+    } else {
+      counter.AddMiss(with_summary.contains(visit.hadm) ? "summary without such a section"
+                                                        : "no discharge summary");
+    }
+  }
+  return counter.Finish();
+}
+
 // Keeps, for each visit's admission, the first discharge summary that has any of the kept sections.
-void ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admissions* admissions) {
-  std::unordered_set<int64_t> kept;
+Coverage ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admissions* admissions) {
+  std::unordered_set<int64_t> kept, with_summary;
   for (const Visit& visit : visits) kept.insert(visit.hadm);
-  const CsvTable table(root, "NOTEEVENTS", {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"});
-  table.ForEachRow([&](const CsvRow& row) {
-    if (row[1] != "Discharge summary" || row[2] == "1" || row[2] == "1.0" || row[0].empty()) return;
+  std::vector<std::string> columns = {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"};
+  const bool has_subject = CsvTable(root, "NOTEEVENTS", columns).Has("SUBJECT_ID");
+  if (has_subject) columns.push_back("SUBJECT_ID");
+  const CsvTable table(root, "NOTEEVENTS", columns);
+  const AdmissionOwners owners = OwnersOf(*admissions);
+  OwnerCheck check(owners);
+  const int64_t rows = table.ForEachRow([&](const CsvRow& row) {
+    if (CanonicalId(row[1]) != "DISCHARGE SUMMARY" || row[0].empty()) return;
+    if (row[2] == "1" || row[2] == "1.0") return;
     const int64_t hadm = row.Integer(0);
+    if (has_subject && !row[4].empty()) check.See(row, row.Integer(4), hadm);
     if (!kept.contains(hadm) || !admissions->at(hadm).note.empty()) return;
+    with_summary.insert(hadm);
     admissions->at(hadm).note = AdmissionNote(row[3]);
   });
+  check.Finish(table);
+  if (rows == 0) return {"visits with a note", 0, 0, 0, ""};
+  return CoverageOfNotes(visits, *admissions, with_summary);
 }
 
 void ReadOracle(const fs::path& root, Admissions* admissions) {
@@ -179,6 +208,23 @@ void FillVisits(const std::unordered_map<int64_t, Person>& persons, Admissions* 
     visit.oracle_list = admission.oracle_list;
     visit.oracle_threshold = admission.oracle_threshold;
   }
+}
+
+// Warns of admissions whose end is missing or before their begin: whether the next visit began
+// before it is not known.
+void WarnOfEnds(const std::vector<Visit>& visits, const Admissions& admissions) {
+  int64_t missing = 0, before = 0;
+  std::string first;
+  for (const Visit& visit : visits) {
+    const Admission& admission = admissions.at(visit.hadm);
+    const bool is_before = admission.discharged && *admission.discharged < *admission.admitted;
+    if (is_before && ++before == 1) first = StrCat(", such as HADM_ID ", visit.hadm);
+    if (!admission.discharged) ++missing;
+  }
+  if (missing + before == 0) return;
+  LogWarning("prepare: ADMISSIONS: ", missing, " of ", visits.size(),
+             " visits have no DISCHTIME, and ", before, " one before their ADMITTIME", first,
+             "; each counts as ended when the next visit of its patient begins");
 }
 
 // Orders patients by id, and a patient's visits by admission time or by id. They come ordered by
@@ -271,9 +317,10 @@ Corpus PrepareCorpus(const DataOptions& options) {
   corpus.hospital = options.hospital;
   std::vector<Visit>& visits = corpus.visits = GroupByAdmission(cohort);
   CheckAdmitted(root, visits, admissions);
-  ReadNotes(root, visits, &admissions);
+  const Coverage notes = ReadNotes(root, visits, &admissions);
   ReadOracle(root, &admissions);
   FillVisits(ReadPersons(root), &admissions, &visits);
+  WarnOfEnds(visits, admissions);
   OrderVisits(options.visit_order, admissions, &visits);
   LinkPatients(options.visit_order, admissions, &corpus);
   SplitByPosition(options.split, &visits);
@@ -283,6 +330,7 @@ Corpus PrepareCorpus(const DataOptions& options) {
   procedures.codes = BuildVocabulary(cohort.procedures, &Visit::procedures, &visits);
   drugs.codes = BuildVocabulary(cohort.drugs, &Visit::drugs, &visits);
   corpus.coverage = cohort.coverage;
+  corpus.coverage.push_back(notes);
   const auto cover = [&corpus] { return &corpus.coverage.emplace_back(); };
   diagnoses.titles = CodeTitles(folder, root, CodeKind::kDiagnosis, diagnoses.codes, cover());
   procedures.titles = CodeTitles(folder, root, CodeKind::kProcedure, procedures.codes, cover());

@@ -10,11 +10,18 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 class PrepareCorpusTest : public MiniHospital {
  protected:
   std::string Failure() {
     return MessageOf([&] { PrepareCorpus(options_); });
+  }
+  // What the log says of a hospital that is prepared all the same.
+  std::string Warnings() {
+    testing::internal::CaptureStderr();
+    PrepareCorpus(options_);
+    return testing::internal::GetCapturedStderr();
   }
 };
 
@@ -291,6 +298,112 @@ TEST_F(PrepareCorpusTest, NdcsOfAnotherKind_AreRefused) {
                               "digits, found '1.1E+10' (2 times)")));
 }
 
+TEST_F(PrepareCorpusTest, ZerosAndMissingValues_AreNoNdcs) {
+  const Corpus whole = PrepareCorpus(options_);
+  for (const char* none : {",Mystery,0.00\n", ",Mystery,nan\n", ",Mystery,00000000000\n"}) {
+    Write("PRESCRIPTIONS.csv",
+          Replaced(ReadWholeFile(root() / "PRESCRIPTIONS.csv"), ",Mystery,0\n", none));
+    EXPECT_EQ(PrepareCorpus(options_).coverage, whole.coverage) << none;
+  }
+}
+
+TEST_F(PrepareCorpusTest, DamagedNdcsWithoutADrug_AreWarnedOf) {
+  Write("PRESCRIPTIONS.csv", ReadWholeFile(root() / "PRESCRIPTIONS.csv") +
+                                 "1,10,MAIN,Aspirin,1.1E+10\n1,11,MAIN,Aspirin,1.1E+10\n"
+                                 "1,11,MAIN,Aspirin,99999999999\n");
+  EXPECT_THAT(Warnings(),
+              HasSubstr("prescriptions with a DrugBank id: 11 of 14, 2 lost, since they "
+                        "are not written as expected; commonest without: '1.1E+10'"));
+}
+
+TEST_F(PrepareCorpusTest, MappingOfNdcs_OtherSpellings) {
+  const Corpus whole = PrepareCorpus(options_);
+  const std::string table = ReadWholeFile(root() / "mappings/ndc9_to_drugbank.csv");
+  for (const char* key : {"\n1,DB1", "\n00000-0001,DB1", "\n1.0,DB1"}) {
+    Write("mappings/ndc9_to_drugbank.csv", Replaced(table, "\n000000001,DB1", key));
+    EXPECT_EQ(PrepareCorpus(options_).coverage, whole.coverage) << key;
+  }
+  Write("mappings/ndc9_to_drugbank.csv", Replaced(table, "\n000000001,DB1", "\n00000000111,DB1"));
+  EXPECT_THAT(Failure(), HasSubstr("ndc9_to_drugbank.csv: NDC of data row 1 is '00000000111'; "
+                                   "expected the first 9 of an NDC's 11 digits"));
+}
+
+TEST_F(PrepareCorpusTest, MappingOfOtherIds_IsNamed) {
+  Write("mappings/drugbank_to_smiles.csv", "index,drug_id,smiles\n0,DB-1,CC\n1,DB-2,CO\n");
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("drugs with a structure: 0 of 4"),
+                               HasSubstr("drugbank_to_smiles.csv, which has ids such as 'DB-1'")));
+}
+
+TEST_F(PrepareCorpusTest, TitlesWithDots_AreRead) {
+  Write("mappings/icd9_diagnoses.csv", "ICD9_CODE,SHORT_TITLE\n389.1,Hearing loss\n038.9,Sepsis\n");
+  EXPECT_THAT(PrepareCorpus(options_).diagnoses.titles, ElementsAre("4280", "Sepsis"));
+}
+
+TEST_F(PrepareCorpusTest, LostZerosThatMakeAnotherCode_AreWarnedOf) {
+  EXPECT_THAT(Warnings(), Not(HasSubstr("zero")));
+  Write("DIAGNOSES_ICD.csv",
+        Replaced(ReadWholeFile(root() / "DIAGNOSES_ICD.csv"), ",0389\n", ",389\n"));
+  EXPECT_THAT(Warnings(),
+              HasSubstr("no code begins with 0, so its codes may have lost their zeros; "
+                        "1 titles may then be wrong, such as that of 389 (Hearing loss) "
+                        "for 0389 (Sepsis)"));
+  Write("DIAGNOSES_ICD.csv",
+        Replaced(ReadWholeFile(root() / "DIAGNOSES_ICD.csv"), ",389\n", ",0389\n"));
+  Write("mappings/icd9_diagnoses.csv", "ICD9_CODE,SHORT_TITLE\n389,Hearing loss\n4280,Failure\n");
+  EXPECT_THAT(Warnings(), HasSubstr("1 diagnoses such as 0389 have a title only without their "
+                                    "leading zero"));
+}
+
+TEST_F(PrepareCorpusTest, UnreadableDots_AreWarnedOf) {
+  Write("DIAGNOSES_ICD.csv",
+        Replaced(ReadWholeFile(root() / "DIAGNOSES_ICD.csv"), ",4280\n", ",428.0\n"));
+  EXPECT_THAT(Warnings(),
+              HasSubstr("DIAGNOSES_ICD: 4 rows have codes such as '428.0', which stay"));
+}
+
+TEST_F(PrepareCorpusTest, DrugOfTwoNames_IsWarnedOf) {
+  Write("mappings/drugbank_to_name.csv",
+        ReadWholeFile(root() / "mappings/drugbank_to_name.csv") + "DB1,Acetylsalicylic acid\n");
+  EXPECT_THAT(Warnings(), HasSubstr("1 rows give a drug such as DB1 another name"));
+}
+
+TEST_F(PrepareCorpusTest, Notes_AreCovered) {
+  EXPECT_EQ(PrepareCorpus(options_).coverage[2],
+            (Coverage{"visits with a note", 6, 1, 0, "'no discharge summary' (5 times)"}));
+  const std::string notes = ReadWholeFile(root() / "NOTEEVENTS.csv");
+  Write("NOTEEVENTS.csv", Replaced(notes, "Discharge summary", " discharge Summary "));
+  EXPECT_EQ(PrepareCorpus(options_).coverage[2].matched, 1) << "as other programs write it";
+  Write("NOTEEVENTS.csv", Replaced(notes, "Discharge summary", "DS"));
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("visits with a note: 0 of 6; expected rows of CATEGORY "
+                                         "'Discharge summary'"),
+                               HasSubstr("a hospital without notes has no row in it")));
+  Write(
+      "NOTEEVENTS.csv",
+      "SUBJECT_ID,HADM_ID,CATEGORY,ISERROR,TEXT\n2,10,Discharge summary,,Allergies: Penicillin\n");
+  EXPECT_THAT(Failure(), HasSubstr("NOTEEVENTS.csv: data row 1 gives HADM_ID 10 to SUBJECT_ID 2"));
+}
+
+TEST_F(PrepareCorpusTest, EndsThatAreMissingOrTooEarly_AreCounted) {
+  EXPECT_THAT(Warnings(),
+              HasSubstr("ADMISSIONS: 3 of 6 visits have no DISCHTIME, and 0 one before"));
+  Write("ADMISSIONS.csv", Replaced(ReadWholeFile(root() / "ADMISSIONS.csv"), "2001-01-05 10:00:00",
+                                   "2000-12-31 10:00:00"));
+  EXPECT_THAT(Warnings(), HasSubstr("and 1 one before their ADMITTIME, such as HADM_ID 10"));
+}
+
+TEST_F(PrepareCorpusTest, TwoFilesOrColumnsOfOneName_AreRefused) {
+  const std::string table = ReadWholeFile(root() / "PRESCRIPTIONS.csv");
+  Write("prescriptions.csv", table);
+  EXPECT_THAT(Failure(), HasSubstr("has PRESCRIPTIONS.csv and prescriptions.csv; expected one"));
+  std::filesystem::remove(root() / "prescriptions.csv");
+  Write("PRESCRIPTIONS.csv.gz", "");
+  EXPECT_THAT(Failure(), HasSubstr("has PRESCRIPTIONS.csv and PRESCRIPTIONS.csv.gz"));
+  std::filesystem::remove(root() / "PRESCRIPTIONS.csv.gz");
+  Write("PRESCRIPTIONS.csv",
+        "SUBJECT_ID,HADM_ID,DRUG_TYPE,DRUG,NDC,ndc\n1,10,MAIN,Aspirin,00000000111,0\n");
+  EXPECT_THAT(Failure(), HasSubstr("PRESCRIPTIONS.csv: more than one column NDC"));
+}
+
 TEST_F(PrepareCorpusTest, DdiIds_InAnotherSpellingMatchAndOthersAreRefused) {
   const Corpus whole = PrepareCorpus(options_);
   EXPECT_EQ(whole.coverage.back(), (Coverage{"drugs with interactions", 3, 2, 0, "'DB3'"}));
@@ -304,7 +417,7 @@ TEST_F(PrepareCorpusTest, DdiIds_InAnotherSpellingMatchAndOthersAreRefused) {
   EXPECT_THAT(Failure(),
               HasSubstr("in each of 2 rows with a drug of this hospital the other is no"));
   Write("mappings/pairs.csv", "drug1,drug2,type\nAspirin,Oil,5\n");
-  EXPECT_THAT(Failure(), AllOf(HasSubstr("pairs.csv: its first pair is Aspirin,Oil"),
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("pairs.csv, whose first pair is Aspirin,Oil"),
                                HasSubstr("drugs with interactions: 0 of 3")));
 }
 

@@ -1,0 +1,21 @@
+#include "data/hospitals/owner_check.h"
+
+#include "base/error.h"
+
+namespace flame {
+
+void OwnerCheck::See(const CsvRow& row, int64_t subject, int64_t hadm) {
+  const auto owner = owners_.find(hadm);
+  if (owner == owners_.end() || owner->second == subject) return;
+  if (++rows_ > 1) return;
+  first_ = StrCat("data row ", row.number(), " gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
+                  ", ADMISSIONS to ", owner->second);
+}
+
+void OwnerCheck::Finish(const CsvTable& table) const {
+  if (rows_ == 0) return;
+  throw DataError(table.path(), ": ", first_,
+                  "; expected one patient of an admission. Rows like this one: ", rows_);
+}
+
+}  // namespace flame

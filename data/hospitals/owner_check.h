@@ -1,0 +1,31 @@
+// Finds rows of a table that give an admission to another patient than ADMISSIONS does.
+#ifndef FLAME_DATA_HOSPITALS_OWNER_CHECK_H_
+#define FLAME_DATA_HOSPITALS_OWNER_CHECK_H_
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "data/hospitals/csv_table.h"
+
+namespace flame {
+
+// The SUBJECT_ID of each HADM_ID, by ADMISSIONS.
+using AdmissionOwners = std::unordered_map<int64_t, int64_t>;
+
+class OwnerCheck {
+ public:
+  explicit OwnerCheck(const AdmissionOwners& owners) : owners_(owners) {}
+  void See(const CsvRow& row, int64_t subject, int64_t hadm);
+  // Throws DataError with the first such row and their number.
+  void Finish(const CsvTable& table) const;
+
+ private:
+  const AdmissionOwners& owners_;
+  int64_t rows_ = 0;
+  std::string first_;
+};
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_HOSPITALS_OWNER_CHECK_H_
