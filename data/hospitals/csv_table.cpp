@@ -72,12 +72,24 @@ FieldPart After(FieldPart part, char next) {
   return next == '"' && part != FieldPart::kPlain ? FieldPart::kQuoted : FieldPart::kPlain;
 }
 
+struct RaggedRow {
+  int64_t number = 0;
+  int32_t expected = 0, found = 0;
+};
+
+// A reader's observations on its file. A thread of Arrow's reads ahead and may still write here
+// when the reader is gone, so the stream owns it too.
+struct Seen {
+  std::optional<RaggedRow> ragged;
+  FieldPart part = FieldPart::kStart;
+};
+
 // Follows the quotes of the bytes that pass, because Arrow accepts a last field whose quotes are
 // still open.
 class QuoteWatch : public arrow::io::InputStream {
  public:
-  QuoteWatch(std::shared_ptr<arrow::io::InputStream> stream, FieldPart* part)
-      : stream_(std::move(stream)), part_(part) {}
+  QuoteWatch(std::shared_ptr<arrow::io::InputStream> stream, std::shared_ptr<Seen> seen)
+      : stream_(std::move(stream)), seen_(std::move(seen)) {}
   arrow::Status Close() override { return stream_->Close(); }
   bool closed() const override { return stream_->closed(); }
   arrow::Result<int64_t> Tell() const override { return stream_->Tell(); }
@@ -94,27 +106,17 @@ class QuoteWatch : public arrow::io::InputStream {
 
  private:
   void Follow(const char* bytes, int64_t size) {
-    for (int64_t i = 0; i < size; ++i) *part_ = After(*part_, bytes[i]);
+    for (int64_t i = 0; i < size; ++i) seen_->part = After(seen_->part, bytes[i]);
   }
   std::shared_ptr<arrow::io::InputStream> stream_;
-  FieldPart* part_;
-};
-
-struct RaggedRow {
-  int64_t number = 0;
-  int32_t expected = 0, found = 0;
-};
-
-// A reader's observations on its file.
-struct Seen {
-  std::optional<RaggedRow> ragged;
-  FieldPart part = FieldPart::kStart;
+  std::shared_ptr<Seen> seen_;
 };
 
 // Opens a reader of `columns` (all if empty). A row with a wrong number of fields makes reading
-// fail and is noted in `seen`, which must outlive the reader.
+// fail and is noted in `seen`.
 arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
-    const std::string& path, const std::vector<std::string>& columns, Seen* seen) {
+    const std::string& path, const std::vector<std::string>& columns,
+    const std::shared_ptr<Seen>& seen) {
   auto read = arrow::csv::ReadOptions::Defaults();
   read.block_size = kBlockBytes;
   read.use_threads = false;  // row numbers are known only in serial reading
@@ -127,9 +129,9 @@ arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
   auto convert = arrow::csv::ConvertOptions::Defaults();
   convert.default_column_type = arrow::utf8();
   convert.include_columns = columns;
-  return arrow::csv::StreamingReader::Make(
-      arrow::io::default_io_context(), std::make_shared<QuoteWatch>(OpenStream(path), &seen->part),
-      read, parse, convert);
+  return arrow::csv::StreamingReader::Make(arrow::io::default_io_context(),
+                                           std::make_shared<QuoteWatch>(OpenStream(path), seen),
+                                           read, parse, convert);
 }
 
 [[noreturn]] void FailReading(const std::string& path, const arrow::Status& status,
@@ -210,9 +212,9 @@ bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
 
 void CsvTable::CheckColumns() {
   CheckFirstBytes(path_);
-  Seen seen;
-  auto reader = OpenReader(path_, {}, &seen);
-  if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);
+  const auto seen = std::make_shared<Seen>();
+  auto reader = OpenReader(path_, {}, seen);
+  if (!reader.ok()) FailReading(path_, reader.status(), seen->ragged);
   header_ = (*reader)->schema()->field_names();
   const std::vector<std::string>& found = header_;
   const std::string delimiters = ";\t|";
@@ -258,18 +260,18 @@ void CsvTable::UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
 }
 
 int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) const {
-  Seen seen;
-  auto reader = OpenReader(path_, written_, &seen);
-  if (!reader.ok()) FailReading(path_, reader.status(), seen.ragged);
+  const auto seen = std::make_shared<Seen>();
+  auto reader = OpenReader(path_, written_, seen);
+  if (!reader.ok()) FailReading(path_, reader.status(), seen->ragged);
   CsvRow row(path_, columns_);
   while (true) {
     std::shared_ptr<arrow::RecordBatch> batch;
     const arrow::Status status = (*reader)->ReadNext(&batch);
-    if (!status.ok()) FailReading(path_, status, seen.ragged);
+    if (!status.ok()) FailReading(path_, status, seen->ragged);
     if (!batch) break;
     UseBatch(*batch, &row, use);
   }
-  if (seen.part == FieldPart::kQuoted) {
+  if (seen->part == FieldPart::kQuoted) {
     throw DataError(path_, ": ends inside a quoted field, after data row ", row.number_ - 1,
                     "; expected its closing quote: the file is cut short");
   }
