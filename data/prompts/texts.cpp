@@ -113,7 +113,7 @@ std::string HistoryOf(const std::string& note) {
 
 PromptTexts::PromptTexts(const std::filesystem::path& templates, const Corpus& corpus,
                          const EntityTokens& entities)
-    : corpus_(corpus), entities_(entities) {
+    : corpus_(corpus), entities_(entities), mentions_(corpus.drugs.titles) {
   TemplateFile file(templates);
   entity_ = file.Template("entity", {"name"}, {"slot"});
   separator_ = file.Text("separator");
@@ -149,6 +149,12 @@ std::string PromptTexts::Entities(EntityKind kind, const std::vector<int32_t>& i
   return text;
 }
 
+std::string PromptTexts::Linked(const std::string& section) const {
+  return mentions_.Linked(section, [&](int32_t drug, const std::string& name) {
+    return entity_.Render({{"name", name}, {"slot", Slot(EntityKind::kDrug, drug)}});
+  });
+}
+
 PromptTexts::Values PromptTexts::VisitValues(const Visit& visit, bool with_drugs) const {
   const auto list = [&](EntityKind kind, const std::vector<int32_t>& indices, Style style) {
     return Entities(kind, indices, style, separator_);
@@ -161,8 +167,8 @@ PromptTexts::Values PromptTexts::VisitValues(const Visit& visit, bool with_drugs
       {"procedures", list(EntityKind::kProcedure, visit.procedures, Style::kEntity)},
       {"procedure_names", list(EntityKind::kProcedure, visit.procedures, Style::kName)},
       {"note", visit.note},
-      {"note_allergies", NoteSection(visit.note, kAllergiesSection)},
-      {"note_medications", NoteSection(visit.note, kMedicationsSection)},
+      {"note_allergies", Linked(NoteSection(visit.note, kAllergiesSection))},
+      {"note_medications", Linked(NoteSection(visit.note, kMedicationsSection))},
       {"note_history", HistoryOf(visit.note)}};
   if (with_drugs) {
     values["drugs"] = list(EntityKind::kDrug, visit.drugs, Style::kEntity);

@@ -10,6 +10,7 @@
 
 #include "data/corpus.h"
 #include "data/list_task.h"
+#include "data/prompts/drug_mentions.h"
 #include "data/prompts/entity_tokens.h"
 #include "data/prompts/template.h"
 
@@ -40,11 +41,14 @@ class PromptTexts {
   std::string Slot(EntityKind kind, int32_t index) const;
   std::string Entities(EntityKind kind, const std::vector<int32_t>& indices, Style style,
                        const std::string& separator) const;
+  // Gives the drugs that a section of a note names their slots.
+  std::string Linked(const std::string& section) const;
   Values VisitValues(const Visit& visit, bool with_drugs) const;
   Values TrunkValues(int32_t visit) const;
 
   const Corpus& corpus_;
   EntityTokens entities_;
+  DrugMentions mentions_;
   std::string separator_, yes_, no_;
   PromptTemplate entity_, visit_, visit_without_note_, previous_;
   PromptTemplate classifier_trunk_, candidate_, list_trunk_, add_, remove_;

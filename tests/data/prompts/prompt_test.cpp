@@ -93,6 +93,14 @@ TEST_F(PromptTest, CompactTemplates_TextByHand) {
   EXPECT_EQ(texts.Answer({2, 1}), "Beta carotene\n5-FU\n");
 }
 
+TEST_F(PromptTest, DrugsThatTheNoteNames_HaveTheirSlots) {
+  corpus_.visits[1].note = "Allergies: 5-fu, latex.\nMedications on Admission: aspirin 81 mg, Iron";
+  const PromptTexts texts(kConfigs / "prompts-compact.yaml", corpus_, AllSlots(500));
+  EXPECT_THAT(texts.ListTrunk(1), HasSubstr("Allergies: 5-fu<DrugEmb-1>, latex.\n"
+                                            "Home: aspirin<DrugEmb-0> 81 mg, Iron\n"));
+  EXPECT_THAT(texts.ListTrunk(1), HasSubstr("Before: Beta carotene<DrugEmb-2>, Aspirin<DrugEmb-0>"));
+}
+
 TEST_F(PromptTest, CurrentDrugs_NeverInATrunk) {
   for (const char* name : {"prompts.yaml", "prompts-compact.yaml"}) {
     const PromptTexts texts(kConfigs / name, corpus_, AllSlots(500));
