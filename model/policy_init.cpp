@@ -54,6 +54,20 @@ double Deviation(const PolicyConfig& config, const std::string& name, int64_t fa
   return 1 / std::sqrt(static_cast<double>(fan_in) * share);
 }
 
+// Makes the keys of each group of heads begin as its first head's queries, so that a token first
+// attends to the tokens that resemble it. Equal names in a prompt then find each other from the
+// first step on, which takes thousands of steps to learn otherwise (mimetic initialization,
+// Trockman & Kolter 2023, arXiv 2305.09828; docs/training.md has what it gives).
+void AlignKeys(const PolicyConfig& config, int64_t layer, NamedTensors* parameters) {
+  const std::string prefix = LayerPrefix(layer) + "self_attn.";
+  const at::Tensor& queries = parameters->at(prefix + "q_proj.weight");
+  at::Tensor& keys = parameters->at(prefix + "k_proj.weight");
+  const int64_t group = config.num_heads / config.num_kv_heads, dim = config.head_dim;
+  for (int64_t h = 0; h < config.num_kv_heads; ++h) {
+    keys.narrow(0, h * dim, dim).copy_(queries.narrow(0, h * group * dim, dim));
+  }
+}
+
 }  // namespace
 
 Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed) {
@@ -69,6 +83,8 @@ Policy Policy::Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t
           DrawNormal(name, shape, dtype, seed, Deviation(config, name, shape[1]));
     }
   }
+  for (int64_t layer = 0; layer < config.num_layers; ++layer)
+    AlignKeys(config, layer, &parts.parameters);
   return Policy(std::move(parts));
 }
 
