@@ -42,6 +42,7 @@ std::vector<Group> MakeGroups(size_t count, int prompt, int tokens) {
                         &member.verdict.phi_refusal}) {
         for (int n = 0; n <= kSteps; ++n) phi->push_back(static_cast<float>(random.Normal()));
       }
+      member.verdict.state.assign(kSteps + 1, 0);
       for (int32_t drug = 0; drug < 20; ++drug) member.verdict.final_list.push_back(7 * drug);
     }
   }

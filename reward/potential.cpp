@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "base/random.h"
+
 namespace flame {
 
 DrugSet::DrugSet(int32_t num_drugs, const std::vector<int32_t>& drugs) : DrugSet(num_drugs) {
@@ -28,6 +30,15 @@ std::vector<int32_t> DrugSet::Drugs() const {
     }
   }
   return drugs;
+}
+
+int64_t DrugSet::Fingerprint() const {
+  uint64_t sum = 0;
+  for (const int32_t drug : Drugs()) {
+    const auto words = Philox4x32({static_cast<uint32_t>(drug), 0, 0, 0}, {0, 0});
+    sum += uint64_t{words[1]} << 32 | words[0];
+  }
+  return static_cast<int64_t>(sum);
 }
 
 std::vector<DrugSet> HarmfulPartners(const DdiGraph& ddi) {

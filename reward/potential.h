@@ -21,6 +21,8 @@ class DrugSet {
   int32_t Size() const;
   int32_t CommonWith(const DrugSet& other) const;  // size of the intersection
   std::vector<int32_t> Drugs() const;              // ascending
+  // Returns a number that depends on the set alone; two sets share one with a chance of 2^-64.
+  int64_t Fingerprint() const;
 
  private:
   std::vector<uint64_t> words_;
@@ -47,6 +49,7 @@ class Potential {
   void Apply(Edit edit, int32_t drug);
   PhiTerms Terms() const;
   std::vector<int32_t> list() const { return list_.Drugs(); }
+  int64_t fingerprint() const { return list_.Fingerprint(); }
   int32_t num_lines() const { return num_lines_; }
   int32_t num_refused() const { return num_refused_; }
 

@@ -180,6 +180,7 @@ Verdict Scorer::State::Judge(const ScoreRequest& request, const DrugSet& truth,
     verdict.phi_jaccard.push_back(static_cast<float>(terms.jaccard));
     verdict.phi_ddi.push_back(static_cast<float>(terms.ddi));
     verdict.phi_refusal.push_back(static_cast<float>(terms.refusal));
+    verdict.state.push_back(potential.fingerprint());
   }
   verdict.step_of_token = std::move(steps.step_of_token);
   verdict.step_of_token.resize(completion.size(), -1);

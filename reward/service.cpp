@@ -70,6 +70,7 @@ void Write(const Verdict& verdict, WireWriter* out) {
   out->Vector(verdict.phi_jaccard);
   out->Vector(verdict.phi_ddi);
   out->Vector(verdict.phi_refusal);
+  out->Vector(verdict.state);
   out->Vector(verdict.step_of_token);
   out->Pod(verdict.reward);
   out->Vector(verdict.final_list);
@@ -85,6 +86,7 @@ Verdict ReadVerdict(WireReader* in) {
   verdict.phi_jaccard = in->Vector<float>();
   verdict.phi_ddi = in->Vector<float>();
   verdict.phi_refusal = in->Vector<float>();
+  verdict.state = in->Vector<int64_t>();
   verdict.step_of_token = in->Vector<int16_t>();
   verdict.reward = in->Pod<float>();
   verdict.final_list = in->Vector<int32_t>();

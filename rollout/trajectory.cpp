@@ -11,7 +11,7 @@
 namespace flame {
 namespace {
 
-constexpr char kSchema[] = "flame.trajectories/1";
+constexpr char kSchema[] = "flame.trajectories/2";
 
 // The datasets of a shard: the members of all groups, in order. Member i has the tokens
 // [offsets[i], offsets[i + 1]); the other offsets work the same way.
@@ -20,7 +20,7 @@ struct Columns {
   std::vector<float> logprobs, phi, phi_jaccard, phi_ddi, phi_refusal, reward;
   std::vector<int16_t> step_of_token;
   std::vector<int64_t> offsets = {0}, step_offsets = {0}, final_offsets = {0}, prompt_offsets = {0};
-  std::vector<int64_t> task_id, policy_version;
+  std::vector<int64_t> state, task_id, policy_version;
   std::vector<int32_t> group, task, member, num_lines, num_refused;
 };
 
@@ -35,6 +35,7 @@ void ForEachField(AnyColumns& c, Visit visit) {
   visit("phi_jaccard", c.phi_jaccard);
   visit("phi_ddi", c.phi_ddi);
   visit("phi_refusal", c.phi_refusal);
+  visit("state", c.state);
   visit("step_offsets", c.step_offsets);
   visit("reward", c.reward);
   visit("task_id", c.task_id);
@@ -70,6 +71,7 @@ void AddMember(const Trajectory& member, Columns* c) {
   Append(verdict.phi_jaccard, &c->phi_jaccard);
   Append(verdict.phi_ddi, &c->phi_ddi);
   Append(verdict.phi_refusal, &c->phi_refusal);
+  Append(verdict.state, &c->state);
   AppendList(verdict.final_list, &c->final_list, &c->final_offsets);
   c->reward.push_back(verdict.reward);
   c->num_lines.push_back(verdict.num_lines);
@@ -91,6 +93,7 @@ void Reserve(const std::vector<Group>& groups, Columns* c) {
   c->step_of_token.reserve(tokens);
   c->prompt_tokens.reserve(prompts);
   for (auto* phi : {&c->phi, &c->phi_jaccard, &c->phi_ddi, &c->phi_refusal}) phi->reserve(steps);
+  c->state.reserve(steps);
 }
 
 Columns ToColumns(const std::vector<Group>& groups) {
@@ -148,6 +151,7 @@ class Checker {
     CheckSize("phi_jaccard", c_.phi_jaccard.size(), c_.phi.size());
     CheckSize("phi_ddi", c_.phi_ddi.size(), c_.phi.size());
     CheckSize("phi_refusal", c_.phi_refusal.size(), c_.phi.size());
+    CheckSize("state", c_.state.size(), c_.phi.size());
     CheckSize("task_id", c_.task_id.size(), members_);
     CheckSize("task", c_.task.size(), members_);
     CheckSize("group", c_.group.size(), members_);
@@ -227,6 +231,7 @@ Trajectory MemberAt(const Columns& c, size_t i) {
   verdict.phi_jaccard = ListAt(c.phi_jaccard, c.step_offsets, i);
   verdict.phi_ddi = ListAt(c.phi_ddi, c.step_offsets, i);
   verdict.phi_refusal = ListAt(c.phi_refusal, c.step_offsets, i);
+  verdict.state = ListAt(c.state, c.step_offsets, i);
   verdict.final_list = ListAt(c.final_list, c.final_offsets, i);
   verdict.reward = c.reward[i];
   verdict.num_lines = c.num_lines[i];

@@ -1,7 +1,11 @@
 #include "trainer/losses.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/index_add.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/minimum.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
 
 #include "base/error.h"
 
@@ -23,9 +27,24 @@ KlEstimator ParseKlEstimator(const std::string& name) {
   throw UsageError("grpo.kl_estimator is '", name, "'; expected k3 or k3_ratio");
 }
 
+namespace {
+
+// Returns the means over the segments, one for each token.
+at::Tensor SegmentMeans(const at::Tensor& values, const at::Tensor& segments) {
+  if (values.numel() == 0) return values;
+  const int64_t count = segments.max().item<int64_t>() + 1;
+  const at::Tensor zeros = at::zeros({count}, values.options().requires_grad(false));
+  const at::Tensor sizes = zeros.index_add(0, segments, at::ones_like(values));
+  return (zeros.index_add(0, segments, values) / sizes).index_select(0, segments);
+}
+
+}  // namespace
+
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
                                KlEstimator estimator) {
-  const at::Tensor ratio = (input.logprobs - input.old_logprobs).exp();
+  at::Tensor log_ratio = input.logprobs - input.old_logprobs;
+  if (input.segments.defined()) log_ratio = SegmentMeans(log_ratio, input.segments);
+  const at::Tensor ratio = log_ratio.exp();
   const at::Tensor& advantages = input.advantages;
   const at::Tensor bounded = ratio.clamp(1 - clip, 1 + clip);
   at::Tensor token_loss = -at::minimum(ratio * advantages, bounded * advantages);

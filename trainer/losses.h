@@ -27,12 +27,18 @@ struct StepTotals {
 double TokenWeight(const std::string& normalizer, int64_t length, const StepTotals& totals);
 
 // Tensors of one dtype, each [N]: one number per trained token. Only `logprobs` carries gradient.
+//
+// Tokens of one segment share an importance ratio, the geometric mean of theirs:
+//   undefined      every token has its own (GRPO)
+//   a completion   GSPO (Zheng et al. 2025, arXiv 2507.18071, eq. 7)
+//   a step         Rank-GRPO (arXiv 2510.20150)
 struct SurrogateInput {
   at::Tensor logprobs;      // under the current weights
   at::Tensor old_logprobs;  // under the weights that sampled
   at::Tensor reference;     // under the reference policy; undefined: no KL term
   at::Tensor advantages;
-  at::Tensor weights;  // TokenWeight
+  at::Tensor weights;   // TokenWeight
+  at::Tensor segments;  // int64, 0.. without gaps: the segment of each token
 };
 
 // Estimators of KL(policy || reference) at a token, with d = reference - logprobs:
@@ -49,7 +55,8 @@ struct SurrogateLoss {
   int64_t clipped = 0;  // tokens whose ratio was clipped: they get no gradient through the ratio
 };
 
-// The clipped surrogate loss, with rho = exp(logprobs - old) and A the advantage:
+// The clipped surrogate loss, with rho = exp(logprobs - old), or its segment's, and A the
+// advantage:
 //   loss = sum of weight * ( -min(rho A, clamp(rho, 1 - clip, 1 + clip) A) + kl * estimate )
 // A token counts as clipped if rho < 1 - clip and A < 0, or rho > 1 + clip and A > 0.
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,

@@ -84,6 +84,9 @@ void GrpoOptions::Bind(ConfigSchema* schema) {
   schema->Int("grpo.steps", &steps, kAtLeastOne,
               "training steps; each samples one batch of rollouts");
   schema->Int("grpo.tasks", &tasks, kAtLeastOne, "list tasks (groups) per step");
+  schema->Choice("grpo.loss", &loss, {"grpo", "gspo"},
+                 "grpo: an importance ratio for each token; gspo: one for a completion, the "
+                 "geometric mean of its tokens' (a far smaller grpo.clip then suits)");
   schema->Number("grpo.clip", &clip, {.low = 0, .high = 1, .low_open = true},
                  "epsilon of the clipped importance ratio");
   schema->Number("grpo.kl", &kl, kNotNegative,

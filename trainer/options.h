@@ -59,7 +59,9 @@ struct GrpoOptions {
   LoraOptions lora;  // adapters over the SFT policy; the reference policy has them off
   SamplingOptions sampling;
   int64_t steps = 200;
-  int64_t tasks = 32;               // groups per step
+  int64_t tasks = 32;  // groups per step
+  // grpo: each token has an importance ratio. gspo: a completion has one (trainer/losses.h).
+  std::string loss = "grpo";
   double clip = 0.2;                // epsilon of the clipped ratio
   double kl = 0.02;                 // beta_kl
   std::string kl_estimator = "k3";  // see KlEstimator in trainer/losses.h

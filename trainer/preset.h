@@ -2,7 +2,7 @@
 #ifndef FLAME_TRAINER_PRESET_H_
 #define FLAME_TRAINER_PRESET_H_
 
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/options.h"
 
 namespace flame {

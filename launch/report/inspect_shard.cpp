@@ -15,7 +15,7 @@
 #include "rollout/trajectory.h"
 #include "tokenizer/text.h"
 #include "tokenizer/tokenizer.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 
 namespace flame {
 namespace {

@@ -11,7 +11,7 @@
 #include "data/options.h"
 #include "model/options.h"
 #include "reward/options.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/options.h"
 
 namespace flame {

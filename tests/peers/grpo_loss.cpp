@@ -7,6 +7,7 @@
 // completion over all groups}. The gradients are with respect to "logprobs".
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <iostream>
@@ -15,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/losses.h"
 #include "trainer/preset.h"
 
@@ -104,6 +105,14 @@ Rows WeightsOf(const Rows& logprobs, const GrpoOptions& options) {
   return weights;
 }
 
+at::Tensor CompletionOfToken(const Rows& rows) {
+  std::vector<int64_t> completions;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    completions.insert(completions.end(), rows[i].size(), static_cast<int64_t>(i));
+  }
+  return at::tensor(completions, at::kLong);
+}
+
 void Run() {
   const Json given = Json::parse(std::cin);
   const Json& groups = given.at("groups");
@@ -117,6 +126,7 @@ void Run() {
   if (options.kl > 0) input.reference = ToTensor(Column(groups, "reference"));
   input.advantages = ToTensor(advantages);
   input.weights = ToTensor(WeightsOf(logprobs, options));
+  if (options.loss == "gspo") input.segments = CompletionOfToken(logprobs);
   const SurrogateLoss result =
       ClippedSurrogate(input, options.clip, options.kl, ParseKlEstimator(options.kl_estimator));
   result.loss.backward();

@@ -12,7 +12,7 @@ from program import built_program
 
 FIELDS = {
     "tokens": "int32", "logprobs": "float32", "step_of_token": "int16", "offsets": "int64",
-    "phi": "float32", "phi_jaccard": "float32", "phi_ddi": "float32", "phi_refusal": "float32",
+    "phi": "float32", "phi_jaccard": "float32", "phi_ddi": "float32", "phi_refusal": "float32", "state": "int64",
     "step_offsets": "int64", "reward": "float32", "task_id": "int64", "task": "int32",
     "group": "int32", "member": "int32", "policy_version": "int64", "final_list": "int32",
     "final_offsets": "int64", "num_lines": "int32", "num_refused": "int32",
@@ -41,7 +41,7 @@ def test_fields_and_types(shard):
 
 
 def test_attributes(shard):
-    assert shard.attrs["schema"] == "flame.trajectories/1"
+    assert shard.attrs["schema"] == "flame.trajectories/2"
     assert shard.attrs["config_sha256"] == "a" * 64
     assert [int(shard.attrs[name]) for name in ("seed", "step", "rank")] == [7, 12, 3]
 

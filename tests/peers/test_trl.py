@@ -130,6 +130,18 @@ def test_kl_estimator_equals_trl(tmp_path, correction, estimator):
                                use_bias_correction_kl=correction))
 
 
+@pytest.mark.parametrize("kl", [0.0, 0.04])
+@pytest.mark.parametrize("loss_type", NORMALIZERS)
+def test_gspo_equals_trl(tmp_path, loss_type, kl):
+    """TRL's sequence level: arXiv 2507.18071. A small clip keeps some completions out."""
+    case = make_case()
+    answer = ours(case, "grpo.loss=gspo", "grpo.clip=0.05",
+                  f"grpo.normalizer={NORMALIZERS[loss_type]}", f"grpo.kl={kl}")
+    assert_same(answer, theirs(case, tmp_path, loss_type=loss_type, beta=kl, epsilon=0.05,
+                               importance_sampling_level="sequence"))
+    assert 0 < answer["clipped_mean"] < 1
+
+
 @pytest.mark.parametrize("loss_type", ["grpo", "dapo", "dr_grpo"])
 def test_accumulated_micro_batches_equal_the_step_as_a_whole(tmp_path, loss_type):
     case = make_case()

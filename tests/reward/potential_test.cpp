@@ -23,6 +23,17 @@ TEST(DrugSet, DrugsBeyondOneWord_AreKept) {
   EXPECT_EQ(set.CommonWith(DrugSet(kDrugs, {64, 65, 129})), 2);
 }
 
+TEST(DrugSet, Fingerprint_IsOfTheSetAlone) {
+  DrugSet set(kDrugs, {3, 64, 129});
+  const int64_t before = set.Fingerprint();
+  EXPECT_EQ(DrugSet(kDrugs, {129, 3, 64}).Fingerprint(), before);
+  EXPECT_NE(DrugSet(kDrugs, {3, 64}).Fingerprint(), before);
+  set.Erase(129);
+  set.Insert(129);
+  EXPECT_EQ(set.Fingerprint(), before);
+  EXPECT_EQ(DrugSet(kDrugs, {}).Fingerprint(), 0);
+}
+
 TEST(Potential, Refusal_IsTheShareOfLinesThatNameNoDrug) {
   const std::vector<DrugSet> partners = HarmfulPartners(DdiGraph(4));
   const DrugSet truth(4, {0});

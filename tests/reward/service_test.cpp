@@ -56,6 +56,7 @@ void ExpectEqual(const Verdict& a, const Verdict& b) {
   EXPECT_EQ(a.phi_jaccard, b.phi_jaccard);
   EXPECT_EQ(a.phi_ddi, b.phi_ddi);
   EXPECT_EQ(a.phi_refusal, b.phi_refusal);
+  EXPECT_EQ(a.state, b.state);
   EXPECT_EQ(a.step_of_token, b.step_of_token);
   EXPECT_EQ(a.reward, b.reward);
   EXPECT_EQ(a.final_list, b.final_list);

@@ -28,6 +28,7 @@ std::vector<Group> TwoGroups() {
   member.verdict.phi_jaccard = {0.5f, 1, 1};
   member.verdict.phi_ddi = {0, 0, 0};
   member.verdict.phi_refusal = {0, 0, 0.5f};
+  member.verdict.state = {7, -8, -8};
   member.verdict.step_of_token = {1, 1, 2, 2, -1};
   member.verdict.reward = 0.25f;
   member.verdict.final_list = {1, 9};
@@ -39,6 +40,7 @@ std::vector<Group> TwoGroups() {
   member.verdict.step_of_token = {1, 1};
   member.verdict.phi = member.verdict.phi_jaccard = {0.5f, 0.5f};
   member.verdict.phi_ddi = member.verdict.phi_refusal = {0.25f, 0};
+  member.verdict.state = {1, 2};
   member.verdict.final_list = {};
   first.members.push_back(member);
   Group second{18, 6, 3, {4}, {}};
@@ -48,6 +50,7 @@ std::vector<Group> TwoGroups() {
   nothing.verdict.step_of_token = {-1};
   nothing.verdict.phi = nothing.verdict.phi_jaccard = {0.5f};
   nothing.verdict.phi_ddi = nothing.verdict.phi_refusal = {0};
+  nothing.verdict.state = {0};
   nothing.verdict.final_list = {1};
   second.members.push_back(nothing);
   return {first, second};
@@ -59,8 +62,9 @@ bool Equal(const Trajectory& a, const Trajectory& b) {
   const Verdict &x = a.verdict, &y = b.verdict;
   return a.tokens == b.tokens && a.logprobs == b.logprobs && x.phi == y.phi &&
          x.phi_jaccard == y.phi_jaccard && x.phi_ddi == y.phi_ddi &&
-         x.phi_refusal == y.phi_refusal && x.step_of_token == y.step_of_token &&
-         x.reward == y.reward && x.final_list == y.final_list && x.num_lines == y.num_lines &&
+         x.phi_refusal == y.phi_refusal && x.state == y.state &&
+         x.step_of_token == y.step_of_token && x.reward == y.reward &&
+         x.final_list == y.final_list && x.num_lines == y.num_lines &&
          x.num_refused == y.num_refused;
 }
 
@@ -175,7 +179,8 @@ void CopyBut(const std::filesystem::path& from, const std::string& field,
        int32_t{});
   copy({"logprobs", "phi", "phi_jaccard", "phi_ddi", "phi_refusal", "reward"}, float{});
   copy({"step_of_token"}, int16_t{});
-  copy({"offsets", "step_offsets", "task_id", "policy_version", "final_offsets", "prompt_offsets"},
+  copy({"offsets", "step_offsets", "state", "task_id", "policy_version", "final_offsets",
+        "prompt_offsets"},
        int64_t{});
   out.Write("trajectories/" + field, values);
   out.Close();
@@ -202,6 +207,7 @@ TEST_F(ShardTest, FieldsThatContradictEachOther_AreFoundByName) {
   expect_fault("logprobs", std::vector<float>{-1});
   expect_fault("logprobs", std::vector<float>(8, NAN));
   expect_fault("phi_ddi", std::vector<float>{0});
+  expect_fault("state", std::vector<int64_t>{0});
   expect_fault("step_of_token", std::vector<int16_t>{1, 1, 2, 3, -1, 1, 1, -1});  // only 2 steps
   expect_fault("step_of_token", std::vector<int16_t>{0, 1, 2, 2, -1, 1, 1, -1});
   expect_fault("group", Int32s{0, 0, 2});

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -72,6 +73,33 @@ const std::map<std::string, Expected> kExpected = {
      {-0.21525889350078578,
       {0.00047581290982020175, 0.0352273120729399, 0.0004758129098202026, -0.0011070137908008497,
        -0.14454977575170333}}}};
+
+// Tokens 0 and 1 are a step, 2 another, 3 and 4 a third: ratios exp(0.15), exp(0.2), exp(-0.225).
+// With weight w a step's loss is the sum of -w * min(ratio A, clamp(ratio) A) over its tokens, and
+// each of its log-probabilities gets 1 / size of the ratio's gradient.
+TEST(ClippedSurrogate, Segments_ShareTheGeometricMean) {
+  SurrogateInput input = Case("token");
+  input.reference = at::Tensor();
+  input.segments = at::tensor({0, 0, 1, 2, 2}, at::kLong);
+  const SurrogateLoss result = ClippedSurrogate(input, 0.2, 0);
+  result.loss.backward();
+  const double first = std::exp(0.15), third = std::exp(-0.225);
+  // Token 2: the ratio 1.2214 is above 1.2 and A > 0. Token 3: 0.7985 is below 0.8 and A < 0.
+  const double loss = -0.2 * (first * 0.8 - first * 0.3 + 1.2 * 0.5 - 0.8 * 0.9 + third * 1.1);
+  EXPECT_NEAR(result.loss.item<double>(), loss, 1e-12);
+  EXPECT_EQ(result.clipped, 2);
+  const std::vector<double> gradient = Values(input.logprobs.grad());
+  const double of_first = -0.2 * first * (0.8 - 0.3) / 2, of_third = -0.2 * third * 1.1 / 2;
+  const double expected[] = {of_first, of_first, 0, of_third, of_third};
+  for (int t = 0; t < 5; ++t) EXPECT_NEAR(gradient[t], expected[t], 1e-12) << t;
+}
+
+TEST(ClippedSurrogate, SegmentsOfOneToken_ChangeNothing) {
+  SurrogateInput plain = Case("token"), cut = Case("token");
+  cut.segments = at::tensor({0, 1, 2, 3, 4}, at::kLong);
+  EXPECT_NEAR(ClippedSurrogate(plain, 0.2, 0.04).loss.item<double>(),
+              ClippedSurrogate(cut, 0.2, 0.04).loss.item<double>(), 1e-15);
+}
 
 TEST(ClippedSurrogate, EveryNormalizer_MatchesTrlFormula) {
   for (const auto& [normalizer, expected] : kExpected) {

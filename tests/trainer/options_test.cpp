@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/step_report.h"
 
 namespace flame {

@@ -1,46 +1,64 @@
-#include "trainer/credit.h"
-
-#include <cmath>
+#include "trainer/credit/credit.h"
 
 #include "base/error.h"
+#include "trainer/credit/normalize.h"
+#include "trainer/credit/step_returns.h"
 
 namespace flame {
 namespace {
 
-struct Spread {
-  double mean = 0, std = 0;
-};
-
-Spread RewardSpread(const std::vector<const Verdict*>& group) {
-  Spread spread;
-  for (const Verdict* verdict : group) spread.mean += verdict->reward;
-  spread.mean /= static_cast<double>(group.size());
-  if (group.size() < 2) return spread;
-  double squares = 0;
-  for (const Verdict* verdict : group) {
-    const double distance = verdict->reward - spread.mean;
-    squares += distance * distance;
-  }
-  spread.std = std::sqrt(squares / static_cast<double>(group.size() - 1));
-  return spread;
-}
-
-// Returns gamma * phi(n) - phi(n - 1) for the step n of the token; 0 if it belongs to no step.
-double StepDifference(const Verdict& verdict, size_t token, double gamma) {
+// Returns the token's step, 1..N; N + 1 if it belongs to none.
+size_t StepOf(const Verdict& verdict, size_t token) {
   const int16_t step = verdict.step_of_token[token];
-  if (step == -1) return 0;
+  if (step == -1) return verdict.phi.size();
   if (step < 1 || static_cast<size_t>(step) >= verdict.phi.size()) {
     throw DataError("verdict: token ", token, " belongs to step ", step, "; expected -1 or 1..",
                     static_cast<int64_t>(verdict.phi.size()) - 1);
   }
-  return gamma * verdict.phi[step] - verdict.phi[step - 1];
+  return static_cast<size_t>(step);
+}
+
+// Returns gamma * phi(n) - phi(n - 1) for every step; 0 for the end.
+StepValues StepDifferences(const std::vector<const Verdict*>& group, double gamma) {
+  StepValues all;
+  for (const Verdict* verdict : group) {
+    std::vector<double> own;
+    for (size_t n = 1; n < verdict->phi.size(); ++n) {
+      own.push_back(gamma * verdict->phi[n] - verdict->phi[n - 1]);
+    }
+    own.push_back(0);
+    all.push_back(std::move(own));
+  }
+  return all;
+}
+
+// A token's advantage is outcome * r~_i + step * steps[i][n - 1].
+struct Parts {
+  double outcome = 1, step = 0;
+  StepValues steps;
+};
+
+Parts PartsOf(const std::vector<const Verdict*>& group, const CreditOptions& options,
+              double reward_std) {
+  if (options.scheme == "potential") {
+    const bool scale = options.scale_steps == "group" && reward_std > options.epsilon;
+    return {1, options.lambda / (scale ? reward_std + options.epsilon : 1.0),
+            StepDifferences(group, options.gamma)};
+  }
+  const StepValues returns = StepReturns(group, options.gamma);
+  if (options.scheme == "causal") return {0, 1, RelativeToPosition(returns, options.epsilon)};
+  return {1, options.lambda, RelativeToState(group, returns, options.epsilon)};
 }
 
 }  // namespace
 
 void CreditOptions::Bind(ConfigSchema* schema) {
+  schema->Choice("credit.scheme", &scheme, {"potential", "causal", "anchor"},
+                 "potential (the method): the outcome, plus the step's difference of phi; causal: "
+                 "what follows from the step, against the other completions' same step; anchor: "
+                 "the outcome, plus what follows, against steps from the same drug list");
   schema->Number("credit.lambda", &lambda, {.low = 0},
-                 "weight of the step differences of phi; 0: standard GRPO");
+                 "weight of the steps in potential and anchor; 0: standard GRPO");
   schema->Number("credit.gamma", &gamma, {.low = 0, .high = 1}, "discount of the next state's phi");
   schema->Choice(
       "credit.scale_steps", &scale_steps, {"none", "group"},
@@ -52,19 +70,19 @@ void CreditOptions::Bind(ConfigSchema* schema) {
 Advantages ComputeAdvantages(const std::vector<const Verdict*>& group,
                              const CreditOptions& options) {
   if (group.empty()) throw DataError("advantages: expected at least one completion, found none");
-  const Spread spread = RewardSpread(group);
-  const bool scale = options.scale_steps == "group" && spread.std > options.epsilon;
-  const double step_weight = options.lambda / (scale ? spread.std + options.epsilon : 1.0);
+  std::vector<double> rewards;
+  for (const Verdict* verdict : group) rewards.push_back(verdict->reward);
+  const Spread spread = SpreadOf(rewards);
+  const std::vector<double> outcomes = Normalized(rewards, options.epsilon);
+  const Parts parts = PartsOf(group, options, spread.std);
   Advantages result;
   result.reward_mean = static_cast<float>(spread.mean);
   result.reward_std = static_cast<float>(spread.std);
-  for (const Verdict* verdict : group) {
-    const double outcome =
-        group.size() < 2 ? 0 : (verdict->reward - spread.mean) / (spread.std + options.epsilon);
-    std::vector<float> tokens(verdict->step_of_token.size());
+  for (size_t i = 0; i < group.size(); ++i) {
+    std::vector<float> tokens(group[i]->step_of_token.size());
     for (size_t t = 0; t < tokens.size(); ++t) {
-      tokens[t] =
-          static_cast<float>(outcome + step_weight * StepDifference(*verdict, t, options.gamma));
+      const double step = parts.steps[i][StepOf(*group[i], t) - 1];
+      tokens[t] = static_cast<float>(parts.outcome * outcomes[i] + parts.step * step);
     }
     result.tokens.push_back(std::move(tokens));
   }

@@ -8,7 +8,7 @@
 
 #include "rollout/client.h"
 #include "rollout/trajectory.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/losses.h"
 #include "trainer/step_report.h"
 

@@ -7,7 +7,7 @@
 #include "reward/options.h"
 #include "rollout/client.h"
 #include "rollout/line_trie.h"
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 #include "trainer/options.h"
 #include "trainer/training_job.h"
 

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -43,6 +44,7 @@ GrpoUpdate::GrpoUpdate(const GrpoJob& job, const GrpoBatch& batch, TrainingRun* 
 GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
                                       const std::vector<int64_t>& group_of_family) const {
   std::vector<double> old_logprobs, advantages, weights;
+  std::vector<int64_t> segments;
   for (const BranchPlace& place : micro_batch.branches) {
     const int64_t g = group_of_family[place.family];
     const Trajectory& member = batch.groups[g].members[place.branch];
@@ -52,6 +54,7 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
     const auto length = static_cast<int64_t>(member.tokens.size());
     weights.insert(weights.end(), member.tokens.size(),
                    TokenWeight(job_.options.normalizer, length, batch.totals));
+    AppendSegments(member.verdict, &segments);
   }
   Part part;
   const at::Device device = job_.policy->device();
@@ -60,11 +63,24 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
   part.tokens.old_logprobs = ToTensor(old_logprobs, device);
   part.tokens.advantages = ToTensor(advantages, device);
   part.tokens.weights = ToTensor(weights, device);
+  if (!segments.empty()) part.tokens.segments = at::tensor(segments, at::kLong).to(device);
   if (job_.options.kl > 0) {
     const c10::NoGradGuard no_grad;
     part.tokens.reference = LogProbs(part, {.adapters = false}, nullptr).to(at::kDouble);
   }
   return part;
+}
+
+// Numbers the tokens that share a ratio, after those of the completions before.
+void GrpoUpdate::AppendSegments(const Verdict& verdict, std::vector<int64_t>* segments) const {
+  const bool whole = job_.options.loss == "gspo";
+  if (!whole && job_.credit.scheme != "causal") return;
+  int64_t next = segments->empty() ? 0 : segments->back() + 1;
+  for (size_t t = 0; t < verdict.step_of_token.size(); ++t) {
+    const bool begins = t > 0 && verdict.step_of_token[t] != verdict.step_of_token[t - 1];
+    if (begins && !whole) ++next;
+    segments->push_back(next);
+  }
 }
 
 bool GrpoUpdate::Constrained(const Part& part) const {

@@ -1,4 +1,4 @@
-#include "trainer/credit.h"
+#include "trainer/credit/credit.h"
 
 #include <gtest/gtest.h>
 

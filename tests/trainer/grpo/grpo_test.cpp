@@ -44,6 +44,7 @@ Trajectory MakeMember(std::vector<int32_t> tokens, const float* logprobs, float 
   member.tokens = std::move(tokens);
   member.verdict.phi = member.verdict.phi_jaccard = {0, reward};
   member.verdict.phi_ddi = member.verdict.phi_refusal = {0, 0};
+  member.verdict.state = {0, 1};
   member.verdict.step_of_token = {1, -1};
   member.verdict.reward = reward;
   return member;
