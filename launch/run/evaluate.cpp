@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <numeric>
 
 #include "base/error.h"
 #include "launch/run/base_model.h"
+#include "launch/run/evaluation_rows.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
-#include "recommend/baselines.h"
 #include "recommend/calibrate.h"
 #include "recommend/classify.h"
 #include "recommend/list_inference.h"
@@ -18,94 +17,6 @@ namespace flame {
 namespace {
 
 using nlohmann::json;
-using Sets = std::vector<std::vector<int32_t>>;  // one drug set per visit
-
-double Mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-// The visits to evaluate on, and the data that rows are computed from.
-struct Field {
-  const Config& config;
-  const Corpus& corpus;
-  std::vector<int32_t> visits, patients;
-
-  const std::vector<int32_t>& Truth(size_t i) const { return corpus.visits[visits[i]].drugs; }
-  Interval Bootstrap(const std::vector<double>& values) const {
-    return BootstrapMean(values, patients, config.evaluate.bootstrap, config.run.seed);
-  }
-};
-
-// One policy's results; comparisons pair its values visit by visit.
-struct Row {
-  std::string policy;
-  std::vector<double> jaccard, jaccard_sampled;
-  json fields;
-};
-
-double PooledDdi(const Sets& sets, const DdiGraph& ddi) {
-  double harmful = 0, pairs = 0;
-  for (const auto& set : sets) {
-    const double count = static_cast<double>(set.size());
-    pairs += count * (count - 1) / 2;
-    harmful += ddi.Rate(set) * count * (count - 1) / 2;
-  }
-  return pairs > 0 ? harmful / pairs : 0;
-}
-
-Row MakeRow(const Field& field, const std::string& policy, const Sets& sets) {
-  Row row;
-  row.policy = policy;
-  std::vector<double> precision, recall, f1, ddi, drugs;
-  for (size_t i = 0; i < sets.size(); ++i) {
-    const SetMetrics metrics = ScoreSet(sets[i], field.Truth(i), field.corpus.ddi);
-    row.jaccard.push_back(metrics.jaccard);
-    precision.push_back(metrics.precision);
-    recall.push_back(metrics.recall);
-    f1.push_back(metrics.f1);
-    ddi.push_back(metrics.ddi);
-    drugs.push_back(metrics.drugs);
-  }
-  const Interval interval = field.Bootstrap(row.jaccard);
-  row.fields = {{"policy", policy},
-                {"jaccard", interval.mean},
-                {"jaccard_ci", {interval.low, interval.high}},
-                {"precision", Mean(precision)},
-                {"recall", Mean(recall)},
-                {"f1", Mean(f1)},
-                {"prauc", nullptr},
-                {"ddi", Mean(ddi)},
-                {"ddi_pooled", PooledDdi(sets, field.corpus.ddi)},
-                {"drugs", Mean(drugs)},
-                {"edits", nullptr},
-                {"jaccard_sampled", nullptr}};
-  return row;
-}
-
-template <class ScoresOf>
-double MeanPrauc(const Field& field, const ScoresOf& scores_of) {
-  std::vector<double> values;
-  for (size_t i = 0; i < field.visits.size(); ++i) {
-    if (field.Truth(i).empty()) continue;
-    values.push_back(AveragePrecision(scores_of(i), field.Truth(i)));
-  }
-  return values.empty() ? 0 : Mean(values);
-}
-
-Row PopularityRow(const Field& field) {
-  const std::vector<float> frequency = DrugFrequencies(field.corpus);
-  const Sets sets(field.visits.size(), PopularDrugs(field.corpus, frequency));
-  Row row = MakeRow(field, "popularity", sets);
-  row.fields["prauc"] =
-      MeanPrauc(field, [&](size_t) -> const std::vector<float>& { return frequency; });
-  return row;
-}
-
-Row PreviousRow(const Field& field) {
-  Sets sets;
-  for (const int32_t visit : field.visits) sets.push_back(PreviousDrugs(field.corpus, visit));
-  return MakeRow(field, "previous", sets);
-}
 
 // Loads a policy with adapters merged and slots as rows of the embedding table: a frozen policy
 // needs no projectors.
@@ -166,6 +77,52 @@ json Compare(const Field& field, const Row& policy, const Row& baseline, const c
           {"ci", {interval.low, interval.high}}};
 }
 
+// Compares the lists with the classifier's answers, with each other and with the best of the
+// `num_simple` rows before them.
+json Comparisons(const Field& field, const std::vector<Row>& rows, size_t num_simple) {
+  const Row &sft = rows[num_simple], &grpo = rows[num_simple + 1];
+  const auto best = std::max_element(
+      rows.begin(), rows.begin() + static_cast<int64_t>(num_simple),
+      [](const Row& a, const Row& b) { return Mean(a.jaccard) < Mean(b.jaccard); });
+  json comparisons = json::array();
+  for (const Row* list : {&sft, &grpo}) {
+    for (size_t i = 0; i < num_simple; ++i) {
+      const Row& row = rows[i];
+      const bool always = row.policy == "logistic" || row.policy.starts_with("classifier");
+      if (always || &row == &*best) {
+        comparisons.push_back(Compare(field, *list, row, "jaccard", list->jaccard, row.jaccard));
+      }
+    }
+  }
+  comparisons.push_back(Compare(field, grpo, sft, "jaccard", grpo.jaccard, sft.jaccard));
+  comparisons.push_back(
+      Compare(field, grpo, sft, "jaccard_sampled", grpo.jaccard_sampled, sft.jaccard_sampled));
+  return comparisons;
+}
+
+// What the classifier says of the field's visits.
+struct ClassifierAnswers {
+  std::vector<float> logits;  // [visits, drugs]
+  double offset = 0;          // that its lists are made with
+  double best_offset = 0;     // the best on the validation visits
+};
+
+ClassifierAnswers Classify(const Field& field, const Materials& materials) {
+  const auto folder = RunPaths(field.config.run.dir).classifier();
+  const Policy policy = LoadFrozen(field.config, folder);
+  const auto logits_of = [&](const std::vector<int32_t>& visits, const char* label) {
+    return ClassifierLogits(policy, *materials.prompts, field.corpus.drugs.size(), visits,
+                            field.config.classifier.token_budget, label);
+  };
+  ClassifierAnswers answers;
+  answers.logits = logits_of(field.visits, "classifier");
+  answers.offset = ReadThreshold(folder);
+  answers.best_offset = OffsetOnValidation(
+      field.corpus, logits_of(field.corpus.VisitsOf(Split::kValidation), "classifier-calibrated"),
+      answers.offset);
+  return answers;
+}
+
 json Truth(const Field& field) {
   std::vector<double> ddi, drugs;
   for (size_t i = 0; i < field.visits.size(); ++i) {
@@ -203,36 +160,22 @@ json EvaluateRun(const Config& config) {
   const auto materials = MaterialsOfRun(config);
   const Field field = MakeField(config, materials->corpus);
   const int32_t num_drugs = materials->corpus.drugs.size();
-  const Scores scores = ClassifyVisits(LoadFrozen(config, paths.classifier()), *materials->prompts,
-                                       num_drugs, field.visits, ReadThreshold(paths.classifier()),
-                                       config.classifier.token_budget, "classifier");
-  Sets predicted;
-  for (size_t i = 0; i < field.visits.size(); ++i) {
-    predicted.push_back(scores.Predicted(static_cast<int64_t>(i), num_drugs));
-  }
-  std::vector<Row> rows;
-  rows.push_back(PopularityRow(field));
-  rows.push_back(PreviousRow(field));
-  rows.push_back(MakeRow(field, "classifier", predicted));
+  std::vector<Row> rows = BaselineRows(field);
+  const ClassifierAnswers answers = Classify(field, *materials);
+  const Sets predicted = DrugsAbove(answers.logits, num_drugs, answers.offset);
+  rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));
+  rows.push_back(MakeRow(field, "classifier-calibrated",
+                         DrugsAbove(answers.logits, num_drugs, answers.best_offset)));
+  const size_t num_simple = rows.size();
   rows.push_back(ListRow(field, *materials, "list-sft", paths.list(), predicted));
   rows.push_back(ListRow(field, *materials, "list-grpo", paths.grpo(), predicted));
-  const double prauc = MeanPrauc(field, [&](size_t i) {
-    const auto row = scores.yes.begin() + static_cast<int64_t>(i) * num_drugs;
-    return std::vector<float>(row, row + num_drugs);
-  });
-  for (size_t i = 2; i < rows.size(); ++i) rows[i].fields["prauc"] = prauc;
+  for (size_t i = num_simple - 2; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
 
   json result = {{"split", config.evaluate.split}, {"num_visits", field.visits.size()},
                  {"truth", Truth(field)},          {"oracle", Oracle(field)},
                  {"rows", json::array()},          {"comparisons", json::array()}};
   for (const Row& row : rows) result["rows"].push_back(row.fields);
-  const Row &classifier = rows[2], &sft = rows[3], &grpo = rows[4];
-  json& comparisons = result["comparisons"];
-  comparisons.push_back(
-      Compare(field, sft, classifier, "jaccard", sft.jaccard, classifier.jaccard));
-  comparisons.push_back(Compare(field, grpo, sft, "jaccard", grpo.jaccard, sft.jaccard));
-  comparisons.push_back(
-      Compare(field, grpo, sft, "jaccard_sampled", grpo.jaccard_sampled, sft.jaccard_sampled));
+  result["comparisons"] = Comparisons(field, rows, num_simple);
   return result;
 }
 
@@ -245,13 +188,13 @@ std::string EvaluationTable(const json& evaluation) {
     std::snprintf(text, sizeof text, format, value.get<double>());
     return std::string(text);
   };
-  std::snprintf(line, sizeof line, "%-11s %8s %16s %8s %7s %7s %7s %6s %6s\n", "policy", "jaccard",
+  std::snprintf(line, sizeof line, "%-21s %8s %16s %8s %7s %7s %7s %6s %6s\n", "policy", "jaccard",
                 "95 % interval", "sampled", "f1", "prauc", "ddi", "drugs", "edits");
   table += line;
   for (const json& row : evaluation.at("rows")) {
     const std::string interval = "[" + number(row.at("jaccard_ci")[0], "%.4f") + ", " +
                                  number(row.at("jaccard_ci")[1], "%.4f") + "]";
-    std::snprintf(line, sizeof line, "%-11s %8s %16s %8s %7s %7s %7s %6s %6s\n",
+    std::snprintf(line, sizeof line, "%-21s %8s %16s %8s %7s %7s %7s %6s %6s\n",
                   row.at("policy").get<std::string>().c_str(),
                   number(row.at("jaccard"), "%.4f").c_str(), interval.c_str(),
                   number(row.at("jaccard_sampled"), "%.4f").c_str(),

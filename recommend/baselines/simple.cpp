@@ -1,4 +1,4 @@
-#include "recommend/baselines.h"
+#include "recommend/baselines/simple.h"
 
 #include <algorithm>
 #include <numeric>

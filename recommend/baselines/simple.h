@@ -1,6 +1,6 @@
 // Recommenders without a model, the baselines for every policy.
-#ifndef FLAME_RECOMMEND_BASELINES_H_
-#define FLAME_RECOMMEND_BASELINES_H_
+#ifndef FLAME_RECOMMEND_BASELINES_SIMPLE_H_
+#define FLAME_RECOMMEND_BASELINES_SIMPLE_H_
 
 #include <cstdint>
 #include <vector>
@@ -22,4 +22,4 @@ std::vector<int32_t> PreviousDrugs(const Corpus& corpus, int32_t visit);
 
 }  // namespace flame
 
-#endif  // FLAME_RECOMMEND_BASELINES_H_
+#endif  // FLAME_RECOMMEND_BASELINES_SIMPLE_H_

@@ -7,7 +7,8 @@ STEP_FIELDS = """step reward_mean reward_std phi_jaccard phi_ddi phi_refusal adv
     clip_fraction entropy grad_norm learning_rate sample_mismatch_max tokens_trained tokens_sampled
     tokens_per_second seconds policy_version seconds_rollout seconds_reward seconds_learn
     seconds_sync""".split()
-POLICIES = ["popularity", "previous", "classifier", "list-sft", "list-grpo"]
+POLICIES = ["popularity", "previous", "logistic", "knn", "classifier", "classifier-calibrated",
+            "list-sft", "list-grpo"]
 
 
 def test_pipeline_whole_road_evaluates_every_policy(tiny_run):

@@ -30,8 +30,9 @@ def submit(testbed, folder):
 
 def rows(folder):
     found = json.loads((folder / "evaluation.json").read_text())["rows"]
-    assert [row["policy"] for row in found] == ["popularity", "previous", "classifier", "list-sft",
-                                                "list-grpo"]
+    assert [row["policy"] for row in found] == [
+        "popularity", "previous", "logistic", "knn", "classifier", "classifier-calibrated", "list-sft",
+        "list-grpo"]
     return {row["policy"]: row for row in found}
 
 
@@ -45,7 +46,8 @@ def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, one_process):
         first, last = (metrics(each / stage)[-1]["loss"] for each in (one_process, folder))
         assert last == pytest.approx(first, rel=0.02), stage
     one, two = rows(one_process), rows(folder)
-    assert two["popularity"] == one["popularity"] and two["previous"] == one["previous"]
+    for policy in ("popularity", "previous", "logistic", "knn"):
+        assert two[policy] == one[policy]
     # Sums over ranks are rounded differently. One to four ranks of one host gave Jaccards of 0.2599
     # to 0.2618 (list-sft) and 0.2757 to 0.2805 (list-grpo), and DDI rates of 0.162 to 0.175.
     for policy, near, ddi in (("classifier", 0.002, 0.002), ("list-sft", 0.01, 0.02),
@@ -85,7 +87,7 @@ def test_grpo_on_two_hosts_samples_and_evaluates_as_one_process(testbed, one_pro
     assert len(tokens) == 32 * 8 and len({tuple(text) for text in tokens.values()}) > 100
     one, two = rows(one_process), rows(folder)
     assert one["list-grpo"]["jaccard"] > one["list-sft"]["jaccard"] + 0.003  # it learned
-    for policy in ("popularity", "previous", "classifier", "list-sft"):
+    for policy in ("popularity", "previous", "logistic", "knn", "classifier", "list-sft"):
         assert two[policy] == one[policy]
     for name in ("jaccard", "jaccard_sampled", "f1", "ddi"):
         assert two["list-grpo"][name] == pytest.approx(one["list-grpo"][name], abs=0.01), name
