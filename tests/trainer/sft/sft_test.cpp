@@ -69,7 +69,7 @@ TEST(RunSft, CopyTask_IsLearned) {
   job.num_examples = 64;
   job.options.epochs = 40;
   job.options.checkpoint_every = 1000;
-  job.options.optimizer.learning_rate = 1e-2;
+  job.options.optimizer.learning_rate = 5e-3;
   job.options.optimizer.schedule = "linear";
   const SftReport report = RunSft(job);
   EXPECT_EQ(report.steps, 320);
