@@ -38,6 +38,10 @@ struct Parts {
   StepValues steps;
 };
 
+Normalizer NormalizerOf(const CreditOptions& options) {
+  return {options.scale_rewards == "group", options.epsilon};
+}
+
 Parts PartsOf(const std::vector<const Verdict*>& group, const CreditOptions& options,
               double reward_std) {
   if (options.scheme == "potential") {
@@ -46,8 +50,8 @@ Parts PartsOf(const std::vector<const Verdict*>& group, const CreditOptions& opt
             StepDifferences(group, options.gamma)};
   }
   const StepValues returns = StepReturns(group, options.gamma);
-  if (options.scheme == "causal") return {0, 1, RelativeToPosition(returns, options.epsilon)};
-  return {1, options.lambda, RelativeToState(group, returns, options.epsilon)};
+  if (options.scheme == "causal") return {0, 1, RelativeToPosition(returns, NormalizerOf(options))};
+  return {1, options.lambda, RelativeToState(group, returns, NormalizerOf(options))};
 }
 
 }  // namespace
@@ -63,6 +67,9 @@ void CreditOptions::Bind(ConfigSchema* schema) {
   schema->Choice(
       "credit.scale_steps", &scale_steps, {"none", "group"},
       "group: step differences are also divided by the standard deviation of the group's rewards");
+  schema->Choice("credit.scale_rewards", &scale_rewards, {"group", "none"},
+                 "group (the paper's): rewards are divided by the standard deviation of their "
+                 "group; none: they are not, so that the policy follows the expected reward");
   schema->Number("credit.epsilon", &epsilon, {.low = 0, .low_open = true},
                  "added to the standard deviation of a group's rewards");
 }
@@ -73,7 +80,8 @@ Advantages ComputeAdvantages(const std::vector<const Verdict*>& group,
   std::vector<double> rewards;
   for (const Verdict* verdict : group) rewards.push_back(verdict->reward);
   const Spread spread = SpreadOf(rewards);
-  const std::vector<double> outcomes = Normalized(rewards, options.epsilon);
+  const Normalizer normalizer = NormalizerOf(options);
+  const std::vector<double> outcomes = Normalized(rewards, normalizer);
   const Parts parts = PartsOf(group, options, spread.std);
   Advantages result;
   result.reward_mean = static_cast<float>(spread.mean);

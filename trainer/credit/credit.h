@@ -19,6 +19,11 @@ struct CreditOptions {
   // by the group's reward spread, so that they telescope to the scaled outcome; a group whose
   // spread is at most epsilon keeps its differences unscaled. Of the scheme potential alone.
   std::string scale_steps = "none";
+  // group: what is compared within a set is divided by the set's spread (the paper's, and GRPO's).
+  // none: it is not (Dr. GRPO, arXiv 2503.20783; TRL's scale_rewards none). A group has one truth,
+  // so with group a likely small gain outweighs a rare large loss, and the policy decides by
+  // majority rather than by expected reward (docs/training.md).
+  std::string scale_rewards = "group";
   double epsilon = 1e-4;            // added to a spread, as TRL does
   void Bind(ConfigSchema* schema);  // credit.*
 };
@@ -28,9 +33,10 @@ struct Advantages {
   float reward_mean = 0, reward_std = 0;   // of the group's rewards
 };
 
-// The normalised value of x in a set is (x - mean) / (std + epsilon), 0 if the set has one value;
-// std divides by the size less 1, as in TRL. r~_i is the normalised reward of member i (eq. 2).
-// phi(n) is the potential after step n of N, and the return of step n is what follows from it on:
+// The normalised value of x in a set is (x - mean) / (std + epsilon), or x - mean if scale_rewards
+// is none, 0 if the set has one value; std divides by the size less 1, as in TRL. r~_i is the
+// normalised reward of member i (eq. 2). phi(n) is the potential after step n of N, and the return
+// of step n is what follows from it on:
 //   G_i(n) = sum over m >= n of gamma^(m - n) (phi_i(m) - phi_i(m - 1)),   n = 1..N + 1
 // With gamma 1, G_i(n) = phi_i(N) - phi_i(n - 1). Step N + 1 is the decision to end, whose return
 // is 0; its tokens are those outside all steps.

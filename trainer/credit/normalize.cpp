@@ -19,13 +19,12 @@ Spread SpreadOf(const std::vector<double>& values) {
   return spread;
 }
 
-std::vector<double> Normalized(const std::vector<double>& values, double epsilon) {
+std::vector<double> Normalized(const std::vector<double>& values, const Normalizer& normalizer) {
   std::vector<double> normalized(values.size(), 0);
   if (values.size() < 2) return normalized;
   const Spread spread = SpreadOf(values);
-  for (size_t i = 0; i < values.size(); ++i) {
-    normalized[i] = (values[i] - spread.mean) / (spread.std + epsilon);
-  }
+  const double scale = normalizer.scale ? spread.std + normalizer.epsilon : 1;
+  for (size_t i = 0; i < values.size(); ++i) normalized[i] = (values[i] - spread.mean) / scale;
   return normalized;
 }
 

@@ -11,8 +11,12 @@ struct Spread {
 };
 Spread SpreadOf(const std::vector<double>& values);
 
-// Returns (value - mean) / (std + epsilon); 0 if there is one value.
-std::vector<double> Normalized(const std::vector<double>& values, double epsilon);
+struct Normalizer {
+  bool scale = true;  // divide by std + epsilon
+  double epsilon = 0;
+};
+// Returns value - mean, divided by std + epsilon if the normalizer scales; 0 if there is one value.
+std::vector<double> Normalized(const std::vector<double>& values, const Normalizer& normalizer);
 
 }  // namespace flame
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "trainer/credit/normalize.h"
 
 namespace flame {
 namespace {
@@ -14,7 +13,7 @@ namespace {
 using Peers = std::vector<std::pair<size_t, size_t>>;
 
 template <class Key>
-StepValues RelativeTo(const StepValues& returns, double epsilon, const Key& key) {
+StepValues RelativeTo(const StepValues& returns, const Normalizer& normalizer, const Key& key) {
   std::map<decltype(key(size_t{}, size_t{})), Peers> sets;
   for (size_t i = 0; i < returns.size(); ++i) {
     for (size_t n = 0; n < returns[i].size(); ++n) sets[key(i, n)].emplace_back(i, n);
@@ -23,7 +22,7 @@ StepValues RelativeTo(const StepValues& returns, double epsilon, const Key& key)
   for (const auto& [of, peers] : sets) {
     std::vector<double> values;
     for (const auto& [i, n] : peers) values.push_back(returns[i][n]);
-    const std::vector<double> normalized = Normalized(values, epsilon);
+    const std::vector<double> normalized = Normalized(values, normalizer);
     for (size_t p = 0; p < peers.size(); ++p) {
       relative[peers[p].first][peers[p].second] = normalized[p];
     }
@@ -46,18 +45,18 @@ StepValues StepReturns(const std::vector<const Verdict*>& group, double gamma) {
   return returns;
 }
 
-StepValues RelativeToPosition(const StepValues& returns, double epsilon) {
-  return RelativeTo(returns, epsilon, [](size_t, size_t n) { return n; });
+StepValues RelativeToPosition(const StepValues& returns, const Normalizer& normalizer) {
+  return RelativeTo(returns, normalizer, [](size_t, size_t n) { return n; });
 }
 
 StepValues RelativeToState(const std::vector<const Verdict*>& group, const StepValues& returns,
-                           double epsilon) {
+                           const Normalizer& normalizer) {
   for (size_t i = 0; i < group.size(); ++i) {
     if (group[i]->state.size() == returns[i].size()) continue;
     throw DataError("verdict: ", group[i]->state.size(), " states for ", returns[i].size(),
                     " values of phi; expected one each");
   }
-  return RelativeTo(returns, epsilon, [&](size_t i, size_t n) { return group[i]->state[n]; });
+  return RelativeTo(returns, normalizer, [&](size_t i, size_t n) { return group[i]->state[n]; });
 }
 
 }  // namespace flame

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "reward/verdict.h"
+#include "trainer/credit/normalize.h"
 
 namespace flame {
 
@@ -14,12 +15,12 @@ using StepValues = std::vector<std::vector<double>>;
 StepValues StepReturns(const std::vector<const Verdict*>& group, double gamma);
 
 // Normalises the returns among the members that have a step n.
-StepValues RelativeToPosition(const StepValues& returns, double epsilon);
+StepValues RelativeToPosition(const StepValues& returns, const Normalizer& normalizer);
 
 // Normalises the returns among all steps of the group that begin at the same drug list
 // (Verdict::state).
 StepValues RelativeToState(const std::vector<const Verdict*>& group, const StepValues& returns,
-                           double epsilon);
+                           const Normalizer& normalizer);
 
 }  // namespace flame
 

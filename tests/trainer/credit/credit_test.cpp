@@ -79,6 +79,33 @@ TEST(Advantages, ScaleStepsWithoutSpread_KeepsStepsAsTheyAre) {
   EXPECT_NEAR(result.tokens[0][0], 0.25, 1e-6);
 }
 
+TEST(Advantages, ScaleRewardsNone_LeavesTheDistanceToTheMean) {
+  CreditOptions options;
+  options.scale_rewards = "none";
+  options.lambda = 0;
+  const Advantages result = ComputeAdvantages({&kTwoSteps, &kNoSteps}, options);
+  EXPECT_NEAR(result.tokens[0][0], 0.125, 1e-7);
+  EXPECT_NEAR(result.tokens[1][0], -0.125, 1e-7);
+  EXPECT_NEAR(result.reward_std, kSpread, 1e-7);
+}
+
+// One removal is right for two visits of three, and then gains little; for the third it loses much.
+// Its expected reward is negative. Scaled by the spread of its group each truth counts alike, so
+// the removal is encouraged all the same.
+TEST(Advantages, ScaledByTheGroup_FollowTheMajority) {
+  const Verdict keeps = MakeVerdict({0.5}, {-1});
+  const Verdict gains = MakeVerdict({0.5, 0.54f}, {1, -1}),
+                loses = MakeVerdict({0.5, 0.4f}, {1, -1});
+  for (const char* scale : {"group", "none"}) {
+    CreditOptions options;
+    options.scale_rewards = scale;
+    options.lambda = 0;
+    const double gain = ComputeAdvantages({&gains, &keeps}, options).tokens[0][0];
+    const double loss = ComputeAdvantages({&loses, &keeps}, options).tokens[0][0];
+    EXPECT_EQ(2 * gain + loss > 0, scale == std::string("group"));
+  }
+}
+
 TEST(Advantages, StepBeyondPhi_IsRefused) {
   const Verdict broken = MakeVerdict({0.5, 1}, {2});
   EXPECT_THROW(ComputeAdvantages({&broken}, CreditOptions()), DataError);
