@@ -12,8 +12,8 @@ from slurm_testbed import Job, wait_for
 
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
 # Fewer patients, epochs and steps: a minute, in which policies still learn to prescribe.
-SHORT = ("data.synth_patients=1500", "classifier.epochs=3", "list.epochs=6", "grpo.steps=40",
-         "run.threads=1")
+SHORT = ("data.synth_patients=1500", "data.split=[6,1,1]", "tasks.holdout=0.5", "classifier.epochs=4",
+         "list.epochs=6", "grpo.steps=40", "grpo.tasks=32", "run.threads=1")
 
 
 @pytest.fixture(scope="module")
