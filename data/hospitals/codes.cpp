@@ -162,12 +162,16 @@ std::vector<std::string> NdcReadings(std::string_view text) {
   return readings;
 }
 
-bool IsNoNdc(std::string_view text) {
+bool IsMissing(std::string_view text) {
   const std::string id = CanonicalId(text);
-  for (const char* missing : {"", "NAN", "NA", "<NA>", "NONE", "NULL"}) {
+  for (const char* missing : {"", "NAN", "NA", "N/A", "#N/A", "<NA>", "NONE", "NULL"}) {
     if (id == missing) return true;
   }
-  return id.find_first_not_of("0.-") == std::string::npos;
+  return false;
+}
+
+bool IsNoNdc(std::string_view text) {
+  return IsMissing(text) || CanonicalId(text).find_first_not_of("0.-") == std::string::npos;
 }
 
 std::optional<std::string> Ndc9OfKey(std::string_view text) {

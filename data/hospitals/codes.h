@@ -25,7 +25,10 @@ std::string CanonicalId(std::string_view text);
 // Returns nothing if the text is no NDC, if it is 0, or if an exponent has cut digits off.
 std::vector<std::string> NdcReadings(std::string_view text);
 
-// True if the text stands for no NDC: zeros, or a program's word for a missing value.
+// True for "" and for the words that programs write for a missing value: nan, NULL, #N/A.
+bool IsMissing(std::string_view text);
+
+// True if the text stands for no NDC: missing, or zeros.
 bool IsNoNdc(std::string_view text);
 
 // Returns the 9 digits of a key of ndc9_to_drugbank.csv: 734580, 00073-4580, 734580.0 -> 000734580;

@@ -182,8 +182,8 @@ CodeTable ReadCodes(const std::filesystem::path& root, CodeKind kind,
   CodeTable codes;
   OwnerCheck check(owners);
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (row[0].empty() || row[1].empty() || row[3].empty()) return;
-    if (diagnoses && row[2].empty()) return;
+    if (row[0].empty() || row[1].empty() || IsMissing(row[3])) return;
+    if (diagnoses && IsMissing(row[2])) return;
     const int64_t subject = row.Integer(0), hadm = row.Integer(1);
     check.See(row, subject, hadm);
     codes.rows.push_back({subject, hadm, codes.codes.IdOf(row[3]), 0});

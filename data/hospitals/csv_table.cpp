@@ -167,8 +167,7 @@ std::string Joined(const std::vector<std::string>& words) {
 }  // namespace
 
 template <class T>
-T CsvRow::Parse(size_t column, const char* expected) const {
-  const std::string_view text = values_[column];
+T CsvRow::Parse(size_t column, std::string_view text, const char* expected) const {
   T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) Fail(column, expected);
@@ -180,8 +179,14 @@ void CsvRow::Fail(size_t column, const char* expected) const {
                   "'; expected ", expected);
 }
 
-int64_t CsvRow::Integer(size_t column) const { return Parse<int64_t>(column, "an integer"); }
-double CsvRow::Number(size_t column) const { return Parse<double>(column, "a number"); }
+int64_t CsvRow::Integer(size_t column) const {
+  std::string_view text = values_[column];
+  if (text.ends_with(".0")) text.remove_suffix(2);  // it went through a column of numbers
+  return Parse<int64_t>(column, text, "an integer");
+}
+double CsvRow::Number(size_t column) const {
+  return Parse<double>(column, values_[column], "a number");
+}
 Moment CsvRow::Time(size_t column) const {
   const auto moment = ParseMoment(values_[column]);
   if (!moment) Fail(column, "a time such as 2164-10-23 21:09:00");

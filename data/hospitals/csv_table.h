@@ -24,7 +24,7 @@ namespace flame {
 class CsvRow {
  public:
   std::string_view operator[](size_t column) const { return values_[column]; }
-  // Throws DataError naming table, row and column if the value is no integer.
+  // Throws DataError naming table, row and column if the value is no integer; 500.0 is one.
   int64_t Integer(size_t column) const;
   double Number(size_t column) const;  // likewise
   Moment Time(size_t column) const;    // likewise; see ParseMoment
@@ -35,7 +35,7 @@ class CsvRow {
  private:
   friend class CsvTable;
   template <class T>
-  T Parse(size_t column, const char* expected) const;
+  T Parse(size_t column, std::string_view text, const char* expected) const;
   CsvRow(const std::string& path, const std::vector<std::string>& columns)
       : path_(path), columns_(columns), values_(columns.size()) {}
   const std::string& path_;

@@ -36,7 +36,7 @@ Titles ReadTitles(const fs::path& folder, const std::string& stem, CodeKind kind
   std::vector<std::string> written, texts;
   CsvTable(folder, stem, {"ICD9_CODE", "SHORT_TITLE"}).ForEachRow([&](const CsvRow& row) {
     const std::string title = CollapseSpace(row[1]);
-    if (title.empty()) return;
+    if (IsMissing(title)) return;
     written.emplace_back(row[0]);
     texts.push_back(title);
   });
@@ -48,7 +48,18 @@ Titles ReadTitles(const fs::path& folder, const std::string& stem, CodeKind kind
                "such as '", written[i], "' to '", codes[i], "'");
   }
   Titles titles;
-  for (size_t i = 0; i < codes.size(); ++i) titles.try_emplace(codes[i], texts[i]);
+  int64_t contradictions = 0;
+  for (const bool exact : {true, false}) {
+    for (size_t i = 0; i < codes.size(); ++i) {
+      if ((codes[i] == written[i]) != exact) continue;
+      const auto [entry, added] = titles.try_emplace(codes[i], texts[i]);
+      if (!added && entry->second != texts[i]) ++contradictions;
+    }
+  }
+  if (contradictions > 0) {
+    LogWarning("prepare: ", stem, ": ", contradictions,
+               " rows give a code another SHORT_TITLE than ", "another row, whose title is taken");
+  }
   return titles;
 }
 
@@ -138,7 +149,7 @@ DrugBankIds ReadDrugsWithStructure(const fs::path& folder) {
   DrugBankIds drugs;
   CsvTable(folder, "drugbank_to_smiles", {"drug_id", "smiles"})
       .ForEachRowOfFilled([&](const CsvRow& row) {
-        if (!row[1].empty()) drugs.insert(CanonicalId(row[0]));
+        if (!IsMissing(row[1])) drugs.insert(CanonicalId(row[0]));
       });
   return drugs;
 }
@@ -151,6 +162,7 @@ std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std
   const CsvTable table(folder, "drugbank_to_name", {"drugbank_id", "drug_name"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
     const std::string name = CollapseSpace(row[1]);
+    if (IsMissing(name)) return;
     const auto [entry, added] = known.try_emplace(CanonicalId(row[0]), name);
     if (added || entry->second == name) return;
     if (++contradictions == 1) first = entry->first;

@@ -12,15 +12,17 @@ constexpr std::array kSections = {kHistorySection, kPastHistorySection, kAllergi
                                   kMedicationsSection};
 
 // A section was written at discharge from any of these phrases on.
-constexpr std::array<std::string_view, 9> kForbidden = {"discharge med",
-                                                        "discharge drug",
-                                                        "medications on discharge",
-                                                        "meds on discharge",
-                                                        "medications at discharge",
-                                                        "meds at discharge",
-                                                        "medications upon discharge",
-                                                        "d/c med",
-                                                        "hospital course"};
+constexpr std::array<std::string_view, 11> kForbidden = {"discharge med",
+                                                         "meds at d/c",
+                                                         "medications at d/c",
+                                                         "discharge drug",
+                                                         "medications on discharge",
+                                                         "meds on discharge",
+                                                         "medications at discharge",
+                                                         "meds at discharge",
+                                                         "medications upon discharge",
+                                                         "d/c med",
+                                                         "hospital course"};
 
 constexpr int kHeadingWords = 6;
 
@@ -30,11 +32,23 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+// Drops what marks a line as a heading in some editors: **Allergies:** -> Allergies:
+std::string WithoutMarks(std::string line) {
+  const size_t first = std::min(line.find_first_not_of("*#_ "), line.size());
+  line.erase(0, first);
+  const size_t colon = line.find(':');
+  if (first > 0 && colon != std::string::npos) {
+    while (colon + 1 < line.size() && line[colon + 1] == '*') line.erase(colon + 1, 1);
+  }
+  return line;
+}
+
 std::vector<std::string> Lines(std::string_view text) {
   std::vector<std::string> lines;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    lines.push_back(CollapseSpace(text.substr(0, end)));
+    // Some exports end lines by a carriage return alone.
+    const size_t end = std::min(text.find_first_of("\n\r"), text.size());
+    lines.push_back(WithoutMarks(CollapseSpace(text.substr(0, end))));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return lines;

@@ -140,8 +140,9 @@ Coverage ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admis
   const AdmissionOwners owners = OwnersOf(*admissions);
   OwnerCheck check(owners);
   const int64_t rows = table.ForEachRow([&](const CsvRow& row) {
-    if (CanonicalId(row[1]) != "DISCHARGE SUMMARY" || row[0].empty()) return;
-    if (row[2] == "1" || row[2] == "1.0") return;
+    if (CanonicalId(CollapseSpace(row[1])) != "DISCHARGE SUMMARY" || row[0].empty()) return;
+    const std::string error = CanonicalId(row[2]);
+    if (!IsMissing(error) && error != "0" && error != "0.0" && error != "FALSE") return;
     const int64_t hadm = row.Integer(0);
     if (has_subject && !row[4].empty()) check.See(row, row.Integer(4), hadm);
     if (!kept.contains(hadm) || !admissions->at(hadm).note.empty()) return;
@@ -167,16 +168,23 @@ void ReadOracle(const fs::path& root, Admissions* admissions) {
 std::unordered_map<int64_t, Person> ReadPersons(const fs::path& root) {
   std::unordered_map<int64_t, Person> persons;
   const CsvTable table(root, "PATIENTS", {"SUBJECT_ID", "GENDER", "DOB"});
+  int64_t unknown = 0;
+  std::string first;
   table.ForEachRowOfFilled([&](const CsvRow& row) {
     const std::string gender = CanonicalId(row[1]);
     const bool female = gender == "F" || gender == "FEMALE";
     const bool male = gender == "M" || gender == "MALE";
+    if (!female && !male && gender != "U" && !IsMissing(gender) && ++unknown == 1) first = gender;
     const Person person{female ? 'F' : male ? 'M' : 'U', TimeIfAny(row, 2)};
     const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
     if (added || entry->second == person) return;
     throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],
                     " another GENDER or DOB than an earlier row; expected one row of a patient");
   });
+  if (unknown > 0) {
+    LogWarning("prepare: ", table.path(), ": ", unknown, " rows have a GENDER such as '", first,
+               "', which counts as unknown; expected F or M");
+  }
   return persons;
 }
 

@@ -65,6 +65,10 @@ TEST(AdmissionNote, DischargeMedications_NeverPass) {
       "Medications on Admission:\nAspirin\r\nMeds on discharge -\r\nWarfarin",
       "Medications on Admission:\nAspirin\nHospital course by problem: Warfarin",
       "Medications on Admission:\nAspirin\n\nBrief Hospital Course:\nWarfarin",
+      "Medications on Admission:\rAspirin\r\rPertinent Results:\rWarfarin",
+      "Medications on Admission:\nAspirin\n\n**Brief Summary:**\nWarfarin",
+      "**Medications on Admission:**\nAspirin\n## Pertinent Results:\nWarfarin",
+      "Medications on Admission:\nAspirin\nMeds at D/C\nWarfarin",
   };
   for (const char* summary : summaries) {
     EXPECT_EQ(AdmissionNote(summary), "Medications on Admission: Aspirin") << summary;

@@ -256,7 +256,11 @@ TEST_F(PrepareCorpusTest, OtherSpellingsOfFlags_AreRead) {
   };
   replace_in("PRESCRIPTIONS.csv", ",MAIN,", ",Main ,");
   replace_in("patients.csv", ",F,", ",Female,");
-  replace_in("NOTEEVENTS.csv", ",Report,1,", ",Report,1.0,");
+  for (const char* error : {",Report,1.0,", ",Report,True,", ",Report,Y,"}) {
+    replace_in("NOTEEVENTS.csv", ",Report,1,", error);
+    EXPECT_EQ(PrepareCorpus(options_).visits[1].note, whole.visits[1].note) << error;
+    replace_in("NOTEEVENTS.csv", error, ",Report,1,");
+  }
   const Corpus corpus = PrepareCorpus(options_);
   ASSERT_EQ(corpus.visits.size(), whole.visits.size());
   for (size_t i = 0; i < whole.visits.size(); ++i) {
@@ -359,6 +363,37 @@ TEST_F(PrepareCorpusTest, UnreadableDots_AreWarnedOf) {
         Replaced(ReadWholeFile(root() / "DIAGNOSES_ICD.csv"), ",4280\n", ",428.0\n"));
   EXPECT_THAT(Warnings(),
               HasSubstr("DIAGNOSES_ICD: 4 rows have codes such as '428.0', which stay"));
+}
+
+TEST_F(PrepareCorpusTest, WordsForMissingValues_AreNoCodesNamesOrStructures) {
+  const Corpus whole = PrepareCorpus(options_);
+  for (const char* missing : {"NULL", "nan", "#N/A"}) {
+    Write("DIAGNOSES_ICD.csv", ReadWholeFile(root() / "DIAGNOSES_ICD.csv") +
+                                   StrCat("1,10,9,", missing, "\n4,40,9,", missing, "\n"));
+    EXPECT_EQ(PrepareCorpus(options_).diagnoses.codes, whole.diagnoses.codes) << missing;
+  }
+  Write("mappings/drugbank_to_name.csv", "drugbank_id,drug_name\nDB1,nan\nDB1,Aspirin\nDB2,NULL\n");
+  EXPECT_THAT(PrepareCorpus(options_).drugs.titles, ElementsAre("DB2", "DB3", "Aspirin"));
+  Write("mappings/drugbank_to_smiles.csv", "index,drug_id,smiles\n0,DB1,CC\n1,DB2,nan\n2,DB3, \n");
+  EXPECT_THAT(PrepareCorpus(options_).drugs.codes, ElementsAre("DB1"));
+}
+
+TEST_F(PrepareCorpusTest, TitlesThatContradict_TheExactCodesIsTaken) {
+  Write("mappings/icd9_diagnoses.csv",
+        "ICD9_CODE,SHORT_TITLE\n038.9,Wrong\n389,Loss\n0389,Sepsis\n");
+  EXPECT_THAT(Warnings(), HasSubstr("icd9_diagnoses: 1 rows give a code another SHORT_TITLE"));
+  EXPECT_EQ(PrepareCorpus(options_).diagnoses.titles[1], "Sepsis");
+}
+
+TEST_F(PrepareCorpusTest, UnknownGenders_AreWarnedOf) {
+  EXPECT_THAT(Warnings(), Not(HasSubstr("GENDER")));
+  Write("patients.csv", Replaced(ReadWholeFile(root() / "patients.csv"), ",F,", ",W,"));
+  EXPECT_THAT(Warnings(), HasSubstr("3 rows have a GENDER such as 'W', which counts as unknown"));
+}
+
+TEST_F(PrepareCorpusTest, NumbersWithAFraction_AreIds) {
+  Write("NOTEEVENTS.csv", Replaced(ReadWholeFile(root() / "NOTEEVENTS.csv"), "\n10,", "\n10.0,"));
+  EXPECT_EQ(PrepareCorpus(options_).visits[1].note, "Allergies: Penicillin");
 }
 
 TEST_F(PrepareCorpusTest, DrugOfTwoNames_IsWarnedOf) {
