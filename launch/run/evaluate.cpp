@@ -5,11 +5,11 @@
 
 #include "base/error.h"
 #include "launch/run/base_model.h"
-#include "launch/run/evaluation_rows.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
 #include "recommend/calibrate.h"
 #include "recommend/classify.h"
+#include "recommend/evaluation_rows.h"
 #include "recommend/list_inference.h"
 #include "recommend/metrics.h"
 
@@ -39,12 +39,12 @@ ListInferenceOptions InferenceOptions(const Config& config, double temperature, 
   return options;
 }
 
-Row ListRow(const Field& field, const Materials& materials, const std::string& policy_name,
-            const std::filesystem::path& folder, const Sets& inputs) {
-  Policy policy = LoadFrozen(field.config, folder);
-  const ListPredictions greedy =
-      PredictLists(InferenceOptions(field.config, 0, 1), materials, &policy, field.visits, inputs,
-                   policy_name + " greedy");
+Row ListRow(const Config& config, const Field& field, const Materials& materials,
+            const std::string& policy_name, const std::filesystem::path& folder,
+            const Sets& inputs) {
+  Policy policy = LoadFrozen(config, folder);
+  const ListPredictions greedy = PredictLists(InferenceOptions(config, 0, 1), materials, &policy,
+                                              field.visits, inputs, policy_name + " greedy");
   Sets sets;
   std::vector<double> edits;
   for (size_t i = 0; i < field.visits.size(); ++i) {
@@ -54,8 +54,8 @@ Row ListRow(const Field& field, const Materials& materials, const std::string& p
   Row row = MakeRow(field, policy_name, sets);
   row.fields["edits"] = Mean(edits);
   const ListPredictions sampled =
-      PredictLists(InferenceOptions(field.config, 1, field.config.evaluate.samples), materials,
-                   &policy, field.visits, inputs, policy_name + " sampled");
+      PredictLists(InferenceOptions(config, 1, config.evaluate.samples), materials, &policy,
+                   field.visits, inputs, policy_name + " sampled");
   for (size_t i = 0; i < field.visits.size(); ++i) {
     std::vector<double> values;
     for (const auto& set : sampled.sets[i]) values.push_back(Jaccard(set, field.Truth(i)));
@@ -107,12 +107,12 @@ struct ClassifierAnswers {
   double best_offset = 0;     // the best on the validation visits
 };
 
-ClassifierAnswers Classify(const Field& field, const Materials& materials) {
-  const auto folder = RunPaths(field.config.run.dir).classifier();
-  const Policy policy = LoadFrozen(field.config, folder);
+ClassifierAnswers Classify(const Config& config, const Field& field, const Materials& materials) {
+  const auto folder = RunPaths(config.run.dir).classifier();
+  const Policy policy = LoadFrozen(config, folder);
   const auto logits_of = [&](const std::vector<int32_t>& visits, const char* label) {
     return ClassifierLogits(policy, *materials.prompts, field.corpus.drugs.size(), visits,
-                            field.config.classifier.token_budget, label);
+                            config.classifier.token_budget, label);
   };
   ClassifierAnswers answers;
   answers.logits = logits_of(field.visits, "classifier");
@@ -144,7 +144,11 @@ json Oracle(const Field& field) {
 
 Field MakeField(const Config& config, const Corpus& corpus) {
   const Split split = config.evaluate.split == "test" ? Split::kTest : Split::kValidation;
-  Field field{config, corpus, corpus.VisitsOf(split), {}};
+  Field field{corpus,
+              corpus.VisitsOf(split),
+              {},
+              config.evaluate.bootstrap,
+              static_cast<uint64_t>(config.run.seed)};
   if (field.visits.empty()) {
     throw DataError(RunPaths(config.run.dir).corpus().string(), ": no visit in the ",
                     config.evaluate.split, " split; expected at least one (data.split)");
@@ -161,14 +165,14 @@ json EvaluateRun(const Config& config) {
   const Field field = MakeField(config, materials->corpus);
   const int32_t num_drugs = materials->corpus.drugs.size();
   std::vector<Row> rows = BaselineRows(field);
-  const ClassifierAnswers answers = Classify(field, *materials);
+  const ClassifierAnswers answers = Classify(config, field, *materials);
   const Sets predicted = DrugsAbove(answers.logits, num_drugs, answers.offset);
   rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));
   rows.push_back(MakeRow(field, "classifier-calibrated",
                          DrugsAbove(answers.logits, num_drugs, answers.best_offset)));
   const size_t num_simple = rows.size();
-  rows.push_back(ListRow(field, *materials, "list-sft", paths.list(), predicted));
-  rows.push_back(ListRow(field, *materials, "list-grpo", paths.grpo(), predicted));
+  rows.push_back(ListRow(config, field, *materials, "list-sft", paths.list(), predicted));
+  rows.push_back(ListRow(config, field, *materials, "list-grpo", paths.grpo(), predicted));
   for (size_t i = num_simple - 2; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
 
   json result = {{"split", config.evaluate.split}, {"num_visits", field.visits.size()},

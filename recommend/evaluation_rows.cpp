@@ -1,4 +1,4 @@
-#include "launch/run/evaluation_rows.h"
+#include "recommend/evaluation_rows.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,13 +1,13 @@
 // The rows of evaluation.json: one for each policy and baseline, on the same visits.
-#ifndef FLAME_LAUNCH_RUN_EVALUATION_ROWS_H_
-#define FLAME_LAUNCH_RUN_EVALUATION_ROWS_H_
+#ifndef FLAME_RECOMMEND_EVALUATION_ROWS_H_
+#define FLAME_RECOMMEND_EVALUATION_ROWS_H_
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "launch/run/config.h"
+#include "data/corpus.h"
 #include "recommend/metrics.h"
 
 namespace flame {
@@ -18,13 +18,14 @@ double Mean(const std::vector<double>& values);
 
 // The visits to evaluate on, and the data that rows are computed from.
 struct Field {
-  const Config& config;
   const Corpus& corpus;
   std::vector<int32_t> visits, patients;
+  int64_t resamples = 0;  // of the bootstrap
+  uint64_t seed = 0;
 
   const std::vector<int32_t>& Truth(size_t i) const { return corpus.visits[visits[i]].drugs; }
   Interval Bootstrap(const std::vector<double>& values) const {
-    return BootstrapMean(values, patients, config.evaluate.bootstrap, config.run.seed);
+    return BootstrapMean(values, patients, resamples, seed);
   }
 };
 
@@ -54,4 +55,4 @@ std::vector<Row> BaselineRows(const Field& field);
 
 }  // namespace flame
 
-#endif  // FLAME_LAUNCH_RUN_EVALUATION_ROWS_H_
+#endif  // FLAME_RECOMMEND_EVALUATION_ROWS_H_
