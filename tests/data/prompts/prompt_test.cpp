@@ -98,7 +98,8 @@ TEST_F(PromptTest, DrugsThatTheNoteNames_HaveTheirSlots) {
   const PromptTexts texts(kConfigs / "prompts-compact.yaml", corpus_, AllSlots(500));
   EXPECT_THAT(texts.ListTrunk(1), HasSubstr("Allergies: 5-fu<DrugEmb-1>, latex.\n"
                                             "Home: aspirin<DrugEmb-0> 81 mg, Iron\n"));
-  EXPECT_THAT(texts.ListTrunk(1), HasSubstr("Before: Beta carotene<DrugEmb-2>, Aspirin<DrugEmb-0>"));
+  EXPECT_THAT(texts.ListTrunk(1),
+              HasSubstr("Before: Beta carotene<DrugEmb-2>, Aspirin<DrugEmb-0>"));
 }
 
 TEST_F(PromptTest, CurrentDrugs_NeverInATrunk) {
