@@ -24,11 +24,11 @@ def main(arguments):
     if not arguments:
         sys.exit(__doc__)
     columns = [figures(pathlib.Path(name)) for name in arguments]
-    print(f"{'':22}" + "".join(f"{pathlib.Path(name).name:>10}" for name in arguments)
+    print(f"{'':30}" + "".join(f"{pathlib.Path(name).name:>10}" for name in arguments)
           + f"{'mean':>10}")
     for name in columns[0]:
         values = [column[name] for column in columns]
-        print(f"{name:22}" + "".join(f"{value:10.4f}" for value in values)
+        print(f"{name:30}" + "".join(f"{value:10.4f}" for value in values)
               + f"{statistics.fmean(values):10.4f}")
 
 
