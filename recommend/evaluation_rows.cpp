@@ -42,6 +42,14 @@ Row PreviousRow(const Field& field) {
   return MakeRow(field, "previous", sets);
 }
 
+Calibration BestOnValidation(const Corpus& corpus, const std::vector<float>& scores) {
+  Sets truth;
+  for (const int32_t visit : corpus.VisitsOf(Split::kValidation)) {
+    truth.push_back(corpus.visits[visit].drugs);
+  }
+  return BestOffset(scores, truth, corpus.drugs.size());
+}
+
 // A recommender's scores of the validation visits and of the field's, each [visits, drugs].
 struct TwoScores {
   std::vector<float> validation, field;
@@ -117,12 +125,7 @@ Sets DrugsAbove(const std::vector<float>& logits, int32_t num_drugs, double offs
 
 double OffsetOnValidation(const Corpus& corpus, const std::vector<float>& logits,
                           double otherwise) {
-  if (logits.empty()) return otherwise;
-  Sets truth;
-  for (const int32_t visit : corpus.VisitsOf(Split::kValidation)) {
-    truth.push_back(corpus.visits[visit].drugs);
-  }
-  return BestOffset(logits, truth, corpus.drugs.size()).offset;
+  return logits.empty() ? otherwise : BestOnValidation(corpus, logits).offset;
 }
 
 std::vector<Row> BaselineRows(const Field& field) {
@@ -141,12 +144,8 @@ std::vector<Row> BaselineRows(const Field& field) {
   double best_jaccard = -1;
   for (const int64_t count : {10, 30, 100, 300}) {
     const TwoScores shares = split(NeighbourShares(corpus, facts, count, train, asked));
-    Sets truth;
-    for (const int32_t visit : corpus.VisitsOf(Split::kValidation)) {
-      truth.push_back(corpus.visits[visit].drugs);
-    }
     const double jaccard =
-        truth.empty() ? 0 : BestOffset(shares.validation, truth, corpus.drugs.size()).jaccard;
+        shares.validation.empty() ? 0 : BestOnValidation(corpus, shares.validation).jaccard;
     if (jaccard <= best_jaccard) continue;
     best_jaccard = jaccard;
     best = shares;

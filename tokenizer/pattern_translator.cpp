@@ -158,7 +158,7 @@ class PatternTranslator {
     const std::string_view property = pattern_.substr(at_, end + 1 - at_);
     const std::string_view name =
         property.substr(2).starts_with('{') ? property.substr(3, property.size() - 4) : "";
-    // What is not assigned has become less.
+    // Unicode 16 assigns characters that PCRE2 counts as unassigned.
     if (!IsGeneralCategory(name) || name == "C" || name == "Cn") Refuse(property);
     if (in_class_ && NoCase()) Refuse(StrCat("(?i:[", property, "])"));
     out_ += WithAdditions(property, name, property[1] == 'P');

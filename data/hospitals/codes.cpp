@@ -89,7 +89,7 @@ size_t CategorySize(CodeKind kind, std::string_view code) {
   return code.starts_with('E') ? 4 : 3;
 }
 
-// What the codes of a column tell about its dots; see CanonicalIcd9.
+// Evidence from the codes of a column for the meaning of its dots; see CanonicalIcd9.
 struct ColumnStyle {
   bool with_dots = false, as_numbers = false;
   bool lost_zeros = false;  // in front of a code

@@ -100,7 +100,7 @@ json Comparisons(const Field& field, const std::vector<Row>& rows, size_t num_si
   return comparisons;
 }
 
-// What the classifier says of the field's visits.
+// The classifier's answers for the field's visits.
 struct ClassifierAnswers {
   std::vector<float> logits;  // [visits, drugs]
   double offset = 0;          // that its lists are made with

@@ -16,10 +16,9 @@ namespace flame {
 //    "comparisons": [{"policy", "baseline", "metric", "difference", "ci": [lo, hi]}],
 //    "oracle": {"list", "threshold"}}
 // The policies are popularity, previous, logistic, knn, classifier, classifier-calibrated, list-sft
-// and list-grpo (docs/method.md, Metrics). A field is null if the
-// policy has no value for it; "oracle" is null if the hospital's truth is unknown. Fractions are in
-// 0..1; intervals are 95 %, from a bootstrap over patients. Throws DataError if the split has no
-// visit.
+// and list-grpo (docs/method.md, Metrics). A field is null if the policy has no value for it;
+// "oracle" is null if the hospital's truth is unknown. Fractions are in 0..1; intervals are 95 %,
+// from a bootstrap over patients. Throws DataError if the split has no visit.
 nlohmann::json EvaluateRun(const Config& config);
 
 // Returns the evaluation as a table for people.

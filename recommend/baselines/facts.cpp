@@ -9,7 +9,7 @@
 namespace flame {
 namespace {
 
-constexpr int32_t kAge = 0, kMan = 1, kWoman = 2, kFirstCode = 3;
+constexpr int32_t kMan = 1, kWoman = 2, kFirstCode = 3;
 
 void Append(int32_t first, std::vector<int32_t> codes, std::vector<Fact>* facts) {
   std::sort(codes.begin(), codes.end());
@@ -28,7 +28,7 @@ Facts FactsOf(const Corpus& corpus) {
   facts.size = allergies + corpus.drugs.size();
   for (const Visit& visit : corpus.visits) {
     std::vector<Fact> own;
-    if (visit.age != 50) own.push_back({kAge, (visit.age - 50) / 10.0});
+    if (visit.age != 50) own.push_back({kAgeFact, (visit.age - 50) / 10.0});
     if (visit.gender != 'U') own.push_back({visit.gender == 'M' ? kMan : kWoman, 1});
     Append(kFirstCode, visit.diagnoses, &own);
     Append(procedures, visit.procedures, &own);

@@ -9,8 +9,6 @@
 namespace flame {
 namespace {
 
-constexpr int32_t kAge = 0;
-
 // The training visits of each fact, and how many facts each visit has.
 struct Index {
   std::vector<std::vector<int32_t>> with;  // [fact]: positions in `train`
@@ -18,7 +16,8 @@ struct Index {
 };
 
 int64_t NumFacts(const std::vector<Fact>& facts) {
-  return std::count_if(facts.begin(), facts.end(), [](const Fact& f) { return f.index != kAge; });
+  return std::count_if(facts.begin(), facts.end(),
+                       [](const Fact& f) { return f.index != kAgeFact; });
 }
 
 Index IndexOf(const Facts& facts, const std::vector<int32_t>& train) {
@@ -27,7 +26,7 @@ Index IndexOf(const Facts& facts, const std::vector<int32_t>& train) {
     const std::vector<Fact>& own = facts.visits[train[i]];
     index.lengths.push_back(std::sqrt(static_cast<double>(NumFacts(own))));
     for (const Fact& fact : own) {
-      if (fact.index != kAge) index.with[fact.index].push_back(static_cast<int32_t>(i));
+      if (fact.index != kAgeFact) index.with[fact.index].push_back(static_cast<int32_t>(i));
     }
   }
   return index;
@@ -37,7 +36,7 @@ Index IndexOf(const Facts& facts, const std::vector<int32_t>& train) {
 std::vector<double> Similarities(const Index& index, const std::vector<Fact>& asked) {
   std::vector<double> similar(index.lengths.size(), 0);
   for (const Fact& fact : asked) {
-    if (fact.index == kAge) continue;
+    if (fact.index == kAgeFact) continue;
     for (const int32_t i : index.with[fact.index]) similar[i] += 1;
   }
   for (size_t i = 0; i < similar.size(); ++i) {

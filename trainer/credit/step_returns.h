@@ -1,4 +1,4 @@
-// What follows from each step of a completion, and how it compares within a group.
+// Returns of the steps of completions, and their comparison within a group.
 #ifndef FLAME_TRAINER_CREDIT_STEP_RETURNS_H_
 #define FLAME_TRAINER_CREDIT_STEP_RETURNS_H_
 

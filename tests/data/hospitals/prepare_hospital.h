@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "data/hospitals/prepare.h"
 #include "data/options.h"
 #include "tests/base/temporary_folder.h"
 
@@ -118,6 +119,27 @@ std::string MessageOf(Call call) {
     return error.what();
   }
   return "no error was thrown";
+}
+
+// Prepares the hospital, good or spoiled.
+class PrepareCorpusTest : public MiniHospital {
+ protected:
+  std::string Failure() {
+    return MessageOf([&] { PrepareCorpus(options_); });
+  }
+  // What the log says of a hospital that is prepared all the same.
+  std::string Warnings() {
+    testing::internal::CaptureStderr();
+    PrepareCorpus(options_);
+    return testing::internal::GetCapturedStderr();
+  }
+};
+
+inline std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
 }
 
 }  // namespace flame
