@@ -190,7 +190,7 @@ void Run(Communicator* world, int count) {
 
 int main(int argc, char** argv) {
   at::set_num_threads(1);
-  flame::KeepLargeBlocksApart();  // like flame: fresh pages cost time
+  flame::SetUpHeap();  // like flame: fresh pages cost time
   try {
     flame::MpiSession session(std::chrono::minutes(5));
     const auto world = session.World();

@@ -116,7 +116,7 @@ class RankSession::RunLock {
 
 RankSession::RankSession(const Config& config, bool logs, bool by_role) : run_dir_(config.run.dir) {
   InstallStopSignals();
-  KeepLargeBlocksApart();
+  SetUpHeap();
   SetThreads(config.run.threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Deterministic algorithms would otherwise fill every empty tensor with NaN, including caches of

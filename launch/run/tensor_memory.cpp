@@ -75,7 +75,10 @@ void ResetPeakTensorBytes(c10::Device device) {
   if (auto* allocator = AllocatorOf(device)) allocator->resetPeakStats(device.index());
 }
 
-void KeepLargeBlocksApart() { mallopt(M_MMAP_THRESHOLD, 4 << 20); }
+void SetUpHeap() {
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
 
 std::vector<int64_t> PeakTensorBytesOfRanks(c10::Device device, Communicator* world) {
   const int64_t own = PeakTensorBytes(device);
