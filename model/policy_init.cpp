@@ -54,6 +54,10 @@ double Deviation(const PolicyConfig& config, const std::string& name, int64_t fa
   return 1 / std::sqrt(static_cast<double>(fan_in) * share);
 }
 
+// Queries that equal their keys are drawn smaller: at full size a token attends to itself alone,
+// and a name far off in the prompt is not found.
+constexpr double kAlignedScale = 0.7;
+
 // Makes the keys of each group of heads begin as its first head's queries, so that a token first
 // attends to the tokens that resemble it. Equal names in a prompt then find each other from the
 // first step on, which takes thousands of steps to learn otherwise (mimetic initialization,
@@ -64,7 +68,9 @@ void AlignKeys(const PolicyConfig& config, int64_t layer, NamedTensors* paramete
   at::Tensor& keys = parameters->at(prefix + "k_proj.weight");
   const int64_t group = config.num_heads / config.num_kv_heads, dim = config.head_dim;
   for (int64_t h = 0; h < config.num_kv_heads; ++h) {
-    keys.narrow(0, h * dim, dim).copy_(queries.narrow(0, h * group * dim, dim));
+    const at::Tensor first = queries.narrow(0, h * group * dim, dim);
+    at::Tensor(first).mul_(kAlignedScale);
+    keys.narrow(0, h * dim, dim).copy_(first);
   }
 }
 
