@@ -19,6 +19,8 @@ void BindRetention(const std::string& prefix, int64_t* last, int64_t* best, Conf
 
 void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   schema->Number(prefix + ".learning_rate", &learning_rate, kPositive, "peak rate of AdamW");
+  schema->Number(prefix + ".projector_rate", &projector_rate, kPositive,
+                 "share of the learning rate that entity projectors have");
   schema->Choice(prefix + ".schedule", &schedule, {"constant", "linear", "cosine", "inverse_sqrt"},
                  "learning rate after warm-up");
   schema->Int(prefix + ".warmup", &warmup, kNotNegative, "steps of linear warm-up");
@@ -58,6 +60,9 @@ void ClassifierOptions::Bind(ConfigSchema* schema) {
                  "part of the No answers");
   schema->Number("classifier.balance_ratio", &balance_ratio, kPositive,
                  "No answers per Yes answer, in weight or in number; unused with balance none");
+  schema->Number("classifier.named_weight", &named_weight, kPositive,
+                 "weight of answers about drugs of the previous visit or the note at the first "
+                 "step; it falls to 1 over the first 0.6 of the steps");
   schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
                  "paper: P(Yes) > P(No); calibrated: the offset of the logits with the best mean "
                  "Jaccard on validation visits");

@@ -20,6 +20,9 @@ struct OptimizerOptions {
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double grad_clip = 1.0;  // global norm; 0: no clipping
+  // Share of the learning rate that entity projectors have. Their maps are far wider than the
+  // model, so that a step of Adam moves a slot farther than a word.
+  double projector_rate = 1.0;
   void Bind(const std::string& prefix, ConfigSchema* schema);
 };
 
@@ -47,6 +50,11 @@ struct ClassifierOptions : SftOptions {
   //              counts as having one
   std::string balance = "none";
   double balance_ratio = 1;
+  // Weight, at the first step, of an answer about a drug that the prompt names: one of the previous
+  // visit, or of the note's medications on admission or allergies. It falls to 1 over the first
+  // kEarlyShare of the steps (trainer/sft/sft.h). To copy a name, or not to, is learnt last: few
+  // candidates are named.
+  double named_weight = 1;
   // paper: a drug is predicted if P(Yes) > P(No). calibrated: it is predicted if logit(Yes) -
   // logit(No) exceeds an offset, chosen for the highest mean Jaccard on the validation visits.
   std::string threshold = "paper";

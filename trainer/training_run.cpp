@@ -25,7 +25,8 @@ TrainingRun::TrainingRun(const TrainingJob& job, const NamedTensors& trainable,
     : job_(job),
       options_(std::move(options)),
       parameters_(job_.policy, trainable, job_.sharding, job_.learners, job_.on_device),
-      optimizer_(parameters_.shards(), options_.optimizer, job_.sharding.offload_optimizer),
+      optimizer_(parameters_.shards(), options_.optimizer, job_.sharding.offload_optimizer,
+                 {{kProjectorUnit, options_.optimizer.projector_rate}}),
       writer_(job_.folder, options_.retention, job_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());

@@ -5,7 +5,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "model/named_tensors.h"
 #include "trainer/options.h"
@@ -21,7 +23,9 @@ namespace flame {
 // slower.
 class AdamW {
  public:
-  AdamW(NamedTensors parameters, const OptimizerOptions& options, bool offload = false);
+  // A parameter in `rate_shares` has its share of the rate; the others have the whole rate.
+  AdamW(NamedTensors parameters, const OptimizerOptions& options, bool offload = false,
+        std::map<std::string, double> rate_shares = {});
   // Updates the parameters in place; `gradients` has an entry for every parameter.
   void Update(const NamedTensors& gradients, double rate);
 
@@ -34,7 +38,11 @@ class AdamW {
  private:
   NamedTensors parameters_, exp_avg_, exp_avg_sq_;
   OptimizerOptions options_;
+  std::map<double, std::vector<std::string>> by_share_;  // names of the parameters
   int64_t updates_ = 0;
+
+  void UpdateAlike(const std::vector<std::string>& names, const NamedTensors& gradients,
+                   double rate);
 };
 
 }  // namespace flame

@@ -24,7 +24,7 @@ std::string UnitName(int64_t index, bool trainable) {
   char name[48];
   std::snprintf(name, sizeof(name), "unit-%03lld.%s", static_cast<long long>(index),
                 trainable ? "trainable" : "frozen");
-  return index < 0 ? "whole" : name;
+  return index < 0 ? kProjectorUnit : name;
 }
 
 using Works = std::vector<std::unique_ptr<Work>>;

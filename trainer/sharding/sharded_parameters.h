@@ -19,6 +19,9 @@
 
 namespace flame {
 
+// The unit of the trainable tensors that are no part of the decoder: entity projectors.
+inline constexpr char kProjectorUnit[] = "projectors";
+
 // Each unit has one flat buffer for its trainable and one for its frozen tensors. Under `full` and
 // `hybrid` a rank keeps its shard of every unit and gathers a unit before its use, while the unit
 // before it computes; a unit's gradients are reduced onto shards while the backward goes on. Under

@@ -55,6 +55,21 @@ void ExpectTorchNumbers(at::ScalarType dtype, double tolerance) {
 TEST(AdamW, ThreeUpdatesInDouble_MatchTorch) { ExpectTorchNumbers(at::kDouble, 1e-14); }
 TEST(AdamW, ThreeUpdatesInFloat_MatchTorch) { ExpectTorchNumbers(at::kFloat, 1e-6); }
 
+TEST(AdamW, ParameterWithAShareOfTheRate_MovesAsAtThatRate) {
+  const NamedTensors both = {{"p", Doubles({1, 2}, {2})}, {"q", Doubles({1, 2}, {2})}};
+  const NamedTensors slow = {{"q", Doubles({1, 2}, {2})}};
+  AdamW optimizer(both, CaseOptions(), /*offload=*/false, {{"q", 0.25}, {"absent", 0.5}});
+  AdamW alone(slow, CaseOptions());
+  for (int t = 1; t <= 3; ++t) {
+    const at::Tensor gradient = Doubles({0.3 * t, -0.1}, {2});
+    optimizer.Update({{"p", gradient}, {"q", gradient}}, 0.1);
+    alone.Update({{"q", gradient}}, 0.025);
+  }
+  EXPECT_TRUE(both.at("q").equal(slow.at("q")));
+  EXPECT_FALSE(both.at("p").equal(slow.at("q")));
+  EXPECT_EQ(optimizer.updates(), 3);
+}
+
 TEST(AdamW, MomentsAndCountRestored_GoOnTheSame) {
   const at::Tensor gradient = Doubles({0.3, -0.1}, {2});
   const NamedTensors a = {{"p", Doubles({1, 2}, {2})}};
