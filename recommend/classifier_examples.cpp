@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "recommend/baselines/facts.h"
 #include "recommend/classify.h"
 
 namespace flame {
@@ -14,12 +16,30 @@ bool Contains(const std::vector<int32_t>& drugs, int32_t drug) {
   return std::find(drugs.begin(), drugs.end(), drug) != drugs.end();
 }
 
+// Leaves only these branches, ascending, in an example whose branches all have weight 1 at the end.
+void Keep(const std::vector<int32_t>& branches, SftExample* example) {
+  SftExample kept;
+  for (const int32_t branch : branches) {
+    kept.family.branches.push_back(std::move(example->family.branches[branch]));
+    if (!example->early_weights.empty()) {
+      kept.early_weights.push_back(example->early_weights[branch]);
+    }
+  }
+  example->family.branches = std::move(kept.family.branches);
+  example->early_weights = std::move(kept.early_weights);
+}
+
 }  // namespace
 
 ClassifierExamples::ClassifierExamples(const PromptBuilder& prompts, const Corpus& corpus,
                                        const std::vector<int32_t>& visits,
                                        const ClassifierOptions& options, uint64_t seed)
-    : prompts_(prompts), corpus_(corpus), visits_(visits), options_(options), seed_(seed) {
+    : prompts_(prompts),
+      corpus_(corpus),
+      visits_(visits),
+      options_(options),
+      names_(corpus.drugs.titles),
+      seed_(seed) {
   if (options_.balance != "weight") return;
   double yes = 0;
   for (const int32_t visit : visits_)
@@ -56,13 +76,14 @@ SftExample ClassifierExamples::At(int64_t example, int64_t epoch) const {
     made.weights.assign(made.family.branches.size(), 1);
     for (const int32_t drug : given) made.weights[drug] = yes_weight_;
   }
-  if (options_.balance == "subsample") {
-    std::vector<Branch> kept;
-    for (const int32_t drug : Candidates(visit, epoch)) {
-      kept.push_back(std::move(made.family.branches[drug]));
+  if (options_.named_weight != 1) {
+    made.early_weights = made.weights;
+    made.early_weights.resize(made.family.branches.size(), 1);
+    for (const int32_t drug : NamedDrugs(corpus_, names_, visit)) {
+      made.early_weights[drug] *= options_.named_weight;
     }
-    made.family.branches = std::move(kept);
   }
+  if (options_.balance == "subsample") Keep(Candidates(visit, epoch), &made);
   return made;
 }
 

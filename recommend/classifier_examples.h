@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "data/prompts/drug_mentions.h"
 #include "data/prompts/prompt.h"
 #include "trainer/options.h"
 #include "trainer/sft/sft.h"
 
 namespace flame {
 
-// Training visits as examples, balanced as ClassifierOptions::balance says.
+// Training visits as examples, balanced and weighted as ClassifierOptions says.
 class ClassifierExamples {
  public:
   // Keeps references to all arguments but `options`. Throws DataError if balance is "weight" and no
@@ -34,6 +35,7 @@ class ClassifierExamples {
   const Corpus& corpus_;
   const std::vector<int32_t>& visits_;
   ClassifierOptions options_;
+  DrugMentions names_;
   uint64_t seed_;
   double yes_weight_ = 1;
 };

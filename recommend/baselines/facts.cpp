@@ -1,7 +1,9 @@
 #include "recommend/baselines/facts.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "data/hospitals/note_sections.h"
 #include "data/prompts/drug_mentions.h"
@@ -38,6 +40,19 @@ Facts FactsOf(const Corpus& corpus) {
     facts.visits.push_back(std::move(own));
   }
   return facts;
+}
+
+std::vector<int32_t> NamedDrugs(const Corpus& corpus, const DrugMentions& names, int32_t visit) {
+  const Visit& own = corpus.visits[visit];
+  std::set<int32_t> named;
+  if (own.previous >= 0) {
+    const std::vector<int32_t>& before = corpus.visits[own.previous].drugs;
+    named.insert(before.begin(), before.end());
+  }
+  for (const std::string_view section : {kMedicationsSection, kAllergiesSection}) {
+    for (const int32_t drug : names.In(NoteSection(own.note, section))) named.insert(drug);
+  }
+  return {named.begin(), named.end()};
 }
 
 }  // namespace flame

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "data/prompts/drug_mentions.h"
 
 namespace flame {
 
@@ -24,6 +25,10 @@ struct Facts {
   std::vector<std::vector<Fact>> visits;  // [visit of the corpus]
 };
 Facts FactsOf(const Corpus& corpus);
+
+// Returns the drugs that a visit's facts name, ascending, no repeats: those of the previous visit
+// and of the note's medications on admission and allergies. `names` has the corpus's drugs.
+std::vector<int32_t> NamedDrugs(const Corpus& corpus, const DrugMentions& names, int32_t visit);
 
 }  // namespace flame
 

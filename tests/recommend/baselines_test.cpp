@@ -55,6 +55,16 @@ TEST(FactsOf, Visit_ByHand) {
   EXPECT_DOUBLE_EQ(facts.visits[1][1].value, 1);
 }
 
+TEST(NamedDrugs, PreviousVisitAndNote_OnceEach) {
+  Visit second = VisitOf(0, {}, {0});
+  second.previous = 0;
+  second.note = "Allergies: insulin\nMedications on Admission: insulin, warfarin 5 mg";
+  const Corpus corpus = Hospital({VisitOf(0, {}, {2}), second});
+  const DrugMentions names(corpus.drugs.titles);
+  EXPECT_THAT(NamedDrugs(corpus, names, 1), ElementsAre(1, 2));
+  EXPECT_TRUE(NamedDrugs(corpus, names, 0).empty());
+}
+
 // At the minimum every weight is the sum of the errors of its fact: w_j = -sum (p - y) x_j. The
 // weights are read off the logits of visits with one fact.
 TEST(LogisticLogits, Weights_AreThoseOfTheMinimum) {

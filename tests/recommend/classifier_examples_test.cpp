@@ -104,6 +104,29 @@ TEST_F(ClassifierExamplesTest, SubsampleRatio_CountsNoAnswers) {
   }
 }
 
+TEST_F(ClassifierExamplesTest, NamedDrugs_WeighMoreAtFirst) {
+  corpus_.visits[1].previous = 0;
+  corpus_.visits[0].drugs = {0, 3};
+  ClassifierOptions options;
+  options.named_weight = 4;
+  options.balance = "weight";
+  const ClassifierExamples weighted(*prompts_, corpus_, visits_, options, 1);
+  const SftExample example = weighted.At(1, 0);  // visit 1 is given drugs 1 and 2
+  const double yes = weighted.yes_weight();
+  EXPECT_EQ(example.weights, (std::vector<double>{1, yes, yes, 1}));
+  EXPECT_EQ(example.early_weights, (std::vector<double>{4, yes, yes, 4}));
+
+  options.balance = "subsample";
+  options.balance_ratio = 0.5;  // one No answer beside two of Yes
+  const ClassifierExamples some(*prompts_, corpus_, visits_, options, 1);
+  const SftExample kept = some.At(1, 0);
+  EXPECT_EQ(kept.family.branches.size(), 3u);
+  const bool first = Answers(kept.family).contains(0);
+  EXPECT_EQ(kept.early_weights,
+            first ? (std::vector<double>{4, 1, 1}) : (std::vector<double>{1, 1, 4}));
+  EXPECT_TRUE(Make("none", 1).At(1, 0).early_weights.empty());
+}
+
 TEST_F(ClassifierExamplesTest, DrawValidation_TakesPartOfTheSplitBySeed) {
   Corpus corpus;
   for (int32_t v = 0; v < 60; ++v) {

@@ -49,13 +49,29 @@ double AskedFor(const Branch& branch) {
   return static_cast<double>(static_cast<int64_t>(branch.tokens.size()) - branch.loss_from);
 }
 
+// Returns the share of an example's early weights at a step of a training, from 1 down to 0.
+double EarlyShare(int64_t step, int64_t steps) {
+  return std::max(0.0, 1 - static_cast<double>(step) / (kEarlyShare * static_cast<double>(steps)));
+}
+
+// Returns the weights of the example's branches at a step where its early weights have this share.
+std::vector<double> WeightsAt(const SftExample& example, double early) {
+  std::vector<double> weights = example.weights;
+  if (weights.empty()) weights.assign(example.family.branches.size(), 1);
+  for (size_t b = 0; b < example.early_weights.size(); ++b) {
+    weights[b] += early * (example.early_weights[b] - weights[b]);
+  }
+  return weights;
+}
+
 Share LocalShare(const SftJob& job, const TrainingRun& run, SftOrder* order) {
   Share share;
   const int64_t epoch = run.step() / order->StepsPerEpoch();
+  const double early = EarlyShare(run.step(), order->StepsPerEpoch() * job.options.epochs);
   for (const int64_t at : ShareOf(order->Step(run.step()), run.rank(), run.size())) {
     SftExample example = job.example(at, epoch);
     example.family.number = at;
-    if (example.weights.empty()) example.weights.assign(example.family.branches.size(), 1);
+    example.weights = WeightsAt(example, early);
     for (size_t b = 0; b < example.family.branches.size(); ++b) {
       const double tokens = AskedFor(example.family.branches[b]);
       share.tokens += tokens;

@@ -17,7 +17,13 @@ namespace flame {
 struct SftExample {
   Family family;
   std::vector<double> weights;  // [branches]: weight, >= 0, of its asked-for tokens; empty: all 1
+  // [branches]: the weights at the first step, which move linearly to `weights` over the first
+  // kEarlyShare of the steps; empty: `weights` from the first step on.
+  std::vector<double> early_weights = {};
 };
+
+// Share of a training's steps after which early weights no longer count.
+inline constexpr double kEarlyShare = 0.6;
 
 struct SftJob : TrainingJob {
   std::string label;               // for progress: "classifier"

@@ -183,6 +183,33 @@ TEST(RunSft, BranchesOfNoWeight_AreAsIfAbsent) {
   EXPECT_LT(MaxDifference(weighted, without), 1e-9);
 }
 
+// Five steps: early weights count fully at the first and no longer from the fourth on.
+TEST(RunSft, EarlyWeights_MoveToTheWeights) {
+  Policy early = ToyPolicy(at::kDouble), by_hand = ToyPolicy(at::kDouble);
+  SftJob job = CopyJob(&early, FreshFolder("early"));
+  job.options.batch = 21;  // one step per epoch
+  job.options.epochs = 5;
+  job.example = [](int64_t example, int64_t) {
+    SftExample some{CopyExample(example), {}};
+    some.weights.assign(some.family.branches.size(), 2);
+    some.early_weights.assign(some.family.branches.size(), 2);
+    some.early_weights[0] = 5;
+    return some;
+  };
+  const SftReport report = RunSft(job);
+  job = CopyJob(&by_hand, FreshFolder("by-hand"));
+  job.options.batch = 21;
+  job.options.epochs = 5;
+  job.example = [](int64_t example, int64_t epoch) {
+    SftExample some{CopyExample(example), {}};
+    some.weights.assign(some.family.branches.size(), 2);
+    some.weights[0] = std::vector<double>{5, 4, 3, 2, 2}[epoch];
+    return some;
+  };
+  EXPECT_NEAR(report.last_loss, RunSft(job).last_loss, 1e-12);
+  EXPECT_LT(MaxDifference(early, by_hand), 1e-9);
+}
+
 TEST(RunSft, TwoLearners_EqualOne) {
   Policy alone = ToyPolicy(at::kDouble);
   const SftReport expected = RunSft(CopyJob(&alone, FreshFolder("alone")));
