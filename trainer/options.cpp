@@ -19,8 +19,6 @@ void BindRetention(const std::string& prefix, int64_t* last, int64_t* best, Conf
 
 void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   schema->Number(prefix + ".learning_rate", &learning_rate, kPositive, "peak rate of AdamW");
-  schema->Number(prefix + ".projector_rate", &projector_rate, kPositive,
-                 "share of the learning rate that entity projectors have");
   schema->Choice(prefix + ".schedule", &schedule, {"constant", "linear", "cosine", "inverse_sqrt"},
                  "learning rate after warm-up");
   schema->Int(prefix + ".warmup", &warmup, kNotNegative, "steps of linear warm-up");
@@ -34,6 +32,8 @@ void OptimizerOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
 
 void SftOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
   optimizer.Bind(prefix, schema);
+  schema->Number(prefix + ".projector_rate", &optimizer.projector_rate, kPositive,
+                 "share of the learning rate that entity projectors have");
   schema->Int(prefix + ".batch", &batch, kAtLeastOne,
               "examples per optimizer step, over all ranks");
   schema->Int(prefix + ".epochs", &epochs, kAtLeastOne, "passes over the examples");

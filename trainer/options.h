@@ -20,8 +20,8 @@ struct OptimizerOptions {
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double grad_clip = 1.0;  // global norm; 0: no clipping
-  // Share of the learning rate that entity projectors have. Their maps are far wider than the
-  // model, so that a step of Adam moves a slot farther than a word.
+  // Share of the learning rate that entity projectors have; SFT alone trains them. Their maps are
+  // far wider than the model, so that a step of Adam moves a slot farther than a word.
   double projector_rate = 1.0;
   void Bind(const std::string& prefix, ConfigSchema* schema);
 };
