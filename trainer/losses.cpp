@@ -63,6 +63,15 @@ SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double 
   return result;
 }
 
+void AppendSegments(const std::vector<int16_t>& step_of_token, bool by_step,
+                    std::vector<int64_t>* segments) {
+  int64_t next = segments->empty() ? 0 : segments->back() + 1;
+  for (size_t t = 0; t < step_of_token.size(); ++t) {
+    if (by_step && t > 0 && step_of_token[t] != step_of_token[t - 1]) ++next;
+    segments->push_back(next);
+  }
+}
+
 ImportanceCorrection TruncatedImportance(const at::Tensor& pi, const at::Tensor& mu, double cap) {
   const at::Tensor ratio = (pi - mu).exp();
   return {ratio.clamp_max(cap), (ratio > cap).sum().item<int64_t>()};

@@ -62,6 +62,12 @@ struct SurrogateLoss {
 SurrogateLoss ClippedSurrogate(const SurrogateInput& input, double clip, double kl,
                                KlEstimator estimator = KlEstimator::kK3);
 
+// Appends the segments of a completion's tokens, numbered after those in `segments`: one for all
+// its tokens, or, with `by_step`, one for each run of equal steps. Worked example, after {0, 0}:
+//   step_of_token {1, 1, 2, -1}: {0, 0, 1, 1, 1, 1}, with by_step {0, 0, 1, 1, 2, 3}
+void AppendSegments(const std::vector<int16_t>& step_of_token, bool by_step,
+                    std::vector<int64_t>* segments);
+
 // Truncated importance correction for tokens that an older policy mu sampled (Ionides 2008; for
 // asynchronous training: Fu et al. 2025, AReaL). Token weights are multiplied by min(pi / mu, cap),
 // where pi is the policy at the beginning of the update. The clipped ratio is then computed

@@ -61,8 +61,8 @@ void ClassifierOptions::Bind(ConfigSchema* schema) {
   schema->Number("classifier.balance_ratio", &balance_ratio, kPositive,
                  "No answers per Yes answer, in weight or in number; unused with balance none");
   schema->Number("classifier.named_weight", &named_weight, kPositive,
-                 "weight of answers about drugs of the previous visit or the note at the first "
-                 "step; it falls to 1 over the first 0.6 of the steps");
+                 "at the first step, answers about drugs of the previous visit or the note weigh "
+                 "this many times as much; the factor moves to 1 over the first 0.6 of the steps");
   schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
                  "paper: P(Yes) > P(No); calibrated: the offset of the logits with the best mean "
                  "Jaccard on validation visits");

@@ -20,8 +20,8 @@ struct OptimizerOptions {
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double grad_clip = 1.0;  // global norm; 0: no clipping
-  // Share of the learning rate that entity projectors have; SFT alone trains them. Their maps are
-  // far wider than the model, so that a step of Adam moves a slot farther than a word.
+  // Share of the learning rate that entity projectors have; SFT alone trains them. A step of
+  // Adam changes every weight of their wide maps, and moves a slot farther than a word.
   double projector_rate = 1.0;
   void Bind(const std::string& prefix, ConfigSchema* schema);
 };
@@ -50,10 +50,10 @@ struct ClassifierOptions : SftOptions {
   //              counts as having one
   std::string balance = "none";
   double balance_ratio = 1;
-  // Weight, at the first step, of an answer about a drug that the prompt names: one of the previous
-  // visit, or of the note's medications on admission or allergies. It falls to 1 over the first
-  // kEarlyShare of the steps (trainer/sft/sft.h). To copy a name, or not to, is learnt last: few
-  // candidates are named.
+  // Factor, at the first step, on the weight of answers about drugs that the facts name: drugs of
+  // the previous visit, and of the note's medications on admission and allergies. It moves to 1
+  // over the first kEarlyShare of the steps (trainer/sft/sft.h). Such answers are few; without the
+  // factor the policy learns them last.
   double named_weight = 1;
   // paper: a drug is predicted if P(Yes) > P(No). calibrated: it is predicted if logit(Yes) -
   // logit(No) exceeds an offset, chosen for the highest mean Jaccard on the validation visits.

@@ -22,8 +22,32 @@ void CheckColocated(const ClusterOptions& cluster) {
   }
 }
 
+// Refuses keys of `credit` and `grpo` of which one would have no effect.
+void CheckCredit(const GrpoOptions& grpo, const CreditOptions& credit) {
+  const bool potential = credit.scheme == "potential";
+  if (!potential && grpo.preset != "none") {
+    throw UsageError("credit.scheme is ", credit.scheme, " with grpo.preset ", grpo.preset,
+                     ", which is GRPO of the outcome alone; expected potential, or preset none");
+  }
+  if (!potential && credit.scale_steps != "none") {
+    throw UsageError("credit.scale_steps is ", credit.scale_steps, " with credit.scheme ",
+                     credit.scheme, "; expected none: it scales the differences of potential");
+  }
+  if (credit.scale_steps == "group" && credit.scale_rewards == "none") {
+    throw UsageError(
+        "credit.scale_steps is group with credit.scale_rewards none; expected none, or group for "
+        "both: steps that are scaled do not add up to a reward that is not");
+  }
+  if (credit.scheme == "causal" && grpo.loss == "gspo") {
+    throw UsageError(
+        "credit.scheme is causal, with one ratio for each step, and grpo.loss is gspo, with one "
+        "for the completion; expected grpo, or another scheme");
+  }
+}
+
 void CheckTogether(const Config& config) {
   CheckColocated(config.cluster);
+  CheckCredit(config.grpo, config.credit);
   if (config.data.split.size() != 3) {
     throw UsageError("data.split has ", config.data.split.size(),
                      " numbers; expected three: train, validation, test");

@@ -46,10 +46,22 @@ TEST_F(ScorerTest, WorkedExample_HasItsVerdict) {
   EXPECT_THAT(v.phi_refusal, ElementsAre(0, 0, 0.5f));
   EXPECT_THAT(v.phi, ElementsAre(0.5f, 1, 0.75f));
   EXPECT_THAT(v.step_of_token, ElementsAre(1, 1, 2, 2, -1));
+  ASSERT_EQ(v.state.size(), 3u);
+  EXPECT_NE(v.state[0], v.state[1]);
+  EXPECT_EQ(v.state[1], v.state[2]);
   EXPECT_EQ(v.reward, 0.25f);
   EXPECT_THAT(v.final_list, ElementsAre(1, 9));
   EXPECT_EQ(v.num_lines, 2);
   EXPECT_EQ(v.num_refused, 1);
+}
+
+TEST_F(ScorerTest, LinesInAnotherOrder_EndInTheSameState) {
+  const Verdict a = Score({"one", "\n", "two", "\n", "<end>"}, {1}, {3}, Edit::kAdd);
+  const Verdict b = Score({"two", "\n", "one", "\n", "<end>"}, {1}, {3}, Edit::kAdd);
+  ASSERT_EQ(a.state.size(), 3u);
+  EXPECT_EQ(a.state[0], b.state[0]);
+  EXPECT_NE(a.state[1], b.state[1]);
+  EXPECT_EQ(a.state[2], b.state[2]);
 }
 
 TEST_F(ScorerTest, EndOfTextAlone_IsTheInputList) {

@@ -196,5 +196,17 @@ TEST(NegativeLogLikelihood, TotalWeight_IsDenominator) {
   EXPECT_DOUBLE_EQ(loss.item<double>(), 0.5);
 }
 
+// The worked example of AppendSegments.
+TEST(AppendSegments, StepsOrTheWholeCompletion) {
+  const std::vector<int16_t> steps = {1, 1, 2, -1};
+  std::vector<int64_t> whole = {0, 0}, by_step = whole, first;
+  AppendSegments(steps, /*by_step=*/false, &whole);
+  EXPECT_EQ(whole, (std::vector<int64_t>{0, 0, 1, 1, 1, 1}));
+  AppendSegments(steps, /*by_step=*/true, &by_step);
+  EXPECT_EQ(by_step, (std::vector<int64_t>{0, 0, 1, 1, 2, 3}));
+  AppendSegments({-1}, /*by_step=*/true, &first);
+  EXPECT_EQ(first, std::vector<int64_t>{0});
+}
+
 }  // namespace
 }  // namespace flame

@@ -35,7 +35,13 @@ TEST(TrainerOptions, Overrides_ReachTheFields) {
   credit.Bind(&schema);
   cluster.Bind(&schema);
   schema.Load("", {"grpo.normalizer=constant", "grpo.learning_rate=0.5", "grpo.lora.rank=4",
-                   "list.batch=3", "list.schedule=linear", "credit.lambda=0", "cluster.timeout=5"});
+                   "list.batch=3", "list.schedule=linear", "credit.lambda=0", "cluster.timeout=5",
+                   "list.projector_rate=0.25", "credit.scheme=anchor", "credit.scale_rewards=none",
+                   "grpo.loss=gspo"});
+  EXPECT_EQ(list.optimizer.projector_rate, 0.25);
+  EXPECT_EQ(credit.scheme, "anchor");
+  EXPECT_EQ(credit.scale_rewards, "none");
+  EXPECT_EQ(grpo.loss, "gspo");
   EXPECT_EQ(grpo.normalizer, "constant");
   EXPECT_EQ(grpo.optimizer.learning_rate, 0.5);
   EXPECT_EQ(grpo.lora.rank, 4);
@@ -46,11 +52,17 @@ TEST(TrainerOptions, Overrides_ReachTheFields) {
 }
 
 TEST(TrainerOptions, OutOfRange_IsNamed) {
-  for (const std::string bad : {"grpo.clip=7", "grpo.kl=-1", "grpo.normalizer=mean", "grpo.steps=0",
-                                "grpo.beta2=1", "grpo.learning_rate=0"}) {
+  for (const std::string bad :
+       {"grpo.clip=7", "grpo.kl=-1", "grpo.normalizer=mean", "grpo.steps=0", "grpo.beta2=1",
+        "grpo.learning_rate=0", "grpo.loss=ppo", "credit.scheme=shapley",
+        "credit.scale_rewards=token", "classifier.named_weight=0", "classifier.projector_rate=0"}) {
     GrpoOptions grpo;
+    ClassifierOptions classifier;
+    CreditOptions credit;
     ConfigSchema schema;
     grpo.Bind(&schema);
+    classifier.Bind(&schema);
+    credit.Bind(&schema);
     try {
       schema.Load("", {bad});
       ADD_FAILURE() << bad << " was accepted";

@@ -66,7 +66,8 @@ void CreditOptions::Bind(ConfigSchema* schema) {
   schema->Number("credit.gamma", &gamma, {.low = 0, .high = 1}, "discount of the next state's phi");
   schema->Choice(
       "credit.scale_steps", &scale_steps, {"none", "group"},
-      "group: step differences are also divided by the standard deviation of the group's rewards");
+      "group: the step differences of potential are also divided by the standard deviation of the "
+      "group's rewards");
   schema->Choice("credit.scale_rewards", &scale_rewards, {"group", "none"},
                  "group (the paper's): rewards are divided by the standard deviation of their "
                  "group; none: they are not, so that the policy follows the expected reward");

@@ -45,6 +45,8 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
                                       const std::vector<int64_t>& group_of_family) const {
   std::vector<double> old_logprobs, advantages, weights;
   std::vector<int64_t> segments;
+  const bool by_completion = job_.options.loss == "gspo";
+  const bool by_step = job_.credit.scheme == "causal";
   for (const BranchPlace& place : micro_batch.branches) {
     const int64_t g = group_of_family[place.family];
     const Trajectory& member = batch.groups[g].members[place.branch];
@@ -54,7 +56,9 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
     const auto length = static_cast<int64_t>(member.tokens.size());
     weights.insert(weights.end(), member.tokens.size(),
                    TokenWeight(job_.options.normalizer, length, batch.totals));
-    AppendSegments(member.verdict, &segments);
+    if (by_completion || by_step) {
+      AppendSegments(member.verdict.step_of_token, by_step, &segments);
+    }
   }
   Part part;
   const at::Device device = job_.policy->device();
@@ -69,18 +73,6 @@ GrpoUpdate::Part GrpoUpdate::MakePart(const MicroBatch& micro_batch, const GrpoB
     part.tokens.reference = LogProbs(part, {.adapters = false}, nullptr).to(at::kDouble);
   }
   return part;
-}
-
-// Numbers the tokens that share a ratio, after those of the completions before.
-void GrpoUpdate::AppendSegments(const Verdict& verdict, std::vector<int64_t>* segments) const {
-  const bool whole = job_.options.loss == "gspo";
-  if (!whole && job_.credit.scheme != "causal") return;
-  int64_t next = segments->empty() ? 0 : segments->back() + 1;
-  for (size_t t = 0; t < verdict.step_of_token.size(); ++t) {
-    const bool begins = t > 0 && verdict.step_of_token[t] != verdict.step_of_token[t - 1];
-    if (begins && !whole) ++next;
-    segments->push_back(next);
-  }
 }
 
 bool GrpoUpdate::Constrained(const Part& part) const {

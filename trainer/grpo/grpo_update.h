@@ -40,7 +40,6 @@ class GrpoUpdate {
   };
   Part MakePart(const MicroBatch& micro_batch, const GrpoBatch& batch,
                 const std::vector<int64_t>& group_of_family) const;
-  void AppendSegments(const Verdict& verdict, std::vector<int64_t>* segments) const;
   bool Constrained(const Part& part) const;
   at::Tensor LogProbs(const Part& part, const ForwardOptions& options, at::Tensor* entropy) const;
 

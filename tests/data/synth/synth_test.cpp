@@ -85,6 +85,17 @@ TEST(WriteSynthHospitalTest, LargerHospital_BeginsWithTheSamePatients) {
   }
 }
 
+// Patients are simulated in blocks of 2,048.
+TEST(WriteSynthHospitalTest, SecondBlock_GoesOnWhereTheFirstEnds) {
+  const Folder a("flame-synth-a"), b("flame-synth-b");
+  WriteSynthHospital(a.path(), 2047, 3);
+  WriteSynthHospital(b.path(), 2050, 3);
+  const std::string small = Bytes(a.path() / "ORACLE.csv"), large = Bytes(b.path() / "ORACLE.csv");
+  EXPECT_EQ(small, large.substr(0, small.size()));
+  const std::string patients = Bytes(b.path() / "PATIENTS.csv");
+  EXPECT_EQ(std::count(patients.begin(), patients.end(), '\n'), 2051);
+}
+
 TEST(WriteSynthHospitalTest, FolderWithFiles_IsRefusedAndKept) {
   const Folder folder("flame-synth-a");
   fs::create_directories(folder.path());

@@ -33,6 +33,19 @@ TEST(LoadConfig, Preset_GivesDefaultsThatKeysGivenOverrule) {
   EXPECT_THROW(Load({"grpo.preset=tlr"}), UsageError);
 }
 
+TEST(LoadConfig, CreditKeysWithoutEffect_AreRefused) {
+  for (const std::vector<std::string>& keys : std::vector<std::vector<std::string>>{
+           {"credit.scheme=causal", "grpo.preset=standard"},
+           {"credit.scheme=anchor", "grpo.preset=trl"},
+           {"credit.scheme=anchor", "credit.scale_steps=group"},
+           {"credit.scale_rewards=none", "credit.scale_steps=group"},
+           {"credit.scheme=causal", "grpo.loss=gspo"}}) {
+    EXPECT_THROW(Load(keys), UsageError) << keys[0] << " " << keys[1];
+  }
+  EXPECT_EQ(Load({"credit.scheme=anchor", "grpo.loss=gspo"}).credit.scheme, "anchor");
+  EXPECT_EQ(Load({"credit.scale_steps=group"}).credit.scale_steps, "group");
+}
+
 TEST(LoadConfig, ResolvedYaml_LoadsAsTheSame) {
   const Config config = Load({"grpo.preset=trl", "grpo.iterations=3"});
   const auto file = std::filesystem::path(testing::TempDir()) / "resolved.yaml";
