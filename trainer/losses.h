@@ -44,7 +44,8 @@ struct SurrogateInput {
 // Estimators of KL(policy || reference) at a token, with d = reference - logprobs:
 //   kK3       e^d - d - 1 (Schulman 2020)
 //   kK3Ratio  k3 times rho: unbiased in value and gradient even after the policy has moved away
-//             from the one that sampled (DeepSeek-V3.2; TRL's use_bias_correction_kl)
+//             from the one that sampled, if every token has its own ratio (DeepSeek-V3.2; TRL's
+//             use_bias_correction_kl)
 enum class KlEstimator { kK3, kK3Ratio };
 // Parses "k3" or "k3_ratio". Throws UsageError on any other name.
 KlEstimator ParseKlEstimator(const std::string& name);
