@@ -98,6 +98,27 @@ TEST(AnchorCredit, StepsFromOneList_AreCompared) {
               ElementsAre(FloatNear(2, 1e-6), FloatNear(1, 1e-6), FloatNear(1 + half, 1e-6)));
 }
 
+// Gamma 0.5: the returns are {0.375, -0.25, 0}, {0} and {0.125, 0.75, 0}, compared by their
+// differences from the mean.
+TEST(Credit, DiscountedAndNotScaled_ByHand) {
+  const auto near = [](float value) { return FloatNear(value, 1e-6); };
+  CreditOptions options = Scheme("causal");
+  options.gamma = 0.5;
+  options.scale_rewards = "none";
+  const Advantages causal = ComputeAdvantages(kGroup, options);
+  EXPECT_THAT(causal.tokens[0],
+              ElementsAre(near(0.625f / 3), near(0.625f / 3), near(-0.5f), near(-0.5f), near(0)));
+  EXPECT_THAT(causal.tokens[1], ElementsAre(near(-0.5f / 3)));
+  EXPECT_THAT(causal.tokens[2], ElementsAre(near(-0.125f / 3), near(0.5f), near(0)));
+
+  options.scheme = "anchor";  // outcomes {0, -0.25, 0.25}
+  const Advantages anchor = ComputeAdvantages(kGroup, options);
+  EXPECT_THAT(anchor.tokens[0], ElementsAre(near(0.625f / 3), near(0.625f / 3), near(-0.125f),
+                                            near(-0.125f), near(0)));
+  EXPECT_THAT(anchor.tokens[1], ElementsAre(near(-0.25f - 0.5f / 3)));
+  EXPECT_THAT(anchor.tokens[2], ElementsAre(near(0.25f - 0.125f / 3), near(0.25f), near(0.375f)));
+}
+
 TEST(AnchorCredit, LambdaZero_IsStandardGrpo) {
   const Advantages anchor = ComputeAdvantages(kGroup, Scheme("anchor", 0));
   EXPECT_EQ(anchor.tokens, ComputeAdvantages(kGroup, Scheme("potential", 0)).tokens);
