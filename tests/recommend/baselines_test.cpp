@@ -7,6 +7,7 @@
 #include "recommend/baselines/facts.h"
 #include "recommend/baselines/logistic.h"
 #include "recommend/baselines/neighbours.h"
+#include "recommend/evaluation_rows.h"
 
 namespace flame {
 namespace {
@@ -111,6 +112,33 @@ TEST(NeighbourShares, NearestVisits_WeighedBySimilarity) {
   EXPECT_NEAR(shares[2], 0, 1e-6);
   EXPECT_NEAR(shares[3], 2 / 3.0, 1e-6) << "nothing is similar: all of the training visits";
   EXPECT_NEAR(shares[5], 1 / 3.0, 1e-6);
+}
+
+// Fits see training visits alone, and cuts are chosen on validation visits: the truth of the visits
+// to predict changes no prediction.
+TEST(BaselineRows, TruthOfTestVisits_ChangesNoPrediction) {
+  std::vector<Visit> visits;
+  for (int32_t i = 0; i < 90; ++i) {
+    Visit visit = VisitOf(i, {i % 3}, {i % 3});
+    visit.split = i < 60 ? Split::kTrain : i < 75 ? Split::kValidation : Split::kTest;
+    visits.push_back(visit);
+  }
+  Corpus honest = Hospital(visits), changed = honest;
+  honest.ddi = changed.ddi = DdiGraph(3);
+  for (int32_t i = 75; i < 90; ++i) changed.visits[i].drugs = {(i + 1) % 3, (i + 2) % 3};
+  const auto rows_of = [](const Corpus& corpus) {
+    Field field{corpus, corpus.VisitsOf(Split::kTest), {}, 100, 1};
+    for (const int32_t visit : field.visits) field.patients.push_back(corpus.visits[visit].patient);
+    return BaselineRows(field);
+  };
+  const std::vector<Row> a = rows_of(honest), b = rows_of(changed);
+  ASSERT_EQ(a.size(), 4u);
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].fields.at("drugs"), b[i].fields.at("drugs")) << a[i].policy;
+    if (a[i].policy != "logistic" && a[i].policy != "knn") continue;
+    for (const double jaccard : a[i].jaccard) EXPECT_EQ(jaccard, 1) << a[i].policy;
+    for (const double jaccard : b[i].jaccard) EXPECT_EQ(jaccard, 0) << b[i].policy;
+  }
 }
 
 }  // namespace
