@@ -127,7 +127,7 @@ class PrepareCorpusTest : public MiniHospital {
   std::string Failure() {
     return MessageOf([&] { PrepareCorpus(options_); });
   }
-  // What the log says of a hospital that is prepared all the same.
+  // Returns the log of a preparation that succeeds.
   std::string Warnings() {
     testing::internal::CaptureStderr();
     PrepareCorpus(options_);
