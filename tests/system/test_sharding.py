@@ -74,31 +74,37 @@ def test_no_learner_ever_holds_the_whole_model(tmp_path):
 FIFTY = {"classifier": ["sft", "classifier", "--config", TINY, "classifier.epochs=8",
                         "classifier.batch=8", "classifier.token_budget=4000",
                         "classifier.checkpoint_every=100"],
+         # In float32 the order of a sum over learners sooner or later decides which token is sampled.
          "grpo": ["grpo", "--config", TINY, "grpo.steps=50", "grpo.tasks=4",
-                  "grpo.checkpoint_every=100", "grpo.max_tokens=12"]}
+                  "grpo.checkpoint_every=100", "grpo.max_tokens=12", "model.dtype=float64"]}
+TOLERANCE = {"classifier": {"rel": 1e-5, "abs": 1e-6}, "grpo": {"rel": 1e-9, "abs": 1e-12}}
 
 
 @pytest.fixture(scope="module", params=FIFTY)
 def alone(request, tiny_run, tmp_path_factory):
-    """Trains fifty steps of a stage on one rank; returns the stage and its losses."""
+    """Trains fifty steps of a stage on one rank; returns the stage, the run it is made from and its losses."""
     stage = request.param
-    folder = copy_run(tiny_run, tmp_path_factory.mktemp("alone") / "run", stage)
+    made = tiny_run
+    if stage == "grpo":
+        made = tmp_path_factory.mktemp("float64") / "run"
+        run("pipeline", "--config", TINY, f"run.dir={made}", "model.dtype=float64")
+    folder = copy_run(made, tmp_path_factory.mktemp("alone") / "run", stage)
     run(*FIFTY[stage], f"run.dir={folder}")
     found = losses(folder / stage)[:50]
     assert len(found) == 50
-    return stage, found
+    return stage, made, found
 
 
 @pytest.mark.parametrize("learners", [2, 4])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_fifty_steps_follow_one_rank(run_copy, alone, policy, learners):
-    stage, one = alone
-    split = run_copy(stage)
+def test_fifty_steps_follow_one_rank(tmp_path, alone, policy, learners):
+    stage, made, one = alone
+    split = copy_run(made, tmp_path / "split", stage)
     # GRPO has a rollout rank and a reward rank besides.
     roles = [f"cluster.learners={learners}", "cluster.rollouts=1", "cluster.rewards=1"]
     ranks, roles = (learners + 2, roles) if stage == "grpo" else (learners, [])
     job(ranks, *FIFTY[stage], f"run.dir={split}", *roles, *sharding(policy, learners))
-    assert losses(split / stage)[:50] == pytest.approx(one, rel=1e-5, abs=1e-6)
+    assert losses(split / stage)[:50] == pytest.approx(one, **TOLERANCE[stage])
 
 
 def test_resumed_on_one_four_two_ranks_stays_on_the_curve(run_copy):
