@@ -142,8 +142,8 @@ std::vector<Row> BaselineRows(const Field& field) {
                              /*otherwise=*/0));
   TwoScores best;
   double best_jaccard = -1;
-  for (const int64_t count : {10, 30, 100, 300}) {
-    const TwoScores shares = split(NeighbourShares(corpus, facts, count, train, asked));
+  for (const auto& scores : NeighbourShares(corpus, facts, {10, 30, 100, 300}, train, asked)) {
+    const TwoScores shares = split(scores);
     const double jaccard =
         shares.validation.empty() ? 0 : BestOnValidation(corpus, shares.validation).jaccard;
     if (jaccard <= best_jaccard) continue;

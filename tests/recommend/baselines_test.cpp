@@ -106,7 +106,11 @@ TEST(NeighbourShares, NearestVisits_WeighedBySimilarity) {
       Hospital({VisitOf(0, {0, 1}, {0}), VisitOf(1, {1, 2}, {0, 1}), VisitOf(2, {2}, {2}),
                 VisitOf(3, {0, 1}, {}), VisitOf(4, {}, {})});
   const Facts facts = FactsOf(corpus);
-  const auto shares = NeighbourShares(corpus, facts, 2, {0, 1, 2}, {3, 4});
+  const auto tables = NeighbourShares(corpus, facts, {1, 2}, {0, 1, 2}, {3, 4});
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_NEAR(tables[0][1], 0, 1e-6) << "the nearest alone lacks it";
+  EXPECT_NEAR(tables[0][3], 2 / 3.0, 1e-6) << "nothing is similar: all of the training visits";
+  const std::vector<float>& shares = tables[1];
   EXPECT_NEAR(shares[0], 1, 1e-6);
   EXPECT_NEAR(shares[1], 0.5 / 1.5, 1e-6);
   EXPECT_NEAR(shares[2], 0, 1e-6);
