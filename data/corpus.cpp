@@ -11,7 +11,7 @@
 namespace flame {
 namespace {
 
-constexpr char kSchema[] = "flame.corpus/2";
+constexpr char kSchema[] = "flame.corpus/3";
 
 // Returns one field of every visit as a column.
 template <class T, class Get>
@@ -106,6 +106,40 @@ std::vector<Coverage> ReadCoverage(const Hdf5File& file, const std::string& wher
   return coverage;
 }
 
+void WriteFunnel(Hdf5File* file, const std::vector<FunnelStep>& funnel) {
+  std::vector<std::string> table, rule, detail;
+  std::vector<int64_t> rows, visits, patients;
+  for (const FunnelStep& step : funnel) {
+    table.push_back(step.table);
+    rule.push_back(step.rule);
+    rows.push_back(step.rows);
+    visits.push_back(step.visits);
+    patients.push_back(step.patients);
+    detail.push_back(step.detail);
+  }
+  file->Write("funnel/table", table);
+  file->Write("funnel/rule", rule);
+  file->Write("funnel/rows", rows);
+  file->Write("funnel/visits", visits);
+  file->Write("funnel/patients", patients);
+  file->Write("funnel/detail", detail);
+}
+
+std::vector<FunnelStep> ReadFunnel(const Hdf5File& file, const std::string& where) {
+  const auto table = file.Read<std::string>("funnel/table");
+  const size_t n = table.size();
+  const auto rule = ReadSized<std::string>(file, "funnel/rule", n, where);
+  const auto rows = ReadSized<int64_t>(file, "funnel/rows", n, where);
+  const auto visits = ReadSized<int64_t>(file, "funnel/visits", n, where);
+  const auto patients = ReadSized<int64_t>(file, "funnel/patients", n, where);
+  const auto detail = ReadSized<std::string>(file, "funnel/detail", n, where);
+  std::vector<FunnelStep> funnel;
+  for (size_t i = 0; i < n; ++i) {
+    funnel.push_back({table[i], rule[i], rows[i], visits[i], patients[i], detail[i]});
+  }
+  return funnel;
+}
+
 void CheckVisit(const Corpus& corpus, int32_t i, const std::string& where) {
   const Visit& visit = corpus.visits[i];
   const auto fail = [&](const char* field, int64_t value, const std::string& expected) {
@@ -134,6 +168,7 @@ void ReadVisits(const Hdf5File& file, Corpus* corpus, const std::string& where) 
   const auto patient = ReadSized<int32_t>(file, "visits/patient", n, where);
   const auto previous = ReadSized<int32_t>(file, "visits/previous", n, where);
   const auto age = ReadSized<int32_t>(file, "visits/age", n, where);
+  const auto year = ReadSized<int32_t>(file, "visits/year", n, where);
   const auto gender = ReadSized<int8_t>(file, "visits/gender", n, where);
   const auto split = ReadSized<int8_t>(file, "visits/split", n, where);
   auto note = ReadSized<std::string>(file, "visits/note", n, where);
@@ -143,10 +178,10 @@ void ReadVisits(const Hdf5File& file, Corpus* corpus, const std::string& where) 
   auto procedures = ReadRagged(file, "visits/procedures", n, corpus->procedures.size(), where);
   auto drugs = ReadRagged(file, "visits/drugs", n, corpus->drugs.size(), where);
   for (size_t i = 0; i < n; ++i) {
-    corpus->visits.push_back(
-        Visit{subject[i], hadm[i], patient[i], previous[i], age[i], static_cast<char>(gender[i]),
-              static_cast<Split>(split[i]), std::move(diagnoses[i]), std::move(procedures[i]),
-              std::move(drugs[i]), std::move(note[i]), oracle_list[i], oracle_threshold[i]});
+    corpus->visits.push_back(Visit{
+        subject[i], hadm[i], patient[i], previous[i], age[i], static_cast<char>(gender[i]),
+        static_cast<Split>(split[i]), std::move(diagnoses[i]), std::move(procedures[i]),
+        std::move(drugs[i]), std::move(note[i]), oracle_list[i], oracle_threshold[i], year[i]});
     CheckVisit(*corpus, static_cast<int32_t>(i), where);
   }
 }
@@ -157,6 +192,7 @@ void WriteVisits(Hdf5File* file, const std::vector<Visit>& visits) {
   file->Write("visits/patient", Column<int32_t>(visits, [](auto& v) { return v.patient; }));
   file->Write("visits/previous", Column<int32_t>(visits, [](auto& v) { return v.previous; }));
   file->Write("visits/age", Column<int32_t>(visits, [](auto& v) { return v.age; }));
+  file->Write("visits/year", Column<int32_t>(visits, [](auto& v) { return v.year; }));
   file->Write("visits/gender", Column<int8_t>(visits, [](auto& v) { return v.gender; }));
   file->Write("visits/split", Column<int8_t>(visits, [](auto& v) { return v.split; }));
   file->Write("visits/note", Column<std::string>(visits, [](auto& v) { return v.note; }));
@@ -199,6 +235,7 @@ void WriteCorpus(const Corpus& corpus, const std::filesystem::path& path) {
   WriteVocabulary(&file, "drugs", corpus.drugs);
   WriteDdi(&file, corpus.ddi);
   WriteCoverage(&file, corpus.coverage);
+  WriteFunnel(&file, corpus.funnel);
   WriteVisits(&file, corpus.visits);
   file.Close();
   SealFile(target.temporary());
@@ -218,6 +255,7 @@ Corpus ReadCorpus(const std::filesystem::path& path) {
   corpus.drugs = ReadVocabulary(file, "drugs", where);
   corpus.ddi = ReadDdi(file, corpus.drugs.size(), where);
   corpus.coverage = ReadCoverage(file, where);
+  corpus.funnel = ReadFunnel(file, where);
   ReadVisits(file, &corpus, where);
   return corpus;
 }

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "data/coverage.h"
+#include "data/funnel.h"
 #include "data/visit.h"
 
 namespace flame {
 
 // Codes in order of first appearance; a code's index is its id everywhere else.
 struct Vocabulary {
-  std::vector<std::string> codes;   // ICD-9 as written in the table, or DrugBank id
+  std::vector<std::string> codes;   // ICD-9 as MIMIC writes it, ICD-10 as "ICD10:I509", DrugBank id
   std::vector<std::string> titles;  // short title of a code, generic name of a drug; never ""
   int32_t size() const { return static_cast<int32_t>(codes.size()); }
 };
@@ -43,6 +44,7 @@ struct Corpus {
   DdiGraph ddi;
   int32_t num_patients = 0;
   std::vector<Coverage> coverage;  // of every mapping that made the corpus
+  std::vector<FunnelStep> funnel;  // from the tables' rows to visits, in order
 
   // Returns the indices of the visits of one split, in order.
   std::vector<int32_t> VisitsOf(Split split) const;

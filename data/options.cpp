@@ -3,11 +3,11 @@
 namespace flame {
 
 void DataOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("data.hospital", &hospital, {"synth", "mimic3"},
-                 "where visits come from: a hospital made by the program, or MIMIC-III's tables");
+  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "mimic4"},
+                 "where visits come from: a hospital made by the program, or the tables of "
+                 "MIMIC-III or MIMIC-IV");
   schema->Path("data.root", &root,
-               "folder with PATIENTS, ADMISSIONS, DIAGNOSES_ICD, PROCEDURES_ICD, PRESCRIPTIONS and "
-               "NOTEEVENTS (.csv or .csv.gz)");
+               "folder of the tables (.csv or .csv.gz), as docs/hospitals.md lists them");
   schema->Path("data.mappings", &mappings,
                "folder with ndc9_to_drugbank.csv, drugbank_to_name.csv, drugbank_to_smiles.csv, "
                "icd9_*.csv and the harmful pairs");
@@ -21,6 +21,10 @@ void DataOptions::Bind(ConfigSchema* schema) {
   schema->Choice("data.visit_order", &visit_order, {"time", "id"},
                  "order of a patient's visits: by admission time, or by HADM_ID as in the authors' "
                  "coded records");
+  schema->Choice("data.icd10", &icd10, {"keep", "icd9"},
+                 "codes of ICD-10 in MIMIC-IV: kept, or read as ICD-9 by "
+                 "icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv of data.mappings "
+                 "(icd10, icd9)");
   schema->IntList(
       "data.split", &split, {.low = 0},
       "shares of train, validation and test, each at least 1; visits are cut by position");

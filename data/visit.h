@@ -30,6 +30,7 @@ struct Visit {
   // Under the generating model: the expected Jaccard of the best list, and of the list {drugs with
   // P(drug) > 0.5}. -1 if there is no such model, as for every real hospital.
   float oracle_list = -1, oracle_threshold = -1;
+  int32_t year = 0;  // of the calendar, not of shifted dates; 0: the tables do not tell
 };
 
 }  // namespace flame

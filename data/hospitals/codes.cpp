@@ -171,6 +171,7 @@ bool IsMissing(std::string_view text) {
 }
 
 bool IsNoNdc(std::string_view text) {
+  if (IsDigits(text) && !IsZeros(text)) return false;
   return IsMissing(text) || CanonicalId(text).find_first_not_of("0.-") == std::string::npos;
 }
 
@@ -183,6 +184,13 @@ std::optional<std::string> Ndc9OfKey(std::string_view text) {
   constexpr size_t kSize = kLabelerDigits + kProductDigits;
   if (!digits || digits->size() > kSize) return std::nullopt;
   return Padded(WithoutZeros(*digits), kSize);
+}
+
+std::string CanonicalIcd10(std::string_view code) {
+  std::string id = CanonicalId(code.substr(kIcd10.size()));
+  // A second dot is no code's, so it stays and is told.
+  if (std::count(id.begin(), id.end(), '.') == 1) std::erase(id, '.');
+  return std::string(kIcd10) + id;
 }
 
 std::vector<std::string> CanonicalIcd9(CodeKind kind, const std::vector<std::string>& codes) {

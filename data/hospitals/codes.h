@@ -48,6 +48,13 @@ enum class CodeKind { kDiagnosis, kProcedure };
 // or both, and one such as 250.0, which may have been 250.00, if the column has lost zeros.
 std::vector<std::string> CanonicalIcd9(CodeKind kind, const std::vector<std::string>& codes);
 
+// An ICD-10 code has this in front, since its version is a part of it: V10 is a code of both.
+inline constexpr std::string_view kIcd10 = "ICD10:";
+
+// Returns an ICD-10 code, kIcd10 in front, in upper case and without its dot or blanks:
+// "ICD10:i50.9 " -> "ICD10:I509".
+std::string CanonicalIcd10(std::string_view code);
+
 }  // namespace flame
 
 #endif  // FLAME_DATA_HOSPITALS_CODES_H_

@@ -1,65 +1,12 @@
 #include "data/hospitals/cohort.h"
 
 #include <algorithm>
-#include <cctype>
-#include <unordered_set>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "data/hospitals/coverage_counter.h"
-#include "data/hospitals/csv_table.h"
 
 namespace flame {
 namespace {
-
-struct HashRow {
-  size_t operator()(const CodeRow& row) const {
-    size_t hash = 0;
-    for (int64_t part : {row.subject, row.hadm, int64_t{row.code}, int64_t{row.name}}) {
-      hash = (hash ^ static_cast<size_t>(part)) * 0x9e3779b97f4a7c15u;
-      hash ^= hash >> 29;
-    }
-    return hash;
-  }
-};
-
-// Keeps the first of equal rows.
-void DropDuplicates(std::vector<CodeRow>* rows) {
-  std::unordered_set<CodeRow, HashRow> seen;
-  std::erase_if(*rows, [&](const CodeRow& row) { return !seen.insert(row).second; });
-}
-
-std::unordered_set<int64_t> VisitsIn(const std::vector<CodeRow>& rows) {
-  std::unordered_set<int64_t> visits;
-  for (const CodeRow& row : rows) visits.insert(row.hadm);
-  return visits;
-}
-
-std::vector<int64_t> CountCodes(const CodeTable& table) {
-  std::vector<int64_t> counts(table.codes.size(), 0);
-  for (const CodeRow& row : table.rows) ++counts[row.code];
-  return counts;
-}
-
-// Step 1. The codes of the table are NDCs.
-CodeTable ReadPrescriptions(const std::filesystem::path& root, const AdmissionOwners& owners) {
-  const CsvTable table(root, "PRESCRIPTIONS",
-                       {"SUBJECT_ID", "HADM_ID", "DRUG_TYPE", "DRUG", "NDC"});
-  CodeTable prescriptions;
-  Interner names;
-  OwnerCheck check(owners);
-  table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (CanonicalId(row[2]) != "MAIN" || IsNoNdc(row[4])) return;
-    if (row[0].empty() || row[1].empty() || row[3].empty()) return;
-    const int64_t subject = row.Integer(0), hadm = row.Integer(1);
-    check.See(row, subject, hadm);
-    prescriptions.rows.push_back(
-        {subject, hadm, prescriptions.codes.IdOf(row[4]), names.IdOf(row[3])});
-  });
-  check.Finish(table);
-  DropDuplicates(&prescriptions.rows);
-  return prescriptions;
-}
 
 // Step 2.
 void KeepPatientsWithVisits(int64_t min_visits, std::vector<CodeRow>* rows) {
@@ -70,44 +17,51 @@ void KeepPatientsWithVisits(int64_t min_visits, std::vector<CodeRow>* rows) {
   });
 }
 
-// Returns the DrugBank ids of an NDC; null if it has none, or if its readings have different ones.
-const std::vector<std::string>* DrugsOfNdc(const NdcMap& ndc_map, const std::string& ndc) {
-  const std::vector<std::string>* found = nullptr;
-  for (const std::string& reading : NdcReadings(ndc)) {
-    const auto mapped = ndc_map.find(reading);
-    if (mapped == ndc_map.end()) continue;
-    if (found != nullptr && *found != mapped->second) return nullptr;
-    found = &mapped->second;
-  }
-  return found;
-}
+using Mapped = std::vector<const std::vector<std::string>*>;  // [sources]; null: no drug
 
-bool IsElevenDigits(const std::string& ndc) {
-  return ndc.size() == 11 && ndc.find_first_not_of("0123456789") == std::string::npos;
-}
-
-// Step 3: maps NDCs, without their last two digits, to DrugBank ids.
-CodeTable MapToDrugBank(const CodeTable& prescriptions, const NdcMap& ndc_map, Coverage* coverage) {
-  CodeTable drugs;
-  CoverageCounter counter("prescriptions with a DrugBank id", "NDCs of 11 digits",
-                          "ndc9_to_drugbank.csv");
-  std::vector<const std::vector<std::string>*> drugs_of;
+// Returns the drugs of each source and counts the rows that have one.
+Mapped FindDrugs(const CodeTable& prescriptions, const DrugMap& drug_map, Coverage* coverage) {
+  CoverageCounter counter("prescriptions with a DrugBank id", drug_map.expected(),
+                          drug_map.place());
+  Mapped mapped;
   const std::vector<int64_t> counts = CountCodes(prescriptions);
   for (int32_t i = 0; i < prescriptions.codes.size(); ++i) {
-    const std::string& ndc = prescriptions.codes.Text(i);
-    drugs_of.push_back(DrugsOfNdc(ndc_map, ndc));
+    const std::string& source = prescriptions.codes.Text(i);
+    mapped.push_back(drug_map.Find(source));
     if (counts[i] == 0) continue;
-    if (drugs_of.back() == nullptr) {
-      counter.AddMiss(ndc, counts[i], /*damaged=*/!IsElevenDigits(ndc));
+    if (mapped.back() == nullptr) {
+      counter.AddMiss(source, counts[i], /*damaged=*/!drug_map.WellFormed(source));
     } else {
-      counter.AddMatch(/*repaired=*/!IsElevenDigits(ndc), counts[i]);
+      counter.AddMatch(/*repaired=*/!drug_map.WellFormed(source), counts[i]);
     }
   }
   *coverage = counter.Finish();
+  return mapped;
+}
+
+// Says which of the hospital's drug names most often had no drug, and how many rows had several.
+std::string DetailOf(const CodeTable& prescriptions, const Mapped& mapped) {
+  CommonTexts without;
+  int64_t several = 0;
+  for (const CodeRow& row : prescriptions.rows) {
+    const std::vector<std::string>* drugs = mapped[row.code];
+    if (drugs == nullptr) without.Add(prescriptions.names.Text(row.name));
+    if (drugs != nullptr && drugs->size() > 1) ++several;
+  }
+  std::string detail;
+  if (several > 0) detail = StrCat(several, " rows of several drugs became one row each");
+  if (without.size() > 0) {
+    detail += StrCat(detail.empty() ? "" : "; ", "commonest names without: ", without.Commonest());
+  }
+  return detail;
+}
+
+// Step 3: maps the hospital's drugs to ids.
+CodeTable MapDrugs(const CodeTable& prescriptions, const Mapped& mapped) {
+  CodeTable drugs;
   for (CodeRow row : prescriptions.rows) {
-    const std::vector<std::string>* mapped = drugs_of[row.code];
-    if (mapped == nullptr) continue;
-    for (const std::string& drug : *mapped) {
+    if (mapped[row.code] == nullptr) continue;
+    for (const std::string& drug : *mapped[row.code]) {
       row.code = drugs.codes.IdOf(drug);
       drugs.rows.push_back(row);
     }
@@ -130,70 +84,6 @@ void KeepMostFrequent(int64_t num_drugs, CodeTable* drugs) {
   std::erase_if(drugs->rows, [&](const CodeRow& row) { return !kept.contains(row.code); });
 }
 
-// Warns of codes that are not letters and digits alone.
-void WarnOfUnread(const std::string& stem, const std::vector<std::string>& codes,
-                  const std::vector<int64_t>& counts) {
-  int64_t rows = 0;
-  std::string first;
-  for (size_t i = 0; i < codes.size(); ++i) {
-    if (std::all_of(codes[i].begin(), codes[i].end(),
-                    [](unsigned char c) { return std::isalnum(c) != 0; })) {
-      continue;
-    }
-    if (rows == 0) first = codes[i];
-    rows += counts[i];
-  }
-  if (rows == 0) return;
-  LogWarning("prepare: ", stem, ": ", rows, " rows have codes such as '", first,
-             "', which stay as ",
-             "they are and have no title; expected ICD-9 codes without dots. A code whose dot can ",
-             "be read in two ways is not repaired");
-}
-
-// Gives the codes of a table their canonical form.
-void RepairCodes(CodeKind kind, const std::string& stem, CodeTable* table) {
-  std::vector<std::string> written;
-  for (int32_t i = 0; i < table->codes.size(); ++i) written.push_back(table->codes.Text(i));
-  const std::vector<std::string> canonical = CanonicalIcd9(kind, written);
-  WarnOfUnread(stem, canonical, CountCodes(*table));
-  if (canonical == written) return;
-  CodeTable repaired;
-  int64_t rows = 0;
-  int32_t first = -1;
-  for (CodeRow row : table->rows) {
-    if (canonical[row.code] != written[row.code]) {
-      ++rows;
-      if (first < 0) first = row.code;
-    }
-    row.code = repaired.codes.IdOf(canonical[row.code]);
-    repaired.rows.push_back(row);
-  }
-  LogWarning("prepare: ", stem, ": ", rows, " rows had codes that are not written as in MIMIC; ",
-             "they were repaired, such as '", written[first], "' to '", canonical[first], "'");
-  *table = std::move(repaired);
-}
-
-// Step 6. A row without a code says nothing, so it is dropped from either table.
-CodeTable ReadCodes(const std::filesystem::path& root, CodeKind kind,
-                    const AdmissionOwners& owners) {
-  const bool diagnoses = kind == CodeKind::kDiagnosis;
-  const std::string stem = diagnoses ? "DIAGNOSES_ICD" : "PROCEDURES_ICD";
-  const CsvTable table(root, stem, {"SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"});
-  CodeTable codes;
-  OwnerCheck check(owners);
-  table.ForEachRowOfFilled([&](const CsvRow& row) {
-    if (row[0].empty() || row[1].empty() || IsMissing(row[3])) return;
-    if (diagnoses && IsMissing(row[2])) return;
-    const int64_t subject = row.Integer(0), hadm = row.Integer(1);
-    check.See(row, subject, hadm);
-    codes.rows.push_back({subject, hadm, codes.codes.IdOf(row[3]), 0});
-  });
-  check.Finish(table);
-  RepairCodes(kind, stem, &codes);
-  DropDuplicates(&codes.rows);
-  return codes;
-}
-
 // Step 5.
 void KeepDrugsWithStructure(const DrugBankIds& with_structure, CodeTable* drugs,
                             Coverage* coverage) {
@@ -203,7 +93,7 @@ void KeepDrugsWithStructure(const DrugBankIds& with_structure, CodeTable* drugs,
                                                         : *std::min_element(with_structure.begin(),
                                                                             with_structure.end()),
                                  "'"));
-  std::vector<int64_t> counts = CountCodes(*drugs);
+  const std::vector<int64_t> counts = CountCodes(*drugs);
   for (int32_t i = 0; i < drugs->codes.size(); ++i) {
     if (counts[i] == 0) continue;
     const std::string& id = drugs->codes.Text(i);
@@ -230,11 +120,20 @@ bool KeepFrequentCodes(int64_t min_rows, CodeTable* table) {
                        [&](const CodeRow& row) { return counts[row.code] <= min_rows; }) > 0;
 }
 
-bool KeepCommonVisits(Cohort* cohort) {
-  std::unordered_set<int64_t> common = VisitsIn(cohort->drugs.rows);
-  for (const CodeTable* table : {&cohort->diagnoses, &cohort->procedures}) {
-    const std::unordered_set<int64_t> visits = VisitsIn(table->rows);
+// Keeps the visits present in all three tables. `detail` tells what each table lacked.
+bool KeepCommonVisits(Cohort* cohort, std::string* detail) {
+  const std::unordered_set<int64_t> with_drugs = VisitsIn(cohort->drugs.rows);
+  std::unordered_set<int64_t> common = with_drugs;
+  const auto keep = [&](const CodeTable& table) {
+    const std::unordered_set<int64_t> visits = VisitsIn(table.rows);
     std::erase_if(common, [&](int64_t hadm) { return !visits.contains(hadm); });
+    return std::count_if(with_drugs.begin(), with_drugs.end(),
+                         [&](int64_t hadm) { return !visits.contains(hadm); });
+  };
+  const int64_t no_diagnoses = keep(cohort->diagnoses), no_procedures = keep(cohort->procedures);
+  if (no_diagnoses + no_procedures > 0) {
+    *detail = StrCat("of ", with_drugs.size(), " visits with drugs ", no_diagnoses,
+                     " had no diagnosis, ", no_procedures, " no procedure");
   }
   bool changed = false;
   for (CodeTable* table : {&cohort->diagnoses, &cohort->procedures, &cohort->drugs}) {
@@ -244,61 +143,49 @@ bool KeepCommonVisits(Cohort* cohort) {
 }
 
 // Step 7.
-void SelectUntilStable(int64_t min_rows, Cohort* cohort, StepCounts* steps) {
+void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
   const std::string more = StrCat(" codes with more than ", min_rows, " rows");
   bool changed = true;
   for (int round = 1; changed; ++round) {
     const std::string label = StrCat(" (round ", round, ")");
-    changed = KeepCommonVisits(cohort);
-    steps->Add("visits with diagnoses, procedures and drugs" + label, cohort->drugs.rows);
+    std::string detail;
+    changed = KeepCommonVisits(cohort, &detail);
+    funnel->Add("PRESCRIPTIONS", "visits with diagnoses, procedures and drugs" + label,
+                cohort->drugs.rows, detail);
     changed |= KeepFrequentCodes(min_rows, &cohort->diagnoses);
-    steps->Add("diagnosis" + more + label, cohort->diagnoses.rows);
+    funnel->Add("DIAGNOSES_ICD", "diagnosis" + more + label, cohort->diagnoses.rows);
     changed |= KeepFrequentCodes(min_rows, &cohort->procedures);
-    steps->Add("procedure" + more + label, cohort->procedures.rows);
+    funnel->Add("PROCEDURES_ICD", "procedure" + more + label, cohort->procedures.rows);
   }
 }
 
 }  // namespace
 
-int32_t Interner::IdOf(std::string_view text) {
-  const auto [entry, added] = ids_.try_emplace(std::string(text), size());
-  if (added) texts_.emplace_back(text);
-  return entry->second;
-}
-
-void StepCounts::Add(const std::string& step, const std::vector<CodeRow>& rows) {
-  std::unordered_set<int64_t> patients;
-  for (const CodeRow& row : rows) patients.insert(row.subject);
-  lines_.push_back(StrCat(step, ": ", rows.size(), " rows of ", VisitsIn(rows).size(),
-                          " visits of ", patients.size(), " patients"));
-  LogInfo("prepare: ", lines_.back());
-  if (!rows.empty()) return;
-  std::string counts;
-  for (const std::string& line : lines_) counts += "\n  " + line;
-  throw DataError("no patient left after the step '", step, "'; expected at least one:", counts);
-}
-
-Cohort SelectCohort(const DataOptions& options, const AdmissionOwners& owners,
-                    const NdcMap& ndc_map, const DrugBankIds& with_structure) {
-  StepCounts steps;
-  CodeTable prescriptions = ReadPrescriptions(options.root, owners);
-  steps.Add("main prescriptions with an NDC", prescriptions.rows);
+Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
+                    const Admissions& admissions, const DrugMap& drug_map,
+                    const DrugBankIds* with_structure, FunnelLog* funnel) {
+  const std::string drugs_table = "PRESCRIPTIONS";
+  CodeTable prescriptions = hospital.ReadPrescriptions(admissions, funnel);
   KeepPatientsWithVisits(options.min_visits, &prescriptions.rows);
-  steps.Add(StrCat("patients with at least ", options.min_visits, " visits"), prescriptions.rows);
+  funnel->Add(drugs_table, StrCat("patients with at least ", options.min_visits, " visits"),
+              prescriptions.rows);
   Cohort cohort;
-  Coverage ndcs, structures;
-  cohort.drugs = MapToDrugBank(prescriptions, ndc_map, &ndcs);
-  steps.Add("prescriptions with a DrugBank id", cohort.drugs.rows);
+  const Mapped mapped = FindDrugs(prescriptions, drug_map, &cohort.coverage.emplace_back());
+  cohort.drugs = MapDrugs(prescriptions, mapped);
+  funnel->Add(drugs_table, "prescriptions with a DrugBank id", cohort.drugs.rows,
+              DetailOf(prescriptions, mapped));
   KeepMostFrequent(options.top_drugs, &cohort.drugs);
-  steps.Add(StrCat("the ", options.top_drugs, " most frequent drugs"), cohort.drugs.rows);
-  KeepDrugsWithStructure(with_structure, &cohort.drugs, &structures);
-  steps.Add("drugs with a structure", cohort.drugs.rows);
-  cohort.coverage = {ndcs, structures};
-  cohort.diagnoses = ReadCodes(options.root, CodeKind::kDiagnosis, owners);
-  steps.Add("diagnoses", cohort.diagnoses.rows);
-  cohort.procedures = ReadCodes(options.root, CodeKind::kProcedure, owners);
-  steps.Add("procedures", cohort.procedures.rows);
-  SelectUntilStable(options.min_code_rows, &cohort, &steps);
+  funnel->Add(drugs_table, StrCat("the ", options.top_drugs, " most frequent drugs"),
+              cohort.drugs.rows);
+  if (with_structure != nullptr) {
+    KeepDrugsWithStructure(*with_structure, &cohort.drugs, &cohort.coverage.emplace_back());
+    funnel->Add(drugs_table, "drugs with a structure", cohort.drugs.rows);
+  }
+  cohort.diagnoses = hospital.ReadCodes(CodeKind::kDiagnosis, admissions, funnel);
+  funnel->Add("DIAGNOSES_ICD", "diagnoses", cohort.diagnoses.rows);
+  cohort.procedures = hospital.ReadCodes(CodeKind::kProcedure, admissions, funnel);
+  funnel->Add("PROCEDURES_ICD", "procedures", cohort.procedures.rows);
+  SelectUntilStable(options.min_code_rows, &cohort, funnel);
   return cohort;
 }
 

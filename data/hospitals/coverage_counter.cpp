@@ -19,11 +19,11 @@ void CoverageCounter::AddMatch(bool repaired, int64_t times) {
 void CoverageCounter::AddMiss(std::string_view text, int64_t times, bool damaged) {
   missed_ += times;
   if (damaged) damaged_ += times;
-  misses_[std::string(text)] += times;
+  misses_.Add(text, times);
 }
 
-std::string CoverageCounter::CommonestMisses() const {
-  std::vector<std::pair<std::string, int64_t>> order(misses_.begin(), misses_.end());
+std::string CommonTexts::Commonest() const {
+  std::vector<std::pair<std::string, int64_t>> order(counts_.begin(), counts_.end());
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
@@ -37,7 +37,7 @@ std::string CoverageCounter::CommonestMisses() const {
 }
 
 Coverage CoverageCounter::Finish() const {
-  const Coverage coverage{of_, matched_ + missed_, matched_, repaired_, CommonestMisses()};
+  const Coverage coverage{of_, matched_ + missed_, matched_, repaired_, misses_.Commonest()};
   if (coverage.total == 0) return coverage;
   std::string text = StrCat(of_, ": ", matched_, " of ", coverage.total);
   if (matched_ == 0) {

@@ -12,6 +12,18 @@
 
 namespace flame {
 
+// Counts texts, and tells the commonest.
+class CommonTexts {
+ public:
+  void Add(std::string_view text, int64_t times = 1) { counts_[std::string(text)] += times; }
+  size_t size() const { return counts_.size(); }
+  // "'Aspirin' (40 times), 'Heparin'"; "" if there are none.
+  std::string Commonest() const;
+
+ private:
+  std::unordered_map<std::string, int64_t> counts_;
+};
+
 class CoverageCounter {
  public:
   // `of`: what is counted ("diagnoses with a title"). `expected`: how the hospital's keys look
@@ -30,11 +42,9 @@ class CoverageCounter {
   Coverage Finish() const;
 
  private:
-  std::string CommonestMisses() const;
-
   std::string of_, expected_, mapping_;
   int64_t matched_ = 0, missed_ = 0, repaired_ = 0, damaged_ = 0;
-  std::unordered_map<std::string, int64_t> misses_;
+  CommonTexts misses_;
 };
 
 }  // namespace flame

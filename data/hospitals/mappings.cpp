@@ -15,8 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Titles = std::unordered_map<std::string, std::string>;
-
 std::string WithoutZeros(std::string_view code) {
   const size_t first = std::min(code.find_first_not_of('0'), code.size());
   return std::string(code.substr(first));
@@ -29,38 +27,6 @@ std::string MatchKey(const std::string& name) {
     if (c != ' ' && c != '-') key += static_cast<char>(std::tolower(c));
   }
   return key;
-}
-
-// Returns the first title of each code.
-Titles ReadTitles(const fs::path& folder, const std::string& stem, CodeKind kind) {
-  std::vector<std::string> written, texts;
-  CsvTable(folder, stem, {"ICD9_CODE", "SHORT_TITLE"}).ForEachRow([&](const CsvRow& row) {
-    const std::string title = CollapseSpace(row[1]);
-    if (IsMissing(title)) return;
-    written.emplace_back(row[0]);
-    texts.push_back(title);
-  });
-  const std::vector<std::string> codes = CanonicalIcd9(kind, written);
-  if (codes != written) {
-    const size_t i =
-        std::mismatch(codes.begin(), codes.end(), written.begin()).first - codes.begin();
-    LogWarning("prepare: ", stem, ": its codes are not written as in MIMIC; they were repaired, ",
-               "such as '", written[i], "' to '", codes[i], "'");
-  }
-  Titles titles;
-  int64_t contradictions = 0;
-  for (const bool exact : {true, false}) {
-    for (size_t i = 0; i < codes.size(); ++i) {
-      if ((codes[i] == written[i]) != exact) continue;
-      const auto [entry, added] = titles.try_emplace(codes[i], texts[i]);
-      if (!added && entry->second != texts[i]) ++contradictions;
-    }
-  }
-  if (contradictions > 0) {
-    LogWarning("prepare: ", stem, ": ", contradictions,
-               " rows give a code another SHORT_TITLE than ", "another row, whose title is taken");
-  }
-  return titles;
 }
 
 // Returns the titles by their codes without leading zeros.
@@ -132,6 +98,37 @@ class LostZeros {
 
 }  // namespace
 
+Titles ReadIcd9Titles(const fs::path& folder, const std::string& stem, CodeKind kind) {
+  std::vector<std::string> written, texts;
+  CsvTable(folder, stem, {"ICD9_CODE", "SHORT_TITLE"}).ForEachRow([&](const CsvRow& row) {
+    const std::string title = CollapseSpace(row[1]);
+    if (IsMissing(title)) return;
+    written.emplace_back(row[0]);
+    texts.push_back(title);
+  });
+  const std::vector<std::string> codes = CanonicalIcd9(kind, written);
+  if (codes != written) {
+    const size_t i =
+        std::mismatch(codes.begin(), codes.end(), written.begin()).first - codes.begin();
+    LogWarning("prepare: ", stem, ": its codes are not written as in MIMIC; they were repaired, ",
+               "such as '", written[i], "' to '", codes[i], "'");
+  }
+  Titles titles;
+  int64_t contradictions = 0;
+  for (const bool exact : {true, false}) {
+    for (size_t i = 0; i < codes.size(); ++i) {
+      if ((codes[i] == written[i]) != exact) continue;
+      const auto [entry, added] = titles.try_emplace(codes[i], texts[i]);
+      if (!added && entry->second != texts[i]) ++contradictions;
+    }
+  }
+  if (contradictions > 0) {
+    LogWarning("prepare: ", stem, ": ", contradictions,
+               " rows give a code another SHORT_TITLE than ", "another row, whose title is taken");
+  }
+  return titles;
+}
+
 NdcMap ReadNdcMap(const fs::path& folder) {
   NdcMap map;
   CsvTable(folder, "ndc9_to_drugbank", {"NDC", "drugbank_id"})
@@ -190,16 +187,13 @@ std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std
   return names;
 }
 
-std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root, CodeKind kind,
+std::vector<std::string> CodeTitles(const fs::path& folder, const OwnTitles& own, CodeKind kind,
                                     const std::vector<std::string>& codes, Coverage* coverage) {
   const bool procedure = kind == CodeKind::kProcedure;
-  const std::string own = procedure ? "D_ICD_PROCEDURES" : "D_ICD_DIAGNOSES";
   const std::string mapped = procedure ? "icd9_procedures" : "icd9_diagnoses";
-  std::vector<Titles> sources;
-  if (CsvTable::Exists(root, own)) sources.push_back(ReadTitles(root, own, kind));
-  sources.push_back(ReadTitles(folder, mapped, kind));
-  const std::vector<Titles> by_number = {procedure ? ByNumber(sources.back()) : Titles()};
-  const Titles& last = sources.back();
+  const Titles last = ReadIcd9Titles(folder, mapped, kind);
+  const std::vector<Titles> sources = {own.first, last, own.fallback};
+  const std::vector<Titles> by_number = {procedure ? ByNumber(last) : Titles()};
   CoverageCounter counter(StrCat(procedure ? "procedures" : "diagnoses", " with a title"),
                           StrCat("ICD-9 codes such as ", procedure ? "3893" : "4019"),
                           StrCat(mapped, ".csv, which has codes such as '",
@@ -209,9 +203,10 @@ std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root
   for (const std::string& code : codes) {
     const std::string* title = TitleIn(sources, code);
     const bool exact = title != nullptr;
-    if (!exact && procedure) title = TitleIn(by_number, WithoutZeros(code));
-    if (!procedure) zeros.See(sources, code, title);
-    if (!exact && !procedure) title = TitleOfPadded(sources, code);
+    const bool icd9 = !code.starts_with(kIcd10);
+    if (!exact && procedure && icd9) title = TitleIn(by_number, WithoutZeros(code));
+    if (!procedure && icd9) zeros.See(sources, code, title);
+    if (!exact && !procedure && icd9) title = TitleOfPadded(sources, code);
     if (title == nullptr) {
       counter.AddMiss(code);
     } else {
@@ -223,6 +218,49 @@ std::vector<std::string> CodeTitles(const fs::path& folder, const fs::path& root
   *coverage = counter.Finish();
   zeros.Warn();
   return titles;
+}
+
+void ToIcd9(const fs::path& folder, CodeKind kind, CodeTable* table, FunnelLog* funnel) {
+  const bool procedure = kind == CodeKind::kProcedure;
+  const std::string stem = procedure ? "icd10_to_icd9_procedures" : "icd10_to_icd9_diagnoses";
+  std::vector<std::string> from, to;
+  CsvTable(folder, stem, {"icd10", "icd9"}).ForEachRowOfFilled([&](const CsvRow& row) {
+    if (IsMissing(row[0]) || IsMissing(row[1])) return;
+    from.push_back(CanonicalIcd10(StrCat(kIcd10, row[0])));
+    to.emplace_back(row[1]);
+  });
+  to = CanonicalIcd9(kind, to);
+  Titles first;
+  std::unordered_set<std::string> several;
+  for (size_t i = 0; i < from.size(); ++i) {
+    const auto [entry, added] = first.try_emplace(from[i], to[i]);
+    if (!added && entry->second != to[i]) several.insert(from[i]);
+  }
+  CoverageCounter counter(
+      StrCat(procedure ? "procedures" : "diagnoses", " of ICD-10 with an ICD-9 code"),
+      "codes such as I509", StrCat(stem, ".csv"));
+  const std::vector<int64_t> counts = CountCodes(*table);
+  std::vector<std::string> codes = table->codes.texts();
+  int64_t ambiguous = 0;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    if (!codes[i].starts_with(kIcd10)) continue;
+    const auto found = first.find(codes[i]);
+    if (found == first.end()) {
+      counter.AddMiss(codes[i], counts[i]);
+      continue;
+    }
+    counter.AddMatch(/*repaired=*/false, counts[i]);
+    if (several.contains(codes[i])) ambiguous += counts[i];
+    codes[i] = found->second;
+  }
+  const Coverage coverage = counter.Finish();
+  Recode(codes, table);
+  DropDuplicates(&table->rows);
+  funnel->AddRows(procedure ? "PROCEDURES_ICD" : "DIAGNOSES_ICD", "ICD-10 codes read as ICD-9",
+                  static_cast<int64_t>(table->rows.size()),
+                  StrCat(coverage.matched, " of ", coverage.total, " rows; of ", ambiguous,
+                         " with several ICD-9 codes the first was taken; commonest without: ",
+                         coverage.misses));
 }
 
 DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,

@@ -12,6 +12,7 @@
 
 #include "data/corpus.h"
 #include "data/hospitals/codes.h"
+#include "data/hospitals/hospital.h"
 
 namespace flame {
 
@@ -30,14 +31,23 @@ DrugBankIds ReadDrugsWithStructure(const std::filesystem::path& folder);
 std::vector<std::string> DrugNames(const std::filesystem::path& folder,
                                    const std::vector<std::string>& ids, Coverage* coverage);
 
-// Returns the short titles of ICD-9 codes: from D_ICD_DIAGNOSES or D_ICD_PROCEDURES in `root` if it
-// is there and has the code, else from icd9_diagnoses.csv or icd9_procedures.csv in `folder`, else
-// the code itself. icd9_procedures.csv has lost leading zeros ("0159" and "159" are both 159
-// there), so a procedure whose exact code is in neither table is looked up as a number. A diagnosis
-// whose exact code is in neither is looked up with one and with two zeros in front.
-std::vector<std::string> CodeTitles(const std::filesystem::path& folder,
-                                    const std::filesystem::path& root, CodeKind kind,
-                                    const std::vector<std::string>& codes, Coverage* coverage);
+// Returns the SHORT_TITLE of each ICD9_CODE of a table.
+Titles ReadIcd9Titles(const std::filesystem::path& folder, const std::string& stem, CodeKind kind);
+
+// Returns the titles of codes: from `own.first` if it has the code, else from icd9_diagnoses.csv or
+// icd9_procedures.csv in `folder`, else from `own.fallback`, else the code itself.
+// icd9_procedures.csv has lost leading zeros ("0159" and "159" are both 159 there), so a procedure
+// whose exact code is in none is looked up as a number there. A diagnosis whose exact code is in
+// none is looked up with one and with two zeros in front.
+std::vector<std::string> CodeTitles(const std::filesystem::path& folder, const OwnTitles& own,
+                                    CodeKind kind, const std::vector<std::string>& codes,
+                                    Coverage* coverage);
+
+// Replaces ICD-10 codes by the ICD-9 codes that icd10_to_icd9_diagnoses.csv or
+// icd10_to_icd9_procedures.csv in `folder` gives (icd10, icd9; the first of several). One that it
+// lacks stays. Rows that become equal are one.
+void ToIcd9(const std::filesystem::path& folder, CodeKind kind, CodeTable* table,
+            FunnelLog* funnel);
 
 // Reads the harmful pairs among `ids` from the rows (drug1, drug2) of `file` in `folder`. Throws
 // DataError if the file has no row. A drug is covered if it is in any pair of the file.

@@ -5,11 +5,11 @@
 namespace flame {
 
 void OwnerCheck::See(const CsvRow& row, int64_t subject, int64_t hadm) {
-  const auto owner = owners_.find(hadm);
-  if (owner == owners_.end() || owner->second == subject) return;
+  const auto owner = admissions_.find(hadm);
+  if (owner == admissions_.end() || owner->second.subject == subject) return;
   if (++rows_ > 1) return;
   first_ = StrCat("data row ", row.number(), " gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
-                  ", ADMISSIONS to ", owner->second);
+                  ", ADMISSIONS to ", owner->second.subject);
 }
 
 void OwnerCheck::Finish(const CsvTable& table) const {

@@ -4,24 +4,21 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 
 #include "data/hospitals/csv_table.h"
+#include "data/hospitals/hospital.h"
 
 namespace flame {
 
-// The SUBJECT_ID of each HADM_ID, by ADMISSIONS.
-using AdmissionOwners = std::unordered_map<int64_t, int64_t>;
-
 class OwnerCheck {
  public:
-  explicit OwnerCheck(const AdmissionOwners& owners) : owners_(owners) {}
+  explicit OwnerCheck(const Admissions& admissions) : admissions_(admissions) {}
   void See(const CsvRow& row, int64_t subject, int64_t hadm);
   // Throws DataError with the first such row and their number.
   void Finish(const CsvTable& table) const;
 
  private:
-  const AdmissionOwners& owners_;
+  const Admissions& admissions_;
   int64_t rows_ = 0;
   std::string first_;
 };

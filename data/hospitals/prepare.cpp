@@ -13,29 +13,13 @@
 #include "data/hospitals/cohort.h"
 #include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
+#include "data/hospitals/hospital.h"
 #include "data/hospitals/mappings.h"
-#include "data/hospitals/note_sections.h"
 
 namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int32_t kAgeCap = 90;
-
-struct Admission {
-  int64_t subject = 0;
-  std::optional<Moment> admitted, discharged;
-  std::string note;
-  float oracle_list = -1, oracle_threshold = -1;
-};
-using Admissions = std::unordered_map<int64_t, Admission>;
-
-struct Person {
-  char gender = 'U';
-  std::optional<Moment> born;
-  bool operator==(const Person&) const = default;
-};
 
 void CheckOptions(const DataOptions& options) {
   if (options.root.empty()) {
@@ -72,150 +56,51 @@ std::vector<Visit> GroupByAdmission(const Cohort& cohort) {
   return ordered;
 }
 
-std::optional<Moment> TimeIfAny(const CsvRow& row, size_t column) {
-  if (row[column].empty()) return std::nullopt;
-  return row.Time(column);
-}
-
-// Reads all admissions. Two rows of one admission must say the same.
-Admissions ReadAdmissions(const fs::path& root) {
-  Admissions admissions;
-  const CsvTable table(root, "ADMISSIONS", {"SUBJECT_ID", "HADM_ID", "ADMITTIME", "DISCHTIME"});
-  table.ForEachRowOfFilled([&](const CsvRow& row) {
-    const Admission read{row.Integer(0), TimeIfAny(row, 2), TimeIfAny(row, 3), "", -1, -1};
-    const auto [entry, added] = admissions.try_emplace(row.Integer(1), read);
-    const Admission& first = entry->second;
-    if (!added && (first.subject != read.subject || first.admitted != read.admitted ||
-                   first.discharged != read.discharged)) {
-      throw DataError(table.path(), ": data row ", row.number(), " gives HADM_ID ", row[1],
-                      " another SUBJECT_ID, ADMITTIME or DISCHTIME than an earlier row; expected ",
-                      "one row of an admission");
-    }
-  });
-  return admissions;
-}
-
-AdmissionOwners OwnersOf(const Admissions& admissions) {
-  AdmissionOwners owners;
-  for (const auto& [hadm, admission] : admissions) owners[hadm] = admission.subject;
-  return owners;
-}
-
 // Throws DataError unless every visit has a time of admission.
-void CheckAdmitted(const fs::path& root, const std::vector<Visit>& visits,
+void CheckAdmitted(const std::string& file, const std::vector<Visit>& visits,
                    const Admissions& admissions) {
   for (const Visit& visit : visits) {
     const auto admission = admissions.find(visit.hadm);
     if (admission != admissions.end() && admission->second.admitted) continue;
-    throw DataError(CsvTable(root, "ADMISSIONS", {}).path(), ": no ADMITTIME of HADM_ID ",
-                    visit.hadm, ", which has prescriptions");
+    throw DataError(file, ": no ADMITTIME of HADM_ID ", visit.hadm, ", which has prescriptions");
   }
 }
 
-// Counts the visits that have a note. `with_summary`: those that have a discharge summary.
-Coverage CoverageOfNotes(const std::vector<Visit>& visits, const Admissions& admissions,
-                         const std::unordered_set<int64_t>& with_summary) {
+// Gives the visits their notes, and counts those that have one.
+Coverage AddNotes(const Hospital& hospital, const Admissions& admissions,
+                  std::vector<Visit>* visits) {
+  std::unordered_set<int64_t> kept;
+  for (const Visit& visit : *visits) kept.insert(visit.hadm);
+  const Notes notes = hospital.ReadNotes(admissions, kept);
+  if (notes.rows == 0) return {"visits with a note", 0, 0, 0, ""};
   CoverageCounter counter("visits with a note",
                           "rows of CATEGORY 'Discharge summary' with a section such as Allergies",
                           "NOTEEVENTS; a hospital without notes has no row in it");
-  for (const Visit& visit : visits) {
-    if (!admissions.at(visit.hadm).note.empty()) {
+  for (Visit& visit : *visits) {
+    const auto note = notes.of.find(visit.hadm);
+    if (note != notes.of.end()) {
+      visit.note = note->second;
       counter.AddMatch(/*repaired=*/false);
     } else {
-      counter.AddMiss(with_summary.contains(visit.hadm) ? "summary without such a section"
-                                                        : "no discharge summary");
+      counter.AddMiss(notes.without_sections.contains(visit.hadm) ? "summary without such a section"
+                                                                  : "no discharge summary");
     }
   }
   return counter.Finish();
 }
 
-// Keeps, for each visit's admission, the first discharge summary that has any of the kept sections.
-Coverage ReadNotes(const fs::path& root, const std::vector<Visit>& visits, Admissions* admissions) {
-  std::unordered_set<int64_t> kept, with_summary;
-  for (const Visit& visit : visits) kept.insert(visit.hadm);
-  std::vector<std::string> columns = {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"};
-  const bool has_subject = CsvTable(root, "NOTEEVENTS", columns).Has("SUBJECT_ID");
-  if (has_subject) columns.push_back("SUBJECT_ID");
-  const CsvTable table(root, "NOTEEVENTS", columns);
-  const AdmissionOwners owners = OwnersOf(*admissions);
-  OwnerCheck check(owners);
-  const int64_t rows = table.ForEachRow([&](const CsvRow& row) {
-    if (CanonicalId(CollapseSpace(row[1])) != "DISCHARGE SUMMARY" || row[0].empty()) return;
-    const std::string error = CanonicalId(row[2]);
-    if (!IsMissing(error) && error != "0" && error != "0.0" && error != "FALSE") return;
-    const int64_t hadm = row.Integer(0);
-    if (has_subject && !row[4].empty()) check.See(row, row.Integer(4), hadm);
-    if (!kept.contains(hadm) || !admissions->at(hadm).note.empty()) return;
-    with_summary.insert(hadm);
-    admissions->at(hadm).note = AdmissionNote(row[3]);
-  });
-  check.Finish(table);
-  if (rows == 0) return {"visits with a note", 0, 0, 0, ""};
-  return CoverageOfNotes(visits, *admissions, with_summary);
-}
-
-void ReadOracle(const fs::path& root, Admissions* admissions) {
+// ORACLE.csv, which a hospital made by the program has in any layout.
+void AddOracle(const fs::path& root, std::vector<Visit>* visits) {
   if (!CsvTable::Exists(root, "ORACLE")) return;
+  std::unordered_map<int64_t, Visit*> of;
+  for (Visit& visit : *visits) of[visit.hadm] = &visit;
   const CsvTable table(root, "ORACLE", {"HADM_ID", "ORACLE_LIST", "ORACLE_THRESHOLD"});
   table.ForEachRow([&](const CsvRow& row) {
-    const auto admission = admissions->find(row.Integer(0));
-    if (admission == admissions->end()) return;
-    admission->second.oracle_list = static_cast<float>(row.Number(1));
-    admission->second.oracle_threshold = static_cast<float>(row.Number(2));
+    const auto visit = of.find(row.Integer(0));
+    if (visit == of.end()) return;
+    visit->second->oracle_list = static_cast<float>(row.Number(1));
+    visit->second->oracle_threshold = static_cast<float>(row.Number(2));
   });
-}
-
-std::unordered_map<int64_t, Person> ReadPersons(const fs::path& root) {
-  std::unordered_map<int64_t, Person> persons;
-  const CsvTable table(root, "PATIENTS", {"SUBJECT_ID", "GENDER", "DOB"});
-  int64_t unknown = 0;
-  std::string first;
-  table.ForEachRowOfFilled([&](const CsvRow& row) {
-    const std::string gender = CanonicalId(row[1]);
-    const bool female = gender == "F" || gender == "FEMALE";
-    const bool male = gender == "M" || gender == "MALE";
-    if (!female && !male && gender != "U" && !IsMissing(gender) && ++unknown == 1) first = gender;
-    const Person person{female ? 'F' : male ? 'M' : 'U', TimeIfAny(row, 2)};
-    const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
-    if (added || entry->second == person) return;
-    throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],
-                    " another GENDER or DOB than an earlier row; expected one row of a patient");
-  });
-  if (unknown > 0) {
-    LogWarning("prepare: ", table.path(), ": ", unknown, " rows have a GENDER such as '", first,
-               "', which counts as unknown; expected F or M");
-  }
-  return persons;
-}
-
-// Returns the difference of the calendar years of birth and admission, as the authors take it,
-// capped at kAgeCap.
-int32_t AgeOf(const Visit& visit, const Person& person, Moment admitted) {
-  if (!person.born) throw DataError("PATIENTS has no DOB of SUBJECT_ID ", visit.subject);
-  const int32_t age = YearOf(admitted) - YearOf(*person.born);
-  if (age < 0) {
-    throw DataError("HADM_ID ", visit.hadm, " was admitted in ", YearOf(admitted),
-                    ", before the birth of SUBJECT_ID ", visit.subject, " in ",
-                    YearOf(*person.born));
-  }
-  return std::min(age, kAgeCap);
-}
-
-void FillVisits(const std::unordered_map<int64_t, Person>& persons, Admissions* admissions,
-                std::vector<Visit>* visits) {
-  for (Visit& visit : *visits) {
-    Admission& admission = admissions->at(visit.hadm);
-    const auto person = persons.find(visit.subject);
-    if (person == persons.end()) {
-      throw DataError("PATIENTS has no SUBJECT_ID ", visit.subject, ", whose HADM_ID ", visit.hadm,
-                      " has prescriptions");
-    }
-    visit.gender = person->second.gender;
-    visit.age = AgeOf(visit, person->second, *admission.admitted);
-    visit.note = std::move(admission.note);
-    visit.oracle_list = admission.oracle_list;
-    visit.oracle_threshold = admission.oracle_threshold;
-  }
 }
 
 // Warns of admissions whose end is missing or before their begin: whether the next visit began
@@ -315,19 +200,21 @@ std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int
 
 Corpus PrepareCorpus(const DataOptions& options) {
   CheckOptions(options);
-  const fs::path& root = options.root;
-  const fs::path folder = options.mappings.empty() ? root / "mappings" : options.mappings;
-  Admissions admissions = ReadAdmissions(root);
-  const Cohort cohort = SelectCohort(options, OwnersOf(admissions), ReadNdcMap(folder),
-                                     ReadDrugsWithStructure(folder));
+  const std::unique_ptr<Hospital> hospital = LayoutOf(options.hospital).open(options);
+  const fs::path folder = MappingsFolder(options);
+  const Admissions admissions = hospital->ReadAdmissions();
+  FunnelLog funnel;
+  const DrugBankIds with_structure = ReadDrugsWithStructure(folder);
+  const Cohort cohort =
+      SelectCohort(options, *hospital, admissions, *hospital->Drugs(), &with_structure, &funnel);
 
   Corpus corpus;
   corpus.hospital = options.hospital;
   std::vector<Visit>& visits = corpus.visits = GroupByAdmission(cohort);
-  CheckAdmitted(root, visits, admissions);
-  const Coverage notes = ReadNotes(root, visits, &admissions);
-  ReadOracle(root, &admissions);
-  FillVisits(ReadPersons(root), &admissions, &visits);
+  CheckAdmitted(hospital->admissions_file(), visits, admissions);
+  const Coverage notes = AddNotes(*hospital, admissions, &visits);
+  AddOracle(options.root, &visits);
+  hospital->Describe(admissions, &visits);
   WarnOfEnds(visits, admissions);
   OrderVisits(options.visit_order, admissions, &visits);
   LinkPatients(options.visit_order, admissions, &corpus);
@@ -337,11 +224,15 @@ Corpus PrepareCorpus(const DataOptions& options) {
   diagnoses.codes = BuildVocabulary(cohort.diagnoses, &Visit::diagnoses, &visits);
   procedures.codes = BuildVocabulary(cohort.procedures, &Visit::procedures, &visits);
   drugs.codes = BuildVocabulary(cohort.drugs, &Visit::drugs, &visits);
+  corpus.funnel = funnel.steps();
   corpus.coverage = cohort.coverage;
   corpus.coverage.push_back(notes);
   const auto cover = [&corpus] { return &corpus.coverage.emplace_back(); };
-  diagnoses.titles = CodeTitles(folder, root, CodeKind::kDiagnosis, diagnoses.codes, cover());
-  procedures.titles = CodeTitles(folder, root, CodeKind::kProcedure, procedures.codes, cover());
+  const auto titles = [&](CodeKind kind, const std::vector<std::string>& codes) {
+    return CodeTitles(folder, hospital->ReadTitles(kind), kind, codes, cover());
+  };
+  diagnoses.titles = titles(CodeKind::kDiagnosis, diagnoses.codes);
+  procedures.titles = titles(CodeKind::kProcedure, procedures.codes);
   drugs.titles = DrugNames(folder, drugs.codes, cover());
   corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, cover());
   LogInfo("prepare: ", visits.size(), " visits of ", corpus.num_patients, " patients, ",

@@ -10,6 +10,7 @@
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
 #include "data/hospitals/csv_table.h"
+#include "data/hospitals/hospital.h"
 #include "launch/run/stage_inputs.h"
 
 namespace flame {
@@ -59,13 +60,19 @@ struct InputFile {
 };
 using InputFiles = std::vector<InputFile>;
 
-InputFiles Tables(const fs::path& folder, const std::vector<std::string>& stems) {
+InputFiles Tables(const fs::path& root, const std::vector<TableFile>& tables) {
   InputFiles files;
-  for (const std::string& stem : stems) {
-    const fs::path path = CsvTable::Find(folder, stem);
-    if (!path.empty()) files.push_back({stem, path});
+  for (const TableFile& table : tables) {
+    const fs::path path = CsvTable::Find(root / table.folder, table.stem);
+    if (!path.empty()) files.push_back({table.stem, path});
   }
   return files;
+}
+
+std::vector<TableFile> InOneFolder(const std::vector<std::string>& stems) {
+  std::vector<TableFile> tables;
+  for (const std::string& stem : stems) tables.push_back({"", stem});
+  return tables;
 }
 
 // The files of a model folder that Policy and Tokenizer read, by name.
@@ -111,13 +118,10 @@ std::map<std::string, Input> InputsOf(const Config& config) {
     for (const char* key : {"data.root", "data.mappings", "data.ddi"}) inputs[key].value = "made";
   } else {
     const DataOptions& data = config.data;
-    const fs::path mappings = data.mappings.empty() ? data.root / "mappings" : data.mappings;
-    inputs["data.root"].files =
-        Tables(data.root, {"ADMISSIONS", "DIAGNOSES_ICD", "D_ICD_DIAGNOSES", "D_ICD_PROCEDURES",
-                           "NOTEEVENTS", "ORACLE", "PATIENTS", "PRESCRIPTIONS", "PROCEDURES_ICD"});
-    inputs["data.mappings"].files =
-        Tables(mappings, {"drugbank_to_name", "drugbank_to_smiles", "icd9_diagnoses",
-                          "icd9_procedures", "ndc9_to_drugbank"});
+    const fs::path mappings = MappingsFolder(data);
+    const Layout& layout = LayoutOf(data.hospital);
+    inputs["data.root"].files = Tables(data.root, layout.tables);
+    inputs["data.mappings"].files = Tables(mappings, InOneFolder(layout.mappings));
     inputs["data.ddi"].files = OneFile(mappings / data.ddi);
   }
   if (config.model.path.empty()) {

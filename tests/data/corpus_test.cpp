@@ -22,8 +22,11 @@ Corpus TwoVisits() {
   corpus.drugs = {{"DB1", "DB2", "DB3"}, {"Aspirin", "Naïve drug", "C"}};
   corpus.ddi = DdiGraph(3);
   corpus.ddi.Add(0, 2);
-  corpus.visits = {{7, 70, 0, -1, 90, 'F', Split::kTrain, {0, 1}, {}, {2, 0}, "a\nb", 0.5f, 0.25f},
-                   {7, 71, 0, 0, 12, 'U', Split::kTest, {}, {0}, {1}, "", -1, -1}};
+  corpus.visits = {
+      {7, 70, 0, -1, 90, 'F', Split::kTrain, {0, 1}, {}, {2, 0}, "a\nb", 0.5f, 0.25f, 2014},
+      {7, 71, 0, 0, 12, 'U', Split::kTest, {}, {0}, {1}, "", -1, -1}};
+  corpus.funnel = {{"PRESCRIPTIONS", "rows of the file", 9, -1, -1, ""},
+                   {"PRESCRIPTIONS", "top drugs", 4, 2, 1, "commonest: 'Aspirin'"}};
   return corpus;
 }
 
@@ -56,8 +59,9 @@ TEST_F(CorpusFile, WrittenAndRead_Same) {
               std::tie(b.subject, b.hadm, b.patient, b.previous, b.age, b.gender, b.split));
     EXPECT_EQ(std::tie(a.diagnoses, a.procedures, a.drugs, a.note, a.oracle_list),
               std::tie(b.diagnoses, b.procedures, b.drugs, b.note, b.oracle_list));
-    EXPECT_EQ(a.oracle_threshold, b.oracle_threshold);
+    EXPECT_EQ(std::tie(a.oracle_threshold, a.year), std::tie(b.oracle_threshold, b.year));
   }
+  EXPECT_EQ(after.funnel, before.funnel);
 }
 
 TEST_F(CorpusFile, EmptyCorpus_WrittenAndRead) {
@@ -108,7 +112,7 @@ TEST_F(CorpusFile, OtherSchema_SaysBoth) {
   file.Close();
   SealFile(path_);
   EXPECT_EQ(MessageOf([&] { ReadCorpus(path_); }),
-            path_.string() + ": schema is 'flame.corpus/0'; this program reads 'flame.corpus/2'");
+            path_.string() + ": schema is 'flame.corpus/0'; this program reads 'flame.corpus/3'");
 }
 
 TEST_F(CorpusFile, AnyFlippedByte_Fails) {

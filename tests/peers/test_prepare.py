@@ -1,8 +1,9 @@
-"""`flame prepare` gives the same visits of the demo tables as a second implementation of
-MIMIC-III's preprocessing, written from docs/method.md alone with Python's csv module."""
+"""`flame prepare` gives the same visits of the demos of MIMIC-III and MIMIC-IV as a second
+implementation of the preprocessing, written from docs/method.md alone with Python's csv module."""
 
 import collections
 import csv
+import gzip
 import json
 import os
 import pathlib
@@ -17,8 +18,10 @@ SHARED = ROOT.parent / "shared" / "data"
 
 def read(folder, stem):
     """Returns the rows of a table as dicts with upper-case keys."""
-    path = next(p for p in folder.iterdir() if p.name.lower() == f"{stem.lower()}.csv")
-    with open(path, newline="", encoding="utf-8") as file:
+    path = next(p for p in folder.iterdir() if p.name.lower().removesuffix(".gz") ==
+                f"{stem.lower()}.csv")
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", newline="", encoding="utf-8") as file:
         return [{k.upper(): v for k, v in row.items()} for row in csv.DictReader(file)]
 
 
@@ -55,11 +58,18 @@ def drug_rows(root, mappings, min_visits, top):
     return [row for row in rows if row[3] in kept]
 
 
+def code_of(row):
+    """A code's version is a part of it."""
+    if "ICD9_CODE" in row:
+        return row["ICD9_CODE"]
+    return {"9": "", "10": "ICD10:"}[row["ICD_VERSION"]] + row["ICD_CODE"].strip()
+
+
 def code_rows(root, stem):
-    rows = [r for r in read(root, stem) if r["ICD9_CODE"]]
+    rows = [r for r in read(root, stem) if code_of(r)]
     if stem == "DIAGNOSES_ICD":
         rows = [r for r in rows if all(r.values())]
-    return unique([(int(r["SUBJECT_ID"]), int(r["HADM_ID"]), r["ICD9_CODE"]) for r in rows])
+    return unique([(int(r["SUBJECT_ID"]), int(r["HADM_ID"]), code_of(r)) for r in rows])
 
 
 def select(tables, min_rows):
@@ -88,10 +98,10 @@ def prepare(root, mappings, min_visits, top, min_rows, order):
             for i, key in enumerate(keys)]
 
 
-def by_flame(folder, root, mappings, **options):
+def by_flame(folder, root, mappings, hospital="mimic3", **options):
     corpus = folder / "corpus.h5"
     settings = [f"data.{key}={value}" for key, value in options.items()]
-    subprocess.run([FLAME, "prepare", "data.hospital=mimic3", f"data.root={root}",
+    subprocess.run([FLAME, "prepare", f"data.hospital={hospital}", f"data.root={root}",
                     f"data.mappings={mappings}", *settings, "--out", corpus], check=True)
     lines = subprocess.run([FLAME, "inspect", corpus, "--json", "--visits"], check=True,
                            capture_output=True, text=True).stdout
@@ -117,6 +127,52 @@ def test_every_visit(demo, tmp_path, min_visits, top, min_rows, order):
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected):
         assert one == other
+
+
+@pytest.fixture(scope="module")
+def demo4():
+    root = SHARED / "mimic-iv-demo"
+    if not root.is_dir():
+        pytest.skip(f"the MIMIC-IV demo is not in {root}")
+    return root, SHARED / "mappings"
+
+
+@pytest.mark.parametrize("min_visits, top, min_rows", [
+    (1, 201, 5), (2, 201, 5), (1, 60, 2), (1, 100000, 0), (2, 30, 0)])
+def test_every_visit_of_mimic4(demo4, tmp_path, min_visits, top, min_rows):
+    root, mappings = demo4
+    expected = prepare(root / "hosp", mappings, min_visits, top, min_rows, "time")
+    _, found = by_flame(tmp_path, root, mappings, hospital="mimic4", min_visits=min_visits,
+                        top_drugs=top, min_code_rows=min_rows)
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected):
+        assert one == other
+
+
+def test_ages_years_and_titles_of_mimic4(demo4, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    root, mappings = demo4
+    corpus, visits = by_flame(tmp_path, root, mappings, hospital="mimic4", min_visits=1)
+    people = {int(r["SUBJECT_ID"]): r for r in read(root / "hosp", "PATIENTS")}
+    times = {int(r["HADM_ID"]): r["ADMITTIME"] for r in read(root / "hosp", "ADMISSIONS")}
+    with h5py.File(corpus) as file:
+        facts = zip(visits, file["visits/age"][:], file["visits/gender"][:], file["visits/year"][:])
+        for visit, age, gender, year in facts:
+            person = people[visit["subject"]]
+            later = int(times[visit["hadm"]][:4]) - int(person["ANCHOR_YEAR"])
+            assert age == min(int(person["ANCHOR_AGE"]) + later, 90)
+            assert chr(gender) == person["GENDER"]
+            assert year == int(person["ANCHOR_YEAR_GROUP"][:4]) + later
+        for kind in ("diagnoses", "procedures"):
+            long = {code_of(r): r["LONG_TITLE"] for r in read(root / "hosp", f"D_ICD_{kind}")}
+            short = {r["ICD9_CODE"]: r["SHORT_TITLE"] for r in read(mappings, f"icd9_{kind}")}
+            versions = collections.Counter()
+            for code, title in zip(file[f"{kind}/codes"].asstr(), file[f"{kind}/titles"].asstr()):
+                versions[code.startswith("ICD10:")] += 1
+                if kind == "procedures" and code not in short:
+                    continue  # its mapping has lost zeros
+                assert title == short.get(code, long[code])
+            assert versions[True] > 5 and versions[False] > 5
 
 
 @pytest.mark.parametrize("pairs", ["ddi_public.csv", "ddi_typed.csv"])

@@ -182,7 +182,7 @@ TEST_F(PrepareCorpusTest, BadBirth_Fails) {
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,unknown\n");
   EXPECT_THAT(Failure(), HasSubstr("DOB of data row 1 is 'unknown'; expected a time"));
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n9,F,2000-01-01 00:00:00\n");
-  EXPECT_THAT(Failure(), HasSubstr("PATIENTS has no SUBJECT_ID 1"));
+  EXPECT_THAT(Failure(), HasSubstr("patients.csv: no SUBJECT_ID 1"));
 }
 
 TEST_F(PrepareCorpusTest, AdmissionOfTwoPatients_IsRefusedInEveryTable) {

@@ -1,0 +1,29 @@
+#include "data/hospitals/hospital.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "data/hospitals/layouts.h"
+
+namespace flame {
+
+const std::vector<Layout>& Layouts() {
+  static const std::vector<Layout> layouts = {Mimic3Layout("synth"), Mimic3Layout("mimic3"),
+                                              Mimic4Layout()};
+  return layouts;
+}
+
+const Layout& LayoutOf(const std::string& hospital) {
+  const auto found = std::find_if(Layouts().begin(), Layouts().end(),
+                                  [&](const Layout& layout) { return layout.name == hospital; });
+  if (found != Layouts().end()) return *found;
+  std::string names;
+  for (const Layout& layout : Layouts()) names += (names.empty() ? "" : ", ") + layout.name;
+  throw UsageError("data.hospital is '", hospital, "'; expected one of ", names);
+}
+
+std::filesystem::path MappingsFolder(const DataOptions& options) {
+  return options.mappings.empty() ? options.root / "mappings" : options.mappings;
+}
+
+}  // namespace flame

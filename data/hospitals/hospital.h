@@ -1,0 +1,106 @@
+// What the preparation asks of a hospital's tables, whatever their layout. A layout is one file of
+// this folder, and one line of hospital.cpp.
+#ifndef FLAME_DATA_HOSPITALS_HOSPITAL_H_
+#define FLAME_DATA_HOSPITALS_HOSPITAL_H_
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "data/corpus.h"
+#include "data/hospitals/calendar.h"
+#include "data/hospitals/code_table.h"
+#include "data/hospitals/codes.h"
+#include "data/hospitals/funnel_log.h"
+#include "data/options.h"
+
+namespace flame {
+
+inline constexpr int32_t kAgeCap = 90;      // older visits count as this age
+inline constexpr int32_t kMostYears = 150;  // an age above it is an error
+
+struct Admission {
+  int64_t subject = 0;
+  std::optional<Moment> admitted, discharged;  // on the hospital's clock, which may be shifted
+};
+using Admissions = std::unordered_map<int64_t, Admission>;  // by HADM_ID
+
+using Titles = std::unordered_map<std::string, std::string>;  // by code
+
+// A hospital's own titles: those that come before the mappings', and those for codes that the
+// mappings lack.
+struct OwnTitles {
+  Titles first, fallback;
+};
+
+// The notes of some admissions.
+struct Notes {
+  std::unordered_map<int64_t, std::string> of;   // by HADM_ID; see AdmissionNote
+  std::unordered_set<int64_t> without_sections;  // have a summary, and none of its sections
+  int64_t rows = 0;                              // of the table
+};
+
+// Returns the DrugBank ids (or those of the user's mapping) of a drug as the hospital writes it;
+// null if there is none.
+class DrugMap {
+ public:
+  virtual ~DrugMap() = default;
+  virtual const std::vector<std::string>* Find(const std::string& source) const = 0;
+  // True if the text is written as the hospital's drugs are: an NDC of 11 digits, a name.
+  virtual bool WellFormed(const std::string& source) const = 0;
+  // For messages: what a source looks like, and where it is looked up.
+  virtual std::string expected() const = 0;
+  virtual std::string place() const = 0;
+};
+
+// Each reads its tables anew, so that nothing is kept that is not needed. All throw DataError on a
+// table that is missing, damaged, or contradicts another.
+class Hospital {
+ public:
+  virtual ~Hospital() = default;
+  virtual Admissions ReadAdmissions() const = 0;
+  // The file that ReadAdmissions reads, for messages.
+  virtual std::string admissions_file() const = 0;
+  // Returns the rows of main drugs, without repeats: `codes` are drugs as the hospital writes them,
+  // for Drugs().
+  virtual CodeTable ReadPrescriptions(const Admissions& admissions, FunnelLog* funnel) const = 0;
+  virtual std::unique_ptr<DrugMap> Drugs() const = 0;
+  // Returns the rows of codes, without repeats. An ICD-9 code is written as MIMIC writes it, an
+  // ICD-10 code has kIcd10 in front.
+  virtual CodeTable ReadCodes(CodeKind kind, const Admissions& admissions,
+                              FunnelLog* funnel) const = 0;
+  // Sets age, gender and year of visits.
+  virtual void Describe(const Admissions& admissions, std::vector<Visit>* visits) const = 0;
+  // Reads the notes of the admissions in `kept`. One without notes returns none.
+  virtual Notes ReadNotes(const Admissions& admissions,
+                          const std::unordered_set<int64_t>& kept) const = 0;
+  virtual OwnTitles ReadTitles(CodeKind kind) const = 0;
+};
+
+// One table of a layout: where it is below data.root, and its name.
+struct TableFile {
+  std::string folder, stem;
+};
+
+struct Layout {
+  std::string name;                   // data.hospital
+  std::vector<TableFile> tables;      // all that are read, the optional ones too
+  std::vector<std::string> mappings;  // tables of data.mappings that are read
+  std::unique_ptr<Hospital> (*open)(const DataOptions& options);
+};
+
+// The layouts of data.hospital. `synth` is written in MIMIC-III's.
+const std::vector<Layout>& Layouts();
+// Throws UsageError on another name.
+const Layout& LayoutOf(const std::string& hospital);
+
+// The folder of the mappings: options.mappings, or mappings/ of options.root.
+std::filesystem::path MappingsFolder(const DataOptions& options);
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_HOSPITALS_HOSPITAL_H_
