@@ -169,6 +169,8 @@ void ReadVisits(const Hdf5File& file, Corpus* corpus, const std::string& where) 
   const auto previous = ReadSized<int32_t>(file, "visits/previous", n, where);
   const auto age = ReadSized<int32_t>(file, "visits/age", n, where);
   const auto year = ReadSized<int32_t>(file, "visits/year", n, where);
+  const auto admitted = ReadSized<int64_t>(file, "visits/admitted", n, where);
+  const auto discharged = ReadSized<int64_t>(file, "visits/discharged", n, where);
   const auto gender = ReadSized<int8_t>(file, "visits/gender", n, where);
   const auto split = ReadSized<int8_t>(file, "visits/split", n, where);
   auto note = ReadSized<std::string>(file, "visits/note", n, where);
@@ -178,10 +180,11 @@ void ReadVisits(const Hdf5File& file, Corpus* corpus, const std::string& where) 
   auto procedures = ReadRagged(file, "visits/procedures", n, corpus->procedures.size(), where);
   auto drugs = ReadRagged(file, "visits/drugs", n, corpus->drugs.size(), where);
   for (size_t i = 0; i < n; ++i) {
-    corpus->visits.push_back(Visit{
-        subject[i], hadm[i], patient[i], previous[i], age[i], static_cast<char>(gender[i]),
-        static_cast<Split>(split[i]), std::move(diagnoses[i]), std::move(procedures[i]),
-        std::move(drugs[i]), std::move(note[i]), oracle_list[i], oracle_threshold[i], year[i]});
+    corpus->visits.push_back(Visit{subject[i], hadm[i], patient[i], previous[i], age[i],
+                                   static_cast<char>(gender[i]), static_cast<Split>(split[i]),
+                                   std::move(diagnoses[i]), std::move(procedures[i]),
+                                   std::move(drugs[i]), std::move(note[i]), oracle_list[i],
+                                   oracle_threshold[i], year[i], admitted[i], discharged[i]});
     CheckVisit(*corpus, static_cast<int32_t>(i), where);
   }
 }
@@ -193,6 +196,8 @@ void WriteVisits(Hdf5File* file, const std::vector<Visit>& visits) {
   file->Write("visits/previous", Column<int32_t>(visits, [](auto& v) { return v.previous; }));
   file->Write("visits/age", Column<int32_t>(visits, [](auto& v) { return v.age; }));
   file->Write("visits/year", Column<int32_t>(visits, [](auto& v) { return v.year; }));
+  file->Write("visits/admitted", Column<int64_t>(visits, [](auto& v) { return v.admitted; }));
+  file->Write("visits/discharged", Column<int64_t>(visits, [](auto& v) { return v.discharged; }));
   file->Write("visits/gender", Column<int8_t>(visits, [](auto& v) { return v.gender; }));
   file->Write("visits/split", Column<int8_t>(visits, [](auto& v) { return v.split; }));
   file->Write("visits/note", Column<std::string>(visits, [](auto& v) { return v.note; }));

@@ -8,6 +8,8 @@
 
 namespace flame {
 
+inline constexpr int64_t kNoTime = INT64_MIN;  // the tables do not tell the time
+
 enum class Split : int8_t { kTrain = 0, kValidation = 1, kTest = 2 };
 
 // Worked example: a 71-year-old woman's second admission with heart failure:
@@ -31,6 +33,8 @@ struct Visit {
   // P(drug) > 0.5}. -1 if there is no such model, as for every real hospital.
   float oracle_list = -1, oracle_threshold = -1;
   int32_t year = 0;  // of the calendar, not of shifted dates; 0: the tables do not tell
+  // Seconds since 1970-01-01 on the hospital's clock, whose dates may be shifted per patient.
+  int64_t admitted = kNoTime, discharged = kNoTime;
 };
 
 }  // namespace flame

@@ -66,6 +66,14 @@ void CheckAdmitted(const std::string& file, const std::vector<Visit>& visits,
   }
 }
 
+void SetTimes(const Admissions& admissions, std::vector<Visit>* visits) {
+  for (Visit& visit : *visits) {
+    const Admission& admission = admissions.at(visit.hadm);
+    visit.admitted = admission.admitted->time_since_epoch().count();
+    if (admission.discharged) visit.discharged = admission.discharged->time_since_epoch().count();
+  }
+}
+
 // Gives the visits their notes, and counts those that have one.
 Coverage AddNotes(const Hospital& hospital, const Admissions& admissions,
                   std::vector<Visit>* visits) {
@@ -212,6 +220,7 @@ Corpus PrepareCorpus(const DataOptions& options) {
   corpus.hospital = options.hospital;
   std::vector<Visit>& visits = corpus.visits = GroupByAdmission(cohort);
   CheckAdmitted(hospital->admissions_file(), visits, admissions);
+  SetTimes(admissions, &visits);
   const Coverage notes = AddNotes(*hospital, admissions, &visits);
   AddOracle(options.root, &visits);
   hospital->Describe(admissions, &visits);

@@ -197,14 +197,18 @@ std::vector<Declaration> FileCommands() {
   return {
       {"inspect",
        "show what a corpus, a shard or a stage's checkpoints hold",
-       {"flame inspect runs/quickstart/corpus.h5 --json",
+       {"flame inspect runs/quickstart/corpus.h5",
+        "flame inspect runs/quickstart/corpus.h5 --leaks",
         "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5",
         "flame inspect runs/quickstart/grpo"},
-       "Summarises a corpus; shows a shard's groups, lists and advantages, coloured on a terminal; "
+       "Summarises a corpus and what the preparation did to the tables' rows; shows a shard's "
+       "groups, lists and advantages, coloured on a terminal; "
        "or lists and verifies the checkpoints in a stage's folder.\n",
        {"FILE", 1, 1},
        {{"json", "", "the summary as JSON"},
         {"visits", "", "print the visits of the corpus as JSON lines"},
+        {"visit", "HADM_ID", "print one visit of the corpus and its prompts"},
+        {"leaks", "", "where true drugs stand in prompts, and what was not known at admission"},
         {"limit", "N", "number of groups of a shard to show, 2 by default"},
         {"task-id", "N", "show only the group of this task"},
         {"full", "", "show whole prompts of a shard's groups, not only their ends"}}},

@@ -10,6 +10,7 @@
 #include "base/files/seal.h"
 #include "data/corpus.h"
 #include "launch/command/command.h"
+#include "launch/report/inspect_corpus.h"
 #include "launch/report/inspect_shard.h"
 #include "rollout/trajectory.h"
 #include "trainer/checkpoint/checkpoint.h"
@@ -18,44 +19,6 @@ namespace flame {
 namespace {
 
 using nlohmann::ordered_json;
-
-const char* SplitName(Split split) {
-  return split == Split::kTrain ? "train" : split == Split::kValidation ? "validation" : "test";
-}
-
-std::vector<std::string> CodesOf(const Vocabulary& vocabulary, const std::vector<int32_t>& ids) {
-  std::vector<std::string> codes;
-  for (const int32_t id : ids) codes.push_back(vocabulary.codes[id]);
-  return codes;
-}
-
-ordered_json CorpusSummary(const Corpus& corpus) {
-  double drugs = 0, ddi = 0;
-  for (const Visit& visit : corpus.visits) {
-    drugs += static_cast<double>(visit.drugs.size());
-    ddi += corpus.ddi.Rate(visit.drugs);
-  }
-  const double count = static_cast<double>(corpus.visits.size());
-  return {{"num_patients", corpus.num_patients},
-          {"num_visits", corpus.visits.size()},
-          {"num_drugs", corpus.drugs.size()},
-          {"num_diagnoses", corpus.diagnoses.size()},
-          {"num_procedures", corpus.procedures.size()},
-          {"drugs_per_visit", drugs / count},
-          {"ddi_rate", ddi / count}};
-}
-
-void PrintVisits(const Corpus& corpus) {
-  for (const Visit& visit : corpus.visits) {
-    std::cout << ordered_json{{"subject", visit.subject},
-                              {"hadm", visit.hadm},
-                              {"split", SplitName(visit.split)},
-                              {"diagnoses", CodesOf(corpus.diagnoses, visit.diagnoses)},
-                              {"procedures", CodesOf(corpus.procedures, visit.procedures)},
-                              {"drugs", CodesOf(corpus.drugs, visit.drugs)}}
-              << "\n";
-  }
-}
 
 ordered_json ShardSummary(const std::filesystem::path& path) {
   ShardInfo info;
@@ -147,9 +110,14 @@ int RunInspect(const ParsedOptions& options) {
   }
   const Corpus corpus = ReadCorpus(file);
   if (options.Has("visits")) {
-    PrintVisits(corpus);
+    PrintVisits(corpus, std::cout);
+  } else if (options.Has("leaks")) {
+    PrintLeaks(corpus, as_json, std::cout);
+  } else if (options.Has("visit")) {
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    PrintVisit(corpus, file, options.Count("visit", 0, 0, kMost), std::cout);
   } else {
-    PrintSummary(CorpusSummary(corpus), as_json);
+    PrintCorpus(corpus, as_json, std::cout);
   }
   return 0;
 }

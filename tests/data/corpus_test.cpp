@@ -23,7 +23,7 @@ Corpus TwoVisits() {
   corpus.ddi = DdiGraph(3);
   corpus.ddi.Add(0, 2);
   corpus.visits = {
-      {7, 70, 0, -1, 90, 'F', Split::kTrain, {0, 1}, {}, {2, 0}, "a\nb", 0.5f, 0.25f, 2014},
+      {7, 70, 0, -1, 90, 'F', Split::kTrain, {0, 1}, {}, {2, 0}, "a\nb", 0.5f, 0.25f, 2014, 5, 9},
       {7, 71, 0, 0, 12, 'U', Split::kTest, {}, {0}, {1}, "", -1, -1}};
   corpus.funnel = {{"PRESCRIPTIONS", "rows of the file", 9, -1, -1, ""},
                    {"PRESCRIPTIONS", "top drugs", 4, 2, 1, "commonest: 'Aspirin'"}};
@@ -59,7 +59,8 @@ TEST_F(CorpusFile, WrittenAndRead_Same) {
               std::tie(b.subject, b.hadm, b.patient, b.previous, b.age, b.gender, b.split));
     EXPECT_EQ(std::tie(a.diagnoses, a.procedures, a.drugs, a.note, a.oracle_list),
               std::tie(b.diagnoses, b.procedures, b.drugs, b.note, b.oracle_list));
-    EXPECT_EQ(std::tie(a.oracle_threshold, a.year), std::tie(b.oracle_threshold, b.year));
+    EXPECT_EQ(std::tie(a.oracle_threshold, a.year, a.admitted, a.discharged),
+              std::tie(b.oracle_threshold, b.year, b.admitted, b.discharged));
   }
   EXPECT_EQ(after.funnel, before.funnel);
 }

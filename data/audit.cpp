@@ -1,0 +1,146 @@
+#include "data/audit.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "data/hospitals/note_sections.h"
+#include "data/prompts/drug_mentions.h"
+
+namespace flame {
+namespace {
+
+// Phrases of a part of a note that is written at the end of a stay. "discharge" alone is none: a
+// history tells of earlier discharges.
+constexpr std::array<std::string_view, 16> kAtDischarge = {"discharge med",
+                                                           "discharge rx",
+                                                           "discharge drug",
+                                                           "discharge instruct",
+                                                           "discharge diagnos",
+                                                           "discharge condition",
+                                                           "discharge disposition",
+                                                           "hospital course",
+                                                           "course in hospital",
+                                                           "meds on discharge",
+                                                           "medications on discharge",
+                                                           "medication on discharge",
+                                                           "meds at d/c",
+                                                           "d/c med",
+                                                           "medications at discharge",
+                                                           "discharged on the following"};
+
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// The parts of one visit's prompt, with the text or the drugs of each.
+class Parts {
+ public:
+  Parts(const Corpus& corpus, const DrugMentions& names) : corpus_(corpus), names_(names) {}
+
+  std::vector<std::pair<std::string, std::vector<int32_t>>> Of(const Visit& visit) const {
+    std::vector<std::pair<std::string, std::vector<int32_t>>> parts;
+    for (const std::string_view title :
+         {kHistorySection, kPastHistorySection, kAllergiesSection, kMedicationsSection}) {
+      const std::string text = NoteSection(visit.note, title);
+      if (!text.empty()) parts.emplace_back(title, names_.In(text));
+    }
+    parts.emplace_back("diagnoses", InTitles(corpus_.diagnoses, visit.diagnoses));
+    parts.emplace_back("procedures", InTitles(corpus_.procedures, visit.procedures));
+    if (visit.previous >= 0) {
+      parts.emplace_back("previous visit", corpus_.visits[visit.previous].drugs);
+    }
+    return parts;
+  }
+
+ private:
+  std::vector<int32_t> InTitles(const Vocabulary& codes, const std::vector<int32_t>& own) const {
+    std::string text;
+    for (const int32_t code : own) text += codes.titles[code] + "\n";
+    return names_.In(text);
+  }
+  const Corpus& corpus_;
+  const DrugMentions& names_;
+};
+
+void CountMentions(const Corpus& corpus, LeakAudit* audit) {
+  const DrugMentions names(corpus.drugs.titles);
+  const Parts parts(corpus, names);
+  std::map<std::string, MentionCount> counts;
+  std::vector<std::string> order;
+  for (size_t i = 0; i < corpus.visits.size(); ++i) {
+    const Visit& visit = corpus.visits[i];
+    audit->true_drugs += static_cast<int64_t>(visit.drugs.size());
+    for (const auto& [part, drugs] : parts.Of(visit)) {
+      const auto [entry, added] = counts.try_emplace(part);
+      if (added) order.push_back(part);
+      MentionCount& count = entry->second;
+      const int64_t before = count.named_true;
+      ++count.visits;
+      count.named += static_cast<int64_t>(drugs.size());
+      for (const int32_t drug : drugs) {
+        if (std::find(visit.drugs.begin(), visit.drugs.end(), drug) == visit.drugs.end()) continue;
+        ++count.named_true;
+        audit->mentions.push_back({static_cast<int32_t>(i), part, drug});
+      }
+      if (count.named_true > before) ++count.visits_with_true;
+    }
+  }
+  for (const std::string& part : order) {
+    counts[part].part = part;
+    audit->parts.push_back(counts[part]);
+  }
+}
+
+// Returns the phrase with some of the text around it.
+std::string Around(const std::string& text, size_t at) {
+  constexpr size_t kBefore = 20, kLength = 70;
+  const size_t first = at < kBefore ? 0 : at - kBefore;
+  return StrCat(first > 0 ? "..." : "", text.substr(first, kLength),
+                first + kLength < text.size() ? "..." : "");
+}
+
+void FindInNote(const Visit& visit, int32_t index, std::vector<Leak>* leaks) {
+  const std::string lower = Lower(visit.note);
+  for (const std::string_view phrase : kAtDischarge) {
+    const size_t at = lower.find(phrase);
+    if (at == std::string::npos) continue;
+    leaks->push_back({index, "text written at discharge", Around(visit.note, at)});
+    return;
+  }
+}
+
+void FindInPrevious(const Corpus& corpus, int32_t index, std::vector<Leak>* leaks) {
+  const Visit& visit = corpus.visits[index];
+  if (visit.previous < 0 || visit.admitted == kNoTime) return;
+  const Visit& previous = corpus.visits[visit.previous];
+  if (previous.admitted != kNoTime && previous.admitted > visit.admitted) {
+    leaks->push_back({index, "previous visit that begins later", StrCat(previous.hadm)});
+  } else if (previous.discharged != kNoTime && previous.discharged > visit.admitted) {
+    leaks->push_back({index, "previous visit that goes on", StrCat(previous.hadm)});
+  }
+}
+
+}  // namespace
+
+LeakAudit AuditLeaks(const Corpus& corpus) {
+  LeakAudit audit;
+  CountMentions(corpus, &audit);
+  std::set<std::pair<int64_t, int64_t>> seen;
+  for (int32_t i = 0; i < static_cast<int32_t>(corpus.visits.size()); ++i) {
+    const Visit& visit = corpus.visits[i];
+    FindInNote(visit, i, &audit.leaks);
+    FindInPrevious(corpus, i, &audit.leaks);
+    if (!seen.insert({visit.subject, visit.hadm}).second) {
+      audit.leaks.push_back({i, "visit given twice", StrCat(visit.hadm)});
+    }
+  }
+  return audit;
+}
+
+}  // namespace flame
