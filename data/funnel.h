@@ -8,10 +8,10 @@
 namespace flame {
 
 // Worked example: of PRESCRIPTIONS' 10,398 rows 8,920 are of DRUG_TYPE MAIN:
-//   {"PRESCRIPTIONS", "rows of the file", 10398, -1, -1, ""}
-//   {"PRESCRIPTIONS", "DRUG_TYPE other than MAIN", 8920, -1, -1, ""}
+//   {"drugs", "rows of PRESCRIPTIONS", 10398, -1, -1, ""}
+//   {"drugs", "DRUG_TYPE other than MAIN", 8920, -1, -1, ""}
 struct FunnelStep {
-  std::string table;  // the table, as the layout calls it, or "visits"
+  std::string table;  // "drugs", "diagnoses" or "procedures"
   std::string rule;   // the rule of this step
   int64_t rows = 0;   // left after it; the step before, of the same table, has those before
   int64_t visits = -1, patients = -1;  // with a row left; -1: not counted at this step

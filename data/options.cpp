@@ -3,14 +3,18 @@
 namespace flame {
 
 void DataOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "mimic4"},
+  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "mimic4", "eicu"},
                  "where visits come from: a hospital made by the program, or the tables of "
-                 "MIMIC-III or MIMIC-IV");
+                 "MIMIC-III, MIMIC-IV or eICU");
   schema->Path("data.root", &root,
                "folder of the tables (.csv or .csv.gz), as docs/hospitals.md lists them");
   schema->Path("data.mappings", &mappings,
                "folder with ndc9_to_drugbank.csv, drugbank_to_name.csv, drugbank_to_smiles.csv, "
                "icd9_*.csv and the harmful pairs");
+  schema->Path(
+      "data.drug_synonyms", &drug_synonyms,
+      "other names of drugs (synonym, drugbank_id) for hospitals that name drugs in words; "
+      "empty: the program's configs/drug_synonyms.csv");
   schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
   schema->Int("data.min_visits", &min_visits, {.low = 1},
               "minimum number of admissions with prescriptions that a patient must have");

@@ -12,15 +12,16 @@
 namespace flame {
 
 struct DataOptions {
-  std::string hospital = "mimic3";     // synth: made by the program; mimic3, mimic4: real tables
-  std::filesystem::path root;          // folder with PATIENTS.csv, ... (.csv or .csv.gz, any case)
-  std::filesystem::path mappings;      // folder with ndc9_to_drugbank.csv, ...
-  std::string ddi = "ddi_public.csv";  // file of `mappings` with the harmful pairs
-  int64_t min_visits = 2;              // admissions a patient must have
-  int64_t top_drugs = 201;             // most frequent drugs kept; 201 as the authors
-  int64_t min_code_rows = 5;           // codes with more rows than this are kept
-  std::string visit_order = "time";    // or "id": by HADM_ID, as in the authors' coded records
-  std::string icd10 = "keep";          // or "icd9": read as ICD-9 codes, by a crosswalk
+  std::string hospital = "mimic3";  // synth: made by the program; mimic3, mimic4, eicu: real tables
+  std::filesystem::path root;       // folder with PATIENTS.csv, ... (.csv or .csv.gz, any case)
+  std::filesystem::path mappings;   // folder with ndc9_to_drugbank.csv, ...
+  std::filesystem::path drug_synonyms;  // "": the program's configs/drug_synonyms.csv
+  std::string ddi = "ddi_public.csv";   // file of `mappings` with the harmful pairs
+  int64_t min_visits = 2;               // admissions a patient must have
+  int64_t top_drugs = 201;              // most frequent drugs kept; 201 as the authors
+  int64_t min_code_rows = 5;            // codes with more rows than this are kept
+  std::string visit_order = "time";     // or "id": by HADM_ID, as in the authors' coded records
+  std::string icd10 = "keep";           // or "icd9": read as ICD-9 codes, by a crosswalk
   std::vector<int64_t> split = {4, 1, 1};
   int64_t synth_patients = 3000;  // size of the hospital that `hospital: synth` makes
   void Bind(ConfigSchema* schema);

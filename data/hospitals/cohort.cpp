@@ -40,9 +40,14 @@ Mapped FindDrugs(const CodeTable& prescriptions, const DrugMap& drug_map, Covera
 }
 
 // Says which of the hospital's drug names most often had no drug, and how many rows had several.
-std::string DetailOf(const CodeTable& prescriptions, const Mapped& mapped) {
-  CommonTexts without;
+std::string DetailOf(const CodeTable& prescriptions, const Mapped& mapped, const DrugMap& map) {
+  CommonTexts without, rules;
   int64_t several = 0;
+  const std::vector<int64_t> counts = CountCodes(prescriptions);
+  for (int32_t i = 0; i < prescriptions.codes.size(); ++i) {
+    const std::string rule = map.RuleOf(prescriptions.codes.Text(i));
+    if (!rule.empty()) rules.Add(rule, counts[i]);
+  }
   for (const CodeRow& row : prescriptions.rows) {
     const std::vector<std::string>* drugs = mapped[row.code];
     if (drugs == nullptr) without.Add(prescriptions.names.Text(row.name));
@@ -50,6 +55,9 @@ std::string DetailOf(const CodeTable& prescriptions, const Mapped& mapped) {
   }
   std::string detail;
   if (several > 0) detail = StrCat(several, " rows of several drugs became one row each");
+  if (rules.size() > 0) {
+    detail += StrCat(detail.empty() ? "" : "; ", "rules: ", rules.Commonest(rules.size()));
+  }
   if (without.size() > 0) {
     detail += StrCat(detail.empty() ? "" : "; ", "commonest names without: ", without.Commonest());
   }
@@ -150,12 +158,12 @@ void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
     const std::string label = StrCat(" (round ", round, ")");
     std::string detail;
     changed = KeepCommonVisits(cohort, &detail);
-    funnel->Add("PRESCRIPTIONS", "visits with diagnoses, procedures and drugs" + label,
+    funnel->Add(kDrugRows, "visits with diagnoses, procedures and drugs" + label,
                 cohort->drugs.rows, detail);
     changed |= KeepFrequentCodes(min_rows, &cohort->diagnoses);
-    funnel->Add("DIAGNOSES_ICD", "diagnosis" + more + label, cohort->diagnoses.rows);
+    funnel->Add(kDiagnosisRows, "diagnosis" + more + label, cohort->diagnoses.rows);
     changed |= KeepFrequentCodes(min_rows, &cohort->procedures);
-    funnel->Add("PROCEDURES_ICD", "procedure" + more + label, cohort->procedures.rows);
+    funnel->Add(kProcedureRows, "procedure" + more + label, cohort->procedures.rows);
   }
 }
 
@@ -164,27 +172,26 @@ void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
 Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
                     const Admissions& admissions, const DrugMap& drug_map,
                     const DrugBankIds* with_structure, FunnelLog* funnel) {
-  const std::string drugs_table = "PRESCRIPTIONS";
   CodeTable prescriptions = hospital.ReadPrescriptions(admissions, funnel);
   KeepPatientsWithVisits(options.min_visits, &prescriptions.rows);
-  funnel->Add(drugs_table, StrCat("patients with at least ", options.min_visits, " visits"),
+  funnel->Add(kDrugRows, StrCat("patients with at least ", options.min_visits, " visits"),
               prescriptions.rows);
   Cohort cohort;
   const Mapped mapped = FindDrugs(prescriptions, drug_map, &cohort.coverage.emplace_back());
   cohort.drugs = MapDrugs(prescriptions, mapped);
-  funnel->Add(drugs_table, "prescriptions with a DrugBank id", cohort.drugs.rows,
-              DetailOf(prescriptions, mapped));
+  funnel->Add(kDrugRows, "prescriptions with a DrugBank id", cohort.drugs.rows,
+              DetailOf(prescriptions, mapped, drug_map));
   KeepMostFrequent(options.top_drugs, &cohort.drugs);
-  funnel->Add(drugs_table, StrCat("the ", options.top_drugs, " most frequent drugs"),
+  funnel->Add(kDrugRows, StrCat("the ", options.top_drugs, " most frequent drugs"),
               cohort.drugs.rows);
   if (with_structure != nullptr) {
     KeepDrugsWithStructure(*with_structure, &cohort.drugs, &cohort.coverage.emplace_back());
-    funnel->Add(drugs_table, "drugs with a structure", cohort.drugs.rows);
+    funnel->Add(kDrugRows, "drugs with a structure", cohort.drugs.rows);
   }
   cohort.diagnoses = hospital.ReadCodes(CodeKind::kDiagnosis, admissions, funnel);
-  funnel->Add("DIAGNOSES_ICD", "diagnoses", cohort.diagnoses.rows);
+  funnel->Add(kDiagnosisRows, "diagnoses", cohort.diagnoses.rows);
   cohort.procedures = hospital.ReadCodes(CodeKind::kProcedure, admissions, funnel);
-  funnel->Add("PROCEDURES_ICD", "procedures", cohort.procedures.rows);
+  funnel->Add(kProcedureRows, "procedures", cohort.procedures.rows);
   SelectUntilStable(options.min_code_rows, &cohort, funnel);
   return cohort;
 }

@@ -9,8 +9,6 @@
 
 namespace flame {
 
-constexpr size_t kMissesShown = 5;
-
 void CoverageCounter::AddMatch(bool repaired, int64_t times) {
   matched_ += times;
   if (repaired) repaired_ += times;
@@ -22,13 +20,13 @@ void CoverageCounter::AddMiss(std::string_view text, int64_t times, bool damaged
   misses_.Add(text, times);
 }
 
-std::string CommonTexts::Commonest() const {
+std::string CommonTexts::Commonest(size_t most) const {
   std::vector<std::pair<std::string, int64_t>> order(counts_.begin(), counts_.end());
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
   std::string text;
-  for (size_t i = 0; i < std::min(order.size(), kMissesShown); ++i) {
+  for (size_t i = 0; i < std::min(order.size(), most); ++i) {
     const auto& [miss, times] = order[i];
     text += StrCat(i == 0 ? "'" : ", '", miss, "'");
     if (times > 1) text += StrCat(" (", times, " times)");

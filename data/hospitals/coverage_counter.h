@@ -17,8 +17,8 @@ class CommonTexts {
  public:
   void Add(std::string_view text, int64_t times = 1) { counts_[std::string(text)] += times; }
   size_t size() const { return counts_.size(); }
-  // "'Aspirin' (40 times), 'Heparin'"; "" if there are none.
-  std::string Commonest() const;
+  // The `most` commonest: "'Aspirin' (40 times), 'Heparin'"; "" if there are none.
+  std::string Commonest(size_t most = 5) const;
 
  private:
   std::unordered_map<std::string, int64_t> counts_;

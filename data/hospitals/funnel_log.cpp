@@ -35,7 +35,7 @@ void FunnelLog::Add(const std::string& table, const std::string& rule,
 }
 
 void RowRules::Finish(int64_t rows, FunnelLog* funnel) const {
-  funnel->AddRows(table_, "rows of the file", rows);
+  funnel->AddRows(table_, "rows of " + file_, rows);
   for (size_t i = 0; i < rules_.size(); ++i) {
     if (dropped_[i] == 0) continue;
     rows -= dropped_[i];

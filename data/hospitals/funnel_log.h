@@ -10,6 +10,10 @@
 
 namespace flame {
 
+// The funnel's tables, whatever the layout calls their files.
+inline constexpr char kDrugRows[] = "drugs", kDiagnosisRows[] = "diagnoses",
+                      kProcedureRows[] = "procedures";
+
 class FunnelLog {
  public:
   // A step of which the rows alone are known.
@@ -27,13 +31,17 @@ class FunnelLog {
 
 // The rules by which a table's rows are dropped as they are read.
 // Worked example:
-//   RowRules rules("PRESCRIPTIONS", {"DRUG_TYPE other than MAIN", "no NDC"});
+//   RowRules rules(kDrugRows, "PRESCRIPTIONS", {"DRUG_TYPE other than MAIN", "no NDC"});
 //   for each row: if (rules.Drops(0, !main) || rules.Drops(1, ndc.empty())) continue; use the row
 //   rules.Finish(rows_of_file, &funnel);
 class RowRules {
  public:
-  RowRules(std::string table, std::vector<std::string> rules)
-      : table_(std::move(table)), rules_(std::move(rules)), dropped_(rules_.size(), 0) {}
+  // `table`: of the funnel; `file`: as the layout calls it.
+  RowRules(std::string table, std::string file, std::vector<std::string> rules)
+      : table_(std::move(table)),
+        file_(std::move(file)),
+        rules_(std::move(rules)),
+        dropped_(rules_.size(), 0) {}
   // Counts the row for the rule if it drops the row. Returns `drops`. Rules are asked in their
   // order.
   bool Drops(size_t rule, bool drops) {
@@ -44,7 +52,7 @@ class RowRules {
   void Finish(int64_t rows, FunnelLog* funnel) const;
 
  private:
-  std::string table_;
+  std::string table_, file_;
   std::vector<std::string> rules_;
   std::vector<int64_t> dropped_;
 };

@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/files/program_files.h"
 #include "data/hospitals/layouts.h"
 
 namespace flame {
 
 const std::vector<Layout>& Layouts() {
   static const std::vector<Layout> layouts = {Mimic3Layout("synth"), Mimic3Layout("mimic3"),
-                                              Mimic4Layout()};
+                                              Mimic4Layout(), EicuLayout()};
   return layouts;
 }
 
@@ -20,6 +21,11 @@ const Layout& LayoutOf(const std::string& hospital) {
   std::string names;
   for (const Layout& layout : Layouts()) names += (names.empty() ? "" : ", ") + layout.name;
   throw UsageError("data.hospital is '", hospital, "'; expected one of ", names);
+}
+
+std::filesystem::path SynonymsFile(const DataOptions& options) {
+  const std::filesystem::path& file = options.drug_synonyms;
+  return file.empty() ? ShareFolder() / "configs" / "drug_synonyms.csv" : file;
 }
 
 std::filesystem::path MappingsFolder(const DataOptions& options) {

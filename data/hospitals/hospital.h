@@ -52,6 +52,8 @@ class DrugMap {
   virtual const std::vector<std::string>* Find(const std::string& source) const = 0;
   // True if the text is written as the hospital's drugs are: an NDC of 11 digits, a name.
   virtual bool WellFormed(const std::string& source) const = 0;
+  // The rule by which a source has its drugs, or has none; "" if there is but one rule.
+  virtual std::string RuleOf(const std::string&) const { return ""; }
   // For messages: what a source looks like, and where it is looked up.
   virtual std::string expected() const = 0;
   virtual std::string place() const = 0;
@@ -91,6 +93,7 @@ struct Layout {
   std::vector<TableFile> tables;      // all that are read, the optional ones too
   std::vector<std::string> mappings;  // tables of data.mappings that are read
   std::unique_ptr<Hospital> (*open)(const DataOptions& options);
+  bool names_drugs = false;  // in words, so that SynonymsFile is read
 };
 
 // The layouts of data.hospital. `synth` is written in MIMIC-III's.
@@ -100,6 +103,9 @@ const Layout& LayoutOf(const std::string& hospital);
 
 // The folder of the mappings: options.mappings, or mappings/ of options.root.
 std::filesystem::path MappingsFolder(const DataOptions& options);
+
+// options.drug_synonyms, or the program's own file.
+std::filesystem::path SynonymsFile(const DataOptions& options);
 
 }  // namespace flame
 

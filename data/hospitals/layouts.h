@@ -10,6 +10,7 @@ namespace flame {
 
 Layout Mimic3Layout(std::string name);  // mimic3.cpp
 Layout Mimic4Layout();                  // mimic4.cpp
+Layout EicuLayout();                    // eicu.cpp
 
 }  // namespace flame
 

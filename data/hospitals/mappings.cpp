@@ -256,7 +256,7 @@ void ToIcd9(const fs::path& folder, CodeKind kind, CodeTable* table, FunnelLog* 
   const Coverage coverage = counter.Finish();
   Recode(codes, table);
   DropDuplicates(&table->rows);
-  funnel->AddRows(procedure ? "PROCEDURES_ICD" : "DIAGNOSES_ICD", "ICD-10 codes read as ICD-9",
+  funnel->AddRows(procedure ? kProcedureRows : kDiagnosisRows, "ICD-10 codes read as ICD-9",
                   static_cast<int64_t>(table->rows.size()),
                   StrCat(coverage.matched, " of ", coverage.total, " rows; of ", ambiguous,
                          " with several ICD-9 codes the first was taken; commonest without: ",

@@ -10,6 +10,7 @@
 #include "data/hospitals/mimic_tables.h"
 #include "data/hospitals/note_sections.h"
 #include "data/hospitals/owner_check.h"
+#include "data/hospitals/person_facts.h"
 
 namespace flame {
 namespace {

@@ -128,8 +128,9 @@ CodeTable ReadMimicPrescriptions(const fs::path& folder, const Admissions& admis
   CodeTable prescriptions;
   OwnerCheck check(admissions);
   enum Rule { kType, kNdc, kVisit, kName };
-  RowRules rules("PRESCRIPTIONS", {"DRUG_TYPE other than MAIN", "NDC missing or 0",
-                                   "SUBJECT_ID or HADM_ID missing", "DRUG missing"});
+  RowRules rules(kDrugRows, "PRESCRIPTIONS",
+                 {"DRUG_TYPE other than MAIN", "NDC missing or 0", "SUBJECT_ID or HADM_ID missing",
+                  "DRUG missing"});
   const int64_t rows = table.ForEachRowOfFilled([&](const CsvRow& row) {
     if (rules.Drops(kType, !IsMain(row[2])) || rules.Drops(kNdc, IsNoNdc(row[4])) ||
         rules.Drops(kVisit, row[0].empty() || row[1].empty()) ||
@@ -144,7 +145,7 @@ CodeTable ReadMimicPrescriptions(const fs::path& folder, const Admissions& admis
   check.Finish(table);
   rules.Finish(rows, funnel);
   DropDuplicates(&prescriptions.rows);
-  funnel->Add("PRESCRIPTIONS", "main prescriptions with an NDC", prescriptions.rows);
+  funnel->Add(kDrugRows, "main prescriptions with an NDC", prescriptions.rows);
   return prescriptions;
 }
 
@@ -159,7 +160,8 @@ CodeTable ReadMimicCodes(const fs::path& folder, CodeKind kind, const std::strin
   CodeTable codes;
   OwnerCheck check(admissions);
   enum Rule { kVisit, kCode, kSequence };
-  RowRules rules(stem, {"SUBJECT_ID or HADM_ID missing", "code missing", "SEQ_NUM missing"});
+  RowRules rules(diagnoses ? kDiagnosisRows : kProcedureRows, stem,
+                 {"SUBJECT_ID or HADM_ID missing", "code missing", "SEQ_NUM missing"});
   const int64_t rows = table.ForEachRowOfFilled([&](const CsvRow& row) {
     // A row without a code says nothing, so it is dropped from either table.
     if (rules.Drops(kVisit, row[0].empty() || row[1].empty()) ||
@@ -177,20 +179,6 @@ CodeTable ReadMimicCodes(const fs::path& folder, CodeKind kind, const std::strin
   RepairCodes(kind, stem, &codes);
   DropDuplicates(&codes.rows);
   return codes;
-}
-
-char GenderReader::Read(const CsvRow& row, size_t column) {
-  const std::string gender = CanonicalId(row[column]);
-  if (gender == "F" || gender == "FEMALE") return 'F';
-  if (gender == "M" || gender == "MALE") return 'M';
-  if (gender != "U" && !IsMissing(gender) && ++unread == 1) first = gender;
-  return 'U';
-}
-
-void GenderReader::Warn(const CsvTable& table) const {
-  if (unread == 0) return;
-  LogWarning("prepare: ", table.path(), ": ", unread, " rows have a GENDER such as '", first,
-             "', which counts as unknown; expected F or M");
 }
 
 void KeepFirstNote(int64_t hadm, std::string_view text, Notes* notes) {

@@ -24,15 +24,6 @@ CodeTable ReadMimicCodes(const std::filesystem::path& folder, CodeKind kind,
                          const std::string& code_column, const std::string& version_column,
                          const Admissions& admissions, FunnelLog* funnel);
 
-// Returns 'F', 'M' or 'U' for unknown: the value of `column`. Rows with another text than a gender
-// are counted in `unread`.
-struct GenderReader {
-  char Read(const CsvRow& row, size_t column);
-  void Warn(const CsvTable& table) const;
-  int64_t unread = 0;
-  std::string first;
-};
-
 std::optional<Moment> TimeIfAny(const CsvRow& row, size_t column);
 
 // Keeps the admission's note unless it has one with any of the sections of AdmissionNote.

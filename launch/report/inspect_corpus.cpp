@@ -85,23 +85,41 @@ ordered_json CoverageJson(const std::vector<Coverage>& coverage) {
   return all;
 }
 
+void PrintStep(const FunnelStep& step, int64_t before, int width, std::ostream& out) {
+  out << "  " << std::left << std::setw(width) << step.rule << std::right << std::setw(12)
+      << step.rows << std::setw(12);
+  if (before < 0) {
+    out << "";
+  } else {
+    out << std::showpos << step.rows - before << std::noshowpos;
+  }
+  if (step.visits >= 0) out << std::setw(10) << step.visits << std::setw(10) << step.patients;
+  out << "\n";
+  if (!step.detail.empty()) out << "    " << step.detail << "\n";
+}
+
 void PrintFunnel(const std::vector<FunnelStep>& funnel, std::ostream& out) {
   size_t width = 0;
-  for (const FunnelStep& step : funnel) width = std::max(width, step.rule.size());
-  std::string table;
+  std::vector<std::string> tables;
   for (const FunnelStep& step : funnel) {
-    if (step.table != table) {
-      table = step.table;
-      out << "\n"
-          << std::left << std::setw(static_cast<int>(width) + 2) << table << std::right
-          << std::setw(12) << "rows" << std::setw(10) << "visits" << std::setw(10) << "patients"
-          << "\n";
+    width = std::max(width, step.rule.size());
+    if (std::find(tables.begin(), tables.end(), step.table) == tables.end()) {
+      tables.push_back(step.table);
     }
-    out << "  " << std::left << std::setw(static_cast<int>(width)) << step.rule << std::right
-        << std::setw(12) << step.rows;
-    if (step.visits >= 0) out << std::setw(10) << step.visits << std::setw(10) << step.patients;
-    out << "\n";
-    if (!step.detail.empty()) out << "    " << step.detail << "\n";
+  }
+  const int columns = static_cast<int>(width);
+  for (const std::string& table : tables) {
+    out << "\n"
+        << std::left << std::setw(columns + 2) << table << std::right << std::setw(12)
+        << "rows left" << std::setw(12) << "change" << std::setw(10) << "visits" << std::setw(10)
+        << "patients"
+        << "\n";
+    int64_t before = -1;
+    for (const FunnelStep& step : funnel) {
+      if (step.table != table) continue;
+      PrintStep(step, before, columns, out);
+      before = step.rows;
+    }
   }
 }
 

@@ -115,13 +115,16 @@ Input EncoderInput(const std::string& encoder) {
 std::map<std::string, Input> InputsOf(const Config& config) {
   std::map<std::string, Input> inputs;
   if (MakesHospital(config)) {
-    for (const char* key : {"data.root", "data.mappings", "data.ddi"}) inputs[key].value = "made";
+    for (const char* key : {"data.root", "data.mappings", "data.ddi", "data.drug_synonyms"}) {
+      inputs[key].value = "made";
+    }
   } else {
     const DataOptions& data = config.data;
     const fs::path mappings = MappingsFolder(data);
     const Layout& layout = LayoutOf(data.hospital);
     inputs["data.root"].files = Tables(data.root, layout.tables);
     inputs["data.mappings"].files = Tables(mappings, InOneFolder(layout.mappings));
+    if (layout.names_drugs) inputs["data.drug_synonyms"].files = OneFile(SynonymsFile(data));
     inputs["data.ddi"].files = OneFile(mappings / data.ddi);
   }
   if (config.model.path.empty()) {

@@ -1,0 +1,326 @@
+// eICU Collaborative Research Database v2.0 (https://eicu-crd.mit.edu): all tables in one folder.
+//
+// A visit is a hospitalisation; its unit stays are joined. The database tells the year of a
+// hospitalisation and no date, so the order of a patient's hospitalisations within one year is not
+// known: each begins with its year and ends with it, and none is another's previous visit.
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "data/hospitals/csv_table.h"
+#include "data/hospitals/drug_names.h"
+#include "data/hospitals/layouts.h"
+#include "data/hospitals/note_sections.h"
+#include "data/hospitals/person_facts.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kPatient[] = "patient", kMedication[] = "medication", kDiagnosis[] = "diagnosis",
+               kTreatment[] = "treatment";
+
+struct UnitStay {
+  int64_t subject = 0, hadm = 0;
+};
+using UnitStays = std::unordered_map<int64_t, UnitStay>;  // by patientunitstayid
+
+// Returns the number of a uniquepid such as 002-1039: 2000001039, so that ids stay apart and
+// readable.
+int64_t SubjectOf(const CsvRow& row, size_t column) {
+  constexpr int64_t kPart = 1000000000;
+  const std::string_view text = Trimmed(row[column]);
+  const size_t hyphen = text.find('-');
+  int64_t first = 0, second = 0;
+  const auto read = [](std::string_view part, int64_t* value) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), *value);
+    return error == std::errc() && end == part.data() + part.size();
+  };
+  if (hyphen == std::string_view::npos || !read(text.substr(0, hyphen), &first) ||
+      !read(text.substr(hyphen + 1), &second) || first < 0 || second < 0 || second >= kPart) {
+    row.Fail(column, "an id such as 002-1039");
+  }
+  return first * kPart + second;
+}
+
+UnitStays ReadUnitStays(const fs::path& root) {
+  UnitStays stays;
+  CsvTable(root, kPatient, {"patientunitstayid", "uniquepid", "patienthealthsystemstayid"})
+      .ForEachRowOfFilled([&](const CsvRow& row) {
+        stays[row.Integer(0)] = {SubjectOf(row, 1), row.Integer(2)};
+      });
+  return stays;
+}
+
+// Rows of a table of unit stays, as rows of hospitalisations.
+class StayRows {
+ public:
+  explicit StayRows(const fs::path& root) : stays_(ReadUnitStays(root)) {}
+  // Throws DataError if the row's unit stay is in no row of the table patient.
+  const UnitStay& Of(const CsvRow& row, size_t column) const {
+    const auto found = stays_.find(row.Integer(column));
+    if (found == stays_.end()) row.Fail(column, "a patientunitstayid of the table patient");
+    return found->second;
+  }
+
+ private:
+  UnitStays stays_;
+};
+
+// Drugs by their names.
+class NamedDrugs : public DrugMap {
+ public:
+  NamedDrugs(const fs::path& mappings, const fs::path& synonyms)
+      : matcher_(ReadNames(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"}),
+                 ReadNames(synonyms.parent_path(), synonyms.stem().string(),
+                           {"synonym", "drugbank_id"})) {}
+  const std::vector<std::string>* Find(const std::string& name) const override {
+    const DrugMatch& match = Match(name);
+    return match.drugs.empty() ? nullptr : &match.drugs;
+  }
+  bool WellFormed(const std::string&) const override { return true; }
+  std::string RuleOf(const std::string& name) const override {
+    return std::string(DrugNameRuleWords(Match(name).rule));
+  }
+  std::string expected() const override { return "names of DrugBank, brands or abbreviations"; }
+  std::string place() const override { return "drugbank_to_name.csv or the drug synonyms"; }
+
+ private:
+  static std::vector<DrugNameId> ReadNames(const fs::path& folder, const std::string& stem,
+                                           const std::vector<std::string>& columns) {
+    std::vector<DrugNameId> names;
+    CsvTable(folder, stem, columns).ForEachRowOfFilled([&](const CsvRow& row) {
+      names.push_back({std::string(row[0]), CanonicalId(row[1])});
+    });
+    return names;
+  }
+  const DrugMatch& Match(const std::string& name) const {
+    const auto found = known_.find(name);
+    return found != known_.end() ? found->second
+                                 : known_.emplace(name, matcher_.Match(name)).first->second;
+  }
+  DrugNameMatcher matcher_;
+  mutable std::unordered_map<std::string, DrugMatch> known_;
+};
+
+// The parts of a path such as "cardiovascular|shock / hypotension|sepsis", collapsed.
+std::vector<std::string> PartsOf(std::string_view path) {
+  std::vector<std::string> parts;
+  while (true) {
+    const size_t end = std::min(path.find('|'), path.size());
+    parts.push_back(CollapseSpace(path.substr(0, end)));
+    if (end == path.size()) return parts;
+    path.remove_prefix(end + 1);
+  }
+}
+
+// Returns the last two parts of a path, which say what a single one leaves open: "for tumor".
+std::string TitleOf(const std::vector<std::string>& parts) {
+  const size_t n = parts.size();
+  return n < 2 ? parts.back() : parts[n - 2] + ": " + parts[n - 1];
+}
+
+// Codes such as "038.9, A41.9", of both versions. A code that begins with V, or with E and three
+// digits, is one of ICD-9.
+std::vector<std::string> CodesIn(std::string_view text) {
+  std::vector<std::string> icd9, icd10;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    std::string code = CanonicalId(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (code.empty()) continue;
+    const size_t whole = std::min(code.find('.'), code.size());
+    const bool letter = std::isalpha(static_cast<unsigned char>(code[0])) != 0;
+    const bool is9 = !letter || code[0] == 'V' || (code[0] == 'E' && whole == 4);
+    std::erase(code, '.');
+    (is9 ? icd9 : icd10).push_back(is9 ? code : StrCat(kIcd10, code));
+  }
+  return icd9.empty() ? icd10 : icd9;
+}
+
+// True if a treatment is a procedure. Others are drugs, whose names are the answer, and orders.
+bool IsProcedure(const std::vector<std::string>& parts) {
+  constexpr std::array<std::string_view, 10> kKinds = {
+      "procedure", "surgery",     "radiolog", "endoscop", "dialysis",
+      "catheter",  "ventilation", "culture",  "trauma",   "wounds"};
+  constexpr std::array<std::string_view, 6> kDrugs = {"medication", "drug",        "agent",
+                                                      "antibiotic", "prophylaxis", "vaccin"};
+  const auto has = [](std::string part, const auto& words) {
+    std::transform(part.begin(), part.end(), part.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return std::any_of(words.begin(), words.end(),
+                       [&](std::string_view word) { return part.find(word) != std::string::npos; });
+  };
+  if (parts.size() < 2 || !has(parts[1], kKinds)) return false;
+  return std::none_of(parts.begin(), parts.end(),
+                      [&](const std::string& part) { return has(part, kDrugs); });
+}
+
+Moment BeginOf(int64_t year) {
+  return std::chrono::sys_days(std::chrono::year(static_cast<int>(year)) / 1 / 1);
+}
+
+class Eicu : public Hospital {
+ public:
+  explicit Eicu(const DataOptions& options)
+      : root_(options.root), mappings_(MappingsFolder(options)), synonyms_(SynonymsFile(options)) {}
+
+  Admissions ReadAdmissions() const override {
+    Admissions admissions;
+    const CsvTable table(root_, kPatient,
+                         {"uniquepid", "patienthealthsystemstayid", "hospitaldischargeyear"});
+    table.ForEachRowOfFilled([&](const CsvRow& row) {
+      const int64_t year = row.Integer(2);
+      if (year < 1900 || year > 2200) row.Fail(2, "a year");
+      const Admission read{SubjectOf(row, 0), BeginOf(year), BeginOf(year + 1)};
+      const auto [entry, added] = admissions.try_emplace(row.Integer(1), read);
+      if (added ||
+          (entry->second.subject == read.subject && entry->second.admitted == read.admitted)) {
+        return;
+      }
+      throw DataError(table.path(), ": data row ", row.number(), " gives the hospitalisation ",
+                      row[1], " another patient or year than an earlier row");
+    });
+    return admissions;
+  }
+
+  std::string admissions_file() const override { return CsvTable::Find(root_, kPatient).string(); }
+
+  CodeTable ReadPrescriptions(const Admissions&, FunnelLog* funnel) const override {
+    const StayRows stays(root_);
+    const CsvTable table(root_, kMedication,
+                         {"patientunitstayid", "drugname", "drugordercancelled"});
+    CodeTable prescriptions;
+    enum Rule { kCancelled, kBlank };
+    RowRules rules(kDrugRows, kMedication, {"order cancelled", "drugname blank"});
+    const int64_t rows = table.ForEachRowOfFilled([&](const CsvRow& row) {
+      const std::string name = CanonicalId(CollapseSpace(row[1]));
+      if (rules.Drops(kCancelled, CanonicalId(row[2]) == "YES") ||
+          rules.Drops(kBlank, name.empty())) {
+        return;
+      }
+      const UnitStay& stay = stays.Of(row, 0);
+      prescriptions.rows.push_back({stay.subject, stay.hadm, prescriptions.codes.IdOf(name),
+                                    prescriptions.names.IdOf(name)});
+    });
+    rules.Finish(rows, funnel);
+    DropDuplicates(&prescriptions.rows);
+    funnel->Add(kDrugRows, "orders that name a drug", prescriptions.rows);
+    return prescriptions;
+  }
+
+  std::unique_ptr<DrugMap> Drugs() const override {
+    return std::make_unique<NamedDrugs>(mappings_, synonyms_);
+  }
+
+  CodeTable ReadCodes(CodeKind kind, const Admissions&, FunnelLog* funnel) const override {
+    CodeTable codes = kind == CodeKind::kDiagnosis ? ReadDiagnoses(funnel) : ReadTreatments(funnel);
+    DropDuplicates(&codes.rows);
+    return codes;
+  }
+
+  void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {
+    struct Person {
+      char gender = 'U';
+      int32_t age = 0;
+    };
+    std::unordered_map<int64_t, Person> persons;
+    const CsvTable table(root_, kPatient, {"patienthealthsystemstayid", "gender", "age"});
+    GenderReader gender;
+    int64_t without_age = 0;
+    table.ForEachRowOfFilled([&](const CsvRow& row) {
+      Person person{gender.Read(row, 1), 0};
+      const std::string_view age = Trimmed(row[2]);
+      without_age += age.empty();
+      if (!age.empty()) person.age = age.starts_with('>') ? kAgeCap : AgeOf(row, 2);
+      persons[row.Integer(0)] = person;
+    });
+    gender.Warn(table);
+    if (without_age > 0) {
+      LogWarning("prepare: ", table.path(), ": ", without_age, " rows have no age; it counts as 0");
+    }
+    for (Visit& visit : *visits) {
+      const Person& person = persons.at(visit.hadm);
+      visit.gender = person.gender;
+      visit.age = person.age;
+      visit.year = YearOf(*admissions.at(visit.hadm).admitted);
+    }
+  }
+
+  // The database has no discharge summaries.
+  Notes ReadNotes(const Admissions&, const std::unordered_set<int64_t>&) const override {
+    return {};
+  }
+
+  OwnTitles ReadTitles(CodeKind kind) const override {
+    OwnTitles titles;
+    if (kind == CodeKind::kProcedure) {
+      CsvTable(root_, kTreatment, {"treatmentstring"}).ForEachRow([&](const CsvRow& row) {
+        titles.first.try_emplace(CollapseSpace(row[0]), TitleOf(PartsOf(row[0])));
+      });
+      return titles;
+    }
+    CsvTable(root_, kDiagnosis, {"icd9code", "diagnosisstring"}).ForEachRow([&](const CsvRow& row) {
+      for (const std::string& code : CodesIn(row[0])) {
+        titles.fallback.try_emplace(code, TitleOf(PartsOf(row[1])));
+      }
+    });
+    return titles;
+  }
+
+ private:
+  CodeTable ReadDiagnoses(FunnelLog* funnel) const {
+    const StayRows stays(root_);
+    CodeTable table;
+    RowRules rules(kDiagnosisRows, kDiagnosis, {"no ICD code"});
+    const int64_t rows =
+        CsvTable(root_, kDiagnosis, {"patientunitstayid", "icd9code"})
+            .ForEachRowOfFilled([&](const CsvRow& row) {
+              const std::vector<std::string> codes = CodesIn(row[1]);
+              if (rules.Drops(0, codes.empty())) return;
+              const UnitStay& stay = stays.Of(row, 0);
+              for (const std::string& code : codes) {
+                table.rows.push_back({stay.subject, stay.hadm, table.codes.IdOf(code), 0});
+              }
+            });
+    rules.Finish(rows, funnel);
+    return table;
+  }
+
+  CodeTable ReadTreatments(FunnelLog* funnel) const {
+    const StayRows stays(root_);
+    CodeTable table;
+    RowRules rules(kProcedureRows, kTreatment,
+                   {"no procedure, but a drug, fluid, consultation or order"});
+    const int64_t rows = CsvTable(root_, kTreatment, {"patientunitstayid", "treatmentstring"})
+                             .ForEachRowOfFilled([&](const CsvRow& row) {
+                               if (rules.Drops(0, !IsProcedure(PartsOf(row[1])))) return;
+                               const UnitStay& stay = stays.Of(row, 0);
+                               const int32_t code = table.codes.IdOf(CollapseSpace(row[1]));
+                               table.rows.push_back({stay.subject, stay.hadm, code, 0});
+                             });
+    rules.Finish(rows, funnel);
+    return table;
+  }
+
+  fs::path root_, mappings_, synonyms_;
+};
+
+std::unique_ptr<Hospital> Open(const DataOptions& options) {
+  return std::make_unique<Eicu>(options);
+}
+
+}  // namespace
+
+Layout EicuLayout() {
+  return {"eicu",
+          {{"", kPatient}, {"", kMedication}, {"", kDiagnosis}, {"", kTreatment}, {"", "ORACLE"}},
+          {"drugbank_to_name", "drugbank_to_smiles", "icd9_diagnoses", "icd9_procedures"},
+          Open,
+          /*names_drugs=*/true};
+}
+
+}  // namespace flame
