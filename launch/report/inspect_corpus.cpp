@@ -174,7 +174,8 @@ int32_t VisitOf(const Corpus& corpus, int64_t hadm) {
 
 Config ConfigBeside(const std::filesystem::path& corpus) {
   const std::filesystem::path config = corpus.parent_path() / "config.yaml";
-  return std::filesystem::exists(config) ? LoadConfig(config, {}) : LoadConfig({}, {});
+  return std::filesystem::exists(config) ? LoadConfig(config, {})
+                                         : LoadConfig({}, {"data.hospital=synth"});
 }
 
 // The slots that a run of this config has.
