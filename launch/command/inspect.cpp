@@ -9,6 +9,7 @@
 #include "base/files/hdf5.h"
 #include "base/files/seal.h"
 #include "data/corpus.h"
+#include "data/hospitals/split.h"
 #include "launch/command/command.h"
 #include "launch/report/inspect_shard.h"
 #include "rollout/trajectory.h"
@@ -18,10 +19,6 @@ namespace flame {
 namespace {
 
 using nlohmann::ordered_json;
-
-const char* SplitName(Split split) {
-  return split == Split::kTrain ? "train" : split == Split::kValidation ? "validation" : "test";
-}
 
 std::vector<std::string> CodesOf(const Vocabulary& vocabulary, const std::vector<int32_t>& ids) {
   std::vector<std::string> codes;
@@ -49,7 +46,7 @@ void PrintVisits(const Corpus& corpus) {
   for (const Visit& visit : corpus.visits) {
     std::cout << ordered_json{{"subject", visit.subject},
                               {"hadm", visit.hadm},
-                              {"split", SplitName(visit.split)},
+                              {"split", NameOf(visit.split)},
                               {"diagnoses", CodesOf(corpus.diagnoses, visit.diagnoses)},
                               {"procedures", CodesOf(corpus.procedures, visit.procedures)},
                               {"drugs", CodesOf(corpus.drugs, visit.drugs)}}
