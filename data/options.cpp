@@ -3,14 +3,16 @@
 namespace flame {
 
 void DataOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("data.hospital", &hospital, {"synth", "mimic3"},
-                 "where visits come from: a hospital made by the program, or MIMIC-III's tables");
+  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "records"},
+                 "where visits come from: a hospital made by the program, MIMIC-III's tables, or "
+                 "record files of other projects as JSON lines");
   schema->Path("data.root", &root,
                "folder with PATIENTS, ADMISSIONS, DIAGNOSES_ICD, PROCEDURES_ICD, PRESCRIPTIONS and "
-               "NOTEEVENTS (.csv or .csv.gz)");
+               "NOTEEVENTS (.csv or .csv.gz); with data.hospital: records the file of JSON lines");
   schema->Path("data.mappings", &mappings,
                "folder with ndc9_to_drugbank.csv, drugbank_to_name.csv, drugbank_to_smiles.csv, "
-               "icd9_*.csv and the harmful pairs");
+               "icd9_*.csv and the harmful pairs; with data.hospital: records it may be empty, and "
+               "gives the titles and names that the file lacks");
   schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
   schema->Int("data.min_visits", &min_visits, {.low = 1},
               "minimum number of admissions with prescriptions that a patient must have");

@@ -12,8 +12,10 @@
 namespace flame {
 
 struct DataOptions {
-  std::string hospital = "mimic3";     // synth: made by the program; mimic3: real tables
-  std::filesystem::path root;          // folder with PATIENTS.csv, ... (.csv or .csv.gz, any case)
+  // synth: made by the program; mimic3: real tables; records: other projects' coded records.
+  std::string hospital = "mimic3";
+  // Folder with PATIENTS.csv, ... (.csv or .csv.gz, any case); with `records` a file of JSON lines.
+  std::filesystem::path root;
   std::filesystem::path mappings;      // folder with ndc9_to_drugbank.csv, ...
   std::string ddi = "ddi_public.csv";  // file of `mappings` with the harmful pairs
   int64_t min_visits = 2;              // admissions a patient must have

@@ -15,6 +15,7 @@
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/note_sections.h"
+#include "data/hospitals/records.h"
 #include "data/hospitals/split.h"
 
 namespace flame {
@@ -306,6 +307,7 @@ std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int
 
 Corpus PrepareCorpus(const DataOptions& options) {
   CheckOptions(options);
+  if (options.hospital == "records") return ReadRecords(options);
   const fs::path& root = options.root;
   const fs::path folder = options.mappings.empty() ? root / "mappings" : options.mappings;
   Admissions admissions = ReadAdmissions(root);
