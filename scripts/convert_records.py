@@ -146,7 +146,7 @@ def list_in(row, column, where):
     return value
 
 
-def visit_of_row(row, where, vocabularies, titles):
+def visit_of_row(row, where, vocabularies, titles, whole_notes):
     visit = {"subject": whole_number(row, "SUBJECT_ID", where), "hadm": whole_number(row, "HADM_ID", where)}
     for kind in KINDS:
         ids = list_in(row, ID_COLUMNS[kind], where)
@@ -161,13 +161,14 @@ def visit_of_row(row, where, vocabularies, titles):
         raise BadData(f"{where}: AGE is {row['AGE']}; expected 0 to {AGE_CAP}")
     gender = row["GENDER"].strip().upper()[:1]
     visit["gender"] = gender if gender in ("F", "M") else "U"
-    note = note_of(row.get("NOTE") or "")
+    note = (row.get("NOTE") or "").strip()
+    note = note if whole_notes else note_of(note)
     if note:
         visit["note"] = note
     return visit
 
 
-def visits_of_table(path, vocabularies, titles):
+def visits_of_table(path, vocabularies, titles, whole_notes):
     """The visits of FLAME's data4LLM.csv or data4LLM_with_note.csv; fills {kind: {code: title}}."""
     csv.field_size_limit(1 << 30)
     try:
@@ -181,7 +182,7 @@ def visits_of_table(path, vocabularies, titles):
         missing = [column for column in wanted if row.get(column) is None]
         if missing:
             raise BadData(f"{where} has no {', '.join(missing)}")
-        visits.append(visit_of_row(row, where, vocabularies, titles))
+        visits.append(visit_of_row(row, where, vocabularies, titles, whole_notes))
         withheld += bool((row.get("NOTE") or "").strip()) and "note" not in visits[-1]
     if not visits:
         raise BadData(f"{path}: has no row")
@@ -224,7 +225,7 @@ def convert(options):
     if options.records:
         visits = visits_of_records(options.records, vocabularies)
     else:
-        visits = visits_of_table(options.visits, vocabularies, titles)
+        visits = visits_of_table(options.visits, vocabularies, titles, options.notes == "whole")
     check_order(visits, options.records or options.visits)
     if options.split == "patients":
         split_patients(visits)
@@ -240,6 +241,8 @@ def main():
     parser.add_argument("--visits", help="data4LLM_with_note.csv or data4LLM.csv")
     parser.add_argument("--split", choices=["none", "patients"], default="none",
                         help="patients: as the projects' training scripts do; none, the default: by data.split")
+    parser.add_argument("--notes", choices=["admission", "whole"], default="admission",
+                        help="of the column NOTE, the sections that were written at admission, or all of it")
     parser.add_argument("--to-pickle", metavar="FILE", help="records.jsonl to write as pickles")
     parser.add_argument("--out", required=True, help="file to write, or the folder of --to-pickle")
     options = parser.parse_args()
