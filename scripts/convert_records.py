@@ -39,9 +39,9 @@ LATER = re.compile(r"discharge\s+med|medications?\s+(?:on|at|upon)\s+discharge|h
 def words_of(voc, where):
     """The words of one Voc in order of their ids, as text."""
     state = voc.state if isinstance(voc, Voc) else voc
-    if not isinstance(state, dict) or not isinstance(state.get("idx2word"), dict):
-        raise BadData(f"{where} has no idx2word; expected a Voc with a dict of words")
-    words = state["idx2word"]
+    words = state.get("idx2word") if isinstance(state, dict) else None
+    if not isinstance(words, dict) or not isinstance(state.get("word2idx", {}), dict):
+        raise BadData(f"{where} has no idx2word; expected a Voc with dicts of words and ids")
     if set(words) != set(range(len(words))):
         raise BadData(f"{where}: the keys of idx2word are not 0 to {len(words) - 1}")
     texts = []
@@ -212,7 +212,7 @@ def write_pickles(source, folder):
         patients.setdefault(visit["subject"], []).append(visit["ids"])
     size = len(header["drugs"])
     matrix = [[0.0] * size for _ in range(size)]
-    for i, j in header.get("ddi") or []:
+    for i, j in header["ddi"]:
         matrix[i][j] = matrix[j][i] = 1.0
     write_file(folder / "voc_final.pkl", voc_pickle(vocabularies))
     write_file(folder / "ddi_A_final.pkl", array_pickle(matrix))

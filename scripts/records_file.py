@@ -71,7 +71,9 @@ def header_of(line, where):
         known[kind] = {each["code"]: i for i, each in enumerate(entries)}
         if len(known[kind]) != len(entries):
             raise BadData(f"{where}: '{kind}' has a code twice")
-    for pair in line.get("ddi") or []:
+    if not isinstance(line.get("ddi"), list):
+        raise BadData(f"{where}: 'ddi' is no list of pairs")
+    for pair in line["ddi"]:
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(i) is int for i in pair)
                 and 0 <= pair[0] < pair[1] < len(known["drugs"])):
             raise BadData(f"{where}: 'ddi' has {pair}; expected two indices of drugs, the lower first")

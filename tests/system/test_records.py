@@ -308,6 +308,18 @@ def test_faults_of_records_to_pickle_are_named(tmp_path, line, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("member, words", [
+    ({"schema": "flame.records/2"}, 'expected {"schema": "flame.records/1"'), ({"drugs": ["A"]}, "'drugs' is no list"),
+    ({"ddi": 5}, "'ddi' is no list of pairs"), ({"ddi": [[1, 0]]}, "'ddi' has [1, 0]")])
+def test_faults_of_the_first_line_to_pickle_are_named(tmp_path, member, words):
+    header = {"schema": "flame.records/1", "diagnoses": [], "procedures": [], "drugs": [{"code": "A"}, {"code": "B"}],
+              "ddi": []}
+    (tmp_path / "r.jsonl").write_text(json.dumps({**header, **member}) + "\n")
+    result = convert("--to-pickle", tmp_path / "r.jsonl", "--out", tmp_path / "out", check=False)
+    assert result.returncode == 3 and "r.jsonl: line 1: " in result.stderr and words in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_usage_is_checked(tmp_path):
     assert convert("--voc", "v", "--out", "o", check=False).returncode == 2
     assert convert("--voc", "v", "--ddi", "d", "--records", "r", "--visits", "t", "--out", "o",

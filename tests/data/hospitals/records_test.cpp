@@ -1,7 +1,6 @@
 #include "data/hospitals/records.h"
 
 #include "base/files/atomic_file.h"
-#include "data/export/write_pyhealth.h"
 #include "data/export/write_records.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
@@ -154,9 +153,7 @@ TEST_F(RecordsTest, FaultsOfTheHeader_AreNamed) {
       {header("3", "[]"), "'drugs' is 3; expected a list"},
       {header("[\"A\"]", "[]"), "'drugs' has \"A\"; expected objects with a code"},
       {header(R"([{"code": ""}])", "[]"), "expected a code without blanks"},
-      {header(R"([{"code": "A\n"}])",
-              "[]"),
-       "expected a code without blanks"},
+      {header(R"([{"code": "A\n"}])", "[]"), "expected a code without blanks"},
       {header(R"([{"code": "A"}, {"code": "A"}])", "[]"), "'drugs' has the code 'A' twice"},
       {header(R"([{"code": "A", "title": "x"}])", "[]"),
        "'title' is not known; expected code, name"},
@@ -194,31 +191,6 @@ TEST_F(RecordsTest, WrittenAndRead_Same) {
     EXPECT_EQ(std::tie(a.diagnoses, a.procedures, a.drugs, a.note),
               std::tie(b.diagnoses, b.procedures, b.drugs, b.note));
   }
-}
-
-TEST_F(RecordsTest, PyHealthTables_HaveVisitsInOrderAndOurDrugs) {
-  const Corpus corpus = Read(kHeader + VisitLine(7, 70, R"(, "age": 71, "gender": "F")") +
-                             VisitLine(7, 65, R"(, "age": 72)") + VisitLine(3, 1));
-  WriteText(folder_ / "drugbank_to_smiles.csv", "drug_id,smiles\nDB1,\"CC,O\"\n");
-  std::filesystem::create_directory(folder_ / "out");
-  WritePyHealth(corpus, folder_.path(), folder_ / "out");
-  const auto text = [&](const std::string& name) {
-    return ReadWholeFile(folder_ / ("out/" + name));
-  };
-  EXPECT_THAT(text("ADMISSIONS.csv"),
-              AllOf(HasSubstr("\n7,00000001,2071-01-01 00:00:00,2071-01-01 01:00:00,"),
-                    HasSubstr("\n7,00000002,2072-01-01 02:00:00,"),
-                    HasSubstr("\n3,00000003,2000-01-01 00:00:00,")));
-  EXPECT_EQ(text("visits.csv"),
-            "HADM_ID,hadm,subject,split\n00000001,70,7,train\n00000002,65,7,train\n"
-            "00000003,1,3,test\n");
-  EXPECT_THAT(text("PRESCRIPTIONS.csv"), HasSubstr("\n7,00000001,2000-01-01 00:00:00,2000-01-01 "
-                                                   "00:00:00,MAIN,Aspirin,00000000001\n"));
-  const std::string cache = ".cache/pyhealth/medcode/";
-  EXPECT_THAT(text(cache + "NDC_to_ATC.csv"),
-              StartsWith("NDC,ATC\n00000000001,0000A01\n00000000002,0001A01\n"));
-  EXPECT_THAT(text(cache + "ATC.csv"), HasSubstr("\n0000A01,0000,Aspirin,5,\"CC,O\",DB1\n"));
-  EXPECT_EQ(text(cache + "DDI_GAMENet.csv"), "ATC i,ATC j\n0000A01,0002A01\n");
 }
 
 }  // namespace
