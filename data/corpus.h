@@ -38,7 +38,7 @@ class DdiGraph {
 };
 
 struct Corpus {
-  std::string hospital;       // "synth", "mimic3"
+  std::string hospital;       // "synth", "mimic3", "records"
   std::vector<Visit> visits;  // patients in order of SUBJECT_ID, visits in data.visit_order
   Vocabulary diagnoses, procedures, drugs;
   DdiGraph ddi;

@@ -3,14 +3,16 @@
 namespace flame {
 
 void DataOptions::Bind(ConfigSchema* schema) {
-  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "mimic4", "eicu"},
-                 "where visits come from: a hospital made by the program, or the tables of "
-                 "MIMIC-III, MIMIC-IV or eICU");
+  schema->Choice("data.hospital", &hospital, {"synth", "mimic3", "mimic4", "eicu", "records"},
+                 "where visits come from: a hospital made by the program, the tables of MIMIC-III, "
+                 "MIMIC-IV or eICU, or record files of other projects as JSON lines");
   schema->Path("data.root", &root,
-               "folder of the tables (.csv or .csv.gz), as docs/hospitals.md lists them");
+               "folder of the tables (.csv or .csv.gz), as docs/hospitals.md lists them; with "
+               "data.hospital: records the file of JSON lines");
   schema->Path("data.mappings", &mappings,
                "folder with ndc9_to_drugbank.csv, drugbank_to_name.csv, drugbank_to_smiles.csv, "
-               "icd9_*.csv and the harmful pairs");
+               "icd9_*.csv and the harmful pairs; with data.hospital: records it may be empty, and "
+               "gives the titles and names that the file lacks");
   schema->Path(
       "data.drug_synonyms", &drug_synonyms,
       "other names of drugs (synonym, drugbank_id) for hospitals that name drugs in words; "

@@ -12,9 +12,12 @@
 namespace flame {
 
 struct DataOptions {
-  std::string hospital = "mimic3";  // synth: made by the program; mimic3, mimic4, eicu: real tables
-  std::filesystem::path root;       // folder with PATIENTS.csv, ... (.csv or .csv.gz, any case)
-  std::filesystem::path mappings;   // folder with ndc9_to_drugbank.csv, ...
+  // synth: made by the program; mimic3, mimic4, eicu: real tables; records: other projects' coded
+  // records.
+  std::string hospital = "mimic3";
+  // Folder with PATIENTS.csv, ... (.csv or .csv.gz, any case); with `records` a file of JSON lines.
+  std::filesystem::path root;
+  std::filesystem::path mappings;       // folder with ndc9_to_drugbank.csv, ...
   std::filesystem::path drug_synonyms;  // "": the program's configs/drug_synonyms.csv
   std::string ddi = "ddi_public.csv";   // file of `mappings` with the harmful pairs
   int64_t min_visits = 2;               // admissions a patient must have

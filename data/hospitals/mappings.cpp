@@ -1,13 +1,13 @@
 #include "data/hospitals/mappings.h"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <optional>
 
 #include "base/log.h"
 #include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
+#include "data/hospitals/distinct_names.h"
 #include "data/hospitals/note_sections.h"
 
 namespace flame {
@@ -18,15 +18,6 @@ namespace fs = std::filesystem;
 std::string WithoutZeros(std::string_view code) {
   const size_t first = std::min(code.find_first_not_of('0'), code.size());
   return std::string(code.substr(first));
-}
-
-// Returns the form in which names are compared: lower case, no spaces, no hyphens.
-std::string MatchKey(const std::string& name) {
-  std::string key;
-  for (unsigned char c : name) {
-    if (c != ' ' && c != '-') key += static_cast<char>(std::tolower(c));
-  }
-  return key;
 }
 
 // Returns the titles by their codes without leading zeros.
@@ -169,7 +160,6 @@ std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std
                " another name than an earlier row, whose name is taken");
   }
   std::vector<std::string> names;
-  std::unordered_set<std::string> taken;
   CoverageCounter counter("drugs with a name", "DrugBank ids such as DB00316", table.path());
   for (const std::string& id : ids) {
     std::string name = known[id];
@@ -179,10 +169,9 @@ std::vector<std::string> DrugNames(const fs::path& folder, const std::vector<std
     } else {
       counter.AddMatch(/*repaired=*/false);
     }
-    if (!taken.insert(MatchKey(name)).second) name += " (" + id + ")";
-    taken.insert(MatchKey(name));
     names.push_back(std::move(name));
   }
+  MakeDistinct(ids, &names);
   *coverage = counter.Finish();
   return names;
 }

@@ -15,6 +15,8 @@
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/hospital.h"
 #include "data/hospitals/mappings.h"
+#include "data/hospitals/records.h"
+#include "data/hospitals/split.h"
 
 namespace flame {
 namespace {
@@ -23,7 +25,9 @@ namespace fs = std::filesystem;
 
 void CheckOptions(const DataOptions& options) {
   if (options.root.empty()) {
-    throw UsageError("data.root is empty; expected the folder with PATIENTS and the other tables");
+    throw UsageError(
+        "data.root is empty; expected the folder with PATIENTS and the other tables, or "
+        "the file of data.hospital: records");
   }
   int64_t sum = 0;
   for (int64_t share : options.split) sum += share;
@@ -175,18 +179,6 @@ void LinkPatients(const std::string& order, const Admissions& admissions, Corpus
                                "whose drugs may tell theirs");
 }
 
-void SplitByPosition(const std::vector<int64_t>& shares, std::vector<Visit>* visits) {
-  const int64_t n = static_cast<int64_t>(visits->size());
-  const int64_t sum = shares[0] + shares[1] + shares[2];
-  const int64_t train_end = n * shares[0] / sum;
-  const int64_t validation_end = n * (shares[0] + shares[1]) / sum;
-  for (int64_t i = 0; i < n; ++i) {
-    (*visits)[i].split = i < train_end        ? Split::kTrain
-                         : i < validation_end ? Split::kValidation
-                                              : Split::kTest;
-  }
-}
-
 // Renumbers one list of every visit by first appearance over all visits. Returns the codes.
 std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int32_t> Visit::*list,
                                          std::vector<Visit>* visits) {
@@ -208,6 +200,7 @@ std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int
 
 Corpus PrepareCorpus(const DataOptions& options) {
   CheckOptions(options);
+  if (options.hospital == "records") return ReadRecords(options);
   const std::unique_ptr<Hospital> hospital = LayoutOf(options.hospital).open(options);
   const fs::path folder = MappingsFolder(options);
   const Admissions admissions = hospital->ReadAdmissions();

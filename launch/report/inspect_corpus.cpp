@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/audit.h"
+#include "data/hospitals/split.h"
 #include "data/prompts/texts.h"
 #include "launch/run/config.h"
 #include "launch/run/stage_inputs.h"
@@ -15,10 +16,6 @@ namespace flame {
 namespace {
 
 using nlohmann::ordered_json;
-
-const char* SplitName(Split split) {
-  return split == Split::kTrain ? "train" : split == Split::kValidation ? "validation" : "test";
-}
 
 std::vector<std::string> TextsOf(const std::vector<std::string>& texts,
                                  const std::vector<int32_t>& ids) {
@@ -219,7 +216,7 @@ void PrintVisits(const Corpus& corpus, std::ostream& out) {
   for (const Visit& visit : corpus.visits) {
     out << ordered_json{{"subject", visit.subject},
                         {"hadm", visit.hadm},
-                        {"split", SplitName(visit.split)},
+                        {"split", NameOf(visit.split)},
                         {"diagnoses", TextsOf(corpus.diagnoses.codes, visit.diagnoses)},
                         {"procedures", TextsOf(corpus.procedures.codes, visit.procedures)},
                         {"drugs", TextsOf(corpus.drugs.codes, visit.drugs)}}
@@ -259,7 +256,7 @@ void PrintVisit(const Corpus& corpus, const std::filesystem::path& file, int64_t
   const Visit& visit = corpus.visits[index];
   const Config config = ConfigBeside(file);
   const PromptTexts texts(PromptFile(config), corpus, SlotsOf(config, corpus));
-  out << "SUBJECT_ID " << visit.subject << ", HADM_ID " << hadm << ", " << SplitName(visit.split)
+  out << "SUBJECT_ID " << visit.subject << ", HADM_ID " << hadm << ", " << NameOf(visit.split)
       << ", age " << visit.age << ", " << visit.gender;
   if (visit.year > 0) out << ", year " << visit.year;
   if (visit.previous >= 0) out << ", previous HADM_ID " << corpus.visits[visit.previous].hadm;

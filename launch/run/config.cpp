@@ -78,7 +78,7 @@ void CheckTogether(const Config& config) {
   }
   if (config.data.hospital != "synth" && config.data.root.empty()) {
     throw UsageError("data.root is empty; expected the folder with the tables of data.hospital '",
-                     config.data.hospital, "'");
+                     config.data.hospital, "', or the file of 'records'");
   }
 }
 

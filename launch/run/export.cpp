@@ -43,10 +43,14 @@ json GenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& sl
 
 }  // namespace
 
-void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
+void ExpectNewFolder(const fs::path& out) {
   if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
     throw UsageError(out.string(), " is there already; expected no such folder, or an empty one");
   }
+}
+
+void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
+  ExpectNewFolder(out);
   const at::NoGradGuard no_grad;
   const Tokenizer tokenizer = Tokenizer::Load(model_dir / "tokenizer.json");
   Policy policy = LoadPolicy(model_dir, at::kFloat);

@@ -7,6 +7,9 @@
 
 namespace flame {
 
+// Throws UsageError if `out` exists and is not an empty folder.
+void ExpectNewFolder(const std::filesystem::path& out);
+
 // Reads the policy and tokenizer of `model_dir` and writes `out`, completely or not at all. `out`
 // holds:
 //   - the policy with merged adapters, and with entity slots as rows of the embedding table;
@@ -14,8 +17,7 @@ namespace flame {
 //   - generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the slots,
 //     which are input only;
 //   - threshold.json, if `model_dir` has one, as a classifier's has.
-// Throws DataError if `model_dir` is damaged, and UsageError if `out` exists and is not an empty
-// folder.
+// Throws DataError if `model_dir` is damaged, and does as ExpectNewFolder.
 void ExportPolicy(const std::filesystem::path& model_dir, const std::filesystem::path& out);
 
 }  // namespace flame

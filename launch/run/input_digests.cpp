@@ -112,9 +112,24 @@ Input EncoderInput(const std::string& encoder) {
   return {OneFile(encoder), ""};
 }
 
+// The record file and the mappings that name what it does not; its harmful pairs are in it.
+std::map<std::string, Input> RecordInputs(const DataOptions& data) {
+  std::map<std::string, Input> inputs;
+  inputs["data.root"].files = OneFile(data.root);
+  inputs["data.mappings"].value = "none";
+  if (!data.mappings.empty()) {
+    inputs["data.mappings"].files = Tables(
+        data.mappings, InOneFolder({"drugbank_to_name", "icd9_diagnoses", "icd9_procedures"}));
+  }
+  inputs["data.ddi"].value = "in the file";
+  return inputs;
+}
+
 std::map<std::string, Input> InputsOf(const Config& config) {
   std::map<std::string, Input> inputs;
-  if (MakesHospital(config)) {
+  if (config.data.hospital == "records") {
+    inputs = RecordInputs(config.data);
+  } else if (MakesHospital(config)) {
     for (const char* key : {"data.root", "data.mappings", "data.ddi", "data.drug_synonyms"}) {
       inputs[key].value = "made";
     }

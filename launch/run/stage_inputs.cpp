@@ -50,7 +50,10 @@ DataOptions DataOf(const Config& config) {
 
 void CheckInputs(const Config& config) {
   ExpectFile("prompts.file", PromptFile(config));
-  if (!MakesHospital(config)) {
+  if (config.data.hospital == "records") {
+    ExpectFile("data.root", config.data.root);
+    if (!config.data.mappings.empty()) ExpectFolder("data.mappings", config.data.mappings);
+  } else if (!MakesHospital(config)) {
     ExpectFolder("data.root", config.data.root);
     ExpectFolder("data.mappings", config.data.mappings);
   }
