@@ -69,9 +69,60 @@ std::string_view HeadingOf(std::string_view line) {
   return title;
 }
 
-auto FindSection(std::string_view title) {
-  return std::find_if(kSections.begin(), kSections.end(),
-                      [&](std::string_view section) { return Lower(section) == Lower(title); });
+// Other headings of a section, in lower case. "Medications" alone is none of them, nor those on
+// transfer: they may be of a time after admission.
+struct Spelling {
+  std::string_view heading, section;
+};
+constexpr std::array<Spelling, 37> kSpellings = {{
+    {"hpi", kHistorySection},
+    {"history of the present illness", kHistorySection},
+    {"history of presenting illness", kHistorySection},
+    {"history of present illness/subjective", kHistorySection},
+    {"present illness", kHistorySection},
+    {"pmh", kPastHistorySection},
+    {"pmhx", kPastHistorySection},
+    {"past medical hx", kPastHistorySection},
+    {"past history", kPastHistorySection},
+    {"past medical/surgical history", kPastHistorySection},
+    {"past medical and surgical history", kPastHistorySection},
+    {"past medical & surgical history", kPastHistorySection},
+    {"other past medical history", kPastHistorySection},
+    {"allergy", kAllergiesSection},
+    {"drug allergies", kAllergiesSection},
+    {"medication allergies", kAllergiesSection},
+    {"known allergies", kAllergiesSection},
+    {"allergies to medications", kAllergiesSection},
+    {"allergies to drugs", kAllergiesSection},
+    {"allergies and adverse reactions", kAllergiesSection},
+    {"allergies/adverse reactions", kAllergiesSection},
+    {"medication on admission", kMedicationsSection},
+    {"meds on admission", kMedicationsSection},
+    {"medications upon admission", kMedicationsSection},
+    {"medications at admission", kMedicationsSection},
+    {"admission medications", kMedicationsSection},
+    {"admission meds", kMedicationsSection},
+    {"medications prior to admission", kMedicationsSection},
+    {"meds prior to admission", kMedicationsSection},
+    {"medications before admission", kMedicationsSection},
+    {"preadmission medications", kMedicationsSection},
+    {"pre-admission medications", kMedicationsSection},
+    {"medications at home", kMedicationsSection},
+    {"meds at home", kMedicationsSection},
+    {"home medications", kMedicationsSection},
+    {"home meds", kMedicationsSection},
+    {"outpatient medications", kMedicationsSection},
+}};
+
+// Returns the section that a heading opens; "" if it opens none.
+std::string_view FindSection(std::string_view heading) {
+  const std::string lower = Lower(CollapseSpace(heading));
+  for (const std::string_view section : kSections) {
+    if (Lower(section) == lower) return section;
+  }
+  const auto spelling = std::find_if(kSpellings.begin(), kSpellings.end(),
+                                     [&](const Spelling& known) { return known.heading == lower; });
+  return spelling == kSpellings.end() ? std::string_view() : spelling->section;
 }
 
 // Returns the part of a section before anything written at discharge.
@@ -94,9 +145,9 @@ std::vector<Section> AllowedSections(std::string_view text) {
   for (const std::string& line : Lines(text)) {
     const std::string_view heading = HeadingOf(line);
     if (!heading.empty()) {
-      const auto known = FindSection(heading);
-      open = known != kSections.end();
-      if (open) sections.push_back({*known, line.substr(heading.size() + 1)});
+      const std::string_view section = FindSection(heading);
+      open = !section.empty();
+      if (open) sections.push_back({section, line.substr(heading.size() + 1)});
     } else if (Lower(line).starts_with("discharge")) {
       open = false;
     } else if (open) {
@@ -134,15 +185,17 @@ std::string AdmissionNote(std::string_view text) {
 }
 
 std::string NoteSection(std::string_view note, std::string_view title) {
+  std::string content;
   while (!note.empty()) {
     const size_t end = std::min(note.find('\n'), note.size());
     const std::string_view line = note.substr(0, end);
     if (line.starts_with(title) && line.substr(title.size()).starts_with(": ")) {
-      return std::string(line.substr(title.size() + 2));
+      if (!content.empty()) content += ' ';
+      content += line.substr(title.size() + 2);
     }
     note.remove_prefix(std::min(end + 1, note.size()));
   }
-  return "";
+  return content;
 }
 
 }  // namespace flame

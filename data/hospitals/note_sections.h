@@ -13,13 +13,14 @@ inline constexpr std::string_view kAllergiesSection = "Allergies";
 inline constexpr std::string_view kMedicationsSection = "Medications on Admission";
 
 // Returns the four sections above in the order of `text`, each as one line "Title: content" with
-// white space collapsed; "" if there is none of them. A section ends at the next line that reads as
+// white space collapsed; "" if there is none of them. Other headings of a section count, such as
+// "HPI", "PMH", "Home Medications", "Admission Medications". A section ends at the next line that reads as
 // a heading, and wherever the text mentions discharge medications or the hospital course. If it is
 // unclear whether text belongs to a section, it is dropped, because the discharge medications are
 // the labels.
 std::string AdmissionNote(std::string_view text);
 
-// Returns the content of one section of an AdmissionNote; "" if the section is missing.
+// Returns the content of one section of an AdmissionNote, of all its lines; "" if it is missing.
 std::string NoteSection(std::string_view note, std::string_view title);
 
 // Replaces each run of white space and control characters by one space, and drops those at the

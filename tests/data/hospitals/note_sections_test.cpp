@@ -81,6 +81,26 @@ TEST(AdmissionNote, NoKeptSection_Empty) {
   EXPECT_EQ(AdmissionNote(""), "");
 }
 
+TEST(AdmissionNote, OtherHeadings_OpenTheSameSections) {
+  EXPECT_EQ(AdmissionNote("HPI: Fever.\nPMH: Gout\nDrug Allergies: Sulfa\nHome Meds: Aspirin\n"),
+            "History of Present Illness: Fever.\nPast Medical History: Gout\n"
+            "Allergies: Sulfa\nMedications on Admission: Aspirin");
+  for (const char* heading : {"ADMISSION MEDICATIONS", "Meds  on Admission", "Home Medications",
+                              "Medications prior to admission", "MEDICATIONS AT HOME"}) {
+    EXPECT_EQ(AdmissionNote(StrCat(heading, ":\nAspirin")), "Medications on Admission: Aspirin");
+  }
+  // They may be of a time after admission.
+  for (const char* heading : {"Medications", "Medications on Transfer", "Current Medications"}) {
+    EXPECT_EQ(AdmissionNote(StrCat(heading, ":\nAspirin")), "") << heading;
+  }
+}
+
+TEST(NoteSection, TwoLinesOfOneTitle_Joined) {
+  EXPECT_EQ(NoteSection(AdmissionNote("Home Meds: Aspirin\nAdmission Meds: Heparin\n"),
+                        kMedicationsSection),
+            "Aspirin Heparin");
+}
+
 TEST(NoteSection, ByTitle_ContentOnly) {
   const std::string note = AdmissionNote(kSummary);
   EXPECT_EQ(NoteSection(note, kAllergiesSection), "Penicillins / Codeine");

@@ -125,6 +125,22 @@ TEST_F(PrepareCorpusTest, CodesDropped_VisitsSelectedAgain) {
   EXPECT_THAT(Admissions(PrepareCorpus(options_)), ElementsAre(11, 10, 20, 21, 40, 41, 50));
 }
 
+TEST_F(PrepareCorpusTest, Funnel_EveryRuleWithItsRows) {
+  std::vector<std::string> drugs;
+  for (const FunnelStep& step : PrepareCorpus(options_).funnel) {
+    if (step.table == "drugs") drugs.push_back(StrCat(step.rule, " ", step.rows, " ", step.visits));
+  }
+  EXPECT_THAT(drugs,
+              ElementsAre("rows of PRESCRIPTIONS 18 -1", "DRUG_TYPE other than MAIN 17 -1",
+                          "NDC missing or 0 15 -1", "DRUG missing 14 -1",
+                          "main prescriptions with an NDC 13 10",  // one row was there twice
+                          "patients with at least 2 visits 11 8",
+                          "prescriptions with a DrugBank id 13 8",  // Combo is two drugs, twice
+                          "the 4 most frequent drugs 12 8", "drugs with a structure 11 8",
+                          "visits with diagnoses, procedures and drugs (round 1) 10 7",
+                          testing::HasSubstr("(round 2)"), testing::HasSubstr("(round 3)")));
+}
+
 TEST_F(PrepareCorpusTest, NoPatientLeft_NamesStepAndCounts) {
   options_.min_visits = 3;
   EXPECT_THAT(

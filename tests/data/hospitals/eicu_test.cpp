@@ -1,0 +1,138 @@
+// A hospital of two patients in eICU's layout.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/data/hospitals/prepare_hospital.h"
+
+namespace flame {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr char kPatientHeader[] =
+    "patientunitstayid,patienthealthsystemstayid,uniquepid,gender,age,hospitaldischargeyear\n";
+
+class EicuTest : public testing::Test {
+ protected:
+  EicuTest() {
+    fs::create_directories(root() / "mappings");
+    // Stays 1 and 2 are one hospitalisation; 3 is in the same year, 4 in the next.
+    Write("patient.csv", std::string(kPatientHeader) +
+                             "1,10,002-7,Female,> 89,2014\n2,10,002-7,Female,> 89,2014\n"
+                             "3,11,002-7,Female,> 89,2014\n4,12,002-7,Female,> 89,2015\n"
+                             "5,50,003-7,,47,2015\n");
+    Write(
+        "medication.csv",
+        "patientunitstayid,drugname,drugordercancelled\n"
+        "1,ASPIRIN 81 MG PO TABS,No\n2,HEPARIN 1000 UNITS IN NS,No\n2,HEPARIN 1000 UNITS IN NS,No\n"
+        "3,ASPIRIN,No\n3,HEPARIN,Yes\n4,ASPIRIN,No\n5,ASPIRIN,No\n5,,No\n5,Bolus,No\n");
+    Write("diagnosis.csv",
+          "patientunitstayid,icd9code,diagnosisstring\n"
+          "1,\"428.0, I50.9\",cardiovascular|ventricular disorders|congestive heart failure\n"
+          "2,\"V45.81, Z95.1\",cardiovascular|chest pain|s/p CABG\n3,\"428.0, I50.9\",x\n"
+          "4,\"E23.0\",endocrine|pituitary|hypopituitarism\n4,,no code\n5,\"E980.2, T40.60\",y\n");
+    const std::string ventilation =
+        ",pulmonary|ventilation and oxygenation|mechanical ventilation\n";
+    Write("treatment.csv", "patientunitstayid,treatmentstring\n1" + ventilation + "3" +
+                               ventilation + "4" + ventilation + "5" + ventilation +
+                               "5,pulmonary|medications|bronchodilator\n"
+                               "5,surgery|infection|therapeutic antibacterials|vancomycin\n");
+    Write("mappings/drugbank_to_name.csv",
+          "drugbank_id,drug_name\nDB1,Aspirin\nDB2,Heparin\nDB09153,Sodium chloride\n");
+    Write("mappings/drugbank_to_smiles.csv", "drug_id,smiles\nDB1,CC\nDB2,CO\n");
+    Write("mappings/icd9_diagnoses.csv", "ICD9_CODE,SHORT_TITLE\n4280,CHF NOS\nV4581,CABG\n");
+    Write("mappings/icd9_procedures.csv", "ICD9_CODE,SHORT_TITLE\n3893,Venous cath\n");
+    Write("mappings/ddi_public.csv", "drug1,drug2\nDB1,DB2\n");
+    Write("synonyms.csv", "synonym,drugbank_id\nasa,DB1\nns,DB09153\n");
+    options_.hospital = "eicu";
+    options_.root = root();
+    options_.drug_synonyms = root() / "synonyms.csv";
+    options_.min_visits = 1;
+    options_.min_code_rows = 0;
+  }
+
+  fs::path root() const { return folder_.path() / "hospital"; }
+  void Write(const std::string& name, const std::string& text) const {
+    WriteText(root() / name, text);
+  }
+  std::string Failure() {
+    return MessageOf([&] { PrepareCorpus(options_); });
+  }
+
+  DataOptions options_;
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(EicuTest, StaysOfOneHospitalisation_AreOneVisit) {
+  const Corpus corpus = PrepareCorpus(options_);
+  ASSERT_EQ(corpus.visits.size(), 4u);
+  EXPECT_EQ(corpus.visits[0].hadm, 10);
+  EXPECT_EQ(corpus.visits[0].subject, 2000000007);
+  EXPECT_EQ(corpus.visits[3].subject, 3000000007);
+  EXPECT_THAT(corpus.visits[0].drugs, ElementsAre(0, 1)) << "of both stays";
+  EXPECT_THAT(corpus.visits[1].drugs, ElementsAre(0)) << "a cancelled order is none";
+  EXPECT_THAT(corpus.drugs.codes, ElementsAre("DB1", "DB2")) << "saline carries heparin";
+  EXPECT_EQ(corpus.visits[0].age, 90);
+  EXPECT_EQ(corpus.visits[3].age, 47);
+  EXPECT_EQ(corpus.visits[0].gender, 'F');
+  EXPECT_EQ(corpus.visits[3].gender, 'U');
+  EXPECT_EQ(corpus.visits[2].year, 2015);
+}
+
+// Which of a year's two came first is not told, so neither is the other's previous visit.
+TEST_F(EicuTest, VisitsOfOneYear_HaveNoOrder) {
+  const Corpus corpus = PrepareCorpus(options_);
+  EXPECT_EQ(corpus.visits[1].previous, -1);
+  EXPECT_EQ(corpus.visits[2].previous, 1);
+}
+
+TEST_F(EicuTest, Codes_OfIcd9WhereThereIsOne) {
+  const Corpus corpus = PrepareCorpus(options_);
+  EXPECT_THAT(corpus.diagnoses.codes, ElementsAre("4280", "V4581", "ICD10:E230", "E9802"));
+  EXPECT_THAT(corpus.diagnoses.titles,
+              ElementsAre("CHF NOS", "CABG", "pituitary: hypopituitarism", "y"));
+}
+
+// Treatments tell which drugs were given, which is the answer.
+TEST_F(EicuTest, TreatmentsThatAreDrugs_AreNoProcedures) {
+  const Corpus corpus = PrepareCorpus(options_);
+  EXPECT_THAT(corpus.procedures.titles,
+              ElementsAre("ventilation and oxygenation: mechanical ventilation"));
+}
+
+TEST_F(EicuTest, Funnel_BlankNamesAndRulesAreCounted) {
+  const Corpus corpus = PrepareCorpus(options_);
+  std::vector<std::string> drugs;
+  for (const FunnelStep& step : corpus.funnel) {
+    if (step.table == "drugs") drugs.push_back(StrCat(step.rule, " ", step.rows));
+    if (step.rule == "prescriptions with a DrugBank id") {
+      EXPECT_EQ(step.detail,
+                "rules: 'exact name' (3 times), 'mixture, carrier removed', 'not matched', "
+                "'strength, form or route removed'; commonest names without: 'BOLUS'");
+    }
+  }
+  drugs.resize(4);
+  EXPECT_THAT(drugs, ElementsAre("rows of medication 9", "order cancelled 8", "drugname blank 7",
+                                 "orders that name a drug 6"));
+}
+
+TEST_F(EicuTest, BadValues_SayWhereAndWhat) {
+  Write("patient.csv", std::string(kPatientHeader) + "1,10,7,Female,50,2014\n");
+  EXPECT_THAT(Failure(),
+              HasSubstr("uniquepid of data row 1 is '7'; expected an id such as 002-1039"));
+  Write("patient.csv", std::string(kPatientHeader) + "1,10,002-7,Female,50,0\n");
+  EXPECT_THAT(Failure(), HasSubstr("hospitaldischargeyear of data row 1 is '0'; expected a year"));
+  Write("patient.csv",
+        std::string(kPatientHeader) + "1,10,002-7,Female,50,2014\n2,10,002-8,Female,50,2014\n");
+  EXPECT_THAT(Failure(), HasSubstr("data row 2 gives the hospitalisation 10 another patient"));
+  Write("patient.csv", std::string(kPatientHeader) + "1,10,002-7,Female,50,2014\n");
+  EXPECT_THAT(Failure(), HasSubstr("patientunitstayid of data row 2 is '2'; expected a "
+                                   "patientunitstayid of the table patient"));
+}
+
+}  // namespace
+}  // namespace flame
