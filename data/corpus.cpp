@@ -234,6 +234,7 @@ void WriteCorpus(const Corpus& corpus, const std::filesystem::path& path) {
   Hdf5File file = Hdf5File::Create(target.temporary());
   file.SetAttribute("schema", kSchema);
   file.SetAttribute("hospital", corpus.hospital);
+  file.SetAttribute("diagnoses_known", corpus.diagnoses_known);
   file.SetAttribute("num_patients", int64_t{corpus.num_patients});
   WriteVocabulary(&file, "diagnoses", corpus.diagnoses);
   WriteVocabulary(&file, "procedures", corpus.procedures);
@@ -254,6 +255,7 @@ Corpus ReadCorpus(const std::filesystem::path& path) {
   CheckSchema(file, kSchema, where);
   Corpus corpus;
   corpus.hospital = file.StringAttribute("hospital");
+  corpus.diagnoses_known = file.StringAttribute("diagnoses_known");
   corpus.num_patients = static_cast<int32_t>(file.IntAttribute("num_patients"));
   corpus.diagnoses = ReadVocabulary(file, "diagnoses", where);
   corpus.procedures = ReadVocabulary(file, "procedures", where);

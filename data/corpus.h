@@ -38,7 +38,9 @@ class DdiGraph {
 };
 
 struct Corpus {
-  std::string hospital;       // "synth", "mimic3", "records"
+  std::string hospital;  // "synth", "mimic3", "records"
+  // Whose diagnoses the visits have (data.diagnoses): "discharge", "previous" or "admission".
+  std::string diagnoses_known = "discharge";
   std::vector<Visit> visits;  // patients in order of SUBJECT_ID, visits in data.visit_order
   Vocabulary diagnoses, procedures, drugs;
   DdiGraph ddi;

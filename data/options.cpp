@@ -27,6 +27,9 @@ void DataOptions::Bind(ConfigSchema* schema) {
   schema->Choice("data.visit_order", &visit_order, {"time", "id"},
                  "order of a patient's visits: by admission time, or by HADM_ID as in the authors' "
                  "coded records");
+  schema->Choice("data.diagnoses", &diagnoses, {"discharge", "previous", "admission"},
+                 "diagnoses of a visit in prompts: its codes, which are assigned after discharge "
+                 "(the method's); those of its earlier visits; the text written at admission");
   schema->Choice("data.icd10", &icd10, {"keep", "icd9"},
                  "codes of ICD-10 in MIMIC-IV: kept, or read as ICD-9 by "
                  "icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv of data.mappings "

@@ -25,6 +25,7 @@ struct DataOptions {
   int64_t min_code_rows = 5;            // codes with more rows than this are kept
   std::string visit_order = "time";     // or "id": by HADM_ID, as in the authors' coded records
   std::string icd10 = "keep";           // or "icd9": read as ICD-9 codes, by a crosswalk
+  std::string diagnoses = "discharge";  // or "previous", "admission": those of the prompt
   std::vector<int64_t> split = {4, 1, 1};
   int64_t synth_patients = 3000;  // size of the hospital that `hospital: synth` makes
   void Bind(ConfigSchema* schema);

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPatient[] = "patient", kMedication[] = "medication", kDiagnosis[] = "diagnosis",
-               kTreatment[] = "treatment";
+               kTreatment[] = "treatment", kAdmissionDx[] = "admissionDx";
 
 struct UnitStay {
   int64_t subject = 0, hadm = 0;
@@ -222,6 +222,21 @@ class Eicu : public Hospital {
     return codes;
   }
 
+  // Rows of admissionDx below "All Diagnosis"; others tell organs and whether there was surgery.
+  CodeTable ReadAdmissionDiagnoses() const override {
+    const StayRows stays(root_);
+    CodeTable table;
+    CsvTable(root_, kAdmissionDx, {"patientunitstayid", "admitdxpath", "admitdxname"})
+        .ForEachRowOfFilled([&](const CsvRow& row) {
+          const std::string name = CanonicalId(CollapseSpace(row[2]));
+          if (IsMissing(name) || row[1].find("|All Diagnosis|") == std::string_view::npos) return;
+          const UnitStay& stay = stays.Of(row, 0);
+          table.rows.push_back({stay.subject, stay.hadm, table.codes.IdOf(name), 0});
+        });
+    DropDuplicates(&table.rows);
+    return table;
+  }
+
   void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {
     struct Person {
       char gender = 'U';
@@ -317,7 +332,12 @@ std::unique_ptr<Hospital> Open(const DataOptions& options) {
 
 Layout EicuLayout() {
   return {"eicu",
-          {{"", kPatient}, {"", kMedication}, {"", kDiagnosis}, {"", kTreatment}, {"", "ORACLE"}},
+          {{"", kPatient},
+           {"", kMedication},
+           {"", kDiagnosis},
+           {"", kTreatment},
+           {"", kAdmissionDx},
+           {"", "ORACLE"}},
           {"drugbank_to_name", "drugbank_to_smiles", "icd9_diagnoses", "icd9_procedures"},
           Open,
           /*names_drugs=*/true};

@@ -75,6 +75,9 @@ class Hospital {
   // ICD-10 code has kIcd10 in front.
   virtual CodeTable ReadCodes(CodeKind kind, const Admissions& admissions,
                               FunnelLog* funnel) const = 0;
+  // Returns the diagnoses that the hospital wrote at admission, as text in upper case, without
+  // repeats. Throws UsageError if the layout has none.
+  virtual CodeTable ReadAdmissionDiagnoses() const = 0;
   // Sets age, gender and year of visits.
   virtual void Describe(const Admissions& admissions, std::vector<Visit>* visits) const = 0;
   // Reads the notes of the admissions in `kept`. One without notes returns none.

@@ -74,6 +74,24 @@ class Mimic3 : public Hospital {
     return ReadMimicCodes(root_, kind, "ICD9_CODE", /*version_column=*/"", admissions, funnel);
   }
 
+  // Phrases are parted by semicolons or backslashes.
+  CodeTable ReadAdmissionDiagnoses() const override {
+    CodeTable table;
+    CsvTable(root_, "ADMISSIONS", {"SUBJECT_ID", "HADM_ID", "DIAGNOSIS"})
+        .ForEachRowOfFilled([&](const CsvRow& row) {
+          std::string_view left = row[2];
+          while (!left.empty()) {
+            const size_t end = std::min(left.find_first_of(";\\"), left.size());
+            const std::string phrase = CanonicalId(CollapseSpace(left.substr(0, end)));
+            left.remove_prefix(std::min(end + 1, left.size()));
+            if (IsMissing(phrase)) continue;
+            table.rows.push_back({row.Integer(0), row.Integer(1), table.codes.IdOf(phrase), 0});
+          }
+        });
+    DropDuplicates(&table.rows);
+    return table;
+  }
+
   void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {
     const std::string file = CsvTable(root_, "PATIENTS", {}).path();
     const Persons persons = ReadPersons(root_);

@@ -84,6 +84,11 @@ class Mimic4 : public Hospital {
     return table;
   }
 
+  CodeTable ReadAdmissionDiagnoses() const override {
+    throw UsageError("data.diagnoses is admission, but the tables of mimic4 have no text of a ",
+                     "diagnosis at admission; expected discharge or previous");
+  }
+
   void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {
     const std::string file = CsvTable(hosp_, "PATIENTS", {}).path();
     const Persons persons = ReadPersons(hosp_);

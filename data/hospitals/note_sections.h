@@ -14,10 +14,10 @@ inline constexpr std::string_view kMedicationsSection = "Medications on Admissio
 
 // Returns the four sections above in the order of `text`, each as one line "Title: content" with
 // white space collapsed; "" if there is none of them. Other headings of a section count, such as
-// "HPI", "PMH", "Home Medications", "Admission Medications". A section ends at the next line that reads as
-// a heading, and wherever the text mentions discharge medications or the hospital course. If it is
-// unclear whether text belongs to a section, it is dropped, because the discharge medications are
-// the labels.
+// "HPI", "PMH", "Home Medications", "Admission Medications". A section ends at the next line that
+// reads as a heading, and wherever the text mentions discharge medications or the hospital course.
+// If it is unclear whether text belongs to a section, it is dropped, because the discharge
+// medications are the labels.
 std::string AdmissionNote(std::string_view text);
 
 // Returns the content of one section of an AdmissionNote, of all its lines; "" if it is missing.

@@ -14,6 +14,7 @@
 #include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
 #include "data/hospitals/hospital.h"
+#include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/records.h"
 #include "data/hospitals/split.h"
@@ -179,6 +180,23 @@ void LinkPatients(const std::string& order, const Admissions& admissions, Corpus
                                "whose drugs may tell theirs");
 }
 
+// Replaces the diagnoses of the visits as data.diagnoses has it. Returns the table of their codes.
+const CodeTable* ChooseDiagnoses(const DataOptions& options, const Hospital& hospital,
+                                 const CodeTable& discharge, CodeTable* admission,
+                                 std::vector<Visit>* visits) {
+  if (options.diagnoses == "previous") UseEarlierDiagnoses(visits);
+  if (options.diagnoses != "admission") return &discharge;
+  *admission = hospital.ReadAdmissionDiagnoses();
+  const int64_t used = UseDiagnosesOf(*admission, options.min_code_rows, visits);
+  LogInfo("prepare: diagnoses at admission with more than ", options.min_code_rows, " rows: ", used,
+          " rows");
+  if (used == 0) {
+    throw DataError("no diagnosis at admission has more than ", options.min_code_rows,
+                    " rows among the visits (data.min_code_rows); expected one at least");
+  }
+  return admission;
+}
+
 // Renumbers one list of every visit by first appearance over all visits. Returns the codes.
 std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int32_t> Visit::*list,
                                          std::vector<Visit>* visits) {
@@ -223,7 +241,11 @@ Corpus PrepareCorpus(const DataOptions& options) {
   SplitByPosition(options.split, &visits);
 
   Vocabulary &diagnoses = corpus.diagnoses, &procedures = corpus.procedures, &drugs = corpus.drugs;
-  diagnoses.codes = BuildVocabulary(cohort.diagnoses, &Visit::diagnoses, &visits);
+  CodeTable admission;
+  const CodeTable* shown =
+      ChooseDiagnoses(options, *hospital, cohort.diagnoses, &admission, &visits);
+  corpus.diagnoses_known = options.diagnoses;
+  diagnoses.codes = BuildVocabulary(*shown, &Visit::diagnoses, &visits);
   procedures.codes = BuildVocabulary(cohort.procedures, &Visit::procedures, &visits);
   drugs.codes = BuildVocabulary(cohort.drugs, &Visit::drugs, &visits);
   corpus.funnel = funnel.steps();
@@ -233,7 +255,8 @@ Corpus PrepareCorpus(const DataOptions& options) {
   const auto titles = [&](CodeKind kind, const std::vector<std::string>& codes) {
     return CodeTitles(folder, hospital->ReadTitles(kind), kind, codes, cover());
   };
-  diagnoses.titles = titles(CodeKind::kDiagnosis, diagnoses.codes);
+  diagnoses.titles =
+      shown == &admission ? diagnoses.codes : titles(CodeKind::kDiagnosis, diagnoses.codes);
   procedures.titles = titles(CodeKind::kProcedure, procedures.codes);
   drugs.titles = DrugNames(folder, drugs.codes, cover());
   corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, cover());

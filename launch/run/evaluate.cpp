@@ -175,9 +175,14 @@ json EvaluateRun(const Config& config) {
   rows.push_back(ListRow(config, field, *materials, "list-grpo", paths.grpo(), predicted));
   for (size_t i = num_simple - 2; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
 
-  json result = {{"split", config.evaluate.split}, {"num_visits", field.visits.size()},
-                 {"truth", Truth(field)},          {"oracle", Oracle(field)},
-                 {"rows", json::array()},          {"comparisons", json::array()}};
+  json result = {{"split", config.evaluate.split},
+                 {"num_visits", field.visits.size()},
+                 {"hospital", field.corpus.hospital},
+                 {"diagnoses", field.corpus.diagnoses_known},
+                 {"truth", Truth(field)},
+                 {"oracle", Oracle(field)},
+                 {"rows", json::array()},
+                 {"comparisons", json::array()}};
   for (const Row& row : rows) result["rows"].push_back(row.fields);
   result["comparisons"] = Comparisons(field, rows, num_simple);
   return result;
