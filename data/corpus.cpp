@@ -33,6 +33,7 @@ std::vector<std::vector<int32_t>> ListColumn(const std::vector<Visit>& visits, L
 void WriteVocabulary(Hdf5File* file, const std::string& name, const Vocabulary& vocabulary) {
   file->Write(name + "/codes", vocabulary.codes);
   file->Write(name + "/titles", vocabulary.titles);
+  file->SetAttribute(name + "_first_unknown", int64_t{vocabulary.first_unknown});
 }
 
 Vocabulary ReadVocabulary(const Hdf5File& file, const std::string& name, const std::string& where) {
@@ -40,6 +41,11 @@ Vocabulary ReadVocabulary(const Hdf5File& file, const std::string& name, const s
   vocabulary.codes = file.Read<std::string>(name + "/codes");
   vocabulary.titles =
       ReadSized<std::string>(file, name + "/titles", vocabulary.codes.size(), where);
+  vocabulary.first_unknown = static_cast<int32_t>(file.IntAttribute(name + "_first_unknown"));
+  if (vocabulary.first_unknown < -1 || vocabulary.first_unknown > vocabulary.size()) {
+    throw DataError(where, ": ", name, "_first_unknown is ", vocabulary.first_unknown,
+                    "; expected -1..", vocabulary.size());
+  }
   const auto empty = std::find(vocabulary.titles.begin(), vocabulary.titles.end(), "");
   if (empty != vocabulary.titles.end()) {
     throw DataError(where, ": ", name, "/titles[", empty - vocabulary.titles.begin(),

@@ -16,7 +16,11 @@ namespace flame {
 struct Vocabulary {
   std::vector<std::string> codes;   // ICD-9 as MIMIC writes it, ICD-10 as "ICD10:I509", DrugBank id
   std::vector<std::string> titles;  // short title of a code, generic name of a drug; never ""
+  // Codes from this index on are unknown to the corpus onto which this one was prepared, so that
+  // they are text alone, without a slot; -1: none is.
+  int32_t first_unknown = -1;
   int32_t size() const { return static_cast<int32_t>(codes.size()); }
+  int32_t num_slots() const { return first_unknown < 0 ? size() : first_unknown; }
 };
 
 // Harmful pairs, a symmetric 0/1 matrix with a zero diagonal.

@@ -10,7 +10,8 @@ namespace flame {
 
 inline constexpr int64_t kNoTime = INT64_MIN;  // the tables do not tell the time
 
-enum class Split : int8_t { kTrain = 0, kValidation = 1, kTest = 2 };
+// kNone: in no split. No file has it.
+enum class Split : int8_t { kTrain = 0, kValidation = 1, kTest = 2, kNone = 3 };
 
 // Worked example: a 71-year-old woman's second admission with heart failure:
 //   {subject 10006, hadm 142345, patient 3, previous 11, age 71, gender 'F', kTrain,

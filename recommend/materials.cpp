@@ -10,8 +10,8 @@ namespace {
 // DataError unless a kind's slots have consecutive ids, one per entity of the corpus.
 EntityTokens FindEntities(const Tokenizer& tokenizer, const Corpus& corpus) {
   EntityTokens entities;
-  const int32_t counts[kNumEntityKinds] = {corpus.diagnoses.size(), corpus.procedures.size(),
-                                           corpus.drugs.size()};
+  const int32_t counts[kNumEntityKinds] = {corpus.diagnoses.num_slots(),
+                                           corpus.procedures.num_slots(), corpus.drugs.num_slots()};
   for (int kind = 0; kind < kNumEntityKinds; ++kind) {
     const int32_t first = tokenizer.IdOf(EntityToken(static_cast<EntityKind>(kind), 0));
     if (first < 0) continue;
@@ -31,11 +31,10 @@ EntityTokens FindEntities(const Tokenizer& tokenizer, const Corpus& corpus) {
 
 }  // namespace
 
-std::unique_ptr<Materials> LoadMaterials(const std::filesystem::path& corpus,
-                                         const std::filesystem::path& tokenizer,
+std::unique_ptr<Materials> LoadMaterials(Corpus corpus, const std::filesystem::path& tokenizer,
                                          const std::filesystem::path& templates) {
   auto materials = std::unique_ptr<Materials>(
-      new Materials{ReadCorpus(corpus), Tokenizer::Load(tokenizer), {}, nullptr});
+      new Materials{std::move(corpus), Tokenizer::Load(tokenizer), {}, nullptr});
   materials->entities = FindEntities(materials->tokenizer, materials->corpus);
   materials->prompts = std::make_unique<PromptBuilder>(templates, materials->corpus,
                                                        materials->tokenizer, materials->entities);

@@ -24,11 +24,9 @@ struct Materials {
   std::unique_ptr<PromptBuilder> prompts;  // refers to corpus and tokenizer
 };
 
-// Reads a corpus, the tokenizer.json with the corpus's slots, and the prompt templates.
-// `templates` is YAML. Throws DataError if a file is missing or damaged, or if slots and corpus do
-// not match.
-std::unique_ptr<Materials> LoadMaterials(const std::filesystem::path& corpus,
-                                         const std::filesystem::path& tokenizer,
+// Reads the tokenizer.json with the corpus's slots and the prompt templates. `templates` is YAML.
+// Throws DataError if a file is missing or damaged, or if slots and corpus do not match.
+std::unique_ptr<Materials> LoadMaterials(Corpus corpus, const std::filesystem::path& tokenizer,
                                          const std::filesystem::path& templates);
 
 // Returns the lines that a completion may consist of if options.constrain is "drugs"; nullopt if it

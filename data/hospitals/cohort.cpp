@@ -117,15 +117,54 @@ void KeepDrugsWithStructure(const DrugBankIds& with_structure, CodeTable* drugs,
   });
 }
 
+// Keeps the drugs of the corpus onto which this one is prepared.
+void KeepKnownDrugs(const std::unordered_set<std::string>& known, CodeTable* drugs,
+                    Coverage* coverage, FunnelLog* funnel) {
+  CoverageCounter counter("prescriptions of a drug that the policy may write",
+                          "the drugs of the corpus onto which this is prepared", "that corpus");
+  const std::vector<int64_t> counts = CountCodes(*drugs);
+  for (int32_t i = 0; i < drugs->codes.size(); ++i) {
+    if (known.contains(drugs->codes.Text(i))) {
+      counter.AddMatch(/*repaired=*/false, counts[i]);
+    } else {
+      counter.AddMiss(drugs->codes.Text(i), counts[i]);
+    }
+  }
+  *coverage = counter.Finish();
+  std::erase_if(drugs->rows,
+                [&](const CodeRow& row) { return !known.contains(drugs->codes.Text(row.code)); });
+  funnel->Add(kDrugRows, "drugs that the policy may write", drugs->rows,
+              coverage->misses.empty() ? "" : "commonest others: " + coverage->misses);
+}
+
+// Steps 4 and 5, or the drugs that are known.
+void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
+  if (rules.known != nullptr) {
+    KeepKnownDrugs(rules.known->drugs, &cohort->drugs, &cohort->coverage.emplace_back(), funnel);
+    return;
+  }
+  KeepMostFrequent(top_drugs, &cohort->drugs);
+  funnel->Add(kDrugRows, StrCat("the ", top_drugs, " most frequent drugs"), cohort->drugs.rows);
+  if (rules.with_structure == nullptr) return;
+  KeepDrugsWithStructure(*rules.with_structure, &cohort->drugs, &cohort->coverage.emplace_back());
+  funnel->Add(kDrugRows, "drugs with a structure", cohort->drugs.rows);
+}
+
 bool KeepVisits(const std::unordered_set<int64_t>& visits, CodeTable* table) {
   return std::erase_if(table->rows,
                        [&](const CodeRow& row) { return !visits.contains(row.hadm); }) > 0;
 }
 
-bool KeepFrequentCodes(int64_t min_rows, CodeTable* table) {
+// Keeps codes with more rows than `min_rows`, and those in `known`, which may be null.
+bool KeepFrequentCodes(int64_t min_rows, const std::unordered_set<std::string>* known,
+                       CodeTable* table) {
   const std::vector<int64_t> counts = CountCodes(*table);
-  return std::erase_if(table->rows,
-                       [&](const CodeRow& row) { return counts[row.code] <= min_rows; }) > 0;
+  std::vector<bool> kept;
+  for (int32_t i = 0; i < table->codes.size(); ++i) {
+    kept.push_back(counts[i] > min_rows ||
+                   (known != nullptr && known->contains(table->codes.Text(i))));
+  }
+  return std::erase_if(table->rows, [&](const CodeRow& row) { return !kept[row.code]; }) > 0;
 }
 
 // Keeps the visits present in all three tables. `detail` tells what each table lacked.
@@ -151,7 +190,8 @@ bool KeepCommonVisits(Cohort* cohort, std::string* detail) {
 }
 
 // Step 7.
-void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
+void SelectUntilStable(int64_t min_rows, const KnownCodes* known, Cohort* cohort,
+                       FunnelLog* funnel) {
   const std::string more = StrCat(" codes with more than ", min_rows, " rows");
   bool changed = true;
   for (int round = 1; changed; ++round) {
@@ -160,9 +200,11 @@ void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
     changed = KeepCommonVisits(cohort, &detail);
     funnel->Add(kDrugRows, "visits with diagnoses, procedures and drugs" + label,
                 cohort->drugs.rows, detail);
-    changed |= KeepFrequentCodes(min_rows, &cohort->diagnoses);
+    changed |= KeepFrequentCodes(min_rows, known == nullptr ? nullptr : &known->diagnoses,
+                                 &cohort->diagnoses);
     funnel->Add(kDiagnosisRows, "diagnosis" + more + label, cohort->diagnoses.rows);
-    changed |= KeepFrequentCodes(min_rows, &cohort->procedures);
+    changed |= KeepFrequentCodes(min_rows, known == nullptr ? nullptr : &known->procedures,
+                                 &cohort->procedures);
     funnel->Add(kProcedureRows, "procedure" + more + label, cohort->procedures.rows);
   }
 }
@@ -170,8 +212,8 @@ void SelectUntilStable(int64_t min_rows, Cohort* cohort, FunnelLog* funnel) {
 }  // namespace
 
 Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
-                    const Admissions& admissions, const DrugMap& drug_map,
-                    const DrugBankIds* with_structure, FunnelLog* funnel) {
+                    const Admissions& admissions, const DrugMap& drug_map, const CodeRules& rules,
+                    FunnelLog* funnel) {
   CodeTable prescriptions = hospital.ReadPrescriptions(admissions, funnel);
   KeepPatientsWithVisits(options.min_visits, &prescriptions.rows);
   funnel->Add(kDrugRows, StrCat("patients with at least ", options.min_visits, " visits"),
@@ -181,18 +223,12 @@ Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
   cohort.drugs = MapDrugs(prescriptions, mapped);
   funnel->Add(kDrugRows, "prescriptions with a DrugBank id", cohort.drugs.rows,
               DetailOf(prescriptions, mapped, drug_map));
-  KeepMostFrequent(options.top_drugs, &cohort.drugs);
-  funnel->Add(kDrugRows, StrCat("the ", options.top_drugs, " most frequent drugs"),
-              cohort.drugs.rows);
-  if (with_structure != nullptr) {
-    KeepDrugsWithStructure(*with_structure, &cohort.drugs, &cohort.coverage.emplace_back());
-    funnel->Add(kDrugRows, "drugs with a structure", cohort.drugs.rows);
-  }
+  SelectDrugs(options.top_drugs, rules, &cohort, funnel);
   cohort.diagnoses = hospital.ReadCodes(CodeKind::kDiagnosis, admissions, funnel);
   funnel->Add(kDiagnosisRows, "diagnoses", cohort.diagnoses.rows);
   cohort.procedures = hospital.ReadCodes(CodeKind::kProcedure, admissions, funnel);
   funnel->Add(kProcedureRows, "procedures", cohort.procedures.rows);
-  SelectUntilStable(options.min_code_rows, &cohort, funnel);
+  SelectUntilStable(options.min_code_rows, rules.known, &cohort, funnel);
   return cohort;
 }
 

@@ -3,6 +3,8 @@
 #ifndef FLAME_DATA_HOSPITALS_COHORT_H_
 #define FLAME_DATA_HOSPITALS_COHORT_H_
 
+#include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "data/coverage.h"
@@ -18,11 +20,23 @@ struct Cohort {
   std::vector<Coverage> coverage;          // of the drugs and of the structures
 };
 
-// Runs steps 1 to 7. Step 5 is left out if `with_structure` is null. Throws DataError as
-// PrepareCorpus does.
+// The codes of the corpus onto which another is prepared.
+struct KnownCodes {
+  std::unordered_set<std::string> diagnoses, procedures, drugs;
+};
+
+// What selects codes.
+struct CodeRules {
+  const DrugBankIds* with_structure = nullptr;  // null: step 5 is left out
+  // Null, or codes that are kept however rare they are; the drugs are then exactly these, and steps
+  // 4 and 5 are left out.
+  const KnownCodes* known = nullptr;
+};
+
+// Runs steps 1 to 7. Throws DataError as PrepareCorpus does.
 Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
-                    const Admissions& admissions, const DrugMap& drug_map,
-                    const DrugBankIds* with_structure, FunnelLog* funnel);
+                    const Admissions& admissions, const DrugMap& drug_map, const CodeRules& rules,
+                    FunnelLog* funnel);
 
 }  // namespace flame
 

@@ -197,35 +197,112 @@ const CodeTable* ChooseDiagnoses(const DataOptions& options, const Hospital& hos
   return admission;
 }
 
-// Renumbers one list of every visit by first appearance over all visits. Returns the codes.
-std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int32_t> Visit::*list,
-                                         std::vector<Visit>* visits) {
+// Renumbers one list of every visit: codes of `base`, which may be null, keep their indices, others
+// follow by first appearance over all visits. Returns the codes.
+Vocabulary BuildVocabulary(const CodeTable& table, std::vector<int32_t> Visit::*list,
+                           const Vocabulary* base, std::vector<Visit>* visits) {
+  Vocabulary vocabulary;
+  std::unordered_map<std::string, int32_t> known;
+  if (base != nullptr) {
+    vocabulary.codes = base->codes;
+    vocabulary.first_unknown = base->size();
+    for (int32_t i = 0; i < base->size(); ++i) known[base->codes[i]] = i;
+  }
   std::vector<int32_t> index(table.codes.size(), -1);
-  std::vector<std::string> codes;
+  for (int32_t i = 0; i < table.codes.size(); ++i) {
+    const auto found = known.find(table.codes.Text(i));
+    if (found != known.end()) index[i] = found->second;
+  }
   for (Visit& visit : *visits) {
     for (int32_t& code : visit.*list) {
       if (index[code] < 0) {
-        index[code] = static_cast<int32_t>(codes.size());
-        codes.push_back(table.codes.Text(code));
+        index[code] = vocabulary.size();
+        vocabulary.codes.push_back(table.codes.Text(code));
       }
       code = index[code];
     }
   }
-  return codes;
+  return vocabulary;
 }
 
-}  // namespace
+// Titles of a vocabulary's codes: the base's keep theirs.
+class TitleFinder {
+ public:
+  TitleFinder(const Hospital& hospital, const fs::path& folder, Corpus* corpus)
+      : hospital_(hospital), folder_(folder), corpus_(corpus) {}
+  void Set(CodeKind kind, const Vocabulary* base, Vocabulary* vocabulary) const {
+    const auto first = base == nullptr ? 0 : base->size();
+    if (base != nullptr) vocabulary->titles = base->titles;
+    const std::vector<std::string> unknown(vocabulary->codes.begin() + first,
+                                           vocabulary->codes.end());
+    if (base != nullptr) LogUnknown(kind, unknown.size(), vocabulary->codes.size());
+    if (unknown.empty()) return;
+    const std::vector<std::string> titles = CodeTitles(folder_, hospital_.ReadTitles(kind), kind,
+                                                       unknown, &corpus_->coverage.emplace_back());
+    vocabulary->titles.insert(vocabulary->titles.end(), titles.begin(), titles.end());
+  }
 
-Corpus PrepareCorpus(const DataOptions& options) {
-  CheckOptions(options);
-  if (options.hospital == "records") return ReadRecords(options);
+ private:
+  static void LogUnknown(CodeKind kind, size_t unknown, size_t all) {
+    LogInfo("prepare: ", unknown, " of ", all,
+            kind == CodeKind::kDiagnosis ? " diagnoses" : " procedures",
+            " are not in the corpus onto which this is prepared; they are text without slots");
+  }
+  const Hospital& hospital_;
+  const fs::path& folder_;
+  Corpus* corpus_;
+};
+
+std::unordered_set<std::string> SetOf(const std::vector<std::string>& codes) {
+  return {codes.begin(), codes.end()};
+}
+
+// Builds the vocabularies, and gives every code its title and the drugs their harmful pairs.
+void SetCodes(const DataOptions& options, const Hospital& hospital, const Cohort& cohort,
+              const Corpus* base, Corpus* corpus) {
+  const fs::path folder = MappingsFolder(options);
+  const bool onto = base != nullptr;
+  CodeTable admission;
+  const CodeTable* shown =
+      ChooseDiagnoses(options, hospital, cohort.diagnoses, &admission, &corpus->visits);
+  corpus->diagnoses_known = options.diagnoses;
+  corpus->diagnoses = BuildVocabulary(*shown, &Visit::diagnoses, onto ? &base->diagnoses : nullptr,
+                                      &corpus->visits);
+  corpus->procedures = BuildVocabulary(cohort.procedures, &Visit::procedures,
+                                       onto ? &base->procedures : nullptr, &corpus->visits);
+  corpus->drugs =
+      BuildVocabulary(cohort.drugs, &Visit::drugs, onto ? &base->drugs : nullptr, &corpus->visits);
+  const TitleFinder titles(hospital, folder, corpus);
+  if (shown == &admission) {
+    corpus->diagnoses.titles = corpus->diagnoses.codes;
+  } else {
+    titles.Set(CodeKind::kDiagnosis, onto ? &base->diagnoses : nullptr, &corpus->diagnoses);
+  }
+  titles.Set(CodeKind::kProcedure, onto ? &base->procedures : nullptr, &corpus->procedures);
+  if (onto) {
+    corpus->drugs.titles = base->drugs.titles;
+    corpus->ddi = base->ddi;
+    return;
+  }
+  const auto cover = [corpus] { return &corpus->coverage.emplace_back(); };
+  corpus->drugs.titles = DrugNames(folder, corpus->drugs.codes, cover());
+  corpus->ddi = ReadDdiPairs(folder, options.ddi, corpus->drugs.codes, cover());
+}
+
+// Prepares by itself, or onto `base` if that is not null.
+Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const std::unique_ptr<Hospital> hospital = LayoutOf(options.hospital).open(options);
   const fs::path folder = MappingsFolder(options);
   const Admissions admissions = hospital->ReadAdmissions();
   FunnelLog funnel;
   const DrugBankIds with_structure = ReadDrugsWithStructure(folder);
+  KnownCodes known;
+  if (base != nullptr) {
+    known = {SetOf(base->diagnoses.codes), SetOf(base->procedures.codes), SetOf(base->drugs.codes)};
+  }
+  const CodeRules rules{&with_structure, base == nullptr ? nullptr : &known};
   const Cohort cohort =
-      SelectCohort(options, *hospital, admissions, *hospital->Drugs(), &with_structure, &funnel);
+      SelectCohort(options, *hospital, admissions, *hospital->Drugs(), rules, &funnel);
 
   Corpus corpus;
   corpus.hospital = options.hospital;
@@ -239,31 +316,35 @@ Corpus PrepareCorpus(const DataOptions& options) {
   OrderVisits(options.visit_order, admissions, &visits);
   LinkPatients(options.visit_order, admissions, &corpus);
   SplitByPosition(options.split, &visits);
-
-  Vocabulary &diagnoses = corpus.diagnoses, &procedures = corpus.procedures, &drugs = corpus.drugs;
-  CodeTable admission;
-  const CodeTable* shown =
-      ChooseDiagnoses(options, *hospital, cohort.diagnoses, &admission, &visits);
-  corpus.diagnoses_known = options.diagnoses;
-  diagnoses.codes = BuildVocabulary(*shown, &Visit::diagnoses, &visits);
-  procedures.codes = BuildVocabulary(cohort.procedures, &Visit::procedures, &visits);
-  drugs.codes = BuildVocabulary(cohort.drugs, &Visit::drugs, &visits);
+  if (base != nullptr) {
+    for (Visit& visit : visits) visit.split = Split::kTest;
+  }
+  SetCodes(options, *hospital, cohort, base, &corpus);
   corpus.funnel = funnel.steps();
-  corpus.coverage = cohort.coverage;
-  corpus.coverage.push_back(notes);
-  const auto cover = [&corpus] { return &corpus.coverage.emplace_back(); };
-  const auto titles = [&](CodeKind kind, const std::vector<std::string>& codes) {
-    return CodeTitles(folder, hospital->ReadTitles(kind), kind, codes, cover());
-  };
-  diagnoses.titles =
-      shown == &admission ? diagnoses.codes : titles(CodeKind::kDiagnosis, diagnoses.codes);
-  procedures.titles = titles(CodeKind::kProcedure, procedures.codes);
-  drugs.titles = DrugNames(folder, drugs.codes, cover());
-  corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, cover());
+  corpus.coverage.insert(corpus.coverage.begin(), notes);
+  corpus.coverage.insert(corpus.coverage.begin(), cohort.coverage.begin(), cohort.coverage.end());
   LogInfo("prepare: ", visits.size(), " visits of ", corpus.num_patients, " patients, ",
-          drugs.size(), " drugs, ", diagnoses.size(), " diagnoses, ", procedures.size(),
-          " procedures");
+          corpus.drugs.size(), " drugs, ", corpus.diagnoses.size(), " diagnoses, ",
+          corpus.procedures.size(), " procedures");
   return corpus;
+}
+
+}  // namespace
+
+Corpus PrepareCorpus(const DataOptions& options) {
+  CheckOptions(options);
+  if (options.hospital == "records") return ReadRecords(options);
+  return Prepare(options, nullptr);
+}
+
+Corpus PrepareCorpusOnto(const DataOptions& options, const Corpus& base) {
+  CheckOptions(options);
+  if (options.hospital == "records") {
+    throw UsageError(
+        "data.hospital is records, which have their own codes; expected the tables of "
+        "a hospital");
+  }
+  return Prepare(options, &base);
 }
 
 }  // namespace flame

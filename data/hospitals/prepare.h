@@ -13,6 +13,13 @@ namespace flame {
 // each step). Throws UsageError if options.root is empty or options.split is not three shares.
 Corpus PrepareCorpus(const DataOptions& options);
 
+// Turns another hospital's tables into a corpus with the codes of `base`, so that a policy trained
+// on `base` can be evaluated on it without training. Its vocabularies begin with the base's codes,
+// in their order; codes that the base lacks follow, as text without slots. Drugs are the base's
+// alone: others are left out, and counted, as data.top_drugs and the structures are not asked. All
+// visits are test visits. A hospital prepared onto itself has the visits that it has by itself.
+Corpus PrepareCorpusOnto(const DataOptions& options, const Corpus& base);
+
 }  // namespace flame
 
 #endif  // FLAME_DATA_HOSPITALS_PREPARE_H_

@@ -104,8 +104,8 @@ void PromptBuilder::CheckSeams() const {
 }
 
 void PromptBuilder::CheckEntities(const EntityTokens& entities) const {
-  const int32_t sizes[kNumEntityKinds] = {corpus_.diagnoses.size(), corpus_.procedures.size(),
-                                          corpus_.drugs.size()};
+  const int32_t sizes[kNumEntityKinds] = {
+      corpus_.diagnoses.num_slots(), corpus_.procedures.num_slots(), corpus_.drugs.num_slots()};
   for (int k = 0; k < kNumEntityKinds; ++k) {
     if (entities.first[k] < 0) continue;
     if (entities.count[k] != sizes[k]) {

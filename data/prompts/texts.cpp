@@ -133,7 +133,8 @@ PromptTexts::PromptTexts(const std::filesystem::path& templates, const Corpus& c
 }
 
 std::string PromptTexts::Slot(EntityKind kind, int32_t index) const {
-  return entities_.first[static_cast<int>(kind)] < 0 ? "" : EntityToken(kind, index);
+  const int k = static_cast<int>(kind);
+  return entities_.first[k] < 0 || index >= entities_.count[k] ? "" : EntityToken(kind, index);
 }
 
 std::string PromptTexts::Entities(EntityKind kind, const std::vector<int32_t>& indices, Style style,

@@ -49,13 +49,18 @@ std::vector<Declaration> StageCommands() {
       {"prepare",
        "turn hospital tables into corpus, tokenizer and starting model",
        {"flame prepare --config configs/mimic3-demo.yaml",
-        "flame prepare data.root=mimic data.mappings=mappings --out corpus.h5"},
+        "flame prepare data.root=mimic data.mappings=mappings --out corpus.h5",
+        "flame prepare data.hospital=mimic4 data.root=mimic-iv data.mappings=mappings --onto "
+        "runs/mimic3 --out transfer.h5"},
        "Reads the hospital's tables and writes corpus.h5, the tokenizer and the starting model "
        "into "
        "run.dir.\n",
        {},
        {{"out", "FILE",
-         "write only the corpus, to this file; needs data.root, and records no stage"}},
+         "write only the corpus, to this file; needs data.root, and records no stage"},
+        {"onto", "RUN",
+         "with --out: keep the codes of this run's or file's corpus, so that its policy can be "
+         "evaluated on these visits"}},
        true},
       {"sft",
        "fine-tune the classifier or the list policy",
@@ -86,10 +91,15 @@ std::vector<Declaration> StageCommands() {
        true},
       {"evaluate",
        "evaluate every policy of a run on held-out visits",
-       {"flame evaluate --config configs/quickstart.yaml --json"},
-       "Evaluates the run's policies and two baselines on the visits of evaluate.split.\n",
+       {"flame evaluate --config configs/quickstart.yaml --json",
+        "flame evaluate --config configs/quickstart.yaml --on other.h5 --out transfer.json"},
+       "Evaluates the run's policies and the baselines on the visits of evaluate.split, or on "
+       "another hospital's visits.\n",
        {},
-       {},
+       {{"on", "FILE",
+         "a corpus that `flame prepare --onto` made; all its visits are evaluated, and nothing is "
+         "trained or chosen on them"},
+        {"out", "FILE", "with --on, also write the result as JSON to this file"}},
        true},
   };
 }

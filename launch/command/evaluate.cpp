@@ -30,6 +30,13 @@ int RunEvaluate(const ParsedOptions& options) {
   const Config config = ConfigOf(options);
   RankSession session(config);
   session.RequireOneProcess("evaluate");
+  if (options.Has("on")) {
+    const nlohmann::json evaluation = EvaluateTransfer(config, options.Text("on"));
+    if (options.Has("out")) WriteFileAtomically(options.Text("out"), evaluation.dump(2) + "\n");
+    std::cout << (options.Has("json") ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+    return 0;
+  }
+  if (options.Has("out")) throw UsageError("--out is for an evaluation --on another hospital");
   EvaluateStage(config);
   TellTimes(config);
   PrintEvaluation(config, options.Has("json"));

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "data/transfer.h"
 #include "launch/run/base_model.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_paths.h"
@@ -17,6 +18,7 @@ namespace flame {
 namespace {
 
 using nlohmann::json;
+namespace fs = std::filesystem;
 
 // Loads a policy with adapters merged and slots as rows of the embedding table: a frozen policy
 // needs no projectors.
@@ -142,40 +144,36 @@ json Oracle(const Field& field) {
   return {{"list", Mean(list)}, {"threshold", Mean(threshold)}};
 }
 
-Field MakeField(const Config& config, const Corpus& corpus) {
-  const Split split = config.evaluate.split == "test" ? Split::kTest : Split::kValidation;
+Field MakeField(const Config& config, const Corpus& corpus, const std::string& split) {
   Field field{corpus,
-              corpus.VisitsOf(split),
+              corpus.VisitsOf(split == "test" ? Split::kTest : Split::kValidation),
               {},
               config.evaluate.bootstrap,
               static_cast<uint64_t>(config.run.seed)};
   if (field.visits.empty()) {
-    throw DataError(RunPaths(config.run.dir).corpus().string(), ": no visit in the ",
-                    config.evaluate.split, " split; expected at least one (data.split)");
+    throw DataError(RunPaths(config.run.dir).corpus().string(), ": no visit in the ", split,
+                    " split; expected at least one (data.split)");
   }
   for (const int32_t visit : field.visits) field.patients.push_back(corpus.visits[visit].patient);
   return field;
 }
 
-}  // namespace
-
-json EvaluateRun(const Config& config) {
+json Evaluate(const Config& config, const Materials& materials, const std::string& split) {
   const RunPaths paths(config.run.dir);
-  const auto materials = MaterialsOfRun(config);
-  const Field field = MakeField(config, materials->corpus);
-  const int32_t num_drugs = materials->corpus.drugs.size();
+  const Field field = MakeField(config, materials.corpus, split);
+  const int32_t num_drugs = materials.corpus.drugs.size();
   std::vector<Row> rows = BaselineRows(field);
-  const ClassifierAnswers answers = Classify(config, field, *materials);
+  const ClassifierAnswers answers = Classify(config, field, materials);
   const Sets predicted = DrugsAbove(answers.logits, num_drugs, answers.offset);
   rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));
   rows.push_back(MakeRow(field, "classifier-calibrated",
                          DrugsAbove(answers.logits, num_drugs, answers.best_offset)));
   const size_t num_simple = rows.size();
-  rows.push_back(ListRow(config, field, *materials, "list-sft", paths.list(), predicted));
-  rows.push_back(ListRow(config, field, *materials, "list-grpo", paths.grpo(), predicted));
+  rows.push_back(ListRow(config, field, materials, "list-sft", paths.list(), predicted));
+  rows.push_back(ListRow(config, field, materials, "list-grpo", paths.grpo(), predicted));
   for (size_t i = num_simple - 2; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
 
-  json result = {{"split", config.evaluate.split},
+  json result = {{"split", split},
                  {"num_visits", field.visits.size()},
                  {"hospital", field.corpus.hospital},
                  {"diagnoses", field.corpus.diagnoses_known},
@@ -186,6 +184,18 @@ json EvaluateRun(const Config& config) {
   for (const Row& row : rows) result["rows"].push_back(row.fields);
   result["comparisons"] = Comparisons(field, rows, num_simple);
   return result;
+}
+
+}  // namespace
+
+json EvaluateRun(const Config& config) {
+  return Evaluate(config, *MaterialsOfRun(config), config.evaluate.split);
+}
+
+json EvaluateTransfer(const Config& config, const fs::path& other) {
+  const Corpus joint =
+      OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other);
+  return Evaluate(config, *MaterialsOfRun(config, joint), "test");
 }
 
 std::string EvaluationTable(const json& evaluation) {

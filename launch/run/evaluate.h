@@ -21,6 +21,11 @@ namespace flame {
 // from a bootstrap over patients. Throws DataError if the split has no visit.
 nlohmann::json EvaluateRun(const Config& config);
 
+// Evaluates the run's policies on all visits of `other`, a corpus that was prepared onto the run's
+// (flame prepare --onto). What is fitted or chosen, such as cuts and baselines, comes from the
+// run's own training and validation visits. The contents are those of EvaluateRun.
+nlohmann::json EvaluateTransfer(const Config& config, const std::filesystem::path& other);
+
 // Returns the evaluation as a table for people.
 std::string EvaluationTable(const nlohmann::json& evaluation);
 

@@ -11,7 +11,12 @@ namespace fs = std::filesystem;
 
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config) {
   const RunPaths paths(config.run.dir);
-  return LoadMaterials(paths.corpus(), paths.base() / "tokenizer.json", PromptFile(config));
+  return MaterialsOfRun(config, ReadCorpus(paths.corpus()));
+}
+
+std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus) {
+  return LoadMaterials(std::move(corpus), RunPaths(config.run.dir).base() / "tokenizer.json",
+                       PromptFile(config));
 }
 
 int64_t MaxPositions(const Config& config) {

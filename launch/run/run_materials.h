@@ -15,6 +15,8 @@ namespace flame {
 // Reads run.dir's corpus.h5 and base/tokenizer.json, and the prompt templates: prompts.file or
 // those that come with the program (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
+// The same with another corpus, which has the run's codes.
+std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus);
 
 // Returns max_position_embeddings of the run's base model: the most tokens of a sequence.
 int64_t MaxPositions(const Config& config);

@@ -1,0 +1,42 @@
+#include "data/transfer.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace flame {
+namespace {
+
+void CheckBegins(const Vocabulary& base, const Vocabulary& other, const char* name,
+                 const std::filesystem::path& file) {
+  const bool begins = other.first_unknown == base.size() && other.size() >= base.size() &&
+                      std::equal(base.codes.begin(), base.codes.end(), other.codes.begin()) &&
+                      std::equal(base.titles.begin(), base.titles.end(), other.titles.begin());
+  if (begins) return;
+  throw DataError(file.string(), ": its ", name, " do not begin with the ", base.size(),
+                  " of the run; expected a corpus made by `flame prepare --onto` this run");
+}
+
+}  // namespace
+
+Corpus OntoTrained(const Corpus& base, const Corpus& other, const std::filesystem::path& file) {
+  CheckBegins(base.diagnoses, other.diagnoses, "diagnoses", file);
+  CheckBegins(base.procedures, other.procedures, "procedures", file);
+  CheckBegins(base.drugs, other.drugs, "drugs", file);
+  Corpus joint = other;
+  joint.visits = base.visits;
+  joint.num_patients = base.num_patients + other.num_patients;
+  for (Visit& visit : joint.visits) {
+    if (visit.split == Split::kTest) visit.split = Split::kNone;
+  }
+  const auto offset = static_cast<int32_t>(base.visits.size());
+  for (Visit visit : other.visits) {
+    visit.patient += base.num_patients;
+    if (visit.previous >= 0) visit.previous += offset;
+    visit.split = Split::kTest;
+    joint.visits.push_back(std::move(visit));
+  }
+  return joint;
+}
+
+}  // namespace flame
