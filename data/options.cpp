@@ -34,9 +34,13 @@ void DataOptions::Bind(ConfigSchema* schema) {
                  "codes of ICD-10 in MIMIC-IV: kept, or read as ICD-9 by "
                  "icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv of data.mappings "
                  "(icd10, icd9)");
-  schema->IntList(
-      "data.split", &split, {.low = 0},
-      "shares of train, validation and test, each at least 1; visits are cut by position");
+  schema->IntList("data.split", &split, {.low = 0},
+                  "shares of train, validation and test, each at least 1");
+  schema->Choice(
+      "data.split_by", &split_by, {"position", "patient", "time"},
+      "what data.split cuts: the list of visits, as the authors do, so that a patient may "
+      "be in two splits; the list of patients; or the visits by year of the calendar, "
+      "which MIMIC-III's tables do not tell");
   schema->Int("data.synth_patients", &synth_patients, {.low = 1},
               "number of patients of the hospital that data.hospital: synth makes");
 }

@@ -27,7 +27,8 @@ struct DataOptions {
   std::string icd10 = "keep";           // or "icd9": read as ICD-9 codes, by a crosswalk
   std::string diagnoses = "discharge";  // or "previous", "admission": those of the prompt
   std::vector<int64_t> split = {4, 1, 1};
-  int64_t synth_patients = 3000;  // size of the hospital that `hospital: synth` makes
+  std::string split_by = "position";  // or "patient": whole patients; "time": by year
+  int64_t synth_patients = 3000;      // size of the hospital that `hospital: synth` makes
   void Bind(ConfigSchema* schema);
 };
 

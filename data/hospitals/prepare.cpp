@@ -238,7 +238,7 @@ Corpus PrepareCorpus(const DataOptions& options) {
   WarnOfEnds(visits, admissions);
   OrderVisits(options.visit_order, admissions, &visits);
   LinkPatients(options.visit_order, admissions, &corpus);
-  SplitByPosition(options.split, &visits);
+  SplitVisits(options.split_by, options.split, &visits);
 
   Vocabulary &diagnoses = corpus.diagnoses, &procedures = corpus.procedures, &drugs = corpus.drugs;
   CodeTable admission;

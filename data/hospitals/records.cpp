@@ -297,7 +297,7 @@ Corpus ReadRecords(const DataOptions& options) {
   }
   corpus.hospital = options.hospital;
   FillAllTitles(options.mappings, &corpus);
-  if (!records.has_splits()) SplitByPosition(options.split, &corpus.visits);
+  if (!records.has_splits()) SplitVisits(options.split_by, options.split, &corpus.visits);
   LogInfo("prepare: ", corpus.visits.size(), " visits of ", corpus.num_patients, " patients, ",
           corpus.drugs.size(), " drugs, ", corpus.diagnoses.size(), " diagnoses, ",
           corpus.procedures.size(), " procedures; split as ",

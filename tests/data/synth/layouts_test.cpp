@@ -104,6 +104,22 @@ TEST_F(SynthLayoutsTest, Mimic4_YearsAreThoseOfTheGroupAndLater) {
   EXPECT_LE(*years.rbegin(), 2020);
 }
 
+TEST_F(SynthLayoutsTest, Mimic4_SplitByTimeTestsOnTheLastYears) {
+  DataOptions options;
+  options.hospital = "mimic4";
+  options.root = mimic4_->path();
+  options.split_by = "time";
+  const Corpus corpus = PrepareCorpus(options);
+  int32_t last_train = 0, first_test = 9999;
+  for (const Visit& visit : corpus.visits) {
+    if (visit.split == Split::kTrain) last_train = std::max(last_train, visit.year);
+    if (visit.split == Split::kTest) first_test = std::min(first_test, visit.year);
+  }
+  EXPECT_LE(last_train, first_test);
+  const auto n = static_cast<int64_t>(corpus.visits.size());
+  EXPECT_EQ(static_cast<int64_t>(corpus.VisitsOf(Split::kTrain).size()), n * 4 / 6);
+}
+
 TEST_F(SynthLayoutsTest, Mimic4_AdmissionIdsTellNoOrder) {
   size_t later = 0, pairs = 0;
   std::set<std::string> ids;
