@@ -16,7 +16,7 @@ void DataOptions::Bind(ConfigSchema* schema) {
   schema->Path(
       "data.drug_synonyms", &drug_synonyms,
       "other names of drugs (synonym, drugbank_id) for hospitals that name drugs in words; "
-      "empty: the program's configs/drug_synonyms.csv");
+      "empty: drug_synonyms.csv of data.mappings, or else the program's configs/drug_synonyms.csv");
   schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
   schema->Int("data.min_visits", &min_visits, {.low = 1},
               "minimum number of admissions with prescriptions that a patient must have");

@@ -107,7 +107,8 @@ const Layout& LayoutOf(const std::string& hospital);
 // The folder of the mappings: options.mappings, or mappings/ of options.root.
 std::filesystem::path MappingsFolder(const DataOptions& options);
 
-// options.drug_synonyms, or the program's own file.
+// options.drug_synonyms; if empty, drug_synonyms.csv of MappingsFolder if it is there, or the
+// program's own file.
 std::filesystem::path SynonymsFile(const DataOptions& options);
 
 }  // namespace flame

@@ -33,12 +33,30 @@ void WritePackages(const SynthModel& model, const fs::path& path) {
   WriteFileAtomically(path, packages);
 }
 
-void WriteDrugs(const SynthModel& model, const fs::path& mappings) {
+void WriteSynonyms(const SynthModel& model, const fs::path& path) {
+  std::string text = "synonym,drugbank_id\n";
+  for (const SynthDrug& drug : model.drugs) {
+    if (!drug.synonym.empty()) text += StrCat(drug.synonym, ",", drug.drugbank, "\n");
+  }
+  for (const SynthCarrier& carrier : model.carriers) {
+    for (const std::string& name : carrier.written) {
+      text += StrCat(name, ",", carrier.drugbank, "\n");
+    }
+  }
+  WriteFileAtomically(path, text);
+}
+
+void WriteDrugs(const SynthModel& model, bool carriers, const fs::path& mappings) {
   std::string names = "drugbank_id,drug_name\n", structures = "index,drug_id,smiles\n";
   int32_t row = 0;
   for (const SynthDrug& drug : model.drugs) {
     names += StrCat(drug.drugbank, ",", drug.name, "\n");
     structures += StrCat(row++, ",", drug.drugbank, ",", drug.smiles, "\n");
+  }
+  if (carriers) {
+    for (const SynthCarrier& carrier : model.carriers) {
+      names += StrCat(carrier.drugbank, ",", carrier.name, "\n");
+    }
   }
   WriteFileAtomically(mappings / "drugbank_to_name.csv", names);
   WriteFileAtomically(mappings / "drugbank_to_smiles.csv", structures);
@@ -52,11 +70,16 @@ void WriteIcd9Of(const std::vector<SynthCode>& codes, const fs::path& path) {
 
 }  // namespace
 
-void WriteSynthMappings(const SynthModel& model, bool packages, const fs::path& mappings) {
+void WriteSynthMappings(const SynthModel& model, SynthDrugWords words, const fs::path& mappings) {
+  const bool named = words == SynthDrugWords::kNames;
   WriteTitles(model.diagnoses, false, mappings / "icd9_diagnoses.csv");
   WriteTitles(model.procedures, true, mappings / "icd9_procedures.csv");
-  WriteDrugs(model, mappings);
-  if (packages) WritePackages(model, mappings / "ndc9_to_drugbank.csv");
+  WriteDrugs(model, /*carriers=*/named, mappings);
+  if (named) {
+    WriteSynonyms(model, mappings / "drug_synonyms.csv");
+  } else {
+    WritePackages(model, mappings / "ndc9_to_drugbank.csv");
+  }
   std::string pairs = "drug1,drug2,sources\n";
   for (const auto& [first, second, sources] : model.interactions) {
     pairs +=

@@ -298,7 +298,7 @@ void EicuTables::Write(const fs::path& folder) const {
     WriteFileAtomically(folder / table->file(), table->text());
   }
   WriteFileAtomically(folder / "ORACLE.csv", oracle_);
-  WriteSynthMappings(model_, /*packages=*/false, folder / "mappings");
+  WriteSynthMappings(model_, SynthDrugWords::kNames, folder / "mappings");
 }
 
 }  // namespace

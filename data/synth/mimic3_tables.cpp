@@ -123,7 +123,7 @@ void Mimic3Tables::Write(const fs::path& folder) const {
   WriteFileAtomically(folder / "ORACLE.csv", oracle_);
   WriteCodes(model_.diagnoses, "D_ICD_DIAGNOSES.csv", folder);
   WriteCodes(model_.procedures, "D_ICD_PROCEDURES.csv", folder);
-  WriteSynthMappings(model_, /*packages=*/true, folder / "mappings");
+  WriteSynthMappings(model_, SynthDrugWords::kPackages, folder / "mappings");
 }
 
 }  // namespace

@@ -166,7 +166,7 @@ void Mimic4Tables::Write(const fs::path& folder) const {
   WriteFileAtomically(folder / "ORACLE.csv", oracle_);
   WriteTitles(model_.diagnoses, hosp / "d_icd_diagnoses.csv");
   WriteTitles(model_.procedures, hosp / "d_icd_procedures.csv");
-  WriteSynthMappings(model_, /*packages=*/true, mappings);
+  WriteSynthMappings(model_, SynthDrugWords::kPackages, mappings);
   WriteSynthCrosswalk(model_, mappings);
 }
 

@@ -137,6 +137,11 @@ void LoadLayouts(const YamlNode& root, const Names& drugs, const Names& diagnose
   for (const YamlNode& row : root["drugs"].Items()) {
     SynthDrug& drug = model->drugs[Find(drugs, row["name"].As<std::string>(), row)];
     drug.written = row["written"].As<std::vector<std::string>>();
+    drug.synonym = row.Get("synonym", std::string());
+  }
+  for (const YamlNode& row : root["carriers"].Items()) {
+    model->carriers.push_back({row["name"].As<std::string>(), row["drugbank"].As<std::string>(),
+                               row["written"].As<std::vector<std::string>>()});
   }
 }
 

@@ -23,11 +23,18 @@ struct SynthDrug {
   std::string name, drugbank, smiles;
   std::vector<std::string> ndc;      // 11 digits, one or two packages
   std::vector<std::string> written;  // names as eICU writes them
+  std::string synonym;               // DrugBank's name if `name` is another; else ""
   int32_t of_class = -1;
   double weight = 1, older = 1, female = 1;  // factors: at the age limit and above; for women
   std::vector<Weighted> with;                // (diagnosis, factor)
   std::vector<Weighted> partners;            // (drug, chance of being given with it)
   DrugBits harmful = 0;                      // drugs it makes a harmful pair with
+};
+
+// A fluid that carries drugs in eICU's mixtures, and is no drug there.
+struct SynthCarrier {
+  std::string name, drugbank;
+  std::vector<std::string> written;
 };
 
 struct SynthClass {
@@ -59,6 +66,7 @@ struct SynthCounts {
 
 struct SynthModel {
   std::vector<SynthDrug> drugs;
+  std::vector<SynthCarrier> carriers;
   std::vector<SynthClass> classes;  // in the order of prescribing
   std::vector<SynthCode> diagnoses, procedures;
   struct Pair {

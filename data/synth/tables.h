@@ -29,9 +29,13 @@ std::unique_ptr<SynthTables> MakeMimic4Tables(const SynthModel& model, uint64_t 
 // eICU-CRD 2.0 (https://eicu-crd.mit.edu): eicu_tables.cpp.
 std::unique_ptr<SynthTables> MakeEicuTables(const SynthModel& model, uint64_t seed);
 
+// How a hospital tells drugs: by the NDC of a package or by a name.
+enum class SynthDrugWords { kPackages, kNames };
+
 // Tables of facts, in dictionaries.cpp. Writes titles of codes, names, structures and interactions
-// of drugs; with `packages` also ndc9_to_drugbank.csv.
-void WriteSynthMappings(const SynthModel& model, bool packages,
+// of drugs, and ndc9_to_drugbank.csv or drug_synonyms.csv; with the latter the carriers have names
+// too, and no structure.
+void WriteSynthMappings(const SynthModel& model, SynthDrugWords words,
                         const std::filesystem::path& mappings);
 // Writes icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv, one code for one.
 void WriteSynthCrosswalk(const SynthModel& model, const std::filesystem::path& mappings);

@@ -161,6 +161,43 @@ std::map<std::string, std::string> StayOfUnit(const fs::path& eicu) {
   return stays;
 }
 
+// A visit of the other layout, by HADM_ID.
+const Visit& VisitOf(const Corpus& corpus, int64_t hadm) {
+  const auto found = std::find_if(corpus.visits.begin(), corpus.visits.end(),
+                                  [&](const Visit& visit) { return visit.hadm == hadm; });
+  if (found == corpus.visits.end()) throw DataError("no visit ", hadm);
+  return *found;
+}
+
+std::set<std::string> CodesOf(const Vocabulary& vocabulary, const std::vector<int32_t>& list) {
+  std::set<std::string> codes;
+  for (const int32_t index : list) codes.insert(vocabulary.codes[index]);
+  return codes;
+}
+
+TEST_F(SynthLayoutsTest, Eicu_PrepareGivesTheVisitsOfMimic3) {
+  std::map<std::string, std::string> path;
+  for (const SynthCode& code : LoadSynthModel(kShipped).procedures) path[code.code] = code.path;
+  const Corpus three = Prepare("mimic3", *mimic3_, "keep"), eicu = Prepare("eicu", *eicu_, "keep");
+  EXPECT_EQ(three.num_patients, eicu.num_patients);
+  ASSERT_EQ(three.visits.size(), eicu.visits.size());
+  EXPECT_EQ(three.drugs.size(), eicu.drugs.size());
+  for (const Visit& a : three.visits) {
+    const Visit& b = VisitOf(eicu, a.hadm);
+    EXPECT_EQ(CodesOf(three.drugs, a.drugs), CodesOf(eicu.drugs, b.drugs));
+    EXPECT_EQ(CodesOf(three.diagnoses, a.diagnoses), CodesOf(eicu.diagnoses, b.diagnoses));
+    std::set<std::string> procedures;
+    for (const std::string& code : CodesOf(three.procedures, a.procedures)) {
+      procedures.insert(path.at(code));
+    }
+    EXPECT_EQ(procedures, CodesOf(eicu.procedures, b.procedures));
+    EXPECT_EQ(a.gender, b.gender);
+    EXPECT_EQ(a.age >= 87 ? 90 : a.age, b.age);
+    EXPECT_EQ(a.oracle_list, b.oracle_list);
+    EXPECT_GE(b.year, 2008);
+  }
+}
+
 TEST_F(SynthLayoutsTest, Eicu_NamedOrdersThatWereNotCancelledAreTheDrugs) {
   std::map<std::string, std::string> generic;  // by name as written
   for (const SynthDrug& drug : LoadSynthModel(kShipped).drugs) {
