@@ -14,6 +14,11 @@ void DataOptions::Bind(ConfigSchema* schema) {
                "icd9_*.csv and the harmful pairs; with data.hospital: records it may be empty, and "
                "gives the titles and names that the file lacks");
   schema->Path(
+      "data.drug_mapping", &drug_mapping,
+      "drugs of another vocabulary than DrugBank's (CSV: source, code, name); source is an "
+      "NDC of 11 or 9 digits or, in eICU, a name; the pairs of data.ddi are then of codes, "
+      "and drugs need no structure; empty: DrugBank's, by the files of data.mappings");
+  schema->Path(
       "data.drug_synonyms", &drug_synonyms,
       "other names of drugs (synonym, drugbank_id) for hospitals that name drugs in words; "
       "empty: drug_synonyms.csv of data.mappings, or else the program's configs/drug_synonyms.csv");

@@ -18,6 +18,7 @@ struct DataOptions {
   // Folder with PATIENTS.csv, ... (.csv or .csv.gz, any case); with `records` a file of JSON lines.
   std::filesystem::path root;
   std::filesystem::path mappings;       // folder with ndc9_to_drugbank.csv, ...
+  std::filesystem::path drug_mapping;   // a vocabulary of the user's own; "": DrugBank's
   std::filesystem::path drug_synonyms;  // "": as docs/config.md has it
   std::string ddi = "ddi_public.csv";   // file of `mappings` with the harmful pairs
   int64_t min_visits = 2;               // admissions a patient must have

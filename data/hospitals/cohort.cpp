@@ -21,7 +21,7 @@ using Mapped = std::vector<const std::vector<std::string>*>;  // [sources]; null
 
 // Returns the drugs of each source and counts the rows that have one.
 Mapped FindDrugs(const CodeTable& prescriptions, const DrugMap& drug_map, Coverage* coverage) {
-  CoverageCounter counter("prescriptions with a DrugBank id", drug_map.expected(),
+  CoverageCounter counter("prescriptions with " + drug_map.vocabulary(), drug_map.expected(),
                           drug_map.place());
   Mapped mapped;
   const std::vector<int64_t> counts = CountCodes(prescriptions);
@@ -179,7 +179,7 @@ Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
   Cohort cohort;
   const Mapped mapped = FindDrugs(prescriptions, drug_map, &cohort.coverage.emplace_back());
   cohort.drugs = MapDrugs(prescriptions, mapped);
-  funnel->Add(kDrugRows, "prescriptions with a DrugBank id", cohort.drugs.rows,
+  funnel->Add(kDrugRows, "prescriptions with " + drug_map.vocabulary(), cohort.drugs.rows,
               DetailOf(prescriptions, mapped, drug_map));
   KeepMostFrequent(options.top_drugs, &cohort.drugs);
   funnel->Add(kDrugRows, StrCat("the ", options.top_drugs, " most frequent drugs"),

@@ -57,6 +57,8 @@ class DrugMap {
   // For messages: what a source looks like, and where it is looked up.
   virtual std::string expected() const = 0;
   virtual std::string place() const = 0;
+  // What a drug is mapped to, for the funnel.
+  virtual std::string vocabulary() const { return "a DrugBank id"; }
 };
 
 // Each reads its tables anew, so that nothing is kept that is not needed. All throw DataError on a

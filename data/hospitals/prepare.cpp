@@ -13,6 +13,7 @@
 #include "data/hospitals/cohort.h"
 #include "data/hospitals/coverage_counter.h"
 #include "data/hospitals/csv_table.h"
+#include "data/hospitals/drug_mapping.h"
 #include "data/hospitals/hospital.h"
 #include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
@@ -35,6 +36,11 @@ void CheckOptions(const DataOptions& options) {
   if (options.split.size() != 3 || sum <= 0) {
     throw UsageError("data.split has ", options.split.size(), " shares that sum to ", sum,
                      "; expected three, of train, validation and test, such as [4, 1, 1]");
+  }
+  if (options.hospital == "records" && !options.drug_mapping.empty()) {
+    throw UsageError(
+        "data.drug_mapping is given, but the file of data.hospital: records names its ",
+        "drugs itself; expected none");
   }
 }
 
@@ -214,6 +220,23 @@ std::vector<std::string> BuildVocabulary(const CodeTable& table, std::vector<int
   return codes;
 }
 
+// Opens data.drug_mapping; null if there is none.
+std::unique_ptr<DrugMapping> OpenDrugMapping(const DataOptions& options) {
+  if (options.drug_mapping.empty()) return nullptr;
+  return std::make_unique<DrugMapping>(options.drug_mapping,
+                                       LayoutOf(options.hospital).names_drugs);
+}
+
+// Selects by DrugBank's drugs with a structure, or by those of the user's mapping.
+Cohort CohortOf(const DataOptions& options, const Hospital& hospital, const Admissions& admissions,
+                const DrugMapping* own, FunnelLog* funnel) {
+  if (own != nullptr) {
+    return SelectCohort(options, hospital, admissions, *own, /*with_structure=*/nullptr, funnel);
+  }
+  const DrugBankIds with_structure = ReadDrugsWithStructure(MappingsFolder(options));
+  return SelectCohort(options, hospital, admissions, *hospital.Drugs(), &with_structure, funnel);
+}
+
 }  // namespace
 
 Corpus PrepareCorpus(const DataOptions& options) {
@@ -223,9 +246,8 @@ Corpus PrepareCorpus(const DataOptions& options) {
   const fs::path folder = MappingsFolder(options);
   const Admissions admissions = hospital->ReadAdmissions();
   FunnelLog funnel;
-  const DrugBankIds with_structure = ReadDrugsWithStructure(folder);
-  const Cohort cohort =
-      SelectCohort(options, *hospital, admissions, *hospital->Drugs(), &with_structure, &funnel);
+  const std::unique_ptr<DrugMapping> own_drugs = OpenDrugMapping(options);
+  const Cohort cohort = CohortOf(options, *hospital, admissions, own_drugs.get(), &funnel);
 
   Corpus corpus;
   corpus.hospital = options.hospital;
@@ -258,8 +280,9 @@ Corpus PrepareCorpus(const DataOptions& options) {
   diagnoses.titles =
       shown == &admission ? diagnoses.codes : titles(CodeKind::kDiagnosis, diagnoses.codes);
   procedures.titles = titles(CodeKind::kProcedure, procedures.codes);
-  drugs.titles = DrugNames(folder, drugs.codes, cover());
-  corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, cover());
+  drugs.titles =
+      own_drugs ? own_drugs->Names(drugs.codes, cover()) : DrugNames(folder, drugs.codes, cover());
+  corpus.ddi = ReadDdiPairs(folder, options.ddi, drugs.codes, own_drugs == nullptr, cover());
   LogInfo("prepare: ", visits.size(), " visits of ", corpus.num_patients, " patients, ",
           drugs.size(), " drugs, ", diagnoses.size(), " diagnoses, ", procedures.size(),
           " procedures");
