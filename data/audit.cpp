@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "data/hospitals/note_sections.h"
 #include "data/prompts/drug_mentions.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {

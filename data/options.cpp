@@ -14,9 +14,14 @@ void DataOptions::Bind(ConfigSchema* schema) {
                "icd9_*.csv and the harmful pairs; with data.hospital: records it may be empty, and "
                "gives the titles and names that the file lacks");
   schema->Path(
+      "data.drug_mapping", &drug_mapping,
+      "drugs of another vocabulary than DrugBank's (CSV: source, code, name); source is an "
+      "NDC of 11 or 9 digits or, in eICU, a name; the pairs of data.ddi are then of codes, "
+      "and drugs need no structure; empty: DrugBank's, by the files of data.mappings");
+  schema->Path(
       "data.drug_synonyms", &drug_synonyms,
       "other names of drugs (synonym, drugbank_id) for hospitals that name drugs in words; "
-      "empty: the program's configs/drug_synonyms.csv");
+      "empty: drug_synonyms.csv of data.mappings, or else the program's configs/drug_synonyms.csv");
   schema->Text("data.ddi", &ddi, "file of data.mappings whose drug1,drug2 rows are harmful pairs");
   schema->Int("data.min_visits", &min_visits, {.low = 1},
               "minimum number of admissions with prescriptions that a patient must have");
@@ -34,9 +39,13 @@ void DataOptions::Bind(ConfigSchema* schema) {
                  "codes of ICD-10 in MIMIC-IV: kept, or read as ICD-9 by "
                  "icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv of data.mappings "
                  "(icd10, icd9)");
-  schema->IntList(
-      "data.split", &split, {.low = 0},
-      "shares of train, validation and test, each at least 1; visits are cut by position");
+  schema->IntList("data.split", &split, {.low = 0},
+                  "shares of train, validation and test, each at least 1");
+  schema->Choice(
+      "data.split_by", &split_by, {"position", "patient", "time"},
+      "what data.split cuts: the list of visits, as the authors do, so that a patient may "
+      "be in two splits; the list of patients; or the visits by year of the calendar, "
+      "which MIMIC-III's tables do not tell");
   schema->Int("data.synth_patients", &synth_patients, {.low = 1},
               "number of patients of the hospital that data.hospital: synth makes");
 }

@@ -18,7 +18,8 @@ struct DataOptions {
   // Folder with PATIENTS.csv, ... (.csv or .csv.gz, any case); with `records` a file of JSON lines.
   std::filesystem::path root;
   std::filesystem::path mappings;       // folder with ndc9_to_drugbank.csv, ...
-  std::filesystem::path drug_synonyms;  // "": the program's configs/drug_synonyms.csv
+  std::filesystem::path drug_mapping;   // a vocabulary of the user's own; "": DrugBank's
+  std::filesystem::path drug_synonyms;  // "": as docs/config.md has it
   std::string ddi = "ddi_public.csv";   // file of `mappings` with the harmful pairs
   int64_t min_visits = 2;               // admissions a patient must have
   int64_t top_drugs = 201;              // most frequent drugs kept; 201 as the authors
@@ -27,7 +28,8 @@ struct DataOptions {
   std::string icd10 = "keep";           // or "icd9": read as ICD-9 codes, by a crosswalk
   std::string diagnoses = "discharge";  // or "previous", "admission": those of the prompt
   std::vector<int64_t> split = {4, 1, 1};
-  int64_t synth_patients = 3000;  // size of the hospital that `hospital: synth` makes
+  std::string split_by = "position";  // or "patient": whole patients; "time": by year
+  int64_t synth_patients = 3000;      // size of the hospital that `hospital: synth` makes
   void Bind(ConfigSchema* schema);
 };
 

@@ -11,9 +11,9 @@
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
-#include "data/hospitals/codes.h"
-#include "data/hospitals/csv_table.h"
 #include "data/hospitals/split.h"
+#include "data/tables/codes.h"
+#include "data/tables/csv_table.h"
 
 namespace flame {
 namespace {

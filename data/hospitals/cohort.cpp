@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/hospitals/coverage_counter.h"
+#include "data/tables/coverage_counter.h"
 
 namespace flame {
 namespace {
@@ -21,7 +21,7 @@ using Mapped = std::vector<const std::vector<std::string>*>;  // [sources]; null
 
 // Returns the drugs of each source and counts the rows that have one.
 Mapped FindDrugs(const CodeTable& prescriptions, const DrugMap& drug_map, Coverage* coverage) {
-  CoverageCounter counter("prescriptions with a DrugBank id", drug_map.expected(),
+  CoverageCounter counter("prescriptions with " + drug_map.vocabulary(), drug_map.expected(),
                           drug_map.place());
   Mapped mapped;
   const std::vector<int64_t> counts = CountCodes(prescriptions);
@@ -221,7 +221,7 @@ Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
   Cohort cohort;
   const Mapped mapped = FindDrugs(prescriptions, drug_map, &cohort.coverage.emplace_back());
   cohort.drugs = MapDrugs(prescriptions, mapped);
-  funnel->Add(kDrugRows, "prescriptions with a DrugBank id", cohort.drugs.rows,
+  funnel->Add(kDrugRows, "prescriptions with " + drug_map.vocabulary(), cohort.drugs.rows,
               DetailOf(prescriptions, mapped, drug_map));
   SelectDrugs(options.top_drugs, rules, &cohort, funnel);
   cohort.diagnoses = hospital.ReadCodes(CodeKind::kDiagnosis, admissions, funnel);

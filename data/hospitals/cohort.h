@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "data/coverage.h"
-#include "data/hospitals/code_table.h"
 #include "data/hospitals/hospital.h"
 #include "data/hospitals/mappings.h"
 #include "data/options.h"
+#include "data/tables/code_table.h"
 
 namespace flame {
 

@@ -9,11 +9,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "data/hospitals/csv_table.h"
-#include "data/hospitals/drug_names.h"
 #include "data/hospitals/layouts.h"
-#include "data/hospitals/note_sections.h"
 #include "data/hospitals/person_facts.h"
+#include "data/tables/csv_table.h"
+#include "data/tables/drug_names.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {
@@ -151,6 +151,8 @@ bool IsProcedure(const std::vector<std::string>& parts) {
   const auto has = [](std::string part, const auto& words) {
     std::transform(part.begin(), part.end(), part.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    // A stent, not a drug.
+    if (const size_t at = part.find("drug-eluting"); at != std::string::npos) part.erase(at, 12);
     return std::any_of(words.begin(), words.end(),
                        [&](std::string_view word) { return part.find(word) != std::string::npos; });
   };

@@ -24,8 +24,9 @@ const Layout& LayoutOf(const std::string& hospital) {
 }
 
 std::filesystem::path SynonymsFile(const DataOptions& options) {
-  const std::filesystem::path& file = options.drug_synonyms;
-  return file.empty() ? ShareFolder() / "configs" / "drug_synonyms.csv" : file;
+  if (!options.drug_synonyms.empty()) return options.drug_synonyms;
+  const std::filesystem::path own = MappingsFolder(options) / "drug_synonyms.csv";
+  return std::filesystem::exists(own) ? own : ShareFolder() / "configs" / "drug_synonyms.csv";
 }
 
 std::filesystem::path MappingsFolder(const DataOptions& options) {

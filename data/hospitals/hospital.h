@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "data/hospitals/calendar.h"
-#include "data/hospitals/code_table.h"
-#include "data/hospitals/codes.h"
-#include "data/hospitals/funnel_log.h"
 #include "data/options.h"
+#include "data/tables/calendar.h"
+#include "data/tables/code_table.h"
+#include "data/tables/codes.h"
+#include "data/tables/funnel_log.h"
 
 namespace flame {
 
@@ -57,6 +57,8 @@ class DrugMap {
   // For messages: what a source looks like, and where it is looked up.
   virtual std::string expected() const = 0;
   virtual std::string place() const = 0;
+  // What a drug is mapped to, for the funnel.
+  virtual std::string vocabulary() const { return "a DrugBank id"; }
 };
 
 // Each reads its tables anew, so that nothing is kept that is not needed. All throw DataError on a
@@ -107,7 +109,8 @@ const Layout& LayoutOf(const std::string& hospital);
 // The folder of the mappings: options.mappings, or mappings/ of options.root.
 std::filesystem::path MappingsFolder(const DataOptions& options);
 
-// options.drug_synonyms, or the program's own file.
+// options.drug_synonyms; if empty, drug_synonyms.csv of MappingsFolder if it is there, or the
+// program's own file.
 std::filesystem::path SynonymsFile(const DataOptions& options);
 
 }  // namespace flame

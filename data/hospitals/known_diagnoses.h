@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "data/hospitals/code_table.h"
+#include "data/tables/code_table.h"
 #include "data/visit.h"
 
 namespace flame {

@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "base/log.h"
-#include "data/hospitals/coverage_counter.h"
-#include "data/hospitals/csv_table.h"
-#include "data/hospitals/distinct_names.h"
-#include "data/hospitals/note_sections.h"
+#include "data/tables/coverage_counter.h"
+#include "data/tables/csv_table.h"
+#include "data/tables/distinct_names.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {
@@ -253,7 +253,7 @@ void ToIcd9(const fs::path& folder, CodeKind kind, CodeTable* table, FunnelLog* 
 }
 
 DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
-                      const std::vector<std::string>& ids, Coverage* coverage) {
+                      const std::vector<std::string>& ids, bool drugbank_ids, Coverage* coverage) {
   std::unordered_map<std::string, int32_t> index;
   for (size_t i = 0; i < ids.size(); ++i) index[ids[i]] = static_cast<int32_t>(i);
   const fs::path path = folder / file;
@@ -281,14 +281,16 @@ DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,
       }
     }
     // The partner of a drug of this hospital may be another drug, but it must be an id.
-    if (pair[0] && !pair[1] && !IsDrugBankId(row[1])) ++damaged;
-    if (pair[1] && !pair[0] && !IsDrugBankId(row[0])) ++damaged;
+    if (drugbank_ids && pair[0] && !pair[1] && !IsDrugBankId(row[1])) ++damaged;
+    if (drugbank_ids && pair[1] && !pair[0] && !IsDrugBankId(row[0])) ++damaged;
     if (!pair[0] || !pair[1] || *pair[0] == *pair[1]) return;
     graph.Add(*pair[0], *pair[1]);
     ++pairs;
   });
-  CoverageCounter counter("drugs with interactions", "DrugBank ids such as DB00316",
-                          StrCat(table.path(), ", whose first pair is ", first));
+  CoverageCounter counter(
+      "drugs with interactions",
+      drugbank_ids ? "DrugBank ids such as DB00316" : "codes of data.drug_mapping",
+      StrCat(table.path(), ", whose first pair is ", first));
   for (size_t i = 0; i < ids.size(); ++i) {
     if (found[i] == Found::kNo) {
       counter.AddMiss(ids[i]);

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "data/hospitals/codes.h"
 #include "data/hospitals/hospital.h"
+#include "data/tables/codes.h"
 
 namespace flame {
 
@@ -50,9 +50,10 @@ void ToIcd9(const std::filesystem::path& folder, CodeKind kind, CodeTable* table
             FunnelLog* funnel);
 
 // Reads the harmful pairs among `ids` from the rows (drug1, drug2) of `file` in `folder`. Throws
-// DataError if the file has no row. A drug is covered if it is in any pair of the file.
+// DataError if the file has no row. A drug is covered if it is in any pair of the file. With
+// `drugbank_ids`, pairs with another text than such an id are counted as damaged.
 DdiGraph ReadDdiPairs(const std::filesystem::path& folder, const std::string& file,
-                      const std::vector<std::string>& ids, Coverage* coverage);
+                      const std::vector<std::string>& ids, bool drugbank_ids, Coverage* coverage);
 
 }  // namespace flame
 

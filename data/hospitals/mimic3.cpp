@@ -5,9 +5,9 @@
 #include "data/hospitals/layouts.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/mimic_tables.h"
-#include "data/hospitals/note_sections.h"
 #include "data/hospitals/owner_check.h"
 #include "data/hospitals/person_facts.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {

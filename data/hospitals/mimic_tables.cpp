@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/hospitals/mappings.h"
-#include "data/hospitals/note_sections.h"
 #include "data/hospitals/owner_check.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "data/hospitals/csv_table.h"
 #include "data/hospitals/hospital.h"
+#include "data/tables/csv_table.h"
 
 namespace flame {
 

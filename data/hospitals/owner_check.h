@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "data/hospitals/csv_table.h"
 #include "data/hospitals/hospital.h"
+#include "data/tables/csv_table.h"
 
 namespace flame {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "data/hospitals/codes.h"
 #include "data/hospitals/hospital.h"
+#include "data/tables/codes.h"
 
 namespace flame {
 

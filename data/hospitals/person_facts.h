@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "data/hospitals/csv_table.h"
+#include "data/tables/csv_table.h"
 
 namespace flame {
 

@@ -9,15 +9,16 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "data/hospitals/calendar.h"
 #include "data/hospitals/cohort.h"
-#include "data/hospitals/coverage_counter.h"
-#include "data/hospitals/csv_table.h"
+#include "data/hospitals/drug_mapping.h"
 #include "data/hospitals/hospital.h"
 #include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/records.h"
 #include "data/hospitals/split.h"
+#include "data/tables/calendar.h"
+#include "data/tables/coverage_counter.h"
+#include "data/tables/csv_table.h"
 
 namespace flame {
 namespace {
@@ -35,6 +36,11 @@ void CheckOptions(const DataOptions& options) {
   if (options.split.size() != 3 || sum <= 0) {
     throw UsageError("data.split has ", options.split.size(), " shares that sum to ", sum,
                      "; expected three, of train, validation and test, such as [4, 1, 1]");
+  }
+  if (options.hospital == "records" && !options.drug_mapping.empty()) {
+    throw UsageError(
+        "data.drug_mapping is given, but the file of data.hospital: records names its ",
+        "drugs itself; expected none");
   }
 }
 
@@ -257,9 +263,16 @@ std::unordered_set<std::string> SetOf(const std::vector<std::string>& codes) {
   return {codes.begin(), codes.end()};
 }
 
+// Opens data.drug_mapping; null if there is none.
+std::unique_ptr<DrugMapping> OpenDrugMapping(const DataOptions& options) {
+  if (options.drug_mapping.empty()) return nullptr;
+  return std::make_unique<DrugMapping>(options.drug_mapping,
+                                       LayoutOf(options.hospital).names_drugs);
+}
+
 // Builds the vocabularies, and gives every code its title and the drugs their harmful pairs.
 void SetCodes(const DataOptions& options, const Hospital& hospital, const Cohort& cohort,
-              const Corpus* base, Corpus* corpus) {
+              const DrugMapping* own_drugs, const Corpus* base, Corpus* corpus) {
   const fs::path folder = MappingsFolder(options);
   const bool onto = base != nullptr;
   CodeTable admission;
@@ -285,24 +298,28 @@ void SetCodes(const DataOptions& options, const Hospital& hospital, const Cohort
     return;
   }
   const auto cover = [corpus] { return &corpus->coverage.emplace_back(); };
-  corpus->drugs.titles = DrugNames(folder, corpus->drugs.codes, cover());
-  corpus->ddi = ReadDdiPairs(folder, options.ddi, corpus->drugs.codes, cover());
+  const std::vector<std::string>& drugs = corpus->drugs.codes;
+  corpus->drugs.titles =
+      own_drugs ? own_drugs->Names(drugs, cover()) : DrugNames(folder, drugs, cover());
+  corpus->ddi = ReadDdiPairs(folder, options.ddi, drugs, own_drugs == nullptr, cover());
 }
 
 // Prepares by itself, or onto `base` if that is not null.
 Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const std::unique_ptr<Hospital> hospital = LayoutOf(options.hospital).open(options);
-  const fs::path folder = MappingsFolder(options);
   const Admissions admissions = hospital->ReadAdmissions();
   FunnelLog funnel;
-  const DrugBankIds with_structure = ReadDrugsWithStructure(folder);
+  const std::unique_ptr<DrugMapping> own_drugs = OpenDrugMapping(options);
+  const DrugBankIds with_structure =
+      own_drugs ? DrugBankIds() : ReadDrugsWithStructure(MappingsFolder(options));
   KnownCodes known;
   if (base != nullptr) {
     known = {SetOf(base->diagnoses.codes), SetOf(base->procedures.codes), SetOf(base->drugs.codes)};
   }
-  const CodeRules rules{&with_structure, base == nullptr ? nullptr : &known};
-  const Cohort cohort =
-      SelectCohort(options, *hospital, admissions, *hospital->Drugs(), rules, &funnel);
+  const CodeRules rules{own_drugs ? nullptr : &with_structure, base == nullptr ? nullptr : &known};
+  const std::unique_ptr<DrugMap> drug_bank = own_drugs ? nullptr : hospital->Drugs();
+  const DrugMap& drugs = own_drugs ? *own_drugs : *drug_bank;
+  const Cohort cohort = SelectCohort(options, *hospital, admissions, drugs, rules, &funnel);
 
   Corpus corpus;
   corpus.hospital = options.hospital;
@@ -315,11 +332,11 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   WarnOfEnds(visits, admissions);
   OrderVisits(options.visit_order, admissions, &visits);
   LinkPatients(options.visit_order, admissions, &corpus);
-  SplitByPosition(options.split, &visits);
+  SplitVisits(options.split_by, options.split, &visits);
   if (base != nullptr) {
     for (Visit& visit : visits) visit.split = Split::kTest;
   }
-  SetCodes(options, *hospital, cohort, base, &corpus);
+  SetCodes(options, *hospital, cohort, own_drugs.get(), base, &corpus);
   corpus.funnel = funnel.steps();
   corpus.coverage.insert(corpus.coverage.begin(), notes);
   corpus.coverage.insert(corpus.coverage.begin(), cohort.coverage.begin(), cohort.coverage.end());

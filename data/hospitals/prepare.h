@@ -10,7 +10,8 @@ namespace flame {
 // Reads options.root and options.mappings; with options.hospital "records" as ReadRecords does.
 // Throws DataError on a missing table or column, a wrong delimiter, a truncated gzip or an empty
 // table, and if no patient is left (naming the step that removed the last one and the counts at
-// each step). Throws UsageError if options.root is empty or options.split is not three shares.
+// each step). Throws UsageError if options.root is empty, options.split is not three shares, or
+// options.split_by is time and a visit has no year.
 Corpus PrepareCorpus(const DataOptions& options);
 
 // Turns another hospital's tables into a corpus with the codes of `base`, so that a policy trained

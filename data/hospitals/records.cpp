@@ -15,10 +15,10 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
-#include "data/hospitals/distinct_names.h"
 #include "data/hospitals/mappings.h"
-#include "data/hospitals/note_sections.h"
 #include "data/hospitals/split.h"
+#include "data/tables/distinct_names.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {
@@ -297,7 +297,7 @@ Corpus ReadRecords(const DataOptions& options) {
   }
   corpus.hospital = options.hospital;
   FillAllTitles(options.mappings, &corpus);
-  if (!records.has_splits()) SplitByPosition(options.split, &corpus.visits);
+  if (!records.has_splits()) SplitVisits(options.split_by, options.split, &corpus.visits);
   LogInfo("prepare: ", corpus.visits.size(), " visits of ", corpus.num_patients, " patients, ",
           corpus.drugs.size(), " drugs, ", corpus.diagnoses.size(), " diagnoses, ",
           corpus.procedures.size(), " procedures; split as ",

@@ -5,7 +5,7 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "data/hospitals/note_sections.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {

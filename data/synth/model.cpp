@@ -1,10 +1,9 @@
 #include "data/synth/model.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <map>
 
 #include "base/error.h"
+#include "data/synth/yaml_node.h"
 
 namespace flame {
 namespace {
@@ -12,66 +11,14 @@ namespace {
 namespace fs = std::filesystem;
 using Names = std::map<std::string, int32_t>;
 
-// A node of a YAML file whose errors name its place.
-class Node {
- public:
-  Node(const YAML::Node& node, std::string where) : node_(node), where_(std::move(where)) {}
-
-  bool Has(const std::string& key) const { return node_[key].IsDefined(); }
-  Node operator[](const std::string& key) const {
-    if (!node_.IsMap() || !Has(key)) throw DataError(Place(), ": expected the key '", key, "'");
-    return Node(node_[key], where_ + "." + key);
-  }
-  template <class T>
-  T As() const {
-    try {
-      return node_.as<T>();
-    } catch (const YAML::Exception&) {
-      throw DataError(Place(), ": a value of another kind was expected");
-    }
-  }
-  template <class T>
-  T Get(const std::string& key, T otherwise) const {
-    return Has(key) ? (*this)[key].As<T>() : otherwise;
-  }
-  std::vector<Node> Items() const {
-    if (!node_.IsSequence()) throw DataError(Place(), ": expected a list");
-    std::vector<Node> items;
-    for (const auto& item : node_) items.emplace_back(item, where_);
-    return items;
-  }
-  // Returns (name, value) of a map, in the file's order.
-  std::vector<std::pair<std::string, Node>> Entries() const {
-    if (!node_.IsMap()) throw DataError(Place(), ": expected a map");
-    std::vector<std::pair<std::string, Node>> entries;
-    for (const auto& entry : node_) {
-      entries.emplace_back(entry.first.as<std::string>(), Node(entry.second, where_));
-    }
-    return entries;
-  }
-  std::string Place() const { return StrCat(where_, " (line ", node_.Mark().line + 1, ")"); }
-
- private:
-  YAML::Node node_;
-  std::string where_;
-};
-
-Node LoadYaml(const fs::path& path) {
-  try {
-    return Node(YAML::LoadFile(path.string()), path.string() + ": ");
-  } catch (const YAML::Exception& error) {
-    throw DataError(path.string(), ": not readable as YAML: ", error.what());
-  }
-}
-
-int32_t Find(const Names& names, const std::string& name, const Node& at) {
+int32_t Find(const Names& names, const std::string& name, const YamlNode& at) {
   const auto found = names.find(name);
   if (found == names.end()) throw DataError(at.Place(), ": nothing is named '", name, "'");
   return found->second;
 }
 
 // Returns the map `key` of `node` with its names looked up; {} if absent.
-std::vector<Weighted> Lookup(const Node& node, const std::string& key, const Names& names) {
+std::vector<Weighted> Lookup(const YamlNode& node, const std::string& key, const Names& names) {
   std::vector<Weighted> result;
   if (!node.Has(key)) return result;
   for (const auto& [name, value] : node[key].Entries()) {
@@ -80,7 +27,7 @@ std::vector<Weighted> Lookup(const Node& node, const std::string& key, const Nam
   return result;
 }
 
-SynthCounts Counts(const Node& node) {
+SynthCounts Counts(const YamlNode& node) {
   SynthCounts counts;
   for (const auto& [name, value] : node.Entries()) {
     counts.values.push_back(std::stoi(name));
@@ -89,9 +36,9 @@ SynthCounts Counts(const Node& node) {
   return counts;
 }
 
-Names LoadDrugs(const Node& facts, SynthModel* model) {
+Names LoadDrugs(const YamlNode& facts, SynthModel* model) {
   Names names;
-  for (const Node& row : facts["drugs"].Items()) {
+  for (const YamlNode& row : facts["drugs"].Items()) {
     SynthDrug drug;
     drug.name = row["name"].As<std::string>();
     drug.drugbank = row["drugbank"].As<std::string>();
@@ -104,7 +51,7 @@ Names LoadDrugs(const Node& facts, SynthModel* model) {
     throw DataError(facts["drugs"].Place(), ": at most ", kMaxSynthDrugs, " drugs are possible, ",
                     model->drugs.size(), " found");
   }
-  for (const Node& row : facts["interactions"].Items()) {
+  for (const YamlNode& row : facts["interactions"].Items()) {
     const auto cells = row.As<std::vector<std::string>>();
     if (cells.size() != 3) throw DataError(row.Place(), ": expected [drug, drug, sources]");
     const int32_t a = Find(names, cells[0], row), b = Find(names, cells[1], row);
@@ -115,9 +62,9 @@ Names LoadDrugs(const Node& facts, SynthModel* model) {
   return names;
 }
 
-Names LoadCodes(const Node& facts, std::vector<SynthCode>* codes) {
+Names LoadCodes(const YamlNode& facts, std::vector<SynthCode>* codes) {
   Names names;
-  for (const Node& row : facts.Items()) {
+  for (const YamlNode& row : facts.Items()) {
     SynthCode code;
     code.code = row["code"].As<std::string>();
     code.short_title = row["short"].As<std::string>();
@@ -129,13 +76,14 @@ Names LoadCodes(const Node& facts, std::vector<SynthCode>* codes) {
   return names;
 }
 
-Names LoadClasses(const Node& rows, const Names& drugs, const Names& diagnoses, SynthModel* model) {
+Names LoadClasses(const YamlNode& rows, const Names& drugs, const Names& diagnoses,
+                  SynthModel* model) {
   Names names;
-  for (const Node& row : rows.Items()) {
+  for (const YamlNode& row : rows.Items()) {
     SynthClass made;
     made.name = row["class"].As<std::string>();
     const auto index = static_cast<int32_t>(model->classes.size());
-    for (const Node& member : row["drugs"].Items()) {
+    for (const YamlNode& member : row["drugs"].Items()) {
       const int32_t id = Find(drugs, member["drug"].As<std::string>(), member);
       SynthDrug& drug = model->drugs[id];
       if (drug.of_class >= 0) throw DataError(member.Place(), ": ", drug.name, " has two classes");
@@ -160,9 +108,9 @@ Names LoadClasses(const Node& rows, const Names& drugs, const Names& diagnoses, 
   return names;
 }
 
-void LoadCalls(const Node& rows, const Names& names, const Names& classes, const Names& procedures,
-               std::vector<SynthCode>* codes) {
-  for (const Node& row : rows.Items()) {
+void LoadCalls(const YamlNode& rows, const Names& names, const Names& classes,
+               const Names& procedures, std::vector<SynthCode>* codes) {
+  for (const YamlNode& row : rows.Items()) {
     SynthCode& code = (*codes)[Find(names, row["code"].As<std::string>(), row)];
     code.calls = Lookup(row, "calls", classes);
     code.words = row.Get("words", std::string());
@@ -173,8 +121,45 @@ void LoadCalls(const Node& rows, const Names& names, const Names& classes, const
   }
 }
 
-void LoadRates(const Node& root, const Names& drugs, const Names& procedures, SynthModel* model) {
-  const Node patients = root["patients"], rules = root["prescribing"];
+// Reads what other layouts write in place of MIMIC-III's codes.
+void LoadLayouts(const YamlNode& root, const Names& drugs, const Names& diagnoses,
+                 const Names& procedures, SynthModel* model) {
+  const auto codes = [&](const char* key, const Names& names, std::vector<SynthCode>* codes) {
+    for (const YamlNode& row : root[key].Items()) {
+      SynthCode& code = (*codes)[Find(names, row["code"].As<std::string>(), row)];
+      code.icd10 = row["icd10"].As<std::string>();
+      code.icd10_title = row["long"].As<std::string>();
+      code.path = row["path"].As<std::string>();
+    }
+  };
+  codes("diagnoses", diagnoses, &model->diagnoses);
+  codes("procedures", procedures, &model->procedures);
+  for (const YamlNode& row : root["drugs"].Items()) {
+    SynthDrug& drug = model->drugs[Find(drugs, row["name"].As<std::string>(), row)];
+    drug.written = row["written"].As<std::vector<std::string>>();
+    drug.synonym = row.Get("synonym", std::string());
+  }
+  for (const YamlNode& row : root["carriers"].Items()) {
+    model->carriers.push_back({row["name"].As<std::string>(), row["drugbank"].As<std::string>(),
+                               row["written"].As<std::vector<std::string>>()});
+  }
+}
+
+// Throws DataError unless layouts.yaml has every code and drug.
+void CheckLayouts(const YamlNode& root, const SynthModel& model) {
+  for (const auto* codes : {&model.diagnoses, &model.procedures}) {
+    for (const SynthCode& code : *codes) {
+      if (code.icd10.empty()) throw DataError(root.Place(), ": code ", code.code, " is missing");
+    }
+  }
+  for (const SynthDrug& drug : model.drugs) {
+    if (drug.written.empty()) throw DataError(root.Place(), ": drug ", drug.name, " is missing");
+  }
+}
+
+void LoadRates(const YamlNode& root, const Names& drugs, const Names& procedures,
+               SynthModel* model) {
+  const YamlNode patients = root["patients"], rules = root["prescribing"];
   model->admissions = Counts(patients["admissions"]);
   for (const int32_t count : model->admissions.values) {
     if (count < 1 || count > kMaxSynthAdmissions) {
@@ -213,7 +198,9 @@ void LoadRates(const Node& root, const Names& drugs, const Names& procedures, Sy
 }  // namespace
 
 SynthModel LoadSynthModel(const fs::path& folder) {
-  const Node facts = LoadYaml(folder / "facts.yaml"), root = LoadYaml(folder / "model.yaml");
+  const YamlNode facts = LoadYamlNode(folder / "facts.yaml"),
+                 root = LoadYamlNode(folder / "model.yaml"),
+                 layouts = LoadYamlNode(folder / "layouts.yaml");
   SynthModel model;
   const Names drugs = LoadDrugs(facts, &model);
   const Names diagnoses = LoadCodes(facts["diagnoses"], &model.diagnoses);
@@ -222,6 +209,8 @@ SynthModel LoadSynthModel(const fs::path& folder) {
   LoadCalls(root["diagnoses"], diagnoses, classes, procedures, &model.diagnoses);
   LoadCalls(root["procedures"], procedures, classes, procedures, &model.procedures);
   LoadRates(root, drugs, procedures, &model);
+  LoadLayouts(layouts, drugs, diagnoses, procedures, &model);
+  CheckLayouts(layouts, model);
   return model;
 }
 

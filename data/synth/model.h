@@ -21,12 +21,20 @@ using Weighted = std::pair<int32_t, double>;
 
 struct SynthDrug {
   std::string name, drugbank, smiles;
-  std::vector<std::string> ndc;  // 11 digits, one or two packages
+  std::vector<std::string> ndc;      // 11 digits, one or two packages
+  std::vector<std::string> written;  // names as eICU writes them
+  std::string synonym;               // DrugBank's name if `name` is another; else ""
   int32_t of_class = -1;
   double weight = 1, older = 1, female = 1;  // factors: at the age limit and above; for women
   std::vector<Weighted> with;                // (diagnosis, factor)
   std::vector<Weighted> partners;            // (drug, chance of being given with it)
   DrugBits harmful = 0;                      // drugs it makes a harmful pair with
+};
+
+// A fluid that carries drugs in eICU's mixtures, and is no drug there.
+struct SynthCarrier {
+  std::string name, drugbank;
+  std::vector<std::string> written;
 };
 
 struct SynthClass {
@@ -38,11 +46,14 @@ struct SynthClass {
 
 struct SynthCode {
   std::string code, short_title, long_title, concise_title;
-  std::vector<Weighted> calls;  // (class, chance that it is needed for this code alone)
+  std::string icd10, icd10_title;  // the ICD-10 code of later years, without its dot
+  std::string path;                // eICU's diagnosisstring or treatmentstring
+  std::vector<Weighted> calls;     // (class, chance that it is needed for this code alone)
   // Only diagnoses have the fields below.
   std::string words;  // the name that notes use
   bool chronic = false;
   double weight = 1;                 // relative frequency
+  double recorded = 1;               // factor of SynthModel::recorded
   char sex = 'U';                    // 'F' or 'M': only patients of this sex
   std::vector<Weighted> procedures;  // (procedure, chance that it is done)
 };
@@ -55,6 +66,7 @@ struct SynthCounts {
 
 struct SynthModel {
   std::vector<SynthDrug> drugs;
+  std::vector<SynthCarrier> carriers;
   std::vector<SynthClass> classes;  // in the order of prescribing
   std::vector<SynthCode> diagnoses, procedures;
   struct Pair {
@@ -62,6 +74,7 @@ struct SynthModel {
     std::string sources;
   };
   std::vector<Pair> interactions;
+  DrugBits absent = 0;  // drugs that are in no class and never given
 
   SynthCounts admissions, acute, home_drugs;
   int32_t age_low, age_high, chronic_low, chronic_high;
@@ -72,8 +85,8 @@ struct SynthModel {
   int32_t older_age, fallback_drug;
 };
 
-// Reads facts.yaml and model.yaml of `folder`. Throws DataError naming the file and the key that is
-// missing or the name that refers to nothing.
+// Reads facts.yaml, model.yaml and layouts.yaml of `folder`. Throws DataError naming the file and
+// the key that is missing or the name that refers to nothing.
 SynthModel LoadSynthModel(const std::filesystem::path& folder);
 
 }  // namespace flame

@@ -58,7 +58,7 @@ void AddAllergy(const SynthModel& model, bool first, RandomStream* random, Cours
   if (first) {
     if (!random->Bernoulli(model.allergy)) return;
     const int32_t drug = DrawChronicDrug(model, *course, 0, random);
-    course->allergies |= DrugBits{1} << drug;
+    if (drug >= 0) course->allergies |= DrugBits{1} << drug;
   } else if (random->Bernoulli(model.new_allergy)) {
     const auto drugs = Members(course->previous);
     course->allergies |= DrugBits{1} << drugs[random->Below(drugs.size())];
@@ -98,7 +98,8 @@ void Diagnose(const SynthModel& model, const Course& course, RandomStream* rando
   }
   visit->main_diagnosis = diagnoses.front();
   for (const int32_t condition : course.chronic) {
-    if (random->Bernoulli(model.recorded)) diagnoses.push_back(condition);
+    const double chance = model.recorded * model.diagnoses[condition].recorded;
+    if (random->Bernoulli(chance)) diagnoses.push_back(condition);
   }
 }
 

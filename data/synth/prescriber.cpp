@@ -94,7 +94,7 @@ DrugBits SynthPrescriber::Draw(RandomStream* random) const {
   }
   if (given) return given;
   const DrugBits fallback = DrugBits{1} << model_.fallback_drug;
-  const DrugBits allowed = ~allergies_;
+  const DrugBits allowed = ~(allergies_ | model_.absent);
   return fallback & allowed ? fallback : allowed & -allowed;  // else the first allowed drug
 }
 

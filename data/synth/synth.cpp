@@ -4,6 +4,7 @@
 #include <bit>
 #include <future>
 #include <limits>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -24,12 +25,41 @@ constexpr int32_t kOracleDraws = 512;
 // Patients that are in memory at once.
 constexpr int64_t kBlock = 2048;
 
-constexpr char kReadme[] =
-    "A synthetic hospital in the layout of MIMIC-III v1.4, made by `flame synth`.\n"
-    "No patient in it is real. Codes, drugs and interactions are; how they are combined is an\n"
-    "invented model (docs/synth.md of the program), so nothing here is medical knowledge.\n"
-    "ORACLE.csv holds, for each admission, the expected Jaccard of the best possible list and of\n"
-    "the drugs more likely than not, under that model.\n";
+std::string NameOf(SynthLayout layout) {
+  switch (layout) {
+    case SynthLayout::kMimic4:
+      return "MIMIC-IV 2.2";
+    case SynthLayout::kEicu:
+      return "eICU-CRD 2.0";
+    case SynthLayout::kMimic3:
+      break;
+  }
+  return "MIMIC-III v1.4";
+}
+
+std::string Readme(SynthLayout layout, const std::vector<std::string>& shifts) {
+  std::string text = StrCat(
+      "A synthetic hospital in the layout of ", NameOf(layout), ", made by `flame synth`.\n",
+      "No patient in it is real. Codes, drugs and interactions are; how they are combined is an\n"
+      "invented model (docs/synth.md of the program), so nothing here is medical knowledge.\n"
+      "ORACLE.csv holds, for each admission, the expected Jaccard of the best possible list and "
+      "of\nthe drugs more likely than not, under that model.\n");
+  for (const std::string& shift : shifts) text += "Shifted in " + shift + ".\n";
+  return text;
+}
+
+std::unique_ptr<SynthTables> MakeTables(SynthLayout layout, const SynthModel& model,
+                                        uint64_t seed) {
+  switch (layout) {
+    case SynthLayout::kMimic4:
+      return MakeMimic4Tables(model, seed);
+    case SynthLayout::kEicu:
+      return MakeEicuTables(model, seed);
+    case SynthLayout::kMimic3:
+      break;
+  }
+  return MakeMimic3Tables(model, seed);
+}
 
 double DdiRate(const SynthModel& model, DrugBits drugs) {
   const int count = std::popcount(drugs);
@@ -72,9 +102,7 @@ std::vector<SynthPatient> Simulate(const SynthModel& model, uint64_t seed, int64
   return patients;
 }
 
-}  // namespace
-
-SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, uint64_t seed) {
+void CheckTarget(const fs::path& folder, int64_t num_patients) {
   if (num_patients < 1 || num_patients > std::numeric_limits<int32_t>::max()) {
     throw UsageError("a synthetic hospital needs 1 patient or more; ", num_patients, " asked for");
   }
@@ -83,16 +111,34 @@ SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, ui
                      " exists and is not an empty folder; the synthetic hospital "
                      "is written to a new one");
   }
-  const SynthModel model = LoadSynthModel(ShareFolder() / "synth");
-  SynthTables tables(model, seed);
+}
+
+}  // namespace
+
+SynthLayout SynthLayoutNamed(const std::string& name) {
+  if (name == "mimic3") return SynthLayout::kMimic3;
+  if (name == "mimic4") return SynthLayout::kMimic4;
+  if (name == "eicu") return SynthLayout::kEicu;
+  throw UsageError("no layout is named '", name, "'; expected mimic3, mimic4 or eicu");
+}
+
+SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, uint64_t seed,
+                                const SynthOptions& options) {
+  CheckTarget(folder, num_patients);
+  const fs::path facts = ShareFolder() / "synth";
+  SynthModel model = LoadSynthModel(facts);
   SynthSummary summary;
+  for (const SynthShift shift : options.shifts) {
+    summary.shifts.push_back(ApplySynthShift(facts, shift, &model));
+  }
+  const std::unique_ptr<SynthTables> tables = MakeTables(options.like, model, seed);
   summary.patients = num_patients;
-  summary.drugs = static_cast<int64_t>(model.drugs.size());
+  summary.drugs = static_cast<int64_t>(model.drugs.size()) - std::popcount(model.absent);
   for (int64_t first = 0; first < num_patients; first += kBlock) {
     auto patient = static_cast<uint32_t>(first);
     for (const SynthPatient& person :
          Simulate(model, seed, first, std::min(kBlock, num_patients - first))) {
-      tables.Add(patient++, person);
+      tables->Add(patient++, person);
       Count(model, person, &summary);
     }
   }
@@ -101,8 +147,8 @@ SynthSummary WriteSynthHospital(const fs::path& folder, int64_t num_patients, ui
     *sum /= static_cast<double>(summary.visits);
   }
   AtomicPath whole(folder, AtomicPath::Kind::kFolder);
-  tables.Write(whole.temporary());
-  WriteFileAtomically(whole.temporary() / "README.txt", kReadme);
+  tables->Write(whole.temporary());
+  WriteFileAtomically(whole.temporary() / "README.txt", Readme(options.like, summary.shifts));
   whole.Commit();
   return summary;
 }

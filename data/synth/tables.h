@@ -1,56 +1,44 @@
-// Writes patients of the synthetic hospital as the tables of MIMIC-III v1.4
-// (https://mimic.mit.edu/docs/iii).
+// Writes patients of the synthetic hospital in the layout of a real one. The hospital is the same
+// in all of them: patients, admissions, codes, drugs, oracle.
 #ifndef FLAME_DATA_SYNTH_TABLES_H_
 #define FLAME_DATA_SYNTH_TABLES_H_
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
-#include <vector>
 
 #include "data/synth/patient.h"
 
 namespace flame {
 
-// One table in memory, with a quoted upper-case header, bare numbers and text in double quotes.
-class SynthTable {
- public:
-  // `columns` are separated by commas; the first is ROW_ID, which Row() fills.
-  SynthTable(std::string file, const std::string& columns);
-  // Appends a row. `cells` are those after ROW_ID, each a number as text, quoted text or "" for a
-  // missing value.
-  void Row(const std::vector<std::string>& cells);
-  const std::string& file() const { return file_; }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string file_, text_;
-  int64_t rows_ = 0;
-};
-
 class SynthTables {
  public:
-  SynthTables(const SynthModel& model, uint64_t seed);
-  // Adds a patient's rows. Patients must come in order; SUBJECT_ID is 10000 + `patient`.
-  void Add(uint32_t patient, const SynthPatient& person);
+  virtual ~SynthTables() = default;
+  // Adds a patient's rows. Patients must come in order, from 0 on.
+  virtual void Add(uint32_t patient, const SynthPatient& person) = 0;
   // Writes every table, the mappings and ORACLE.csv to an existing folder.
-  void Write(const std::filesystem::path& folder) const;
-
- private:
-  struct Stay;
-  void AddAdmission(const Stay& stay);
-  void AddCodes(const Stay& stay);
-  void AddPrescriptions(Stay& stay);
-  void AddNotes(Stay& stay);
-
-  const SynthModel& model_;
-  uint64_t seed_;
-  SynthTable patients_, admissions_, diagnoses_, procedures_, prescriptions_, notes_;
-  std::string oracle_;
+  virtual void Write(const std::filesystem::path& folder) const = 0;
 };
 
-// Writes the tables of facts: D_ICD_DIAGNOSES.csv, D_ICD_PROCEDURES.csv and mappings/.
-void WriteSynthDictionaries(const SynthModel& model, const std::filesystem::path& folder);
+// Each keeps a reference to `model`.
+// MIMIC-III v1.4 (https://mimic.mit.edu/docs/iii): mimic3_tables.cpp.
+std::unique_ptr<SynthTables> MakeMimic3Tables(const SynthModel& model, uint64_t seed);
+// MIMIC-IV 2.2 (https://mimic.mit.edu/docs/iv): mimic4_tables.cpp.
+std::unique_ptr<SynthTables> MakeMimic4Tables(const SynthModel& model, uint64_t seed);
+// eICU-CRD 2.0 (https://eicu-crd.mit.edu): eicu_tables.cpp.
+std::unique_ptr<SynthTables> MakeEicuTables(const SynthModel& model, uint64_t seed);
+
+// How a hospital tells drugs: by the NDC of a package or by a name.
+enum class SynthDrugWords { kPackages, kNames };
+
+// Tables of facts, in dictionaries.cpp. Writes titles of codes, names, structures and interactions
+// of drugs, and ndc9_to_drugbank.csv or drug_synonyms.csv; with the latter the carriers have names
+// too, and no structure.
+void WriteSynthMappings(const SynthModel& model, SynthDrugWords words,
+                        const std::filesystem::path& mappings);
+// Writes icd10_to_icd9_diagnoses.csv and icd10_to_icd9_procedures.csv, one code for one.
+void WriteSynthCrosswalk(const SynthModel& model, const std::filesystem::path& mappings);
 
 }  // namespace flame
 

@@ -41,6 +41,10 @@ std::string Quoted(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string Plain(const std::string& text) {
+  return text.find_first_of(",\"\n") == std::string::npos ? text : Quoted(text);
+}
+
 std::string UpperCase(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;

@@ -11,6 +11,8 @@ namespace flame {
 
 // Returns "a ""b""" for a "b" (RFC 4180).
 std::string Quoted(const std::string& text);
+// Returns the text as a cell that is quoted only if it must be.
+std::string Plain(const std::string& text);
 std::string UpperCase(std::string text);
 // Returns "Metoprolol, Warfarin", in the order of SynthModel::drugs; "" for no drug.
 std::string DrugNames(const SynthModel& model, DrugBits drugs);

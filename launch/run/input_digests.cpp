@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
-#include "data/hospitals/csv_table.h"
 #include "data/hospitals/hospital.h"
+#include "data/tables/csv_table.h"
 #include "launch/run/stage_inputs.h"
 
 namespace flame {
@@ -125,6 +125,16 @@ std::map<std::string, Input> RecordInputs(const DataOptions& data) {
   return inputs;
 }
 
+// The tables of data.mappings that are read. A user's own drugs take the place of DrugBank's.
+std::vector<std::string> MappingsRead(const Layout& layout, const DataOptions& data) {
+  std::vector<std::string> stems = layout.mappings;
+  if (data.drug_mapping.empty()) return stems;
+  std::erase_if(stems, [](const std::string& stem) {
+    return stem == "ndc9_to_drugbank" || stem == "drugbank_to_name" || stem == "drugbank_to_smiles";
+  });
+  return stems;
+}
+
 std::map<std::string, Input> InputsOf(const Config& config) {
   std::map<std::string, Input> inputs;
   if (config.data.hospital == "records") {
@@ -138,9 +148,16 @@ std::map<std::string, Input> InputsOf(const Config& config) {
     const fs::path mappings = MappingsFolder(data);
     const Layout& layout = LayoutOf(data.hospital);
     inputs["data.root"].files = Tables(data.root, layout.tables);
-    inputs["data.mappings"].files = Tables(mappings, InOneFolder(layout.mappings));
-    if (layout.names_drugs) inputs["data.drug_synonyms"].files = OneFile(SynonymsFile(data));
+    inputs["data.mappings"].files = Tables(mappings, InOneFolder(MappingsRead(layout, data)));
+    if (layout.names_drugs && data.drug_mapping.empty()) {
+      inputs["data.drug_synonyms"].files = OneFile(SynonymsFile(data));
+    }
     inputs["data.ddi"].files = OneFile(mappings / data.ddi);
+  }
+  if (config.data.drug_mapping.empty()) {
+    inputs["data.drug_mapping"].value = "none";
+  } else {
+    inputs["data.drug_mapping"].files = OneFile(config.data.drug_mapping);
   }
   if (config.model.path.empty()) {
     inputs["model.path"].value = "preset";

@@ -57,6 +57,7 @@ void CheckInputs(const Config& config) {
     ExpectFolder("data.root", config.data.root);
     ExpectFolder("data.mappings", config.data.mappings);
   }
+  if (!config.data.drug_mapping.empty()) ExpectFile("data.drug_mapping", config.data.drug_mapping);
   if (!config.model.path.empty()) ExpectFolder("model.path", config.model.path);
   for (const auto& [key, encoder] : {std::pair("encoders.diagnosis", config.encoders.diagnosis),
                                      {"encoders.procedure", config.encoders.procedure},

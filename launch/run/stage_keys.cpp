@@ -55,9 +55,10 @@ const Keys& KeysThatChangeNoResult() {
 }
 
 const Keys& KeysOfInputFiles() {
-  static const Keys keys = {
-      "data.ddi",      "data.drug_synonyms", "data.mappings", "data.root",    "encoders.diagnosis",
-      "encoders.drug", "encoders.procedure", "model.path",    "prompts.file", "tasks.feedback"};
+  static const Keys keys = {"data.ddi",      "data.drug_mapping",  "data.drug_synonyms",
+                            "data.mappings", "data.root",          "encoders.diagnosis",
+                            "encoders.drug", "encoders.procedure", "model.path",
+                            "prompts.file",  "tasks.feedback"};
   return keys;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "data/hospitals/note_sections.h"
 #include "data/prompts/drug_mentions.h"
+#include "data/tables/note_sections.h"
 
 namespace flame {
 namespace {

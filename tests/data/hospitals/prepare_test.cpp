@@ -260,6 +260,18 @@ TEST_F(PrepareCorpusTest, BadSplit_IsAUsageError) {
   EXPECT_THAT(Failure(), HasSubstr("3 shares that sum to 0"));
 }
 
+TEST_F(PrepareCorpusTest, SplitBy_PatientKeepsPatientsWholeAndTimeIsRefused) {
+  options_.split = {1, 1, 1};
+  options_.split_by = "patient";
+  std::vector<Split> splits;
+  for (const Visit& visit : PrepareCorpus(options_).visits) splits.push_back(visit.split);
+  // Patients 1 and 2 have two visits each, 4 and 5 one. The cuts are at 4 / 3 = 1 and 8 / 3 = 2.
+  EXPECT_THAT(splits, ElementsAre(Split::kTrain, Split::kTrain, Split::kValidation,
+                                  Split::kValidation, Split::kTest, Split::kTest));
+  options_.split_by = "time";
+  EXPECT_THAT(Failure(), HasSubstr("have no year of the calendar"));
+}
+
 TEST_F(PrepareCorpusTest, RealDemo_VisitsOfItsReadme) {
   const std::filesystem::path data = FLAME_SOURCE_DIR "/../shared/data";
   if (!std::filesystem::exists(data / "mimic-iii-demo")) {

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "data/hospitals/csv_table.h"
 #include "data/synth/synth.h"
+#include "data/tables/csv_table.h"
 
 namespace flame::synth_test {
 

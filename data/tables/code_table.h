@@ -1,0 +1,58 @@
+// Rows of a hospital's code tables: which admission has which diagnosis, procedure or drug.
+#ifndef FLAME_DATA_TABLES_CODE_TABLE_H_
+#define FLAME_DATA_TABLES_CODE_TABLE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace flame {
+
+// Numbers texts from 0, in order of first appearance.
+class Interner {
+ public:
+  int32_t IdOf(std::string_view text);
+  const std::string& Text(int32_t id) const { return texts_[id]; }
+  const std::vector<std::string>& texts() const { return texts_; }
+  int32_t size() const { return static_cast<int32_t>(texts_.size()); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;
+  std::vector<std::string> texts_;
+};
+
+struct CodeRow {
+  int64_t subject = 0, hadm = 0;
+  int32_t code = 0;  // diagnosis, procedure, drug as the hospital writes it, or drug: its number
+                     // in its table's `codes`
+  int32_t name = 0;  // the hospital's own name of a drug, which distinguishes rows: its number in
+                     // `names`; 0 elsewhere
+  bool operator==(const CodeRow&) const = default;
+};
+
+struct CodeTable {
+  std::vector<CodeRow> rows;  // in the order of the file
+  Interner codes, names;
+};
+
+// Keeps the first of equal rows.
+void DropDuplicates(std::vector<CodeRow>* rows);
+
+// Returns the number of rows of each code, [codes.size()].
+std::vector<int64_t> CountCodes(const CodeTable& table);
+
+std::unordered_set<int64_t> VisitsIn(const std::vector<CodeRow>& rows);
+
+// Gives each row the code `text_of[row.code]`, [codes.size()]. Codes are numbered anew.
+void Recode(const std::vector<std::string>& text_of, CodeTable* table);
+
+}  // namespace flame
+
+#endif  // FLAME_DATA_TABLES_CODE_TABLE_H_

@@ -1,0 +1,201 @@
+#include "data/tables/note_sections.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <vector>
+
+namespace flame {
+namespace {
+
+constexpr std::array kSections = {kHistorySection, kPastHistorySection, kAllergiesSection,
+                                  kMedicationsSection};
+
+// A section was written at discharge from any of these phrases on.
+constexpr std::array<std::string_view, 11> kForbidden = {"discharge med",
+                                                         "meds at d/c",
+                                                         "medications at d/c",
+                                                         "discharge drug",
+                                                         "medications on discharge",
+                                                         "meds on discharge",
+                                                         "medications at discharge",
+                                                         "meds at discharge",
+                                                         "medications upon discharge",
+                                                         "d/c med",
+                                                         "hospital course"};
+
+constexpr int kHeadingWords = 6;
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+// Drops what marks a line as a heading in some editors: **Allergies:** -> Allergies:
+std::string WithoutMarks(std::string line) {
+  const size_t first = std::min(line.find_first_not_of("*#_ "), line.size());
+  line.erase(0, first);
+  const size_t colon = line.find(':');
+  if (first > 0 && colon != std::string::npos) {
+    while (colon + 1 < line.size() && line[colon + 1] == '*') line.erase(colon + 1, 1);
+  }
+  return line;
+}
+
+std::vector<std::string> Lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    // Some exports end lines by a carriage return alone.
+    const size_t end = std::min(text.find_first_of("\n\r"), text.size());
+    lines.push_back(WithoutMarks(CollapseSpace(text.substr(0, end))));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+// Returns the title of a line that begins "Words of a title:", or "" if the line is no heading. A
+// title in lower case counts only if nothing follows its colon.
+std::string_view HeadingOf(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return {};
+  const std::string_view title = line.substr(0, colon);
+  const bool titled = std::all_of(title.begin(), title.end(), [](unsigned char c) {
+    return std::isalpha(c) || std::string_view(" /&-'(),.").find(c) != std::string_view::npos;
+  });
+  const unsigned char first = title[0];
+  if (!titled || std::count(title.begin(), title.end(), ' ') >= kHeadingWords) return {};
+  if (!std::isupper(first) && (!std::isalpha(first) || colon + 1 < line.size())) return {};
+  return title;
+}
+
+// Other headings of a section, in lower case. "Medications" alone is none of them, nor those on
+// transfer: they may be of a time after admission.
+struct Spelling {
+  std::string_view heading, section;
+};
+constexpr std::array<Spelling, 37> kSpellings = {{
+    {"hpi", kHistorySection},
+    {"history of the present illness", kHistorySection},
+    {"history of presenting illness", kHistorySection},
+    {"history of present illness/subjective", kHistorySection},
+    {"present illness", kHistorySection},
+    {"pmh", kPastHistorySection},
+    {"pmhx", kPastHistorySection},
+    {"past medical hx", kPastHistorySection},
+    {"past history", kPastHistorySection},
+    {"past medical/surgical history", kPastHistorySection},
+    {"past medical and surgical history", kPastHistorySection},
+    {"past medical & surgical history", kPastHistorySection},
+    {"other past medical history", kPastHistorySection},
+    {"allergy", kAllergiesSection},
+    {"drug allergies", kAllergiesSection},
+    {"medication allergies", kAllergiesSection},
+    {"known allergies", kAllergiesSection},
+    {"allergies to medications", kAllergiesSection},
+    {"allergies to drugs", kAllergiesSection},
+    {"allergies and adverse reactions", kAllergiesSection},
+    {"allergies/adverse reactions", kAllergiesSection},
+    {"medication on admission", kMedicationsSection},
+    {"meds on admission", kMedicationsSection},
+    {"medications upon admission", kMedicationsSection},
+    {"medications at admission", kMedicationsSection},
+    {"admission medications", kMedicationsSection},
+    {"admission meds", kMedicationsSection},
+    {"medications prior to admission", kMedicationsSection},
+    {"meds prior to admission", kMedicationsSection},
+    {"medications before admission", kMedicationsSection},
+    {"preadmission medications", kMedicationsSection},
+    {"pre-admission medications", kMedicationsSection},
+    {"medications at home", kMedicationsSection},
+    {"meds at home", kMedicationsSection},
+    {"home medications", kMedicationsSection},
+    {"home meds", kMedicationsSection},
+    {"outpatient medications", kMedicationsSection},
+}};
+
+// Returns the section that a heading opens; "" if it opens none.
+std::string_view FindSection(std::string_view heading) {
+  const std::string lower = Lower(CollapseSpace(heading));
+  for (const std::string_view section : kSections) {
+    if (Lower(section) == lower) return section;
+  }
+  const auto spelling = std::find_if(kSpellings.begin(), kSpellings.end(),
+                                     [&](const Spelling& known) { return known.heading == lower; });
+  return spelling == kSpellings.end() ? std::string_view() : spelling->section;
+}
+
+// Returns the part of a section before anything written at discharge.
+std::string BeforeForbidden(const std::string& section) {
+  const std::string content = CollapseSpace(section);
+  const std::string lower = Lower(content);
+  size_t end = content.size();
+  for (std::string_view phrase : kForbidden) end = std::min(end, lower.find(phrase));
+  return CollapseSpace(content.substr(0, end));
+}
+
+struct Section {
+  std::string_view title;
+  std::string content;
+};
+
+std::vector<Section> AllowedSections(std::string_view text) {
+  std::vector<Section> sections;
+  bool open = false;
+  for (const std::string& line : Lines(text)) {
+    const std::string_view heading = HeadingOf(line);
+    if (!heading.empty()) {
+      const std::string_view section = FindSection(heading);
+      open = !section.empty();
+      if (open) sections.push_back({section, line.substr(heading.size() + 1)});
+    } else if (Lower(line).starts_with("discharge")) {
+      open = false;
+    } else if (open) {
+      sections.back().content += ' ' + line;
+    }
+  }
+  return sections;
+}
+
+}  // namespace
+
+std::string CollapseSpace(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    const bool space = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+    if (!space) {
+      out += c;
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+std::string AdmissionNote(std::string_view text) {
+  std::string note;
+  for (const Section& section : AllowedSections(text)) {
+    const std::string content = BeforeForbidden(section.content);
+    if (content.empty()) continue;
+    if (!note.empty()) note += '\n';
+    note.append(section.title).append(": ").append(content);
+  }
+  return note;
+}
+
+std::string NoteSection(std::string_view note, std::string_view title) {
+  std::string content;
+  while (!note.empty()) {
+    const size_t end = std::min(note.find('\n'), note.size());
+    const std::string_view line = note.substr(0, end);
+    if (line.starts_with(title) && line.substr(title.size()).starts_with(": ")) {
+      if (!content.empty()) content += ' ';
+      content += line.substr(title.size() + 2);
+    }
+    note.remove_prefix(std::min(end + 1, note.size()));
+  }
+  return content;
+}
+
+}  // namespace flame
