@@ -36,7 +36,8 @@ DrugMapping::DrugMapping(const std::filesystem::path& file, bool names_drugs)
     : file_(file), names_drugs_(names_drugs) {
   int64_t contradictions = 0;
   std::string first;
-  const CsvTable table(file.parent_path(), StemOf(file), {"source", "code", "name"});
+  const CsvTable table(std::filesystem::absolute(file).parent_path(), StemOf(file),
+                       {"source", "code", "name"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
     const std::string source = CanonicalName(row[0]), code = CanonicalId(row[1]);
     if (!names_drugs &&

@@ -24,7 +24,7 @@ const Layout& LayoutOf(const std::string& hospital) {
 }
 
 std::filesystem::path SynonymsFile(const DataOptions& options) {
-  if (!options.drug_synonyms.empty()) return options.drug_synonyms;
+  if (!options.drug_synonyms.empty()) return std::filesystem::absolute(options.drug_synonyms);
   const std::filesystem::path own = MappingsFolder(options) / "drug_synonyms.csv";
   return std::filesystem::exists(own) ? own : ShareFolder() / "configs" / "drug_synonyms.csv";
 }

@@ -23,7 +23,7 @@ struct SynthDrug {
   std::string name, drugbank, smiles;
   std::vector<std::string> ndc;      // 11 digits, one or two packages
   std::vector<std::string> written;  // names as eICU writes them
-  std::string synonym;               // DrugBank's name if `name` is another; else ""
+  std::string synonym;               // another name that eICU's reader needs; "" if none
   int32_t of_class = -1;
   double weight = 1, older = 1, female = 1;  // factors: at the age limit and above; for women
   std::vector<Weighted> with;                // (diagnosis, factor)

@@ -45,6 +45,15 @@ TEST_F(DrugMappingTest, Names_InAnyCaseAndSpacing) {
   EXPECT_THAT(drugs.Find("LASIX 40"), IsNull());
 }
 
+TEST_F(DrugMappingTest, FileOfTheFolderItself_IsFound) {
+  WriteMapping("000734580,C03CA01,Furosemide\n");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(root());
+  const DrugMapping drugs("atc.csv", /*names_drugs=*/false);
+  std::filesystem::current_path(before);
+  EXPECT_THAT(drugs.Find("00073458001"), Pointee(ElementsAre("C03CA01")));
+}
+
 TEST_F(DrugMappingTest, NamesOfCodes_DistinctAndTheCodeIfThereIsNone) {
   WriteMapping(
       "000000001,N02BA01,Aspirin\n000000002,B01AC06,aspirin\n000000003,X1,\n"

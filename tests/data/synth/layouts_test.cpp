@@ -21,7 +21,6 @@ using synth_test::Folder;
 using synth_test::ReadRows;
 using synth_test::ReadTables;
 using synth_test::Rows;
-using testing::HasSubstr;
 
 const fs::path kShipped = fs::path(FLAME_SOURCE_DIR) / "data/synth/hospital";
 const fs::path kShared = fs::path(FLAME_SOURCE_DIR) / "../shared/data";
