@@ -237,19 +237,15 @@ class TitleFinder {
   TitleFinder(const Hospital& hospital, const fs::path& folder, Corpus* corpus)
       : hospital_(hospital), folder_(folder), corpus_(corpus) {}
   void Set(CodeKind kind, const Vocabulary* base, Vocabulary* vocabulary) const {
-    const auto first = base == nullptr ? 0 : base->size();
-    if (base != nullptr) vocabulary->titles = base->titles;
-    const std::vector<std::string> unknown(vocabulary->codes.begin() + first,
-                                           vocabulary->codes.end());
-    if (base != nullptr) LogUnknown(kind, unknown.size(), vocabulary->codes.size());
-    if (unknown.empty()) return;
-    const std::vector<std::string> titles = CodeTitles(folder_, hospital_.ReadTitles(kind), kind,
-                                                       unknown, &corpus_->coverage.emplace_back());
-    vocabulary->titles.insert(vocabulary->titles.end(), titles.begin(), titles.end());
+    vocabulary->titles = CodeTitles(folder_, hospital_.ReadTitles(kind), kind, vocabulary->codes,
+                                    &corpus_->coverage.emplace_back());
+    if (base == nullptr) return;
+    std::copy(base->titles.begin(), base->titles.end(), vocabulary->titles.begin());
+    LogUnknown(kind, vocabulary->size() - base->size(), vocabulary->size());
   }
 
  private:
-  static void LogUnknown(CodeKind kind, size_t unknown, size_t all) {
+  static void LogUnknown(CodeKind kind, int32_t unknown, int32_t all) {
     LogInfo("prepare: ", unknown, " of ", all,
             kind == CodeKind::kDiagnosis ? " diagnoses" : " procedures",
             " are not in the corpus onto which this is prepared; they are text without slots");
