@@ -1,28 +1,21 @@
 #include "data/tables/csv_table.h"
 
-#include <arrow/array/array_binary.h>
-#include <arrow/csv/options.h>
-#include <arrow/csv/reader.h>
 #include <arrow/io/compressed.h>
 #include <arrow/io/file.h>
-#include <arrow/record_batch.h>
 #include <arrow/result.h>
-#include <arrow/type.h>
 #include <arrow/util/compression.h>
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
 
 #include "base/error.h"
 #include "base/files/lfs_pointer.h"
+#include "data/tables/csv_scanner.h"
 
 namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int32_t kBlockBytes = 8 << 20;  // a row, including its note, must fit into a block
 
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -62,89 +55,61 @@ std::shared_ptr<arrow::io::InputStream> OpenStream(const std::string& path) {
   return ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), stream), path);
 }
 
-// The position of a reader within a field (RFC 4180).
-enum class FieldPart { kStart, kPlain, kQuoted, kQuoteInQuoted };
-
-FieldPart After(FieldPart part, char next) {
-  if (part == FieldPart::kQuoted) return next == '"' ? FieldPart::kQuoteInQuoted : part;
-  if (next == ',' || next == '\n' || next == '\r') return FieldPart::kStart;
-  // A quote at a field's start opens the field. Within a quoted field, two quotes stand for one.
-  return next == '"' && part != FieldPart::kPlain ? FieldPart::kQuoted : FieldPart::kPlain;
-}
-
-struct RaggedRow {
-  int64_t number = 0;
-  int32_t expected = 0, found = 0;
-};
-
-// A reader's observations on its file. A thread of Arrow's reads ahead and may still write here
-// when the reader is gone, so the stream owns it too.
-struct Seen {
-  std::optional<RaggedRow> ragged;
-  FieldPart part = FieldPart::kStart;
-};
-
-// Follows the quotes of the bytes that pass, because Arrow accepts a last field whose quotes are
-// still open.
-class QuoteWatch : public arrow::io::InputStream {
+// Reads the rows of a CSV file.
+class CsvReader {
  public:
-  QuoteWatch(std::shared_ptr<arrow::io::InputStream> stream, std::shared_ptr<Seen> seen)
-      : stream_(std::move(stream)), seen_(std::move(seen)) {}
-  arrow::Status Close() override { return stream_->Close(); }
-  bool closed() const override { return stream_->closed(); }
-  arrow::Result<int64_t> Tell() const override { return stream_->Tell(); }
-  arrow::Result<int64_t> Read(int64_t size, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(const int64_t read, stream_->Read(size, out));
-    Follow(static_cast<const char*>(out), read);
-    return read;
+  explicit CsvReader(const std::string& path)
+      : path_(path),
+        stream_(OpenStream(path)),
+        scanner_([this](char* out, size_t size) { return ReadBytes(out, size); }) {
+    if (!Next(&header_)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
+    if (header_[0].starts_with("\xef\xbb\xbf")) header_[0].remove_prefix(3);
+    names_.assign(header_.begin(), header_.end());
+    for (const std::string& name : names_) CheckUtf8(name, "the header");
   }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t size) override {
-    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> buffer, stream_->Read(size));
-    Follow(reinterpret_cast<const char*>(buffer->data()), buffer->size());
-    return buffer;
+
+  const std::vector<std::string>& names() const { return names_; }
+
+  // Sets the fields of the next row. Returns false at the end. Throws DataError on a row with
+  // another number of fields than the header, and on a file that ends inside a quoted field.
+  bool Next(std::vector<std::string_view>* fields) {
+    switch (scanner_.Next(fields)) {
+      case CsvScanner::Status::kEnd:
+        return false;
+      case CsvScanner::Status::kOpenQuote:
+        throw DataError(path_, ": ends inside a quoted field, after data row ", rows_ - 1,
+                        "; expected its closing quote: the file is cut short");
+      case CsvScanner::Status::kTooLong:
+        throw DataError(path_, ": data row ", rows_, " is longer than ",
+                        CsvScanner::kMostRowBytes >> 20,
+                        " MB; expected a line break before that, or a closing quote");
+      case CsvScanner::Status::kRow:
+        break;
+    }
+    ++rows_;
+    if (rows_ == 1 || fields->size() == names_.size()) return true;
+    throw DataError(path_, ": row ", rows_, " (the header is row 1) has ", fields->size(),
+                    " fields; expected ", names_.size(), " as in the header");
+  }
+
+  // `where`: for the message.
+  void CheckUtf8(std::string_view text, const std::string& where) const {
+    if (IsUtf8(text)) return;
+    throw DataError(path_, ": cannot be read as CSV: invalid UTF8 in ", where,
+                    "; expected UTF-8: `iconv -f latin1 -t utf-8` converts a table in Latin-1");
   }
 
  private:
-  void Follow(const char* bytes, int64_t size) {
-    for (int64_t i = 0; i < size; ++i) seen_->part = After(seen_->part, bytes[i]);
+  size_t ReadBytes(char* out, size_t size) {
+    return static_cast<size_t>(ValueOf(stream_->Read(static_cast<int64_t>(size), out), path_));
   }
+  const std::string& path_;
   std::shared_ptr<arrow::io::InputStream> stream_;
-  std::shared_ptr<Seen> seen_;
+  CsvScanner scanner_;
+  std::vector<std::string_view> header_;
+  std::vector<std::string> names_;
+  int64_t rows_ = 0;  // the header counted
 };
-
-// Opens a reader of `columns` (all if empty). A row with a wrong number of fields makes reading
-// fail and is noted in `seen`.
-arrow::Result<std::shared_ptr<arrow::csv::StreamingReader>> OpenReader(
-    const std::string& path, const std::vector<std::string>& columns,
-    const std::shared_ptr<Seen>& seen) {
-  auto read = arrow::csv::ReadOptions::Defaults();
-  read.block_size = kBlockBytes;
-  read.use_threads = false;  // row numbers are known only in serial reading
-  auto parse = arrow::csv::ParseOptions::Defaults();
-  parse.newlines_in_values = true;
-  parse.invalid_row_handler = [seen](const arrow::csv::InvalidRow& row) {
-    seen->ragged = RaggedRow{row.number, row.expected_columns, row.actual_columns};
-    return arrow::csv::InvalidRowResult::Error;
-  };
-  auto convert = arrow::csv::ConvertOptions::Defaults();
-  convert.default_column_type = arrow::utf8();
-  convert.include_columns = columns;
-  return arrow::csv::StreamingReader::Make(arrow::io::default_io_context(),
-                                           std::make_shared<QuoteWatch>(OpenStream(path), seen),
-                                           read, parse, convert);
-}
-
-[[noreturn]] void FailReading(const std::string& path, const arrow::Status& status,
-                              const std::optional<RaggedRow>& ragged) {
-  if (ragged) {
-    throw DataError(path, ": row ", ragged->number, " (the header is row 1) has ", ragged->found,
-                    " fields; expected ", ragged->expected, " as in the header");
-  }
-  const bool encoding = status.message().find("UTF8") != std::string::npos;
-  throw DataError(
-      path, ": cannot be read as CSV: ", status.message(),
-      encoding ? "; expected UTF-8: `iconv -f latin1 -t utf-8` converts a table in Latin-1" : "");
-}
 
 // Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
 void CheckFirstBytes(const std::string& path) {
@@ -217,10 +182,7 @@ bool CsvTable::Exists(const fs::path& folder, const std::string& stem) {
 
 void CsvTable::CheckColumns() {
   CheckFirstBytes(path_);
-  const auto seen = std::make_shared<Seen>();
-  auto reader = OpenReader(path_, {}, seen);
-  if (!reader.ok()) FailReading(path_, reader.status(), seen->ragged);
-  header_ = (*reader)->schema()->field_names();
+  header_ = CsvReader(path_).names();
   const std::vector<std::string>& found = header_;
   const std::string delimiters = ";\t|";
   if (found.size() == 1 && columns_.size() > 1) {
@@ -249,36 +211,23 @@ bool CsvTable::Has(const std::string& column) const {
                      [&](const std::string& name) { return Lower(name) == Lower(column); });
 }
 
-void CsvTable::UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
-                        const std::function<void(const CsvRow&)>& use) const {
-  std::vector<const arrow::StringArray*> arrays;
-  for (int i = 0; i < batch.num_columns(); ++i) {
-    arrays.push_back(static_cast<const arrow::StringArray*>(batch.column(i).get()));
-  }
-  for (int64_t i = 0; i < batch.num_rows(); ++i) {
-    for (size_t c = 0; c < arrays.size(); ++c) {
-      row->values_[c] = arrays[c]->IsNull(i) ? std::string_view() : arrays[c]->GetView(i);
-    }
-    ++row->number_;
-    use(*row);
-  }
-}
-
 int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) const {
-  const auto seen = std::make_shared<Seen>();
-  auto reader = OpenReader(path_, written_, seen);
-  if (!reader.ok()) FailReading(path_, reader.status(), seen->ragged);
-  CsvRow row(path_, columns_);
-  while (true) {
-    std::shared_ptr<arrow::RecordBatch> batch;
-    const arrow::Status status = (*reader)->ReadNext(&batch);
-    if (!status.ok()) FailReading(path_, status, seen->ragged);
-    if (!batch) break;
-    UseBatch(*batch, &row, use);
+  CsvReader reader(path_);
+  std::vector<size_t> places;
+  for (const std::string& name : written_) {
+    places.push_back(std::find(header_.begin(), header_.end(), name) - header_.begin());
   }
-  if (seen->part == FieldPart::kQuoted) {
-    throw DataError(path_, ": ends inside a quoted field, after data row ", row.number_ - 1,
-                    "; expected its closing quote: the file is cut short");
+  CsvRow row(path_, columns_);
+  std::vector<std::string_view> fields;
+  while (reader.Next(&fields)) {
+    ++row.number_;
+    for (size_t c = 0; c < places.size(); ++c) {
+      row.values_[c] = fields[places[c]];
+      if (!IsUtf8(row.values_[c])) {
+        reader.CheckUtf8(row.values_[c], StrCat(columns_[c], " of data row ", row.number_));
+      }
+    }
+    use(row);
   }
   return row.number_;
 }

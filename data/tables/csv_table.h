@@ -13,10 +13,6 @@
 
 #include "data/tables/calendar.h"
 
-namespace arrow {
-class RecordBatch;
-}
-
 namespace flame {
 
 // Worked example: CsvTable("mimic", "PATIENTS", {"SUBJECT_ID", "GENDER"}).ForEachRow(
@@ -72,8 +68,6 @@ class CsvTable {
 
  private:
   void CheckColumns();
-  void UseBatch(const arrow::RecordBatch& batch, CsvRow* row,
-                const std::function<void(const CsvRow&)>& use) const;
 
   std::string path_;
   std::vector<std::string> columns_;

@@ -225,7 +225,7 @@ TEST_F(MutationTest, HarmlessChanges_SameCorpus) {
 
 TEST_F(MutationTest, HarmfulChanges_WholeCorpusOrAnErrorThatNamesTheTable) {
   Random random(11);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 6; ++round) {
     for (const std::string& table : tables_) {
       const std::string text = ReadWholeFile(root() / table);
       for (size_t m = 0; m < std::size(kHarmful); ++m) {
@@ -250,11 +250,11 @@ TEST_F(MutationTest, NotesOfAnyBytes_NeverCrash) {
   }
 }
 
-// A row must fit into a block of the reader.
-TEST_F(MutationTest, RowOfTwentyMegabytes_IsAnErrorThatNamesTheTable) {
+// The reader holds one row at a time, up to a limit.
+TEST_F(MutationTest, RowOfSeventyMegabytes_IsAnErrorThatNamesTheTable) {
   Write("NOTEEVENTS.csv",
-        "HADM_ID,CATEGORY,ISERROR,TEXT\n10,Nursing,,\"" + std::string(20 << 20, 'x') + "\"\n");
-  EXPECT_THAT(Failure(), testing::HasSubstr("NOTEEVENTS.csv"));
+        "HADM_ID,CATEGORY,ISERROR,TEXT\n10,Nursing,,\"" + std::string(70 << 20, 'x') + "\"\n");
+  EXPECT_THAT(Failure(), testing::HasSubstr("NOTEEVENTS.csv: data row 1 is longer than 64 MB"));
 }
 
 }  // namespace
