@@ -47,6 +47,7 @@ CsvScanner::Status CsvScanner::Next(std::vector<std::string_view>* fields) {
   while (true) {
     switch (Scan()) {
       case Found::kRow:
+        if (next_ - begin_ > kMostRowBytes) return Status::kTooLong;
         SetFields(fields);
         return Status::kRow;
       case Found::kEmptyLine:
