@@ -1,5 +1,4 @@
-// What the preparation asks of a hospital's tables, whatever their layout. A layout is one file of
-// this folder, and one line of hospital.cpp.
+// What the preparation asks of a hospital's tables, whatever their layout (layouts.h).
 #ifndef FLAME_DATA_HOSPITALS_HOSPITAL_H_
 #define FLAME_DATA_HOSPITALS_HOSPITAL_H_
 
@@ -12,7 +11,6 @@
 #include <vector>
 
 #include "data/corpus.h"
-#include "data/options.h"
 #include "data/tables/calendar.h"
 #include "data/tables/code_table.h"
 #include "data/tables/codes.h"
@@ -87,31 +85,6 @@ class Hospital {
                           const std::unordered_set<int64_t>& kept) const = 0;
   virtual OwnTitles ReadTitles(CodeKind kind) const = 0;
 };
-
-// One table of a layout: where it is below data.root, and its name.
-struct TableFile {
-  std::string folder, stem;
-};
-
-struct Layout {
-  std::string name;                   // data.hospital
-  std::vector<TableFile> tables;      // all that are read, the optional ones too
-  std::vector<std::string> mappings;  // tables of data.mappings that are read
-  std::unique_ptr<Hospital> (*open)(const DataOptions& options);
-  bool names_drugs = false;  // in words, so that SynonymsFile is read
-};
-
-// The layouts of data.hospital. `synth` is written in MIMIC-III's.
-const std::vector<Layout>& Layouts();
-// Throws UsageError on another name.
-const Layout& LayoutOf(const std::string& hospital);
-
-// The folder of the mappings: options.mappings, or mappings/ of options.root.
-std::filesystem::path MappingsFolder(const DataOptions& options);
-
-// options.drug_synonyms; if empty, drug_synonyms.csv of MappingsFolder if it is there, or the
-// program's own file.
-std::filesystem::path SynonymsFile(const DataOptions& options);
 
 }  // namespace flame
 

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
-#include "data/hospitals/hospital.h"
+#include "data/hospitals/layouts.h"
 #include "data/tables/csv_table.h"
 #include "launch/run/stage_inputs.h"
 

@@ -1,10 +1,9 @@
-#include "data/hospitals/hospital.h"
+#include "data/hospitals/layouts.h"
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "base/files/program_files.h"
-#include "data/hospitals/layouts.h"
 
 namespace flame {
 
