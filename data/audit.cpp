@@ -1,8 +1,6 @@
 #include "data/audit.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <map>
 #include <set>
 #include <utility>
@@ -14,29 +12,7 @@
 namespace flame {
 namespace {
 
-// Phrases of a part of a note that is written at the end of a stay. "discharge" alone is none: a
-// history tells of earlier discharges.
-constexpr std::array<std::string_view, 16> kAtDischarge = {"discharge med",
-                                                           "discharge rx",
-                                                           "discharge drug",
-                                                           "discharge instruct",
-                                                           "discharge diagnos",
-                                                           "discharge condition",
-                                                           "discharge disposition",
-                                                           "hospital course",
-                                                           "course in hospital",
-                                                           "meds on discharge",
-                                                           "medications on discharge",
-                                                           "medication on discharge",
-                                                           "meds at d/c",
-                                                           "d/c med",
-                                                           "medications at discharge",
-                                                           "discharged on the following"};
-
-std::string Lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
+constexpr char kProcedures[] = "procedures";
 
 // The parts of one visit's prompt, with the text or the drugs of each.
 class Parts {
@@ -51,7 +27,7 @@ class Parts {
       if (!text.empty()) parts.emplace_back(title, names_.In(text));
     }
     parts.emplace_back("diagnoses", InTitles(corpus_.diagnoses, visit.diagnoses));
-    parts.emplace_back("procedures", InTitles(corpus_.procedures, visit.procedures));
+    parts.emplace_back(kProcedures, InTitles(corpus_.procedures, visit.procedures));
     if (visit.previous >= 0) {
       parts.emplace_back("previous visit", corpus_.visits[visit.previous].drugs);
     }
@@ -86,7 +62,12 @@ void CountMentions(const Corpus& corpus, LeakAudit* audit) {
       for (const int32_t drug : drugs) {
         if (std::find(visit.drugs.begin(), visit.drugs.end(), drug) == visit.drugs.end()) continue;
         ++count.named_true;
-        audit->mentions.push_back({static_cast<int32_t>(i), part, drug});
+        const auto index = static_cast<int32_t>(i);
+        audit->mentions.push_back({index, part, drug});
+        if (part == kProcedures) {
+          audit->leaks.push_back(
+              {index, "procedure that names a drug of the visit", corpus.drugs.titles[drug]});
+        }
       }
       if (count.named_true > before) ++count.visits_with_true;
     }
@@ -106,13 +87,9 @@ std::string Around(const std::string& text, size_t at) {
 }
 
 void FindInNote(const Visit& visit, int32_t index, std::vector<Leak>* leaks) {
-  const std::string lower = Lower(visit.note);
-  for (const std::string_view phrase : kAtDischarge) {
-    const size_t at = lower.find(phrase);
-    if (at == std::string::npos) continue;
-    leaks->push_back({index, "text written at discharge", Around(visit.note, at)});
-    return;
-  }
+  const size_t at = FindTextOfDischarge(visit.note);
+  if (at == std::string::npos) return;
+  leaks->push_back({index, "text written at discharge", Around(visit.note, at)});
 }
 
 void FindInPrevious(const Corpus& corpus, int32_t index, std::vector<Leak>* leaks) {

@@ -32,8 +32,9 @@ struct Mention {
 // Something in a prompt that cannot have been known at admission.
 struct Leak {
   int32_t visit = 0;
-  std::string kind;  // "text written at discharge", "previous visit that goes on",
-                     // "previous visit that begins later", "visit given twice"
+  std::string kind;  // "text written at discharge", "procedure that names a drug of the visit",
+                     // "previous visit that goes on", "previous visit that begins later", "visit
+                     // given twice"
   std::string text;  // what was found
 };
 
@@ -44,8 +45,8 @@ struct LeakAudit {
   std::vector<Leak> leaks;
 };
 
-// A leak in a note is a phrase such as "discharge medications" or "hospital course" in a section,
-// in more spellings than those by which AdmissionNote cuts.
+// A leak in a note is FindTextOfDischarge. Preparation cuts notes there, so that only a note that
+// came as it is, in a record file, can have one.
 LeakAudit AuditLeaks(const Corpus& corpus);
 
 }  // namespace flame

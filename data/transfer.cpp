@@ -20,6 +20,11 @@ void CheckBegins(const Vocabulary& base, const Vocabulary& other, const char* na
 }  // namespace
 
 Corpus OntoTrained(const Corpus& base, const Corpus& other, const std::filesystem::path& file) {
+  if (base.diagnoses_known != other.diagnoses_known) {
+    throw DataError(file.string(), ": its diagnoses are those of ", other.diagnoses_known,
+                    " (data.diagnoses), the run's those of ", base.diagnoses_known,
+                    "; expected the same");
+  }
   CheckBegins(base.diagnoses, other.diagnoses, "diagnoses", file);
   CheckBegins(base.procedures, other.procedures, "procedures", file);
   CheckBegins(base.drugs, other.drugs, "drugs", file);

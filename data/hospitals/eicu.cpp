@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -25,13 +26,14 @@ constexpr char kPatient[] = "patient", kMedication[] = "medication", kDiagnosis[
 
 struct UnitStay {
   int64_t subject = 0, hadm = 0;
+  bool operator==(const UnitStay&) const = default;
 };
 using UnitStays = std::unordered_map<int64_t, UnitStay>;  // by patientunitstayid
 
 // Returns the number of a uniquepid such as 002-1039: 2000001039, so that ids stay apart and
 // readable.
 int64_t SubjectOf(const CsvRow& row, size_t column) {
-  constexpr int64_t kPart = 1000000000;
+  constexpr int64_t kPart = 1000000000, kMostFirst = 9000000000;
   const std::string_view text = Trimmed(row[column]);
   const size_t hyphen = text.find('-');
   int64_t first = 0, second = 0;
@@ -40,7 +42,8 @@ int64_t SubjectOf(const CsvRow& row, size_t column) {
     return error == std::errc() && end == part.data() + part.size();
   };
   if (hyphen == std::string_view::npos || !read(text.substr(0, hyphen), &first) ||
-      !read(text.substr(hyphen + 1), &second) || first < 0 || second < 0 || second >= kPart) {
+      !read(text.substr(hyphen + 1), &second) || first < 0 || first > kMostFirst || second < 0 ||
+      second >= kPart) {
     row.Fail(column, "an id such as 002-1039");
   }
   return first * kPart + second;
@@ -48,10 +51,15 @@ int64_t SubjectOf(const CsvRow& row, size_t column) {
 
 UnitStays ReadUnitStays(const fs::path& root) {
   UnitStays stays;
-  CsvTable(root, kPatient, {"patientunitstayid", "uniquepid", "patienthealthsystemstayid"})
-      .ForEachRowOfFilled([&](const CsvRow& row) {
-        stays[row.Integer(0)] = {SubjectOf(row, 1), row.Integer(2)};
-      });
+  const CsvTable table(root, kPatient,
+                       {"patientunitstayid", "uniquepid", "patienthealthsystemstayid"});
+  table.ForEachRowOfFilled([&](const CsvRow& row) {
+    const UnitStay stay{SubjectOf(row, 1), row.Integer(2)};
+    const auto [entry, added] = stays.try_emplace(row.Integer(0), stay);
+    if (added || entry->second == stay) return;
+    throw DataError(table.path(), ": data row ", row.number(), " gives the unit stay ", row[0],
+                    " to another patient or hospitalisation than an earlier row");
+  });
   return stays;
 }
 
@@ -123,8 +131,8 @@ std::string TitleOf(const std::vector<std::string>& parts) {
   return n < 2 ? parts.back() : parts[n - 2] + ": " + parts[n - 1];
 }
 
-// Codes such as "038.9, A41.9", of both versions. A code that begins with V, or with E and three
-// digits, is one of ICD-9.
+// Codes such as "038.9, A41.9", of both versions. A code that begins with V, or with E8 or E9 and
+// two more digits, is one of ICD-9.
 std::vector<std::string> CodesIn(std::string_view text) {
   std::vector<std::string> icd9, icd10;
   while (!text.empty()) {
@@ -134,20 +142,27 @@ std::vector<std::string> CodesIn(std::string_view text) {
     if (code.empty()) continue;
     const size_t whole = std::min(code.find('.'), code.size());
     const bool letter = std::isalpha(static_cast<unsigned char>(code[0])) != 0;
-    const bool is9 = !letter || code[0] == 'V' || (code[0] == 'E' && whole == 4);
+    const bool external = code[0] == 'E' && whole >= 4 && (code[1] == '8' || code[1] == '9');
+    const bool is9 = !letter || code[0] == 'V' || external;
+    // A number has lost the zeros in front of its dot: 38.9 is 038.9.
+    if (!letter && whole < code.size() && whole < 3) code.insert(0, 3 - whole, '0');
     std::erase(code, '.');
     (is9 ? icd9 : icd10).push_back(is9 ? code : StrCat(kIcd10, code));
   }
   return icd9.empty() ? icd10 : icd9;
 }
 
-// True if a treatment is a procedure. Others are drugs, whose names are the answer, and orders.
-bool IsProcedure(const std::vector<std::string>& parts) {
+// True if a treatment is a procedure. Others are drugs, whose names and classes are the answer, and
+// orders.
+bool IsProcedure(const std::vector<std::string>& parts, const DrugMap& drugs) {
   constexpr std::array<std::string_view, 10> kKinds = {
       "procedure", "surgery",     "radiolog", "endoscop", "dialysis",
       "catheter",  "ventilation", "culture",  "trauma",   "wounds"};
-  constexpr std::array<std::string_view, 6> kDrugs = {"medication", "drug",        "agent",
-                                                      "antibiotic", "prophylaxis", "vaccin"};
+  constexpr std::array<std::string_view, 27> kDrugs = {
+      "medication", "drug",    "agent",    "antibiotic", "prophylaxis", "vaccin",   "antipyretic",
+      "analges",    "sedat",   "lytic",    "coagula",    "antimicrob",  "antibact", "antifung",
+      "antivir",    "pressor", "inotrop",  "insulin",    "steroid",     "dilator",  "diuretic",
+      "topical",    "chemo",   "narcotic", "anesthe",    "block",       "inhibitor"};
   const auto has = [](std::string part, const auto& words) {
     std::transform(part.begin(), part.end(), part.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -157,9 +172,31 @@ bool IsProcedure(const std::vector<std::string>& parts) {
                        [&](std::string_view word) { return part.find(word) != std::string::npos; });
   };
   if (parts.size() < 2 || !has(parts[1], kKinds)) return false;
-  return std::none_of(parts.begin(), parts.end(),
-                      [&](const std::string& part) { return has(part, kDrugs); });
+  return std::none_of(parts.begin(), parts.end(), [&](const std::string& part) {
+    return has(part, kDrugs) || drugs.Find(CanonicalId(part)) != nullptr;
+  });
 }
+
+// What the rows of a hospitalisation's unit stays say of its patient.
+struct Person {
+  char gender = 'U';
+  int32_t age = -1;  // not told
+
+  // Throws DataError if the row contradicts an earlier one. A birthday may lie between unit stays.
+  void Add(const CsvRow& row, char row_gender, size_t age_column) {
+    if (row_gender != 'U' && gender != 'U' && row_gender != gender) {
+      row.Fail(age_column - 1, "the gender of an earlier row of this hospitalisation");
+    }
+    if (row_gender != 'U') gender = row_gender;
+    const std::string_view text = Trimmed(row[age_column]);
+    if (text.empty()) return;
+    const int32_t told = text == "> 89" || text == ">89" ? kAgeCap : AgeOf(row, age_column);
+    if (age >= 0 && std::abs(age - told) > 1) {
+      row.Fail(age_column, "the age of an earlier row of this hospitalisation");
+    }
+    if (age < 0) age = told;
+  }
+};
 
 Moment BeginOf(int64_t year) {
   return std::chrono::sys_days(std::chrono::year(static_cast<int>(year)) / 1 / 1);
@@ -240,30 +277,24 @@ class Eicu : public Hospital {
   }
 
   void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {
-    struct Person {
-      char gender = 'U';
-      int32_t age = 0;
-    };
     std::unordered_map<int64_t, Person> persons;
     const CsvTable table(root_, kPatient, {"patienthealthsystemstayid", "gender", "age"});
     GenderReader gender;
-    int64_t without_age = 0;
     table.ForEachRowOfFilled([&](const CsvRow& row) {
-      Person person{gender.Read(row, 1), 0};
-      const std::string_view age = Trimmed(row[2]);
-      without_age += age.empty();
-      if (!age.empty()) person.age = age.starts_with('>') ? kAgeCap : AgeOf(row, 2);
-      persons[row.Integer(0)] = person;
+      persons[row.Integer(0)].Add(row, gender.Read(row, 1), /*age_column=*/2);
     });
     gender.Warn(table);
-    if (without_age > 0) {
-      LogWarning("prepare: ", table.path(), ": ", without_age, " rows have no age; it counts as 0");
-    }
+    int64_t without_age = 0;
     for (Visit& visit : *visits) {
       const Person& person = persons.at(visit.hadm);
+      without_age += person.age < 0 ? 1 : 0;
       visit.gender = person.gender;
-      visit.age = person.age;
+      visit.age = std::max(person.age, 0);
       visit.year = YearOf(*admissions.at(visit.hadm).admitted);
+    }
+    if (without_age > 0) {
+      LogWarning("prepare: ", table.path(), ": ", without_age,
+                 " visits have no age; it counts as 0");
     }
   }
 
@@ -309,12 +340,13 @@ class Eicu : public Hospital {
 
   CodeTable ReadTreatments(FunnelLog* funnel) const {
     const StayRows stays(root_);
+    const std::unique_ptr<DrugMap> drugs = Drugs();
     CodeTable table;
     RowRules rules(kProcedureRows, kTreatment,
                    {"no procedure, but a drug, fluid, consultation or order"});
     const int64_t rows = CsvTable(root_, kTreatment, {"patientunitstayid", "treatmentstring"})
                              .ForEachRowOfFilled([&](const CsvRow& row) {
-                               if (rules.Drops(0, !IsProcedure(PartsOf(row[1])))) return;
+                               if (rules.Drops(0, !IsProcedure(PartsOf(row[1]), *drugs))) return;
                                const UnitStay& stay = stays.Of(row, 0);
                                const int32_t code = table.codes.IdOf(CollapseSpace(row[1]));
                                table.rows.push_back({stay.subject, stay.hadm, code, 0});
@@ -327,6 +359,10 @@ class Eicu : public Hospital {
 };
 
 std::unique_ptr<Hospital> Open(const DataOptions& options) {
+  if (options.visit_order == "id") {
+    throw UsageError("data.visit_order is id, but the ids of eicu tell no order; expected time");
+  }
+  RefuseIcd10Crosswalk(options);
   return std::make_unique<Eicu>(options);
 }
 

@@ -10,20 +10,26 @@ void AddOnce(int32_t code, std::vector<int32_t>* codes) {
   if (std::find(codes->begin(), codes->end(), code) == codes->end()) codes->push_back(code);
 }
 
+// True if the visit at `index`, earlier in the order, had ended when the later one began. One whose
+// end is not told had ended if it is not behind the previous visit.
+bool HadEnded(const Visit& earlier, int32_t index, const Visit& later) {
+  if (index >= later.previous) return index == later.previous;
+  return earlier.discharged == kNoTime || earlier.discharged <= later.admitted;
+}
+
 }  // namespace
 
 void UseEarlierDiagnoses(std::vector<Visit>* visits) {
-  // A previous visit comes before, so from the last visit on each still has its own.
-  for (auto visit = visits->rbegin(); visit != visits->rend(); ++visit) {
-    std::vector<const Visit*> earlier;
-    for (int32_t i = visit->previous; i >= 0; i = (*visits)[i].previous) {
-      earlier.push_back(&(*visits)[i]);
-    }
+  const std::vector<Visit> own = *visits;
+  for (size_t i = 0; i < own.size(); ++i) {
     std::vector<int32_t> codes;
-    for (auto one = earlier.rbegin(); one != earlier.rend(); ++one) {
-      for (const int32_t code : (*one)->diagnoses) AddOnce(code, &codes);
+    size_t first = i;
+    while (first > 0 && own[first - 1].patient == own[i].patient) --first;
+    for (size_t j = first; j < i; ++j) {
+      if (!HadEnded(own[j], static_cast<int32_t>(j), own[i])) continue;
+      for (const int32_t code : own[j].diagnoses) AddOnce(code, &codes);
     }
-    visit->diagnoses = std::move(codes);
+    (*visits)[i].diagnoses = std::move(codes);
   }
 }
 

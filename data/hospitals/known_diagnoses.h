@@ -10,8 +10,9 @@
 
 namespace flame {
 
-// Gives every visit the diagnoses of its earlier visits, by Visit::previous, the oldest first, each
-// once. A first visit has none.
+// Gives every visit the diagnoses of its patient's earlier visits that had ended when it began, the
+// oldest first, each once. A first visit has none. A patient's visits follow each other in order of
+// time.
 void UseEarlierDiagnoses(std::vector<Visit>* visits);
 
 // Gives every visit the codes that `table` has of its admission, if they have more rows than

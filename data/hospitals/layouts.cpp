@@ -22,6 +22,12 @@ const Layout& LayoutOf(const std::string& hospital) {
   throw UsageError("data.hospital is '", hospital, "'; expected one of ", names);
 }
 
+void RefuseIcd10Crosswalk(const DataOptions& options) {
+  if (options.icd10 == "keep") return;
+  throw UsageError("data.icd10 is ", options.icd10, ", which data.hospital ", options.hospital,
+                   " does not read; expected keep, or the tables of mimic4");
+}
+
 std::filesystem::path SynonymsFile(const DataOptions& options) {
   if (!options.drug_synonyms.empty()) return std::filesystem::absolute(options.drug_synonyms);
   const std::filesystem::path own = MappingsFolder(options) / "drug_synonyms.csv";

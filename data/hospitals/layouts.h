@@ -37,6 +37,9 @@ std::filesystem::path MappingsFolder(const DataOptions& options);
 // program's own file.
 std::filesystem::path SynonymsFile(const DataOptions& options);
 
+// Throws UsageError if options.icd10 asks for a crosswalk, which mimic4 alone has.
+void RefuseIcd10Crosswalk(const DataOptions& options);
+
 Layout Mimic3Layout(std::string name);  // mimic3.cpp
 Layout Mimic4Layout();                  // mimic4.cpp
 Layout EicuLayout();                    // eicu.cpp

@@ -214,7 +214,9 @@ void ToIcd9(const fs::path& folder, CodeKind kind, CodeTable* table, FunnelLog* 
   const std::string stem = procedure ? "icd10_to_icd9_procedures" : "icd10_to_icd9_diagnoses";
   std::vector<std::string> from, to;
   CsvTable(folder, stem, {"icd10", "icd9"}).ForEachRowOfFilled([&](const CsvRow& row) {
-    if (IsMissing(row[0]) || IsMissing(row[1])) return;
+    // The General Equivalence Mappings write NoDx or NoPCS where there is no code.
+    const std::string target = CanonicalId(row[1]);
+    if (IsMissing(row[0]) || IsMissing(target) || target == "NODX" || target == "NOPCS") return;
     from.push_back(CanonicalIcd10(StrCat(kIcd10, row[0])));
     to.emplace_back(row[1]);
   });

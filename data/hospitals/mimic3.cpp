@@ -138,6 +138,7 @@ class Mimic3 : public Hospital {
 };
 
 std::unique_ptr<Hospital> Open(const DataOptions& options) {
+  RefuseIcd10Crosswalk(options);
   return std::make_unique<Mimic3>(options);
 }
 

@@ -34,8 +34,21 @@ int32_t FirstYear(const CsvRow& row, size_t column) {
   int32_t year = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), year);
   const bool read = error == std::errc() && end == text.data() + std::min<size_t>(4, text.size());
-  if (!read || year < 1900 || year > 2200) row.Fail(column, "years such as 2011 - 2013");
+  const size_t last = std::min(text.find_last_of(" -") + 1, text.size());
+  int32_t end_year = 0;
+  const auto [last_end, last_error] =
+      std::from_chars(text.data() + last, text.data() + text.size(), end_year);
+  if (!read || last == 0 || year < 1900 || year > 2200 || last_error != std::errc() ||
+      end_year < year || end_year > year + 9 || last_end != text.data() + text.size()) {
+    row.Fail(column, "years such as 2011 - 2013");
+  }
   return year;
+}
+
+int32_t Within(const CsvRow& row, size_t column, int64_t low, int64_t high, const char* expected) {
+  const int64_t value = row.Integer(column);
+  if (value < low || value > high) row.Fail(column, expected);
+  return static_cast<int32_t>(value);
 }
 
 Persons ReadPersons(const fs::path& hosp) {
@@ -44,11 +57,8 @@ Persons ReadPersons(const fs::path& hosp) {
                        {"SUBJECT_ID", "GENDER", "ANCHOR_AGE", "ANCHOR_YEAR", "ANCHOR_YEAR_GROUP"});
   GenderReader gender;
   table.ForEachRowOfFilled([&](const CsvRow& row) {
-    const Person person{gender.Read(row, 1), static_cast<int32_t>(row.Integer(2)),
-                        static_cast<int32_t>(row.Integer(3)), FirstYear(row, 4)};
-    if (person.anchor_age < 0 || person.anchor_age > kMostYears) {
-      row.Fail(2, "an age in years, at least 0");
-    }
+    const Person person{gender.Read(row, 1), Within(row, 2, 0, kMostYears, "an age in years"),
+                        Within(row, 3, 1900, 2300, "a year such as 2150"), FirstYear(row, 4)};
     const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
     if (added || entry->second == person) return;
     throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],

@@ -31,6 +31,11 @@ void CheckOptions(const DataOptions& options) {
         "data.root is empty; expected the folder with PATIENTS and the other tables, or "
         "the file of data.hospital: records");
   }
+  if (options.diagnoses == "previous" && options.visit_order == "id") {
+    throw UsageError(
+        "data.diagnoses is previous, but data.visit_order is id, whose previous visit ",
+        "may be a later one; expected data.visit_order time");
+  }
   int64_t sum = 0;
   for (int64_t share : options.split) sum += share;
   if (options.split.size() != 3 || sum <= 0) {
@@ -152,6 +157,7 @@ void OrderVisits(const std::string& order, const Admissions& admissions,
 
 // True unless the earlier visit is known to have gone on when the later one began.
 bool EndsBefore(const Admission& earlier, const Admission& later) {
+  if (*earlier.admitted == *later.admitted) return false;
   return !earlier.discharged || *earlier.discharged <= *later.admitted;
 }
 
@@ -356,6 +362,11 @@ Corpus PrepareCorpusOnto(const DataOptions& options, const Corpus& base) {
     throw UsageError(
         "data.hospital is records, which have their own codes; expected the tables of "
         "a hospital");
+  }
+  if (options.diagnoses != base.diagnoses_known) {
+    throw UsageError("data.diagnoses is ", options.diagnoses,
+                     ", that of the corpus onto which this ", "is prepared ", base.diagnoses_known,
+                     "; expected the same");
   }
   return Prepare(options, &base);
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
+#include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/split.h"
 #include "data/tables/distinct_names.h"
@@ -275,9 +276,36 @@ void FillAllTitles(const fs::path& mappings, Corpus* corpus) {
   MakeDistinct(corpus->drugs.codes, &corpus->drugs.titles);
 }
 
+void CheckKeys(const DataOptions& options) {
+  const auto refuse = [](const char* key, const std::string& value, const char* expected) {
+    throw UsageError(key, " is ", value, ", which data.hospital records does not read; expected ",
+                     expected);
+  };
+  if (options.diagnoses == "admission") {
+    refuse("data.diagnoses", options.diagnoses, "discharge or previous");
+  }
+  if (options.visit_order != "time") refuse("data.visit_order", options.visit_order, "time");
+  if (options.icd10 != "keep") refuse("data.icd10", options.icd10, "keep");
+}
+
+// Notes of a file are shown as they are.
+void WarnOfNotes(const Corpus& corpus, const fs::path& file) {
+  int64_t notes = 0;
+  int64_t first = 0;
+  for (const Visit& visit : corpus.visits) {
+    if (FindTextOfDischarge(visit.note) == std::string::npos) continue;
+    if (++notes == 1) first = visit.hadm;
+  }
+  if (notes == 0) return;
+  LogWarning("prepare: ", file.string(), ": ", notes, " notes, such as that of hadm ", first,
+             ", have text that was written at discharge, which may tell the answer; `flame inspect "
+             "--leaks` shows it");
+}
+
 }  // namespace
 
 Corpus ReadRecords(const DataOptions& options) {
+  CheckKeys(options);
   RecordLines records;
   std::istringstream lines(ReadWholeFile(options.root));
   int64_t number = 0;
@@ -296,6 +324,9 @@ Corpus ReadRecords(const DataOptions& options) {
                     "a line a visit");
   }
   corpus.hospital = options.hospital;
+  if (options.diagnoses == "previous") UseEarlierDiagnoses(&corpus.visits);
+  corpus.diagnoses_known = options.diagnoses;
+  WarnOfNotes(corpus, options.root);
   FillAllTitles(options.mappings, &corpus);
   if (!records.has_splits()) SplitVisits(options.split_by, options.split, &corpus.visits);
   LogInfo("prepare: ", corpus.visits.size(), " visits of ", corpus.num_patients, " patients, ",

@@ -9,6 +9,8 @@
 
 namespace flame {
 
+constexpr size_t kShown = 80;  // characters of a text
+
 void CoverageCounter::AddMatch(bool repaired, int64_t times) {
   matched_ += times;
   if (repaired) repaired_ += times;
@@ -28,7 +30,8 @@ std::string CommonTexts::Commonest(size_t most) const {
   std::string text;
   for (size_t i = 0; i < std::min(order.size(), most); ++i) {
     const auto& [miss, times] = order[i];
-    text += StrCat(i == 0 ? "'" : ", '", miss, "'");
+    text += StrCat(i == 0 ? "'" : ", '", std::string_view(miss).substr(0, kShown),
+                   miss.size() > kShown ? "..." : "", "'");
     if (times > 1) text += StrCat(" (", times, " times)");
   }
   return text;

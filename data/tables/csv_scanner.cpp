@@ -50,6 +50,9 @@ CsvScanner::Status CsvScanner::Next(std::vector<std::string_view>* fields) {
         if (next_ - begin_ > kMostRowBytes) return Status::kTooLong;
         SetFields(fields);
         return Status::kRow;
+      case Found::kBehindQuote:
+        SetFields(fields);
+        return Status::kBehindQuote;
       case Found::kEmptyLine:
         begin_ = next_;
         break;
@@ -96,11 +99,6 @@ size_t CsvScanner::ScanQuoted(Field* field) const {
     ++at;
   }
   field->end = at - 1;
-  if (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) {
-    field->quotes = true;
-    while (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) ++at;
-    field->end = at;
-  }
   return at;
 }
 
@@ -118,6 +116,7 @@ CsvScanner::Found CsvScanner::Scan() {
       at = ScanQuoted(&field);
       open_quote_ = at == kNone;
       if (open_quote_) return Found::kMore;
+      if (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) return Found::kBehindQuote;
     } else {
       while (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) ++at;
       field.end = at;
@@ -144,16 +143,11 @@ CsvScanner::Found CsvScanner::Scan() {
 std::string_view CsvScanner::Unquoted(const Field& field) {
   char* const text = buffer_.data() + field.begin;
   const size_t size = field.end - field.begin;
-  size_t written = 0, at = 0;
-  for (; at < size; ++at) {
-    if (text[at] == '"') {
-      if (at + 1 == size || text[at + 1] != '"') break;
-      ++at;
-    }
+  size_t written = 0;
+  for (size_t at = 0; at < size; ++at) {
+    if (text[at] == '"') ++at;  // the second of two
     text[written++] = text[at];
   }
-  // Behind the closing quote all is text.
-  for (++at; at < size; ++at) text[written++] = text[at];
   return {text, written};
 }
 

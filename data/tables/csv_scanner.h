@@ -11,8 +11,9 @@
 namespace flame {
 
 // A field that begins with a quote ends at the next single quote, and holds breaks and commas until
-// then; two quotes within it stand for one. Text behind the closing quote belongs to the field. A
-// quote inside any other field is text. Rows end with \n, \r\n or \r; empty lines are no rows.
+// then; two quotes within it stand for one. Behind the closing quote only a comma or a break may
+// follow. A quote inside any other field is text. Rows end with \n, \r\n or \r; empty lines are no
+// rows.
 class CsvScanner {
  public:
   // A row, with its quotes and breaks, is at most this long.
@@ -23,9 +24,10 @@ class CsvScanner {
   using Read = std::function<size_t(char* out, size_t size)>;
   explicit CsvScanner(Read read);
 
-  enum class Status { kRow, kEnd, kOpenQuote, kTooLong };
+  enum class Status { kRow, kEnd, kOpenQuote, kBehindQuote, kTooLong };
   // Sets the fields of the next row; they are valid until the next call. kOpenQuote: the file ends
-  // inside a quoted field. After another status than kRow there are no more rows.
+  // inside a quoted field. kBehindQuote: a row has text behind the closing quote of the field that
+  // follows `fields`. After another status than kRow there are no more rows.
   Status Next(std::vector<std::string_view>* fields);
 
  private:
@@ -33,7 +35,7 @@ class CsvScanner {
     size_t begin = 0, end = 0;  // in buffer_, without the opening quote
     bool quotes = false;        // has quotes to be undone, between begin and end
   };
-  enum class Found { kRow, kEmptyLine, kMore };
+  enum class Found { kRow, kEmptyLine, kMore, kBehindQuote };
   Found Scan();
   size_t ScanQuoted(Field* field) const;
   bool Refill();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/files/lfs_pointer.h"
@@ -63,7 +64,6 @@ class CsvReader {
         stream_(OpenStream(path)),
         scanner_([this](char* out, size_t size) { return ReadBytes(out, size); }) {
     if (!Next(&header_)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
-    if (header_[0].starts_with("\xef\xbb\xbf")) header_[0].remove_prefix(3);
     names_.assign(header_.begin(), header_.end());
     for (const std::string& name : names_) CheckUtf8(name, "the header");
   }
@@ -77,8 +77,14 @@ class CsvReader {
       case CsvScanner::Status::kEnd:
         return false;
       case CsvScanner::Status::kOpenQuote:
-        throw DataError(path_, ": ends inside a quoted field, after data row ", rows_ - 1,
-                        "; expected its closing quote: the file is cut short");
+        throw DataError(path_, ": ends inside a quoted field, after data row ",
+                        std::max<int64_t>(rows_ - 1, 0),
+                        "; expected its closing quote: the file is cut short, or a quote was "
+                        "opened by mistake");
+      case CsvScanner::Status::kBehindQuote:
+        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1) has text behind the ",
+                        "closing quote of field ", fields->size() + 1,
+                        "; expected a comma or a line break. A quote in a field is written twice");
       case CsvScanner::Status::kTooLong:
         throw DataError(path_, ": data row ", rows_, " is longer than ",
                         CsvScanner::kMostRowBytes >> 20,
@@ -100,8 +106,16 @@ class CsvReader {
   }
 
  private:
+  // Leaves out a byte order mark of UTF-8.
   size_t ReadBytes(char* out, size_t size) {
-    return static_cast<size_t>(ValueOf(stream_->Read(static_cast<int64_t>(size), out), path_));
+    constexpr std::string_view kMark = "\xef\xbb\xbf";
+    auto read = static_cast<size_t>(ValueOf(stream_->Read(static_cast<int64_t>(size), out), path_));
+    if (begun_ || read == 0) return read;
+    begun_ = true;
+    if (!std::string_view(out, read).starts_with(kMark)) return read;
+    read -= kMark.size();
+    std::memmove(out, out + kMark.size(), read);
+    return read > 0 ? read : ReadBytes(out, size);
   }
   const std::string& path_;
   std::shared_ptr<arrow::io::InputStream> stream_;
@@ -109,6 +123,7 @@ class CsvReader {
   std::vector<std::string_view> header_;
   std::vector<std::string> names_;
   int64_t rows_ = 0;  // the header counted
+  bool begun_ = false;
 };
 
 // Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
@@ -140,8 +155,11 @@ T CsvRow::Parse(size_t column, std::string_view text, const char* expected) cons
 }
 
 void CsvRow::Fail(size_t column, const char* expected) const {
-  throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '", values_[column],
-                  "'; expected ", expected);
+  constexpr size_t kShown = 80;
+  const std::string_view value = values_[column];
+  throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '",
+                  value.substr(0, kShown), value.size() > kShown ? "..." : "", "'; expected ",
+                  expected);
 }
 
 int64_t CsvRow::Integer(size_t column) const {

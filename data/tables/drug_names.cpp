@@ -174,6 +174,8 @@ class DrugNameReader {
     for (size_t count = std::min(Left(), matcher_.max_words_); count > 0; --count) {
       const std::string phrase = Phrase(count);
       const WordKind kind = WordKindOf(phrase);
+      // Behind a sign it may be an ingredient that is cut off: HYDROCODONE-ACET.
+      if (words_[at_].tight && kind == WordKind::kSalt) return false;
       const bool cation = kind == WordKind::kCation && takes_cation_ && !words_[at_].joined;
       if ((kind != WordKind::kSalt || !takes_salt_) && !cation) {
         // The salt of a longer drug: OMEPRAZOLE SODIUM BICARBONATE.

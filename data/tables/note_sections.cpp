@@ -11,18 +11,40 @@ namespace {
 constexpr std::array kSections = {kHistorySection, kPastHistorySection, kAllergiesSection,
                                   kMedicationsSection};
 
-// A section was written at discharge from any of these phrases on.
-constexpr std::array<std::string_view, 11> kForbidden = {"discharge med",
-                                                         "meds at d/c",
-                                                         "medications at d/c",
-                                                         "discharge drug",
-                                                         "medications on discharge",
-                                                         "meds on discharge",
-                                                         "medications at discharge",
-                                                         "meds at discharge",
-                                                         "medications upon discharge",
-                                                         "d/c med",
-                                                         "hospital course"};
+// Text from any of these phrases on was written at the end of a stay. "discharged" alone is none: a
+// history tells of earlier discharges.
+constexpr std::array kAtDischarge =
+    std::to_array<std::string_view>({"discharge med",
+                                     "discharge rx",
+                                     "discharge drug",
+                                     "discharge instruct",
+                                     "discharge diagnos",
+                                     "discharge condition",
+                                     "discharge disposition",
+                                     "discharge presc",
+                                     "meds at d/c",
+                                     "medications at d/c",
+                                     "d/c med",
+                                     "d/c rx",
+                                     "medications on discharge",
+                                     "medication on discharge",
+                                     "meds on discharge",
+                                     "rx on discharge",
+                                     "medications at discharge",
+                                     "meds at discharge",
+                                     "rx at discharge",
+                                     "medications upon discharge",
+                                     "meds upon discharge",
+                                     "at time of discharge",
+                                     "at the time of discharge",
+                                     "discharged on the following",
+                                     "discharged with the following",
+                                     "hospital course",
+                                     "course in hospital",
+                                     "transfer med",
+                                     "meds on transfer",
+                                     "medications on transfer",
+                                     "medication on transfer"});
 
 constexpr int kHeadingWords = 6;
 
@@ -128,10 +150,7 @@ std::string_view FindSection(std::string_view heading) {
 // Returns the part of a section before anything written at discharge.
 std::string BeforeForbidden(const std::string& section) {
   const std::string content = CollapseSpace(section);
-  const std::string lower = Lower(content);
-  size_t end = content.size();
-  for (std::string_view phrase : kForbidden) end = std::min(end, lower.find(phrase));
-  return CollapseSpace(content.substr(0, end));
+  return CollapseSpace(content.substr(0, FindTextOfDischarge(content)));
 }
 
 struct Section {
@@ -148,7 +167,7 @@ std::vector<Section> AllowedSections(std::string_view text) {
       const std::string_view section = FindSection(heading);
       open = !section.empty();
       if (open) sections.push_back({section, line.substr(heading.size() + 1)});
-    } else if (Lower(line).starts_with("discharge")) {
+    } else if (Lower(line).starts_with("discharge") || Lower(line).starts_with("transfer")) {
       open = false;
     } else if (open) {
       sections.back().content += ' ' + line;
@@ -171,6 +190,13 @@ std::string CollapseSpace(std::string_view text) {
   }
   if (!out.empty() && out.back() == ' ') out.pop_back();
   return out;
+}
+
+size_t FindTextOfDischarge(std::string_view text) {
+  const std::string lower = Lower(text);
+  size_t first = std::string::npos;
+  for (const std::string_view phrase : kAtDischarge) first = std::min(first, lower.find(phrase));
+  return first;
 }
 
 std::string AdmissionNote(std::string_view text) {

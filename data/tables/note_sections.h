@@ -2,6 +2,7 @@
 #ifndef FLAME_DATA_TABLES_NOTE_SECTIONS_H_
 #define FLAME_DATA_TABLES_NOTE_SECTIONS_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ inline constexpr std::string_view kMedicationsSection = "Medications on Admissio
 // If it is unclear whether text belongs to a section, it is dropped, because the discharge
 // medications are the labels.
 std::string AdmissionNote(std::string_view text);
+
+// Returns the place from which on a text was written at discharge or transfer, by phrases such as
+// "discharge medications" or "hospital course"; std::string::npos if there is none.
+size_t FindTextOfDischarge(std::string_view text);
 
 // Returns the content of one section of an AdmissionNote, of all its lines; "" if it is missing.
 std::string NoteSection(std::string_view note, std::string_view title);

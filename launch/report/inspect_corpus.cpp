@@ -183,8 +183,8 @@ EntityTokens SlotsOf(const Config& config, const Corpus& corpus) {
     slots.first[static_cast<int>(kind)] = 0;
     slots.count[static_cast<int>(kind)] = count;
   };
-  set(EntityKind::kDiagnosis, config.encoders.diagnosis, corpus.diagnoses.size());
-  set(EntityKind::kProcedure, config.encoders.procedure, corpus.procedures.size());
+  set(EntityKind::kDiagnosis, config.encoders.diagnosis, corpus.diagnoses.num_slots());
+  set(EntityKind::kProcedure, config.encoders.procedure, corpus.procedures.num_slots());
   set(EntityKind::kDrug, config.encoders.drug, corpus.drugs.size());
   return slots;
 }

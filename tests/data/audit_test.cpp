@@ -63,6 +63,13 @@ TEST(AuditLeaks, TitleThatNamesATrueDrug_IsAMention) {
   EXPECT_EQ(audit.mentions[1].drug, 2);
 }
 
+TEST(AuditLeaks, ProcedureThatNamesADrugOfTheVisit_IsALeak) {
+  Corpus corpus = TwoVisits();
+  corpus.procedures.titles[0] = "Infusion of digoxin";
+  corpus.visits[1].procedures = {0};
+  EXPECT_THAT(Kinds(corpus), ElementsAre("procedure that names a drug of the visit"));
+}
+
 TEST(AuditLeaks, TextWrittenAtDischarge_IsFound) {
   Corpus corpus = TwoVisits();
   corpus.visits[1].note = "History of Present Illness: Fell. Discharged on the following: digoxin";

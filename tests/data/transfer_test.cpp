@@ -76,6 +76,17 @@ TEST_F(TransferTest, OntoTrained_OtherVisitsAreTheTestSplit) {
   }
 }
 
+TEST_F(TransferTest, OtherDiagnoses_AreRefused) {
+  const Corpus own = PrepareCorpus(options_);
+  Corpus other = PrepareCorpusOnto(options_, own);
+  other.diagnoses_known = "previous";
+  EXPECT_THAT(
+      MessageOf([&] { OntoTrained(own, other, "other.h5"); }),
+      HasSubstr("its diagnoses are those of previous (data.diagnoses), the run's those of"));
+  options_.diagnoses = "previous";
+  EXPECT_THROW(PrepareCorpusOnto(options_, own), UsageError);
+}
+
 TEST_F(TransferTest, CorpusOfAnotherRun_IsRefused) {
   const Corpus own = PrepareCorpus(options_);
   Corpus other = PrepareCorpusOnto(options_, own);

@@ -65,7 +65,7 @@ def test_a_hospital_without_a_plant_has_no_leak(hospital, tmp_path):
         assert part["named_true"] == sum(m["part"] == part["part"] for m in found["mentions"])
 
 
-def test_text_written_at_discharge_is_found(hospital, tmp_path):
+def test_text_written_at_discharge_is_cut_from_tables_and_found_in_records(hospital, tmp_path):
     planted = []
 
     def plant(rows):
@@ -77,9 +77,22 @@ def test_text_written_at_discharge_is_found(hospital, tmp_path):
 
     corpus = prepared(tmp_path, rewritten(hospital, tmp_path, "NOTEEVENTS.csv", plant),
                       "data.min_visits=1")
-    found = [leak["hadm"] for leak in leaks(corpus)["leaks"]]
-    assert sorted(found) == sorted(planted) and len(planted) > 5
-    assert "text written at discharge" in run("inspect", corpus, "--leaks").stdout
+    assert leaks(corpus)["leaks"] == [] and len(planted) > 5
+    assert "discharged on" not in run("inspect", corpus, "--visit", planted[0]).stdout
+
+    run("export", "--records", tmp_path / "records", corpus)
+    file = tmp_path / "records" / "records.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines[1:]:
+        if line["hadm"] in planted:
+            line["note"] = "Allergies: none. Discharged on the following: aspirin."
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    spoiled = tmp_path / "spoiled.h5"
+    told = run("prepare", "data.hospital=records", f"data.root={file}", "--out", spoiled).stderr
+    assert f"{len(planted)} notes, such as that of hadm" in told
+    found = [leak["hadm"] for leak in leaks(spoiled)["leaks"]]
+    assert sorted(found) == sorted(planted)
+    assert "text written at discharge" in run("inspect", spoiled, "--leaks").stdout
 
 
 def test_previous_visit_that_goes_on_is_found(hospital, tmp_path):

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/files/atomic_file.h"
 #include "tests/data/hospitals/prepare_hospital.h"
 
 namespace flame {
@@ -38,7 +39,10 @@ class EicuTest : public testing::Test {
     Write("treatment.csv", "patientunitstayid,treatmentstring\n1" + ventilation + "3" +
                                ventilation + "4" + ventilation + "5" + ventilation +
                                "5,pulmonary|medications|bronchodilator\n"
-                               "5,surgery|infection|therapeutic antibacterials|vancomycin\n");
+                               "5,surgery|infection|therapeutic antibacterials|vancomycin\n"
+                               "5,surgery|wounds / temperature|cooling|aspirin\n"
+                               "5,renal|dialysis|hemodialysis|heparin\n5,surgery|wounds / "
+                               "temperature|antipyretics|x\n");
     Write("mappings/drugbank_to_name.csv",
           "drugbank_id,drug_name\nDB1,Aspirin\nDB2,Heparin\nDB09153,Sodium chloride\n");
     Write("mappings/drugbank_to_smiles.csv", "drug_id,smiles\nDB1,CC\nDB2,CO\n");
@@ -118,6 +122,26 @@ TEST_F(EicuTest, Funnel_BlankNamesAndRulesAreCounted) {
   drugs.resize(4);
   EXPECT_THAT(drugs, ElementsAre("rows of medication 9", "order cancelled 8", "drugname blank 7",
                                  "orders that name a drug 6"));
+}
+
+TEST_F(EicuTest, StaysThatContradictEachOther_AreRefused) {
+  const std::string patients = ReadWholeFile(root() / "patient.csv");
+  Write("patient.csv", patients + "1,50,003-7,,47,2015\n");
+  EXPECT_THAT(Failure(), HasSubstr("data row 6 gives the unit stay 1 to another patient"));
+  Write("patient.csv", patients + "6,50,003-7,Male,20,2015\n");
+  EXPECT_THAT(Failure(),
+              HasSubstr("age of data row 6 is '20'; expected the age of an earlier row"));
+  Write("patient.csv", patients + "6,10,002-7,Male,> 89,2014\n");
+  EXPECT_THAT(Failure(), HasSubstr("gender of data row 6 is 'Male'"));
+  Write("patient.csv", patients + "6,50,003-7,Male,,2015\n");
+  const Corpus corpus = PrepareCorpus(options_);
+  EXPECT_EQ(corpus.visits[3].gender, 'M');
+  EXPECT_EQ(corpus.visits[3].age, 47) << "a row without an age says nothing";
+  options_.visit_order = "id";
+  EXPECT_THROW(PrepareCorpus(options_), UsageError);
+  options_.visit_order = "time";
+  options_.icd10 = "icd9";
+  EXPECT_THROW(PrepareCorpus(options_), UsageError);
 }
 
 TEST_F(EicuTest, BadValues_SayWhereAndWhat) {

@@ -36,6 +36,17 @@ TEST(UseEarlierDiagnoses, VisitThatGoesOn_IsLeftOut) {
   EXPECT_THAT(visits[2].diagnoses, ElementsAre(4, 2));
 }
 
+// Neither of two visits of one time is the other's previous visit, but both are before the third.
+TEST(UseEarlierDiagnoses, AllThatHadEnded_NotTheChainAlone) {
+  std::vector<Visit> visits = ThreeVisits();
+  visits[1].previous = -1;
+  visits[0].discharged = visits[1].discharged = 5;
+  visits[2].admitted = 5;
+  UseEarlierDiagnoses(&visits);
+  EXPECT_THAT(visits[1].diagnoses, IsEmpty());
+  EXPECT_THAT(visits[2].diagnoses, ElementsAre(4, 2, 7));
+}
+
 TEST(UseDiagnosesOf, RareOnesAndOtherAdmissions_AreLeftOut) {
   std::vector<Visit> visits = ThreeVisits();
   CodeTable table;

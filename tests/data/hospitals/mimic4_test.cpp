@@ -101,7 +101,7 @@ TEST_F(Mimic4Test, CodesOfTwoVersions_StayApart) {
 TEST_F(Mimic4Test, Crosswalk_FirstCodeOfSeveral_OthersStay) {
   options_.icd10 = "icd9";
   EXPECT_THAT(Failure(), HasSubstr("no table icd10_to_icd9_diagnoses"));
-  Write("mappings/icd10_to_icd9_diagnoses.csv", "icd10,icd9\nI50.9,4280\nI509,4289\n");
+  Write("mappings/icd10_to_icd9_diagnoses.csv", "icd10,icd9\nI50.9,4280\nI509,4289\nV10,NoDx\n");
   Write("mappings/icd10_to_icd9_procedures.csv", "icd10,icd9\n02HV33Z,3893\n");
   const Corpus corpus = PrepareCorpus(options_);
   EXPECT_THAT(corpus.diagnoses.codes, ElementsAre("V10", "ICD10:V10", "4280"));
@@ -133,6 +133,15 @@ TEST_F(Mimic4Test, BadValues_SayWhereAndWhat) {
         "subject_id,gender,anchor_age,anchor_year,anchor_year_group\n1,F,1,2160,2014 - 2016\n");
   EXPECT_THAT(Failure(), AllOf(HasSubstr("patients.csv: HADM_ID 11"),
                                HasSubstr("8 years before the anchor_year of SUBJECT_ID 1")));
+}
+
+TEST_F(Mimic4Test, AnchorsOutOfRange_AreRefused) {
+  const std::string header = "subject_id,gender,anchor_age,anchor_year,anchor_year_group\n";
+  for (const char* row : {"1,F,4294967340,2150,2014 - 2016\n", "1,F,60,20,2014 - 2016\n",
+                          "1,F,60,2150,2016 - 2014\n", "1,F,60,2150,2014\n"}) {
+    Write("hosp/patients.csv", header + row);
+    EXPECT_THAT(Failure(), HasSubstr("of data row 1 is '")) << row;
+  }
 }
 
 TEST_F(Mimic4Test, OrderById_IsRefused) {

@@ -38,9 +38,9 @@ Rows Scan(const std::string& text) {
 }
 
 TEST(CsvScanner, FieldsOfEveryKind) {
-  EXPECT_THAT(Scan("a,b\r\n\r\n\n1,\n\"x,\n\"\"y\"\"\",\"\"\r,\"q\"z\n6\" tube,\"last\""),
+  EXPECT_THAT(Scan("a,b\r\n\r\n\n1,\n\"x,\n\"\"y\"\"\",\"\"\r,\"q\"\n6\" tube,\"last\""),
               ElementsAre(ElementsAre("a", "b"), ElementsAre("1", ""), ElementsAre("x,\n\"y\"", ""),
-                          ElementsAre("", "qz"), ElementsAre("6\" tube", "last")));
+                          ElementsAre("", "q"), ElementsAre("6\" tube", "last")));
   EXPECT_THAT(Scan(""), ElementsAre());
   EXPECT_THAT(Scan("\"\"\n"), ElementsAre(ElementsAre(""))) << "an empty field in quotes is a row";
 }
@@ -49,6 +49,14 @@ TEST(CsvScanner, OpenQuote_IsTold) {
   CsvScanner::Status end = CsvScanner::Status::kRow;
   EXPECT_THAT(Scan("a\n\"cut \"\"", 100, &end), ElementsAre(ElementsAre("a")));
   EXPECT_EQ(end, CsvScanner::Status::kOpenQuote);
+}
+
+TEST(CsvScanner, TextBehindAClosingQuote_IsTold) {
+  for (const char* text : {"a\n1,\"q\"z\n", "a\n1,\"q\" \n", "a\n1,\"x,\n2,\"Warfarin\"\n"}) {
+    CsvScanner::Status end = CsvScanner::Status::kRow;
+    EXPECT_THAT(Scan(text, 1, &end), ElementsAre(ElementsAre("a"))) << text;
+    EXPECT_EQ(end, CsvScanner::Status::kBehindQuote);
+  }
 }
 
 // What is read does not depend on where the blocks end, byte by byte of the smallest ones.

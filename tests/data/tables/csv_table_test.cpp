@@ -145,6 +145,19 @@ TEST_F(CsvTableTest, ByteOrderMarkOfUtf8_IsNoPartOfTheHeader) {
   EXPECT_THAT(Rows(), ElementsAre("1|2"));
 }
 
+TEST_F(CsvTableTest, StrayQuote_IsAnErrorAndSwallowsNoRows) {
+  Write("T.csv", "A,B\n1,\"Bisacodyl\n2,x\n3,\"Warfarin\"\n");
+  EXPECT_THAT(Failure(), HasSubstr("T.csv: row 2 (the header is row 1) has text behind the closing "
+                                   "quote of field 2; expected a comma or a line break"));
+  Write("T.csv", "\"A,B\n1,2\n");
+  EXPECT_THAT(Failure(), HasSubstr("T.csv: ends inside a quoted field, after data row 0"));
+}
+
+TEST_F(CsvTableTest, ByteOrderMarkBeforeAQuotedHeader) {
+  Write("T.csv", "\xef\xbb\xbf\"A\",B\n1,2\n");
+  EXPECT_THAT(Rows(), ElementsAre("1|2"));
+}
+
 TEST_F(CsvTableTest, LfsPointer_IsNamed) {
   Write("T.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n");
   EXPECT_THAT(Failure(), HasSubstr("T.csv: is a Git LFS pointer"));
