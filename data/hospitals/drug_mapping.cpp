@@ -21,23 +21,13 @@ bool IsDigits(const std::string& text) {
 
 std::string CanonicalName(std::string_view name) { return CanonicalId(CollapseSpace(name)); }
 
-// Returns a path without .csv or .csv.gz, as CsvTable takes it.
-std::string StemOf(const std::filesystem::path& file) {
-  std::string stem = file.filename().string();
-  for (const char* suffix : {".gz", ".csv"}) {
-    if (stem.ends_with(suffix)) stem.resize(stem.size() - std::string_view(suffix).size());
-  }
-  return stem;
-}
-
 }  // namespace
 
 DrugMapping::DrugMapping(const std::filesystem::path& file, bool names_drugs)
     : file_(file), names_drugs_(names_drugs) {
   int64_t contradictions = 0;
   std::string first;
-  const CsvTable table(std::filesystem::absolute(file).parent_path(), StemOf(file),
-                       {"source", "code", "name"});
+  const CsvTable table = CsvTable::OfFile(file, {"source", "code", "name"});
   table.ForEachRowOfFilled([&](const CsvRow& row) {
     const std::string source = CanonicalName(row[0]), code = CanonicalId(row[1]);
     if (!names_drugs &&

@@ -82,9 +82,8 @@ class StayRows {
 class NamedDrugs : public DrugMap {
  public:
   NamedDrugs(const fs::path& mappings, const fs::path& synonyms)
-      : matcher_(ReadNames(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"}),
-                 ReadNames(synonyms.parent_path(), synonyms.stem().string(),
-                           {"synonym", "drugbank_id"})) {}
+      : matcher_(ReadNames(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"})),
+                 ReadNames(CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {}
   const std::vector<std::string>* Find(const std::string& name) const override {
     const DrugMatch& match = Match(name);
     return match.drugs.empty() ? nullptr : &match.drugs;
@@ -97,10 +96,9 @@ class NamedDrugs : public DrugMap {
   std::string place() const override { return "drugbank_to_name.csv or the drug synonyms"; }
 
  private:
-  static std::vector<DrugNameId> ReadNames(const fs::path& folder, const std::string& stem,
-                                           const std::vector<std::string>& columns) {
+  static std::vector<DrugNameId> ReadNames(const CsvTable& table) {
     std::vector<DrugNameId> names;
-    CsvTable(folder, stem, columns).ForEachRowOfFilled([&](const CsvRow& row) {
+    table.ForEachRowOfFilled([&](const CsvRow& row) {
       names.push_back({std::string(row[0]), CanonicalId(row[1])});
     });
     return names;

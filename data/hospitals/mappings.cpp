@@ -250,8 +250,8 @@ void ToIcd9(const fs::path& folder, CodeKind kind, CodeTable* table, FunnelLog* 
   funnel->AddRows(procedure ? kProcedureRows : kDiagnosisRows, "ICD-10 codes read as ICD-9",
                   static_cast<int64_t>(table->rows.size()),
                   StrCat(coverage.matched, " of ", coverage.total, " rows; of ", ambiguous,
-                         " with several ICD-9 codes the first was taken; commonest without: ",
-                         coverage.misses));
+                         " with several ICD-9 codes the first was taken",
+                         coverage.misses.empty() ? "" : "; commonest without: ", coverage.misses));
 }
 
 DdiGraph ReadDdiPairs(const fs::path& folder, const std::string& file,

@@ -1,4 +1,5 @@
-// Finds rows of a table that give an admission to another patient than ADMISSIONS does.
+// Finds rows of a table that give an admission to another patient than ADMISSIONS does, and rows of
+// admissions that it lacks.
 #ifndef FLAME_DATA_HOSPITALS_OWNER_CHECK_H_
 #define FLAME_DATA_HOSPITALS_OWNER_CHECK_H_
 
@@ -14,12 +15,13 @@ class OwnerCheck {
  public:
   explicit OwnerCheck(const Admissions& admissions) : admissions_(admissions) {}
   void See(const CsvRow& row, int64_t subject, int64_t hadm);
-  // Throws DataError with the first such row and their number.
+  // Throws DataError with the first row of another patient and their number. Warns of rows whose
+  // admission is in no row of ADMISSIONS.
   void Finish(const CsvTable& table) const;
 
  private:
   const Admissions& admissions_;
-  int64_t rows_ = 0;
+  int64_t rows_ = 0, orphans_ = 0, first_orphan_ = 0;
   std::string first_;
 };
 

@@ -190,6 +190,14 @@ CsvTable::CsvTable(const fs::path& folder, const std::string& stem,
   CheckColumns();
 }
 
+CsvTable CsvTable::OfFile(const fs::path& file, std::vector<std::string> columns) {
+  if (!fs::is_regular_file(file)) throw DataError("there is no file ", file.string());
+  CsvTable table(std::move(columns));
+  table.path_ = file.string();
+  table.CheckColumns();
+  return table;
+}
+
 fs::path CsvTable::Find(const fs::path& folder, const std::string& stem) {
   return fs::is_directory(folder) ? FindTable(folder, stem) : fs::path();
 }

@@ -49,6 +49,10 @@ class CsvTable {
   CsvTable(const std::filesystem::path& folder, const std::string& stem,
            std::vector<std::string> columns);
 
+  // The table in this very file, as a config key names it; gzip if its name ends in .gz. Throws
+  // DataError as the constructor does.
+  static CsvTable OfFile(const std::filesystem::path& file, std::vector<std::string> columns);
+
   // Returns the table's file; empty if there is none. Throws DataError if there are two.
   static std::filesystem::path Find(const std::filesystem::path& folder, const std::string& stem);
   static bool Exists(const std::filesystem::path& folder, const std::string& stem);
@@ -67,6 +71,7 @@ class CsvTable {
   const std::string& path() const { return path_; }
 
  private:
+  explicit CsvTable(std::vector<std::string> columns) : columns_(std::move(columns)) {}
   void CheckColumns();
 
   std::string path_;
