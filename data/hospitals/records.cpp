@@ -18,6 +18,7 @@
 #include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/split.h"
+#include "data/tables/csv_scanner.h"
 #include "data/tables/distinct_names.h"
 #include "data/tables/note_sections.h"
 
@@ -36,6 +37,7 @@ std::string Shown(const json& value) {
 }
 
 json ParseObject(const std::string& text) {
+  if (!IsUtf8(text)) throw DataError("is not UTF-8; expected a JSON object in UTF-8");
   json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) {
     throw DataError("expected a JSON object, found '", text.substr(0, 80), "'");

@@ -113,7 +113,7 @@ TEST_F(RecordsTest, Faults_AreNamedWithFileAndLine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"nonsense", "expected a JSON object"},
       {"{\"subject\": 1, \"hadm\": 2", "expected a JSON object"},
-      {"\"\xff\"", "expected a JSON object"},
+      {"\"\xff\"", "is not UTF-8; expected a JSON object"},
       {VisitLine(1, 1), "hadm 1 is there for the second time"},
       {VisitLine(2, 2, R"(, "split": "train")"), "'split' is here and missing in the lines before"},
       {VisitLine(2, 2, R"(, "age": 91)"), "'age' is 91; expected 0..90"},
