@@ -43,7 +43,7 @@ class DdiGraph {
 
 struct Corpus {
   std::string hospital;  // "synth", "mimic3", "records"
-  // Whose diagnoses the visits have (data.diagnoses): "discharge", "previous" or "admission".
+  // data.diagnoses: "discharge", "previous" or "admission", the time of the visits' diagnoses.
   std::string diagnoses_known = "discharge";
   std::vector<Visit> visits;  // patients in order of SUBJECT_ID, visits in data.visit_order
   Vocabulary diagnoses, procedures, drugs;

@@ -1,4 +1,4 @@
-// What became of a hospital's rows on the way to visits; part of a Corpus.
+// The rows of a hospital that each rule left on the way to visits; part of a Corpus.
 #ifndef FLAME_DATA_FUNNEL_H_
 #define FLAME_DATA_FUNNEL_H_
 

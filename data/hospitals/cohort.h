@@ -25,7 +25,7 @@ struct KnownCodes {
   std::unordered_set<std::string> diagnoses, procedures, drugs;
 };
 
-// What selects codes.
+// Rules by which codes are selected.
 struct CodeRules {
   const DrugBankIds* with_structure = nullptr;  // null: step 5 is left out
   // Null, or codes that are kept however rare they are; the drugs are then exactly these, and steps

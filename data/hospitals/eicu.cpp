@@ -175,7 +175,7 @@ bool IsProcedure(const std::vector<std::string>& parts, const DrugMap& drugs) {
   });
 }
 
-// What the rows of a hospitalisation's unit stays say of its patient.
+// The patient of a hospitalisation, as the rows of its unit stays have it.
 struct Person {
   char gender = 'U';
   int32_t age = -1;  // not told

@@ -1,4 +1,4 @@
-// What the preparation asks of a hospital's tables, whatever their layout (layouts.h).
+// The interface between the preparation and a hospital's tables of any layout (layouts.h).
 #ifndef FLAME_DATA_HOSPITALS_HOSPITAL_H_
 #define FLAME_DATA_HOSPITALS_HOSPITAL_H_
 
@@ -55,7 +55,7 @@ class DrugMap {
   // For messages: what a source looks like, and where it is looked up.
   virtual std::string expected() const = 0;
   virtual std::string place() const = 0;
-  // What a drug is mapped to, for the funnel.
+  // The vocabulary that a drug is mapped to, for the funnel.
   virtual std::string vocabulary() const { return "a DrugBank id"; }
 };
 

@@ -1,4 +1,4 @@
-// What the tables of MIMIC-III and MIMIC-IV have in common. Columns are found in any case.
+// Readers of the tables that MIMIC-III and MIMIC-IV share. Columns are found in any case.
 #ifndef FLAME_DATA_HOSPITALS_MIMIC_TABLES_H_
 #define FLAME_DATA_HOSPITALS_MIMIC_TABLES_H_
 

@@ -277,7 +277,8 @@ void EicuTables::AddOrder(const std::string& name, bool cancelled, Units* units)
                    std::to_string(start + 60 + static_cast<int64_t>(random.Below(length))), "0"});
 }
 
-// What the patient took and cannot take, as a discharge summary says it in other layouts.
+// Writes the drugs taken at home and the allergies, which other layouts tell in a discharge
+// summary.
 void EicuTables::AddHomeDrugs(const SynthFacts& facts, const Unit& first) {
   const std::string note = "Admission";
   for (DrugBits left = facts.home; left; left &= left - 1) {
