@@ -15,10 +15,9 @@ namespace fs = std::filesystem;
 constexpr char kPatientHeader[] =
     "patientunitstayid,patienthealthsystemstayid,uniquepid,gender,age,hospitaldischargeyear\n";
 
-class EicuTest : public testing::Test {
+class EicuTest : public HospitalFolder {
  protected:
   EicuTest() {
-    fs::create_directories(root() / "mappings");
     // Stays 1 and 2 are one hospitalisation; 3 is in the same year, 4 in the next.
     Write("patient.csv", std::string(kPatientHeader) +
                              "1,10,002-7,Female,> 89,2014\n2,10,002-7,Female,> 89,2014\n"
@@ -51,24 +50,10 @@ class EicuTest : public testing::Test {
     Write("mappings/ddi_public.csv", "drug1,drug2\nDB1,DB2\n");
     Write("synonyms.csv", "synonym,drugbank_id\nasa,DB1\nns,DB09153\n");
     options_.hospital = "eicu";
-    options_.root = root();
     options_.drug_synonyms = root() / "synonyms.csv";
     options_.min_visits = 1;
     options_.min_code_rows = 0;
   }
-
-  fs::path root() const { return folder_.path() / "hospital"; }
-  void Write(const std::string& name, const std::string& text) const {
-    WriteText(root() / name, text);
-  }
-  std::string Failure() {
-    return MessageOf([&] { PrepareCorpus(options_); });
-  }
-
-  DataOptions options_;
-
- private:
-  TemporaryFolder folder_;
 };
 
 TEST_F(EicuTest, StaysOfOneHospitalisation_AreOneVisit) {

@@ -12,10 +12,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-class Mimic4Test : public testing::Test {
+class Mimic4Test : public HospitalFolder {
  protected:
   Mimic4Test() {
-    for (const char* folder : {"hosp", "note", "mappings"}) fs::create_directories(root() / folder);
+    for (const char* folder : {"hosp", "note"}) fs::create_directories(root() / folder);
     Write("hosp/patients.csv",
           "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod\n"
           "1,F,60,2150,2014 - 2016,\n2,M,89,2140,2008 - 2010,\n3,F,20,2100,2017 - 2019,\n");
@@ -50,23 +50,9 @@ class Mimic4Test : public testing::Test {
     Write("mappings/icd9_procedures.csv", "ICD9_CODE,SHORT_TITLE\n3893,Venous cath\n");
     Write("mappings/ddi_public.csv", "drug1,drug2\nDB1,DB2\n");
     options_.hospital = "mimic4";
-    options_.root = root();
     options_.min_visits = 1;
     options_.min_code_rows = 0;
   }
-
-  fs::path root() const { return folder_.path() / "hospital"; }
-  void Write(const std::string& name, const std::string& text) const {
-    WriteText(root() / name, text);
-  }
-  std::string Failure() {
-    return MessageOf([&] { PrepareCorpus(options_); });
-  }
-
-  DataOptions options_;
-
- private:
-  TemporaryFolder folder_;
 };
 
 TEST_F(Mimic4Test, VisitsByTime_AgesByAnchor_YearsOfTheCalendar) {

@@ -21,27 +21,50 @@ inline void WriteText(const std::filesystem::path& path, const std::string& text
   std::ofstream(path, std::ios::binary) << text;
 }
 
+// Runs `call`, which must throw an Error, and returns its message.
+template <class Call>
+std::string MessageOf(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error was thrown";
+}
+
+// A folder for a hospital's tables in any layout, and its preparation.
+class HospitalFolder : public testing::Test {
+ protected:
+  HospitalFolder() {
+    std::filesystem::create_directories(root() / "mappings");
+    options_.root = root();
+  }
+  std::filesystem::path root() const { return folder_.path() / "hospital"; }
+  void Write(const std::string& name, const std::string& text) const {
+    WriteText(root() / name, text);
+  }
+  std::string Failure() {
+    return MessageOf([&] { PrepareCorpus(options_); });
+  }
+
+  DataOptions options_;
+
+ private:
+  TemporaryFolder folder_;
+};
+
 // The test PrepareCorpusTest.MiniHospital_EveryFieldAsByHand explains why each row is there.
-class MiniHospital : public testing::Test {
+class MiniHospital : public HospitalFolder {
  protected:
   MiniHospital() {
-    std::filesystem::create_directories(root() / "mappings");
     WriteTables();
     WriteCodes();
     WriteMappings();
-    options_.root = root();
     options_.min_visits = 2;
     options_.top_drugs = 4;
     options_.min_code_rows = 1;
     options_.ddi = "pairs.csv";
   }
-
-  std::filesystem::path root() const { return folder_.path() / "hospital"; }
-  void Write(const std::string& name, const std::string& text) const {
-    WriteText(root() / name, text);
-  }
-
-  DataOptions options_;
 
  private:
   void WriteTables() const {
@@ -106,27 +129,11 @@ class MiniHospital : public testing::Test {
           "ICD9_CODE,SHORT_TITLE\n159,Eye muscle tendons\n3893,Venous cath\n");
     Write("mappings/pairs.csv", "drug1,drug2,type\nDB1,DB2,5\nDB2,DB9,5\n");
   }
-
-  TemporaryFolder folder_;
 };
-
-// Runs `call`, which must throw an Error, and returns its message.
-template <class Call>
-std::string MessageOf(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error was thrown";
-}
 
 // Prepares the hospital, good or spoiled.
 class PrepareCorpusTest : public MiniHospital {
  protected:
-  std::string Failure() {
-    return MessageOf([&] { PrepareCorpus(options_); });
-  }
   // Returns the log of a preparation that succeeds.
   std::string Warnings() {
     testing::internal::CaptureStderr();
