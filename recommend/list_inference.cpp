@@ -76,23 +76,25 @@ ListPredictions PredictLists(const ListInferenceOptions& options, const Material
   context.prompts = materials.prompts.get();
   context.tasks = &tasks;
   context.sampling = options.sampling;
+  context.sampling.group_size += 1;
+  context.sampling.greedy_last = true;
   const std::optional<LineTrie> lines = AllowedLines(options.sampling, materials);
   context.lines = lines ? &*lines : nullptr;
   context.seed = options.seed;
   const auto edited = EditedLists(materials, options.reward, context, label);
   ListPredictions predictions;
-  predictions.sets.resize(visits.size());
-  predictions.edits.resize(visits.size());
   for (size_t i = 0; i < visits.size(); ++i) {
     std::vector<int32_t> input = inputs[i];
     std::sort(input.begin(), input.end());
+    std::vector<std::vector<int32_t>>& sets = predictions.sampled.emplace_back();
     for (size_t k = 0; k < edited[2 * i].size(); ++k) {
-      const std::vector<int32_t>& with_added = edited[2 * i][k];
-      const std::vector<int32_t> removed = Difference(input, edited[2 * i + 1][k]);
-      predictions.sets[i].push_back(Difference(with_added, removed));
-      predictions.edits[i].push_back(
-          static_cast<int64_t>(with_added.size() - input.size() + removed.size()));
+      sets.push_back(Difference(edited[2 * i][k], Difference(input, edited[2 * i + 1][k])));
     }
+    predictions.greedy.push_back(std::move(sets.back()));
+    sets.pop_back();
+    const size_t added = edited[2 * i].back().size() - input.size();
+    const size_t removed = Difference(input, edited[2 * i + 1].back()).size();
+    predictions.edits.push_back(static_cast<int64_t>(added + removed));
   }
   return predictions;
 }

@@ -13,15 +13,16 @@
 
 namespace flame {
 
+// Final sets M_v of each visit, ascending drug ids: the drugs of M_p and those of Add, without those
+// of Remove.
 struct ListPredictions {
-  // sets[i][k]: M_v of visit i in sample k, ascending drug ids: the drugs of M_p and those of Add,
-  // without those of Remove.
-  std::vector<std::vector<std::vector<int32_t>>> sets;
-  std::vector<std::vector<int64_t>> edits;  // edits[i][k]: number of drugs added or removed
+  std::vector<std::vector<int32_t>> greedy;                // [visit]
+  std::vector<int64_t> edits;                              // [visit]: drugs added or removed there
+  std::vector<std::vector<std::vector<int32_t>>> sampled;  // [visit][sample]
 };
 
 struct ListInferenceOptions {
-  SamplingOptions sampling;  // group_size lists per visit; use 1 with temperature 0 (greedy)
+  SamplingOptions sampling;  // of the sampled lists, group_size for each visit
   RewardOptions reward;      // says how lines are read; `external` is ignored
   // Should differ from training's seed, so that its random numbers are not those of training.
   uint64_t seed = 0;

@@ -125,10 +125,10 @@ class Completer {
     const auto position = static_cast<int64_t>(Of(row).tokens.size());
     const double uniform =
         SamplingUniform(options_.seed, prompts_[row.prompt].task_id, row.member, position);
-    if (options_.lines == nullptr) {
-      return ChooseToken(logits, vocab_size_, options_.rule, uniform);
-    }
-    return ChooseAmong(logits, options_.lines->Allowed(row.node), options_.rule, uniform);
+    const bool greedy = options_.greedy_last && row.member == options_.members - 1;
+    const SamplingRule rule = greedy ? SamplingRule{.temperature = 0} : options_.rule;
+    if (options_.lines == nullptr) return ChooseToken(logits, vocab_size_, rule, uniform);
+    return ChooseAmong(logits, options_.lines->Allowed(row.node), rule, uniform);
   }
 
   // Appends to every row's member a token chosen from the row's logits. Returns the rows that

@@ -29,6 +29,7 @@ struct CompletionOptions {
   int64_t members = 1;  // completions of each prompt
   int64_t max_tokens = 512;
   SamplingRule rule;
+  bool greedy_last = false;  // the last member takes the likeliest tokens, as temperature 0 does
   uint64_t seed = 0;
   std::vector<int32_t> end_ids;  // any of them ends a completion, as max_tokens does
   // Every line must be one of these, except a last line that max_tokens cuts; null: any text.

@@ -29,6 +29,7 @@ CompletionOptions OptionsOf(const RolloutContext& context) {
   options.members = context.sampling.group_size;
   options.max_tokens = context.sampling.max_tokens;
   options.rule = context.sampling.Rule();
+  options.greedy_last = context.sampling.greedy_last;
   options.seed = context.seed;
   options.end_ids = {context.prompts->end_id()};
   options.lines = context.lines;

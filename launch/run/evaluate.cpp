@@ -30,10 +30,9 @@ Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
   return policy;
 }
 
-ListInferenceOptions InferenceOptions(const Config& config, double temperature, int64_t samples) {
+ListInferenceOptions InferenceOptions(const Config& config) {
   ListInferenceOptions options;
-  options.sampling.temperature = temperature;
-  options.sampling.group_size = samples;
+  options.sampling.group_size = config.evaluate.samples;
   options.sampling.max_tokens = config.grpo.sampling.max_tokens;
   options.sampling.constrain = config.grpo.sampling.constrain;
   options.reward = config.reward;
@@ -45,22 +44,13 @@ Row ListRow(const Config& config, const Field& field, const Materials& materials
             const std::string& policy_name, const std::filesystem::path& folder,
             const Sets& inputs) {
   Policy policy = LoadFrozen(config, folder);
-  const ListPredictions greedy = PredictLists(InferenceOptions(config, 0, 1), materials, &policy,
-                                              field.visits, inputs, policy_name + " greedy");
-  Sets sets;
-  std::vector<double> edits;
-  for (size_t i = 0; i < field.visits.size(); ++i) {
-    sets.push_back(greedy.sets[i][0]);
-    edits.push_back(static_cast<double>(greedy.edits[i][0]));
-  }
-  Row row = MakeRow(field, policy_name, sets);
-  row.fields["edits"] = Mean(edits);
-  const ListPredictions sampled =
-      PredictLists(InferenceOptions(config, 1, config.evaluate.samples), materials, &policy,
-                   field.visits, inputs, policy_name + " sampled");
+  const ListPredictions predictions = PredictLists(InferenceOptions(config), materials, &policy,
+                                                   field.visits, inputs, policy_name);
+  Row row = MakeRow(field, policy_name, predictions.greedy);
+  row.fields["edits"] = Mean({predictions.edits.begin(), predictions.edits.end()});
   for (size_t i = 0; i < field.visits.size(); ++i) {
     std::vector<double> values;
-    for (const auto& set : sampled.sets[i]) values.push_back(Jaccard(set, field.Truth(i)));
+    for (const auto& set : predictions.sampled[i]) values.push_back(Jaccard(set, field.Truth(i)));
     row.jaccard_sampled.push_back(Mean(values));
   }
   row.fields["jaccard_sampled"] = Mean(row.jaccard_sampled);

@@ -160,6 +160,24 @@ TEST_F(SampleGroupsTest, TemperatureZero_IsTheArgmaxOfTheFamilyForward) {
   }
 }
 
+TEST_F(SampleGroupsTest, GreedyLast_OthersAreDrawnAsWithoutIt) {
+  const std::vector<Group> drawn = SampleGroups(context_, AllTasks());
+  SamplingOptions greedy = context_.sampling;
+  greedy.temperature = 0;
+  std::swap(context_.sampling, greedy);
+  const std::vector<Group> likeliest = SampleGroups(context_, AllTasks());
+  std::swap(context_.sampling, greedy);
+  context_.sampling.group_size += 1;
+  context_.sampling.greedy_last = true;
+  const std::vector<Group> both = SampleGroups(context_, AllTasks());
+  for (size_t i = 0; i < both.size(); ++i) {
+    for (size_t m = 0; m < drawn[i].members.size(); ++m) {
+      EXPECT_EQ(both[i].members[m].tokens, drawn[i].members[m].tokens) << i << " " << m;
+    }
+    EXPECT_EQ(both[i].members.back().tokens, likeliest[i].members[0].tokens) << i;
+  }
+}
+
 // With more members than slots, members begin as others end.
 TEST_F(SampleGroupsTest, MoreMembersThanSlots_SameTextAsApart) {
   context_.sampling.group_size = 75;
