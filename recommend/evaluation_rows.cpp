@@ -78,6 +78,7 @@ double Mean(const std::vector<double>& values) {
 Row MakeRow(const Field& field, const std::string& policy, const Sets& sets) {
   Row row;
   row.policy = policy;
+  row.sets = sets;
   std::vector<double> precision, recall, f1, ddi, drugs;
   for (size_t i = 0; i < sets.size(); ++i) {
     const SetMetrics metrics = ScoreSet(sets[i], field.Truth(i), field.corpus.ddi);

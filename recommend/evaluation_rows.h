@@ -32,6 +32,7 @@ struct Field {
 // One policy's results; comparisons pair its values visit by visit.
 struct Row {
   std::string policy;
+  Sets sets;
   std::vector<double> jaccard, jaccard_sampled;
   nlohmann::json fields;
 };

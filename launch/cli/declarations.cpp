@@ -101,14 +101,19 @@ std::vector<Declaration> StageCommands() {
       {"evaluate",
        "evaluate every policy of a run on held-out visits",
        {"flame evaluate --config configs/quickstart.yaml --json",
+        "flame evaluate --config configs/quickstart.yaml --predictions gamenet.jsonl,micron.jsonl",
         "flame evaluate --config configs/quickstart.yaml --on other.h5 --out transfer.json"},
        "Evaluates the run's policies and the baselines on the visits of evaluate.split, or on "
-       "another hospital's visits.\n",
+       "another hospital's visits. The lists of each go to run.dir/predictions.\n",
        {},
        {{"on", "FILE",
          "a corpus that `flame prepare --onto` made; all its visits are evaluated, and nothing is "
          "trained or chosen on them"},
-        {"out", "FILE", "with --on, also write the result as JSON to this file"}},
+        {"predictions", "FILES",
+         "other systems' lists, a comma between files: rows of their own on the same visits, "
+         "compared with the best baseline and the run's policies. A line is {\"hadm_id\": 142345, "
+         "\"drugs\": [\"DB00316\"]}, perhaps with \"scores\": {\"DB00316\": 0.9}"},
+        {"out", "FILE", "with --on or --predictions, also write the result as JSON to this file"}},
        true},
   };
 }

@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
@@ -15,6 +18,28 @@
 #include "launch/run/stages.h"
 
 namespace flame {
+namespace {
+
+// Prints the evaluation and writes it to the file of --out.
+void Tell(const nlohmann::json& evaluation, const ParsedOptions& options) {
+  if (options.Has("out")) WriteFileAtomically(options.Text("out"), evaluation.dump(2) + "\n");
+  std::cout << (options.Has("json") ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+}
+
+// Splits the value of --predictions at its commas. Throws UsageError if a file is not there.
+std::vector<std::filesystem::path> FilesOf(const std::string& value) {
+  std::vector<std::filesystem::path> files;
+  std::istringstream names(value);
+  for (std::string name; std::getline(names, name, ',');) {
+    if (!std::filesystem::is_regular_file(name)) {
+      throw UsageError("--predictions: there is no file '", name, "'");
+    }
+    files.emplace_back(name);
+  }
+  return files;
+}
+
+}  // namespace
 
 void PrintEvaluation(const Config& config, bool as_json) {
   const std::filesystem::path file = RunPaths(config.run.dir).evaluation();
@@ -30,16 +55,23 @@ int RunEvaluate(const ParsedOptions& options) {
   const Config config = ConfigOf(options);
   RankSession session(config);
   session.RequireOneProcess("evaluate");
-  if (options.Has("on")) {
-    const nlohmann::json evaluation = EvaluateTransfer(config, options.Text("on"));
-    if (options.Has("out")) WriteFileAtomically(options.Text("out"), evaluation.dump(2) + "\n");
-    std::cout << (options.Has("json") ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+  const bool on = options.Has("on"), predictions = options.Has("predictions");
+  if (on && predictions) throw UsageError("--on and --predictions: expected one of them");
+  if (options.Has("out") && !on && !predictions) {
+    throw UsageError("--out is for an evaluation --on another hospital or of --predictions");
+  }
+  if (on) {
+    Tell(EvaluateTransfer(config, options.Text("on")), options);
     return 0;
   }
-  if (options.Has("out")) throw UsageError("--out is for an evaluation --on another hospital");
+  const std::vector<std::filesystem::path> files = FilesOf(options.Text("predictions"));
   EvaluateStage(config);
   TellTimes(config);
-  PrintEvaluation(config, options.Has("json"));
+  if (predictions) {
+    Tell(EvaluatePredictions(config, files), options);
+  } else {
+    PrintEvaluation(config, options.Has("json"));
+  }
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/files/atomic_file.h"
 #include "data/transfer.h"
 #include "launch/run/base_model.h"
 #include "launch/run/run_materials.h"
@@ -13,6 +14,7 @@
 #include "recommend/evaluation_rows.h"
 #include "recommend/list_inference.h"
 #include "recommend/metrics.h"
+#include "recommend/predictions.h"
 
 namespace flame {
 namespace {
@@ -44,8 +46,8 @@ Row ListRow(const Config& config, const Field& field, const Materials& materials
             const std::string& policy_name, const std::filesystem::path& folder,
             const Sets& inputs) {
   Policy policy = LoadFrozen(config, folder);
-  const ListPredictions predictions = PredictLists(InferenceOptions(config), materials, &policy,
-                                                   field.visits, inputs, policy_name);
+  const ListPredictions predictions =
+      PredictLists(InferenceOptions(config), materials, &policy, field.visits, inputs, policy_name);
   Row row = MakeRow(field, policy_name, predictions.greedy);
   row.fields["edits"] = Mean({predictions.edits.begin(), predictions.edits.end()});
   for (size_t i = 0; i < field.visits.size(); ++i) {
@@ -148,9 +150,10 @@ Field MakeField(const Config& config, const Corpus& corpus, const std::string& s
   return field;
 }
 
-json Evaluate(const Config& config, const Materials& materials, const std::string& split) {
+// Returns the rows of the baselines, the classifier and the list policies. The last two are those
+// of the list policies.
+std::vector<Row> PolicyRows(const Config& config, const Field& field, const Materials& materials) {
   const RunPaths paths(config.run.dir);
-  const Field field = MakeField(config, materials.corpus, split);
   const int32_t num_drugs = materials.corpus.drugs.size();
   std::vector<Row> rows = BaselineRows(field);
   const ClassifierAnswers answers = Classify(config, field, materials);
@@ -158,11 +161,13 @@ json Evaluate(const Config& config, const Materials& materials, const std::strin
   rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));
   rows.push_back(MakeRow(field, "classifier-calibrated",
                          DrugsAbove(answers.logits, num_drugs, answers.best_offset)));
-  const size_t num_simple = rows.size();
   rows.push_back(ListRow(config, field, materials, "list-sft", paths.list(), predicted));
   rows.push_back(ListRow(config, field, materials, "list-grpo", paths.grpo(), predicted));
-  for (size_t i = num_simple - 2; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
+  for (size_t i = rows.size() - 4; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
+  return rows;
+}
 
+json EvaluationOf(const Field& field, const std::string& split, const std::vector<Row>& rows) {
   json result = {{"split", split},
                  {"num_visits", field.visits.size()},
                  {"hospital", field.corpus.hospital},
@@ -172,20 +177,77 @@ json Evaluate(const Config& config, const Materials& materials, const std::strin
                  {"rows", json::array()},
                  {"comparisons", json::array()}};
   for (const Row& row : rows) result["rows"].push_back(row.fields);
-  result["comparisons"] = Comparisons(field, rows, num_simple);
+  result["comparisons"] = Comparisons(field, rows, rows.size() - 2);
   return result;
+}
+
+// The lists of a row of evaluation.json, for comparison.
+Row RowOfRun(const Config& config, const Field& field, const std::string& policy) {
+  const fs::path file = RunPaths(config.run.dir).predictions(policy);
+  return MakeRow(field, policy, ReadPredictions(file, field.corpus, field.visits).drugs);
+}
+
+// Returns the rows to compare other systems with: the best baseline, the calibrated classifier and
+// the trained policy.
+std::vector<Row> Yardsticks(const Config& config, const Field& field, const json& rows) {
+  std::string best;
+  double highest = -1;
+  for (const json& row : rows) {
+    const auto policy = row.at("policy").get<std::string>();
+    if (policy.starts_with("classifier") || policy.starts_with("list-")) continue;
+    if (row.at("jaccard").get<double>() <= highest) continue;
+    highest = row.at("jaccard").get<double>();
+    best = policy;
+  }
+  return {RowOfRun(config, field, best), RowOfRun(config, field, "classifier-calibrated"),
+          RowOfRun(config, field, "list-grpo")};
 }
 
 }  // namespace
 
 json EvaluateRun(const Config& config) {
-  return Evaluate(config, *MaterialsOfRun(config), config.evaluate.split);
+  const auto materials = MaterialsOfRun(config);
+  const Field field = MakeField(config, materials->corpus, config.evaluate.split);
+  const std::vector<Row> rows = PolicyRows(config, field, *materials);
+  for (const Row& row : rows) {
+    WritePredictions(RunPaths(config.run.dir).predictions(row.policy), field.corpus, field.visits,
+                     row.sets);
+  }
+  return EvaluationOf(field, config.evaluate.split, rows);
 }
 
 json EvaluateTransfer(const Config& config, const fs::path& other) {
   const Corpus joint =
       OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other);
-  return Evaluate(config, *MaterialsOfRun(config, joint), "test");
+  const auto materials = MaterialsOfRun(config, joint);
+  const Field field = MakeField(config, materials->corpus, "test");
+  return EvaluationOf(field, "test", PolicyRows(config, field, *materials));
+}
+
+json EvaluatePredictions(const Config& config, const std::vector<fs::path>& files) {
+  const RunPaths paths(config.run.dir);
+  json result = json::parse(ReadWholeFile(paths.evaluation()));
+  const Corpus corpus = ReadCorpus(paths.corpus());
+  const Field field = MakeField(config, corpus, config.evaluate.split);
+  const std::vector<Row> yardsticks = Yardsticks(config, field, result.at("rows"));
+  result["comparisons"] = json::array();
+  for (const fs::path& file : files) {
+    const std::string name = file.stem().string();
+    for (const json& row : result.at("rows")) {
+      if (row.at("policy") != name) continue;
+      throw UsageError(file.string(), ": the evaluation has a row ", name,
+                       " already; expected another file name");
+    }
+    const Predictions predictions = ReadPredictions(file, corpus, field.visits);
+    Row row = MakeRow(field, name, predictions.drugs);
+    if (!predictions.scores.empty()) SetPrauc(field, predictions.scores, &row);
+    result["rows"].push_back(row.fields);
+    for (const Row& other : yardsticks) {
+      result["comparisons"].push_back(
+          Compare(field, row, other, "jaccard", row.jaccard, other.jaccard));
+    }
+  }
+  return result;
 }
 
 std::string EvaluationTable(const json& evaluation) {

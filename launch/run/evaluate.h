@@ -2,14 +2,17 @@
 #ifndef FLAME_LAUNCH_RUN_EVALUATE_H_
 #define FLAME_LAUNCH_RUN_EVALUATE_H_
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "launch/run/config.h"
 
 namespace flame {
 
-// Evaluates the run's policies and returns the contents of evaluation.json:
+// Evaluates the run's policies, writes the lists of each to its file of RunPaths::predictions, and
+// returns the contents of evaluation.json:
 //   {"split", "num_visits", "truth": {"ddi", "drugs"},
 //    "rows": [{"policy", "jaccard", "jaccard_ci": [lo, hi], "precision", "recall", "f1", "prauc",
 //              "ddi", "ddi_pooled", "drugs", "edits", "jaccard_sampled"}],
@@ -25,6 +28,13 @@ nlohmann::json EvaluateRun(const Config& config);
 // (flame prepare --onto). What is fitted or chosen, such as cuts and baselines, comes from the
 // run's own training and validation visits. The contents are those of EvaluateRun.
 nlohmann::json EvaluateTransfer(const Config& config, const std::filesystem::path& other);
+
+// Adds rows of other systems' predictions (recommend/predictions.h) to the run's evaluation.json
+// and returns that: each file is a row of its own, named by the file without its ending, and is
+// compared with the best baseline, with classifier-calibrated and with list-grpo. Throws DataError
+// if a file does not fit the visits, and UsageError if its name is that of another row.
+nlohmann::json EvaluatePredictions(const Config& config,
+                                   const std::vector<std::filesystem::path>& files);
 
 // Returns the evaluation as a table for people.
 std::string EvaluationTable(const nlohmann::json& evaluation);

@@ -3,6 +3,7 @@
 #define FLAME_LAUNCH_RUN_RUN_PATHS_H_
 
 #include <filesystem>
+#include <string>
 
 namespace flame {
 
@@ -22,6 +23,10 @@ struct RunPaths {
   std::filesystem::path list() const { return dir / "list" / "model"; }
   std::filesystem::path grpo() const { return dir / "grpo" / "model"; }
   std::filesystem::path evaluation() const { return dir / "evaluation.json"; }
+  // The lists of a row of evaluation.json, as ReadPredictions reads them.
+  std::filesystem::path predictions(const std::string& policy) const {
+    return dir / "predictions" / (policy + ".jsonl");
+  }
 };
 
 }  // namespace flame

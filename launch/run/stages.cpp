@@ -397,7 +397,7 @@ void GrpoStage(const Config& config, Communicator* world) {
 
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "evaluate", {"evaluation.json"},
+  Stage stage = StageOf(config, "evaluate", {"evaluation.json", "predictions"},
                         {"prepare", "classifier", "tasks", "list", "grpo"});
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");

@@ -1,0 +1,178 @@
+#include "recommend/predictions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files/atomic_file.h"
+
+namespace flame {
+namespace {
+
+using nlohmann::json;
+
+std::string Shown(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80);
+}
+
+// Reads the lines of a file, one after the other.
+class Reader {
+ public:
+  Reader(const Corpus& corpus, const std::vector<int32_t>& visits) : corpus_(corpus) {
+    for (const Visit& visit : corpus.visits) places_[visit.hadm] = kElsewhere;
+    for (size_t i = 0; i < visits.size(); ++i) {
+      places_[corpus.visits[visits[i]].hadm] = static_cast<int64_t>(i);
+    }
+    for (int32_t drug = 0; drug < corpus.drugs.size(); ++drug) {
+      drugs_[corpus.drugs.codes[drug]] = drug;
+    }
+    predictions_.drugs.resize(visits.size());
+    seen_.resize(visits.size());
+  }
+
+  void Read(const std::string& text) {
+    const json line = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!line.is_object()) {
+      throw DataError("expected a JSON object with hadm_id and drugs, found '", text.substr(0, 80),
+                      "'");
+    }
+    for (const auto& [name, value] : line.items()) {
+      if (name == "hadm_id" || name == "drugs" || name == "scores") continue;
+      throw DataError("'", name, "' is not known; expected hadm_id, drugs and perhaps scores");
+    }
+    const int64_t place = PlaceOf(line);
+    std::vector<int32_t> drugs = DrugsOf(line);
+    const auto scores = line.find("scores");
+    if (any_ && (scores != line.end()) != has_scores_) {
+      throw DataError(has_scores_ ? "has no scores" : "has scores",
+                      ", unlike the lines before; expected them in every line or in none");
+    }
+    has_scores_ = scores != line.end();
+    any_ = true;
+    std::vector<float> row;
+    if (has_scores_) row = ScoresOf(*scores);
+    if (place == kElsewhere) return;
+    if (seen_[place]) throw DataError("HADM_ID ", Shown(line["hadm_id"]), " has a line before");
+    seen_[place] = true;
+    predictions_.drugs[place] = std::move(drugs);
+    if (!has_scores_) return;
+    predictions_.scores.resize(seen_.size() * drugs_.size());
+    std::copy(row.begin(), row.end(),
+              predictions_.scores.begin() + place * static_cast<int64_t>(drugs_.size()));
+  }
+
+  // Returns what was read; `visits` are those of the constructor.
+  Predictions Finish(const std::vector<int32_t>& visits) {
+    const auto missing = std::find(seen_.begin(), seen_.end(), false);
+    if (missing != seen_.end()) {
+      throw DataError("no line of HADM_ID ", corpus_.visits[visits[missing - seen_.begin()]].hadm,
+                      "; ", std::count(missing, seen_.end(), false), " of ", visits.size(),
+                      " visits are missing");
+    }
+    return std::move(predictions_);
+  }
+
+ private:
+  static constexpr int64_t kElsewhere = -1;  // a visit that is not asked for
+
+  int64_t PlaceOf(const json& line) const {
+    const auto hadm = line.find("hadm_id");
+    if (hadm == line.end() || !hadm->is_number_integer()) {
+      throw DataError("'hadm_id' is ", hadm == line.end() ? "missing" : Shown(*hadm),
+                      "; expected a whole number");
+    }
+    const auto place = places_.find(hadm->get<int64_t>());
+    if (place == places_.end()) {
+      throw DataError("HADM_ID ", Shown(*hadm), " is no visit of the corpus");
+    }
+    return place->second;
+  }
+
+  int32_t DrugOf(const json& code) const {
+    if (code.is_string()) {
+      const auto drug = drugs_.find(code.get_ref<const std::string&>());
+      if (drug != drugs_.end()) return drug->second;
+    }
+    throw DataError("drug ", Shown(code), " is not in the corpus; expected codes such as '",
+                    corpus_.drugs.codes[0], "'");
+  }
+
+  std::vector<int32_t> DrugsOf(const json& line) const {
+    const auto member = line.find("drugs");
+    if (member == line.end() || !member->is_array()) {
+      throw DataError("'drugs' is ", member == line.end() ? "missing" : Shown(*member),
+                      "; expected a list of drug codes");
+    }
+    std::vector<int32_t> drugs;
+    for (const json& code : *member) drugs.push_back(DrugOf(code));
+    std::sort(drugs.begin(), drugs.end());
+    const auto twice = std::adjacent_find(drugs.begin(), drugs.end());
+    if (twice != drugs.end()) {
+      throw DataError("drug '", corpus_.drugs.codes[*twice], "' is there twice");
+    }
+    return drugs;
+  }
+
+  std::vector<float> ScoresOf(const json& scores) const {
+    if (!scores.is_object()) {
+      throw DataError("'scores' is ", Shown(scores), "; expected an object of codes and numbers");
+    }
+    std::vector<float> row(drugs_.size(), std::numeric_limits<float>::lowest());
+    for (const auto& [code, score] : scores.items()) {
+      if (!score.is_number() || !std::isfinite(score.get<float>())) {
+        throw DataError("the score of '", code, "' is ", Shown(score), "; expected a number");
+      }
+      row[DrugOf(code)] = score.get<float>();
+    }
+    return row;
+  }
+
+  const Corpus& corpus_;
+  std::unordered_map<int64_t, int64_t> places_;  // of a HADM_ID: its number among the visits
+  std::unordered_map<std::string, int32_t> drugs_;
+  Predictions predictions_;
+  std::vector<bool> seen_;  // [visit]
+  bool any_ = false, has_scores_ = false;
+};
+
+}  // namespace
+
+Predictions ReadPredictions(const std::filesystem::path& file, const Corpus& corpus,
+                            const std::vector<int32_t>& visits) {
+  Reader reader(corpus, visits);
+  std::istringstream lines(ReadWholeFile(file));
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    try {
+      reader.Read(line);
+    } catch (const DataError& error) {
+      throw DataError(file.string(), ", line ", number, ": ", error.what());
+    }
+  }
+  try {
+    return reader.Finish(visits);
+  } catch (const DataError& error) {
+    throw DataError(file.string(), ": ", error.what());
+  }
+}
+
+void WritePredictions(const std::filesystem::path& file, const Corpus& corpus,
+                      const std::vector<int32_t>& visits,
+                      const std::vector<std::vector<int32_t>>& drugs) {
+  std::string text;
+  for (size_t i = 0; i < visits.size(); ++i) {
+    json codes = json::array();
+    for (const int32_t drug : drugs[i]) codes.push_back(corpus.drugs.codes[drug]);
+    text += json{{"hadm_id", corpus.visits[visits[i]].hadm}, {"drugs", codes}}.dump() + "\n";
+  }
+  WriteFileAtomically(file, text);
+}
+
+}  // namespace flame

@@ -1,0 +1,69 @@
+"""flame evaluate --predictions: other systems on the visits of a run."""
+
+import json
+import shutil
+
+import pytest
+from conftest import TINY, run
+
+
+@pytest.fixture
+def truths(tiny_run):
+    """The test visits' own drugs, by HADM_ID."""
+    lines = run("inspect", tiny_run / "corpus.h5", "--visits").stdout.splitlines()
+    return {v["hadm"]: v["drugs"] for v in map(json.loads, lines) if v["split"] == "test"}
+
+
+def evaluate(run_dir, *arguments, check=True):
+    return run("evaluate", "--config", TINY, f"run.dir={run_dir}", *arguments, check=check)
+
+
+def write(file, lists, scores=None):
+    file.write_text("".join(
+        json.dumps({"hadm_id": hadm, "drugs": drugs, **({"scores": scores(hadm)} if scores else {})}) + "\n"
+        for hadm, drugs in lists.items()))
+    return file
+
+
+def test_own_lists_have_their_own_row(tiny_run, tmp_path):
+    before = (tiny_run / "evaluation.json").read_bytes()
+    rows = {row["policy"]: row for row in json.loads(before)["rows"]}
+    files = []
+    for policy in rows:
+        files.append(str(tmp_path / f"as-{policy}.jsonl"))
+        shutil.copy(tiny_run / "predictions" / f"{policy}.jsonl", files[-1])
+    shown = json.loads(evaluate(tiny_run, "--predictions", ",".join(files), "--json").stdout)
+    again = {row["policy"]: row for row in shown["rows"]}
+    for policy, row in rows.items():
+        for metric in ("jaccard", "jaccard_ci", "precision", "recall", "f1", "ddi", "ddi_pooled", "drugs"):
+            assert again[f"as-{policy}"][metric] == row[metric]
+        assert again[policy] == row
+    same = [c for c in shown["comparisons"] if c["policy"] == "as-list-grpo" and c["baseline"] == "list-grpo"]
+    assert [c["difference"] for c in same] == [0]
+    assert (tiny_run / "evaluation.json").read_bytes() == before
+
+
+def test_truth_is_perfect_and_is_compared(tiny_run, truths, tmp_path):
+    file = write(tmp_path / "truth.jsonl", truths, lambda hadm: dict.fromkeys(truths[hadm], 1))
+    out = tmp_path / "out.json"
+    shown = evaluate(tiny_run, "--predictions", file, "--out", out).stdout
+    result = json.loads(out.read_text())
+    row = result["rows"][-1]
+    assert (row["policy"], row["jaccard"], row["f1"], row["prauc"]) == ("truth", 1, 1, 1)
+    compared = {c["baseline"] for c in result["comparisons"]}
+    assert {"classifier-calibrated", "list-grpo"} < compared and len(compared) == 3
+    assert all(c["difference"] > 0 for c in result["comparisons"])
+    assert "truth - list-grpo, jaccard: +" in shown
+
+
+def test_wrong_files_are_refused_before_anything_is_shown(tiny_run, truths, tmp_path):
+    lacking = write(tmp_path / "lacking.jsonl", dict(list(truths.items())[1:]))
+    failed = evaluate(tiny_run, "--predictions", lacking, check=False)
+    assert failed.returncode == 3 and f"no line of HADM_ID {next(iter(truths))}" in failed.stderr
+    named = write(tmp_path / "knn.jsonl", truths)
+    failed = evaluate(tiny_run, "--predictions", named, check=False)
+    assert failed.returncode == 2 and "has a row knn already" in failed.stderr
+    failed = evaluate(tiny_run, "--predictions", "nowhere.jsonl", check=False)
+    assert failed.returncode == 2 and "there is no file 'nowhere.jsonl'" in failed.stderr
+    for others in (("--out", "x.json"), ("--on", "x.h5", "--predictions", named)):
+        assert evaluate(tiny_run, *others, check=False).returncode == 2
