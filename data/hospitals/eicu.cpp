@@ -297,9 +297,7 @@ class Eicu : public Hospital {
   }
 
   // The database has no discharge summaries.
-  Notes ReadNotes(const Admissions&, const std::unordered_set<int64_t>&) const override {
-    return {};
-  }
+  Notes ReadNotes(const Admissions&) const override { return {}; }
 
   OwnTitles ReadTitles(CodeKind kind) const override {
     OwnTitles titles;

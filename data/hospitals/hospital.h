@@ -3,6 +3,7 @@
 #define FLAME_DATA_HOSPITALS_HOSPITAL_H_
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ struct Notes {
   std::unordered_map<int64_t, std::string> of;   // by HADM_ID; see AdmissionNote
   std::unordered_set<int64_t> without_sections;  // have a summary, and none of its sections
   int64_t rows = 0;                              // of the table
+  // Throws DataError if the table gives an admission to another patient, and warns of admissions
+  // that ADMISSIONS lacks. Empty: nothing to check.
+  std::function<void()> check;
 };
 
 // Returns the DrugBank ids (or those of the user's mapping) of a drug as the hospital writes it;
@@ -80,9 +84,9 @@ class Hospital {
   virtual CodeTable ReadAdmissionDiagnoses() const = 0;
   // Sets age, gender and year of visits.
   virtual void Describe(const Admissions& admissions, std::vector<Visit>* visits) const = 0;
-  // Reads the notes of the admissions in `kept`. One without notes returns none.
-  virtual Notes ReadNotes(const Admissions& admissions,
-                          const std::unordered_set<int64_t>& kept) const = 0;
+  // Reads the notes of all admissions; a hospital without notes returns none. Runs beside the other
+  // readers, so it neither warns nor changes the hospital.
+  virtual Notes ReadNotes(const Admissions& admissions) const = 0;
   virtual OwnTitles ReadTitles(CodeKind kind) const = 0;
 };
 

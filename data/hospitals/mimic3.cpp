@@ -1,5 +1,8 @@
 // MIMIC-III v1.4 (https://mimic.mit.edu/docs/iii): all tables in one folder.
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
 
 #include "base/error.h"
 #include "data/hospitals/layouts.h"
@@ -107,22 +110,28 @@ class Mimic3 : public Hospital {
   }
 
   // The first discharge summary that has any of the kept sections is an admission's note.
-  Notes ReadNotes(const Admissions& admissions,
-                  const std::unordered_set<int64_t>& kept) const override {
+  Notes ReadNotes(const Admissions& admissions) const override {
     std::vector<std::string> columns = {"HADM_ID", "CATEGORY", "ISERROR", "TEXT"};
     const bool has_subject = CsvTable(root_, "NOTEEVENTS", columns).Has("SUBJECT_ID");
     if (has_subject) columns.push_back("SUBJECT_ID");
     const CsvTable table(root_, "NOTEEVENTS", columns);
-    OwnerCheck check(admissions);
+    // A category is written in one way or two in a whole table.
+    std::map<std::string, bool, std::less<>> summaries;
+    const auto is_summary = [&](std::string_view category) {
+      const auto known = summaries.find(category);
+      if (known != summaries.end()) return known->second;
+      return summaries[std::string(category)] =
+                 CanonicalId(CollapseSpace(category)) == "DISCHARGE SUMMARY";
+    };
+    const auto check = std::make_shared<OwnerCheck>(admissions);
     Notes notes;
     notes.rows = table.ForEachRow([&](const CsvRow& row) {
-      if (row[0].empty() || CanonicalId(CollapseSpace(row[1])) != "DISCHARGE SUMMARY") return;
-      if (IsError(row[2])) return;
+      if (row[0].empty() || !is_summary(row[1]) || IsError(row[2])) return;
       const int64_t hadm = row.Integer(0);
-      if (has_subject && !row[4].empty()) check.See(row, row.Integer(4), hadm);
-      if (kept.contains(hadm)) KeepFirstNote(hadm, row[3], &notes);
+      if (has_subject && !row[4].empty()) check->See(row, row.Integer(4), hadm);
+      KeepFirstNote(hadm, row[3], &notes);
     });
-    check.Finish(table);
+    notes.check = [check, table] { check->Finish(table); };
     return notes;
   }
 

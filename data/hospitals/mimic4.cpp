@@ -120,19 +120,18 @@ class Mimic4 : public Hospital {
     }
   }
 
-  Notes ReadNotes(const Admissions& admissions,
-                  const std::unordered_set<int64_t>& kept) const override {
+  Notes ReadNotes(const Admissions& admissions) const override {
     Notes notes;
     if (!CsvTable::Exists(note_, kNotes)) return notes;
     const CsvTable table(note_, kNotes, {"SUBJECT_ID", "HADM_ID", "TEXT"});
-    OwnerCheck check(admissions);
+    const auto check = std::make_shared<OwnerCheck>(admissions);
     notes.rows = table.ForEachRow([&](const CsvRow& row) {
       if (row[1].empty()) return;
       const int64_t hadm = row.Integer(1);
-      if (!row[0].empty()) check.See(row, row.Integer(0), hadm);
-      if (kept.contains(hadm)) KeepFirstNote(hadm, row[2], &notes);
+      if (!row[0].empty()) check->See(row, row.Integer(0), hadm);
+      KeepFirstNote(hadm, row[2], &notes);
     });
-    check.Finish(table);
+    notes.check = [check, table] { check->Finish(table); };
     return notes;
   }
 

@@ -88,7 +88,10 @@ void RepairCodes(CodeKind kind, const std::string& stem, CodeTable* table) {
   WarnOfUnread(stem, *table);
 }
 
-bool IsMain(std::string_view type) { return type == "MAIN" || CanonicalId(type) == "MAIN"; }
+bool IsMain(std::string_view type) {
+  if (type == "MAIN") return true;
+  return type != "BASE" && type != "ADDITIVE" && CanonicalId(type) == "MAIN";
+}
 
 std::string CodeOfRow(const CsvRow& row, size_t code, size_t version) {
   if (version == 0) return std::string(row[code]);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -19,6 +20,7 @@
 #include "data/tables/calendar.h"
 #include "data/tables/coverage_counter.h"
 #include "data/tables/csv_table.h"
+#include "data/tables/read_progress.h"
 
 namespace flame {
 namespace {
@@ -91,11 +93,8 @@ void SetTimes(const Admissions& admissions, std::vector<Visit>* visits) {
 }
 
 // Gives the visits their notes, and counts those that have one.
-Coverage AddNotes(const Hospital& hospital, const Admissions& admissions,
-                  std::vector<Visit>* visits) {
-  std::unordered_set<int64_t> kept;
-  for (const Visit& visit : *visits) kept.insert(visit.hadm);
-  const Notes notes = hospital.ReadNotes(admissions, kept);
+Coverage AddNotes(const Notes& notes, std::vector<Visit>* visits) {
+  if (notes.check) notes.check();
   if (notes.rows == 0) return {"visits with a note", 0, 0, 0, ""};
   CoverageCounter counter("visits with a note",
                           "rows of CATEGORY 'Discharge summary' with a section such as Allergies",
@@ -306,9 +305,20 @@ void SetCodes(const DataOptions& options, const Hospital& hospital, const Cohort
   corpus->ddi = ReadDdiPairs(folder, options.ddi, drugs, own_drugs == nullptr, cover());
 }
 
+int64_t BytesOf(const Layout& layout, const fs::path& root) {
+  int64_t bytes = 0;
+  for (const auto& [folder, stem] : layout.tables) {
+    const fs::path file = CsvTable::Find(root / folder, stem);
+    if (!file.empty()) bytes += static_cast<int64_t>(fs::file_size(file));
+  }
+  return bytes;
+}
+
 // Prepares by itself, or onto `base` if that is not null.
 Corpus Prepare(const DataOptions& options, const Corpus* base) {
-  const std::unique_ptr<Hospital> hospital = LayoutOf(options.hospital).open(options);
+  const Layout& layout = LayoutOf(options.hospital);
+  const std::unique_ptr<Hospital> hospital = layout.open(options);
+  const ReadProgress progress(BytesOf(layout, options.root));
   const Admissions admissions = hospital->ReadAdmissions();
   FunnelLog funnel;
   const std::unique_ptr<DrugMapping> own_drugs = OpenDrugMapping(options);
@@ -321,6 +331,9 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const CodeRules rules{own_drugs ? nullptr : &with_structure, base == nullptr ? nullptr : &known};
   const std::unique_ptr<DrugMap> drug_bank = own_drugs ? nullptr : hospital->Drugs();
   const DrugMap& drugs = own_drugs ? *own_drugs : *drug_bank;
+  // Half of a hospital's bytes are its notes.
+  std::future<Notes> reading_notes = std::async(
+      std::launch::async, [&] { return hospital->ReadNotes(admissions); });
   const Cohort cohort = SelectCohort(options, *hospital, admissions, drugs, rules, &funnel);
 
   Corpus corpus;
@@ -328,7 +341,7 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   std::vector<Visit>& visits = corpus.visits = GroupByAdmission(cohort);
   CheckAdmitted(hospital->admissions_file(), visits, admissions);
   SetTimes(admissions, &visits);
-  const Coverage notes = AddNotes(*hospital, admissions, &visits);
+  const Coverage notes = AddNotes(reading_notes.get(), &visits);
   AddOracle(options.root, &visits);
   hospital->Describe(admissions, &visits);
   WarnOfEnds(visits, admissions);

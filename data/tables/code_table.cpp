@@ -1,5 +1,7 @@
 #include "data/tables/code_table.h"
 
+#include <bit>
+
 namespace flame {
 namespace {
 
@@ -25,10 +27,20 @@ int32_t Interner::IdOf(std::string_view text) {
   return id;
 }
 
+// Open addressing over the rows that are kept: millions of rows, and no allocation for each.
 void DropDuplicates(std::vector<CodeRow>* rows) {
-  std::unordered_set<CodeRow, HashRow> seen;
-  seen.reserve(rows->size());
-  std::erase_if(*rows, [&](const CodeRow& row) { return !seen.insert(row).second; });
+  constexpr uint32_t kFree = 0xffffffffu;
+  const size_t mask = std::bit_ceil(rows->size() * 2 + 1) - 1;
+  std::vector<uint32_t> places(mask + 1, kFree);
+  uint32_t kept = 0;
+  for (const CodeRow& row : *rows) {
+    size_t place = HashRow()(row) & mask;
+    while (places[place] != kFree && !((*rows)[places[place]] == row)) place = (place + 1) & mask;
+    if (places[place] != kFree) continue;
+    places[place] = kept;
+    (*rows)[kept++] = row;
+  }
+  rows->resize(kept);
 }
 
 std::vector<int64_t> CountCodes(const CodeTable& table) {

@@ -133,6 +133,8 @@ std::string_view Trimmed(std::string_view text) {
   };
   const auto starts = [](std::string_view part, std::string_view x) { return part.starts_with(x); };
   const auto ends = [](std::string_view part, std::string_view x) { return part.ends_with(x); };
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) != 0; };
+  if (!text.empty() && is_plain(text.front()) && is_plain(text.back())) return text;
   while (const size_t size = size_of(text, starts)) text.remove_prefix(size);
   while (const size_t size = size_of(text, ends)) text.remove_suffix(size);
   return text;
@@ -163,6 +165,9 @@ std::vector<std::string> NdcReadings(std::string_view text) {
 }
 
 bool IsMissing(std::string_view text) {
+  text = Trimmed(text);
+  constexpr size_t kLongest = 4;
+  if (text.size() > kLongest) return false;
   const std::string id = CanonicalId(text);
   for (const char* missing : {"", "NAN", "NA", "N/A", "#N/A", "<NA>", "NONE", "NULL"}) {
     if (id == missing) return true;

@@ -42,7 +42,7 @@ size_t LengthOfCharacter(std::string_view text) {
 
 CsvScanner::CsvScanner(Read read) : read_(std::move(read)), buffer_(kBlockBytes) {}
 
-CsvScanner::Status CsvScanner::Next(std::vector<std::string_view>* fields) {
+CsvScanner::Status CsvScanner::Next(std::vector<CsvField>* fields) {
   begin_ = next_;
   while (true) {
     switch (Scan()) {
@@ -83,7 +83,7 @@ bool CsvScanner::Refill() {
 
 // Sets a quoted field, whose first byte behind the quote is at field->begin. Returns the place
 // behind it; kNone if more bytes are needed.
-size_t CsvScanner::ScanQuoted(Field* field) const {
+size_t CsvScanner::ScanQuoted(Place* field) const {
   const char* const data = buffer_.data();
   size_t at = field->begin;
   while (true) {
@@ -110,7 +110,7 @@ CsvScanner::Found CsvScanner::Scan() {
   open_quote_ = false;
   if (at == size_) return Found::kMore;
   while (true) {
-    Field field{at, at, false};
+    Place field{at, at, false};
     if (at < size_ && data[at] == '"') {
       ++field.begin;
       at = ScanQuoted(&field);
@@ -139,25 +139,26 @@ CsvScanner::Found CsvScanner::Scan() {
   return empty ? Found::kEmptyLine : Found::kRow;
 }
 
-// Undoes the quotes of a field in place.
-std::string_view CsvScanner::Unquoted(const Field& field) {
-  char* const text = buffer_.data() + field.begin;
-  const size_t size = field.end - field.begin;
-  size_t written = 0;
-  for (size_t at = 0; at < size; ++at) {
-    if (text[at] == '"') ++at;  // the second of two
-    text[written++] = text[at];
+void CsvScanner::SetFields(std::vector<CsvField>* fields) {
+  fields->clear();
+  for (const Place& field : fields_) {
+    fields->emplace_back(buffer_.data() + field.begin, field.end - field.begin, field.quotes);
   }
-  return {text, written};
 }
 
-void CsvScanner::SetFields(std::vector<std::string_view>* fields) {
-  fields->clear();
-  for (const Field& field : fields_) {
-    fields->push_back(
-        field.quotes ? Unquoted(field)
-                     : std::string_view(buffer_.data() + field.begin, field.end - field.begin));
+void CsvField::UndoQuotes() {
+  // Text between quotes moves as one piece.
+  size_t written = 0;
+  for (size_t at = 0; at < size_;) {
+    const void* quote = std::memchr(text_ + at, '"', size_ - at);
+    const size_t end =
+        quote == nullptr ? size_ : static_cast<size_t>(static_cast<const char*>(quote) - text_) + 1;
+    std::memmove(text_ + written, text_ + at, end - at);
+    written += end - at;
+    at = end + 1;  // behind the second of two quotes
   }
+  size_ = written;
+  quotes_ = false;
 }
 
 bool IsUtf8(std::string_view text) {

@@ -8,15 +8,19 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files/lfs_pointer.h"
 #include "data/tables/csv_scanner.h"
+#include "data/tables/read_progress.h"
 
 namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kRowsBetweenCounts = 4096;
 
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -46,14 +50,18 @@ T ValueOf(arrow::Result<T> result, const std::string& path) {
   return std::move(result).ValueUnsafe();
 }
 
-std::shared_ptr<arrow::io::InputStream> OpenStream(const std::string& path) {
-  std::shared_ptr<arrow::io::InputStream> stream =
-      ValueOf(arrow::io::ReadableFile::Open(path), path);
-  if (!Lower(path).ends_with(".gz")) return stream;
+struct Stream {
+  std::shared_ptr<arrow::io::ReadableFile> file;
+  std::shared_ptr<arrow::io::InputStream> text;  // `file`, unpacked
+};
+
+Stream OpenStream(const std::string& path) {
+  const auto file = ValueOf(arrow::io::ReadableFile::Open(path), path);
+  if (!Lower(path).ends_with(".gz")) return {file, file};
   // The stream keeps no reference to its codec, so the codec lives as long as the program.
   static const std::unique_ptr<arrow::util::Codec> gzip =
       ValueOf(arrow::util::Codec::Create(arrow::Compression::GZIP), path);
-  return ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), stream), path);
+  return {file, ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), file), path)};
 }
 
 // Reads the rows of a CSV file.
@@ -64,7 +72,7 @@ class CsvReader {
         stream_(OpenStream(path)),
         scanner_([this](char* out, size_t size) { return ReadBytes(out, size); }) {
     if (!Next(&header_)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
-    names_.assign(header_.begin(), header_.end());
+    for (CsvField& name : header_) names_.emplace_back(name.Text());
     for (const std::string& name : names_) CheckUtf8(name, "the header");
   }
 
@@ -72,7 +80,7 @@ class CsvReader {
 
   // Sets the fields of the next row. Returns false at the end. Throws DataError on a row with
   // another number of fields than the header, and on a file that ends inside a quoted field.
-  bool Next(std::vector<std::string_view>* fields) {
+  bool Next(std::vector<CsvField>* fields) {
     switch (scanner_.Next(fields)) {
       case CsvScanner::Status::kEnd:
         return false;
@@ -98,6 +106,12 @@ class CsvReader {
                     " fields; expected ", names_.size(), " as in the header");
   }
 
+  // Returns the bytes of the file that were read since the last call.
+  int64_t TakeBytesRead() {
+    const int64_t place = ValueOf(stream_.file->Tell(), path_);
+    return place - std::exchange(counted_, place);
+  }
+
   // `where`: for the message.
   void CheckUtf8(std::string_view text, const std::string& where) const {
     if (IsUtf8(text)) return;
@@ -109,7 +123,7 @@ class CsvReader {
   // Leaves out a byte order mark of UTF-8.
   size_t ReadBytes(char* out, size_t size) {
     constexpr std::string_view kMark = "\xef\xbb\xbf";
-    auto read = static_cast<size_t>(ValueOf(stream_->Read(static_cast<int64_t>(size), out), path_));
+    auto read = static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
     if (begun_ || read == 0) return read;
     begun_ = true;
     if (!std::string_view(out, read).starts_with(kMark)) return read;
@@ -118,18 +132,19 @@ class CsvReader {
     return read > 0 ? read : ReadBytes(out, size);
   }
   const std::string& path_;
-  std::shared_ptr<arrow::io::InputStream> stream_;
+  Stream stream_;
   CsvScanner scanner_;
-  std::vector<std::string_view> header_;
+  std::vector<CsvField> header_;
   std::vector<std::string> names_;
   int64_t rows_ = 0;  // the header counted
+  int64_t counted_ = 0;  // bytes of the file that TakeBytesRead has told
   bool begun_ = false;
 };
 
 // Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
 void CheckFirstBytes(const std::string& path) {
   char bytes[64] = "";
-  const int64_t read = ValueOf(OpenStream(path)->Read(sizeof(bytes), bytes), path);
+  const int64_t read = ValueOf(OpenStream(path).text->Read(sizeof(bytes), bytes), path);
   const std::string_view text(bytes, static_cast<size_t>(read));
   RefuseLfsPointer(path, text);
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
@@ -156,22 +171,22 @@ T CsvRow::Parse(size_t column, std::string_view text, const char* expected) cons
 
 void CsvRow::Fail(size_t column, const char* expected) const {
   constexpr size_t kShown = 80;
-  const std::string_view value = values_[column];
+  const std::string_view value = (*this)[column];
   throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '",
                   value.substr(0, kShown), value.size() > kShown ? "..." : "", "'; expected ",
                   expected);
 }
 
 int64_t CsvRow::Integer(size_t column) const {
-  std::string_view text = values_[column];
+  std::string_view text = (*this)[column];
   if (text.ends_with(".0")) text.remove_suffix(2);  // it went through a column of numbers
   return Parse<int64_t>(column, text, "an integer");
 }
 double CsvRow::Number(size_t column) const {
-  return Parse<double>(column, values_[column], "a number");
+  return Parse<double>(column, (*this)[column], "a number");
 }
 Moment CsvRow::Time(size_t column) const {
-  const auto moment = ParseMoment(values_[column]);
+  const auto moment = ParseMoment((*this)[column]);
   if (!moment) Fail(column, "a time such as 2164-10-23 21:09:00");
   return *moment;
 }
@@ -244,17 +259,19 @@ int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) cons
     places.push_back(std::find(header_.begin(), header_.end(), name) - header_.begin());
   }
   CsvRow row(path_, columns_);
-  std::vector<std::string_view> fields;
+  std::vector<CsvField> fields;
   while (reader.Next(&fields)) {
     ++row.number_;
     for (size_t c = 0; c < places.size(); ++c) {
       row.values_[c] = fields[places[c]];
-      if (!IsUtf8(row.values_[c])) {
-        reader.CheckUtf8(row.values_[c], StrCat(columns_[c], " of data row ", row.number_));
+      if (!IsUtf8(row.values_[c].Raw())) {
+        reader.CheckUtf8(row[c], StrCat(columns_[c], " of data row ", row.number_));
       }
     }
     use(row);
+    if (row.number_ % kRowsBetweenCounts == 0) ReadProgress::Count(reader.TakeBytesRead());
   }
+  ReadProgress::Count(reader.TakeBytesRead());
   return row.number_;
 }
 

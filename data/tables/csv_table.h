@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/tables/calendar.h"
+#include "data/tables/csv_scanner.h"
 
 namespace flame {
 
@@ -19,7 +20,7 @@ namespace flame {
 //     [&](const CsvRow& row) { Use(row.Integer(0), row[1]); });
 class CsvRow {
  public:
-  std::string_view operator[](size_t column) const { return values_[column]; }
+  std::string_view operator[](size_t column) const { return values_[column].Text(); }
   // Throws DataError naming table, row and column if the value is no integer; 500.0 is one.
   int64_t Integer(size_t column) const;
   double Number(size_t column) const;  // likewise
@@ -36,7 +37,7 @@ class CsvRow {
       : path_(path), columns_(columns), values_(columns.size()) {}
   const std::string& path_;
   const std::vector<std::string>& columns_;
-  std::vector<std::string_view> values_;  // valid during the call that got the row
+  mutable std::vector<CsvField> values_;  // valid during the call that got the row
   int64_t number_ = 0;                    // 1-based, the header not counted
 };
 

@@ -46,12 +46,28 @@ constexpr std::array kAtDischarge =
                                      "medications on transfer",
                                      "medication on transfer"});
 
+// Each phrase has one of these words, so a text without them needs no search for phrases.
+constexpr auto kWordsOfDischarge =
+    std::to_array<std::string_view>({"discharge", "d/c", "course", "transfer"});
+static_assert(std::all_of(kAtDischarge.begin(), kAtDischarge.end(), [](std::string_view phrase) {
+  return std::any_of(kWordsOfDischarge.begin(), kWordsOfDischarge.end(),
+                     [&](std::string_view word) { return phrase.find(word) != phrase.npos; });
+}));
+
 constexpr int kHeadingWords = 6;
+
+char LowerOf(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (char& c : lower) c = LowerOf(c);
   return lower;
+}
+
+bool BeginsInAnyCase(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() &&
+         std::equal(lower.begin(), lower.end(), text.begin(),
+                    [](char l, char c) { return l == LowerOf(c); });
 }
 
 // Drops what marks a line as a heading in some editors: **Allergies:** -> Allergies:
@@ -65,15 +81,12 @@ std::string WithoutMarks(std::string line) {
   return line;
 }
 
-std::vector<std::string> Lines(std::string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    // Some exports end lines by a carriage return alone.
-    const size_t end = std::min(text.find_first_of("\n\r"), text.size());
-    lines.push_back(WithoutMarks(CollapseSpace(text.substr(0, end))));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
+// Takes the first line off a text. Some exports end lines by a carriage return alone.
+std::string_view TakeLine(std::string_view* text) {
+  std::string_view line = text->substr(0, text->find('\n'));
+  line = line.substr(0, line.find('\r'));
+  text->remove_prefix(std::min(line.size() + 1, text->size()));
+  return line;
 }
 
 // Returns the title of a line that begins "Words of a title:", or "" if the line is no heading. A
@@ -161,13 +174,17 @@ struct Section {
 std::vector<Section> AllowedSections(std::string_view text) {
   std::vector<Section> sections;
   bool open = false;
-  for (const std::string& line : Lines(text)) {
+  while (!text.empty()) {
+    const std::string_view raw = TakeLine(&text);
+    // Most lines of a summary are in sections that are not kept.
+    if (!open && raw.find(':') == std::string_view::npos) continue;
+    const std::string line = WithoutMarks(CollapseSpace(raw));
     const std::string_view heading = HeadingOf(line);
     if (!heading.empty()) {
       const std::string_view section = FindSection(heading);
       open = !section.empty();
       if (open) sections.push_back({section, line.substr(heading.size() + 1)});
-    } else if (Lower(line).starts_with("discharge") || Lower(line).starts_with("transfer")) {
+    } else if (BeginsInAnyCase(line, "discharge") || BeginsInAnyCase(line, "transfer")) {
       open = false;
     } else if (open) {
       sections.back().content += ' ' + line;
@@ -195,6 +212,11 @@ std::string CollapseSpace(std::string_view text) {
 size_t FindTextOfDischarge(std::string_view text) {
   const std::string lower = Lower(text);
   size_t first = std::string::npos;
+  if (std::none_of(kWordsOfDischarge.begin(), kWordsOfDischarge.end(), [&](std::string_view word) {
+        return lower.find(word) != std::string::npos;
+      })) {
+    return first;
+  }
   for (const std::string_view phrase : kAtDischarge) first = std::min(first, lower.find(phrase));
   return first;
 }

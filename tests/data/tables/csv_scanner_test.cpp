@@ -23,9 +23,13 @@ Rows Scan(const std::string& text, size_t piece, CsvScanner::Status* end) {
     return read;
   });
   Rows rows;
-  std::vector<std::string_view> fields;
+  std::vector<CsvField> fields;
   while ((*end = scanner.Next(&fields)) == CsvScanner::Status::kRow) {
-    rows.emplace_back(fields.begin(), fields.end());
+    std::vector<std::string>& row = rows.emplace_back();
+    for (CsvField& field : fields) {
+      row.emplace_back(field.Text());
+      EXPECT_EQ(field.Text(), row.back()) << "undone once";
+    }
   }
   return rows;
 }
