@@ -57,7 +57,8 @@ def make_tables(demo, out, scale, seed):
     for stem in ("PRESCRIPTIONS", "DIAGNOSES_ICD", "PROCEDURES_ICD"):
         rows = demo_table(demo, stem)
         drawn = rows.iloc[rng.integers(0, len(rows), size[stem])].reset_index(drop=True)
-        of = np.concatenate([np.arange(len(hadm)), rng.integers(0, len(hadm), size[stem])])[:size[stem]]
+        # The rows of an admission stand together, as in the demo.
+        of = np.sort(np.concatenate([np.arange(len(hadm)), rng.integers(0, len(hadm), size[stem])])[:size[stem]])
         drawn["SUBJECT_ID"], drawn["HADM_ID"] = subject[of], hadm[of]
         drawn.to_csv(out / f"{stem}.csv", index=False)
     write_notes(out / "NOTEEVENTS.csv", subject, hadm, size["NOTEEVENTS"], int(NOTE_BYTES * scale))

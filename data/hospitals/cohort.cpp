@@ -11,10 +11,18 @@ namespace {
 // Step 2.
 void KeepPatientsWithVisits(int64_t min_visits, std::vector<CodeRow>* rows) {
   std::unordered_map<int64_t, std::unordered_set<int64_t>> visits;
-  for (const CodeRow& row : *rows) visits[row.subject].insert(row.hadm);
-  std::erase_if(*rows, [&](const CodeRow& row) {
-    return static_cast<int64_t>(visits[row.subject].size()) < min_visits;
-  });
+  const CodeRow* before = nullptr;
+  for (const CodeRow& row : *rows) {
+    const bool same =
+        before != nullptr && before->hadm == row.hadm && before->subject == row.subject;
+    if (!same) visits[row.subject].insert(row.hadm);
+    before = &row;
+  }
+  std::unordered_set<int64_t> dropped;
+  for (const auto& [subject, of] : visits) {
+    if (static_cast<int64_t>(of.size()) < min_visits) dropped.insert(subject);
+  }
+  std::erase_if(*rows, [&](const CodeRow& row) { return dropped.contains(row.subject); });
 }
 
 using Mapped = std::vector<const std::vector<std::string>*>;  // [sources]; null: no drug

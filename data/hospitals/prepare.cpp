@@ -55,20 +55,25 @@ void CheckOptions(const DataOptions& options) {
 // tables.
 std::vector<Visit> GroupByAdmission(const Cohort& cohort) {
   std::map<std::pair<int64_t, int64_t>, Visit> visits;
-  const auto add = [&](const CodeTable& table, std::vector<int32_t> Visit::*list) {
-    for (const CodeRow& row : table.rows) {
-      Visit& visit = visits[{row.subject, row.hadm}];
-      visit.subject = row.subject;
-      visit.hadm = row.hadm;
-      std::vector<int32_t>& codes = visit.*list;
-      if (std::find(codes.begin(), codes.end(), row.code) == codes.end()) {
-        codes.push_back(row.code);
+  const auto add = [&](const std::vector<CodeRow>& rows, std::vector<int32_t> Visit::*list) {
+    Visit* visit = nullptr;
+    for (const CodeRow& row : rows) {
+      // The rows of an admission stand together in most tables.
+      if (visit == nullptr || visit->hadm != row.hadm || visit->subject != row.subject) {
+        visit = &visits[{row.subject, row.hadm}];
+        visit->subject = row.subject;
+        visit->hadm = row.hadm;
       }
+      (visit->*list).push_back(row.code);
     }
   };
-  add(cohort.diagnoses, &Visit::diagnoses);
-  add(cohort.procedures, &Visit::procedures);
-  add(cohort.drugs, &Visit::drugs);
+  add(cohort.diagnoses.rows, &Visit::diagnoses);
+  add(cohort.procedures.rows, &Visit::procedures);
+  // A drug may have been ordered by several names.
+  std::vector<CodeRow> drugs = cohort.drugs.rows;
+  for (CodeRow& row : drugs) row.name = 0;
+  DropDuplicates(&drugs);
+  add(drugs, &Visit::drugs);
   std::vector<Visit> ordered;
   for (auto& [key, visit] : visits) ordered.push_back(std::move(visit));
   return ordered;
@@ -332,8 +337,8 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const std::unique_ptr<DrugMap> drug_bank = own_drugs ? nullptr : hospital->Drugs();
   const DrugMap& drugs = own_drugs ? *own_drugs : *drug_bank;
   // Half of a hospital's bytes are its notes.
-  std::future<Notes> reading_notes = std::async(
-      std::launch::async, [&] { return hospital->ReadNotes(admissions); });
+  std::future<Notes> reading_notes =
+      std::async(std::launch::async, [&] { return hospital->ReadNotes(admissions); });
   const Cohort cohort = SelectCohort(options, *hospital, admissions, drugs, rules, &funnel);
 
   Corpus corpus;

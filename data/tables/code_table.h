@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -20,11 +19,13 @@ class Interner {
   int32_t size() const { return static_cast<int32_t>(texts_.size()); }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  struct Slot {
+    size_t hash = 0;
+    int32_t id = -1;  // -1: free
   };
-  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;
+  void Grow();
+
+  std::vector<Slot> slots_;  // open addressing; a power of two, at most half of them in use
   std::vector<std::string> texts_;
 };
 
@@ -48,7 +49,8 @@ void DropDuplicates(std::vector<CodeRow>* rows);
 // Returns the number of rows of each code, [codes.size()].
 std::vector<int64_t> CountCodes(const CodeTable& table);
 
-std::unordered_set<int64_t> VisitsIn(const std::vector<CodeRow>& rows);
+std::unordered_set<int64_t> VisitsIn(const std::vector<CodeRow>& rows);    // HADM_IDs
+std::unordered_set<int64_t> SubjectsIn(const std::vector<CodeRow>& rows);  // SUBJECT_IDs
 
 // Gives each row the code `text_of[row.code]`, [codes.size()]. Codes are numbered anew.
 void Recode(const std::vector<std::string>& text_of, CodeTable* table);

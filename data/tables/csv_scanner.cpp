@@ -1,21 +1,41 @@
 #include "data/tables/csv_scanner.h"
 
-#include <array>
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace flame {
 namespace {
 
-constexpr size_t kBlockBytes = 4 << 20;
+constexpr size_t kBlockBytes = 1 << 20;
 
-// The bytes that end a field without quotes.
-constexpr std::array<bool, 256> kEnds = [] {
-  std::array<bool, 256> ends{};
-  ends[','] = ends['\n'] = ends['\r'] = true;
-  return ends;
-}();
+bool IsEnd(char c) { return c == ',' || c == '\n' || c == '\r'; }
 
 constexpr size_t kNone = static_cast<size_t>(-1);
+
+// Returns the place of the first byte from `at` on that ends a field without quotes; `size` if
+// there is none. Looks at eight bytes at a time: bit 7 of each byte of `found` is set for a comma
+// or a control character up to \r, exactly so below the first that is set.
+size_t FindEnd(const char* data, size_t at, size_t size) {
+  static_assert(std::endian::native == std::endian::little);
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHighs = 0x80 * kOnes;
+  uint64_t word = 0;
+  while (at + sizeof word <= size) {
+    std::memcpy(&word, data + at, sizeof word);
+    const uint64_t commas = word ^ (kOnes * ',');
+    const uint64_t found =
+        ((commas - kOnes) & ~commas & kHighs) | ((word - kOnes * ('\r' + 1)) & ~word & kHighs);
+    if (found == 0) {
+      at += sizeof word;
+      continue;
+    }
+    at += static_cast<size_t>(std::countr_zero(found)) / 8;
+    if (IsEnd(data[at])) return at;
+    ++at;  // another control character
+  }
+  while (at < size && !IsEnd(data[at])) ++at;
+  return at;
+}
 
 // Returns the length of the character of UTF-8 that `text` begins with; 0 if it is none.
 size_t LengthOfCharacter(std::string_view text) {
@@ -40,109 +60,139 @@ size_t LengthOfCharacter(std::string_view text) {
 
 }  // namespace
 
-CsvScanner::CsvScanner(Read read) : read_(std::move(read)), buffer_(kBlockBytes) {}
+namespace {
 
-CsvScanner::Status CsvScanner::Next(std::vector<CsvField>* fields) {
-  begin_ = next_;
-  while (true) {
-    switch (Scan()) {
-      case Found::kRow:
-        if (next_ - begin_ > kMostRowBytes) return Status::kTooLong;
-        SetFields(fields);
-        return Status::kRow;
-      case Found::kBehindQuote:
-        SetFields(fields);
-        return Status::kBehindQuote;
-      case Found::kEmptyLine:
-        begin_ = next_;
-        break;
-      case Found::kMore:
-        if (ended_) return open_quote_ ? Status::kOpenQuote : Status::kEnd;
-        if (!Refill()) return Status::kTooLong;
-        break;
+enum class Found { kRow, kEmptyLine, kOpenQuote, kOpenRow, kBehindQuote, kTooLong };
+
+// Scans the rows of a block one after the other.
+class RowScanner {
+ public:
+  // `is_whole`: nothing follows the block's bytes.
+  RowScanner(CsvScanner::Block* block, bool is_whole)
+      : block_(block), data_(block->bytes.data()), size_(block->size), whole_(is_whole) {}
+
+  // Adds the fields of the next row, and none if it returns something else than kRow.
+  Found Next() {
+    if (next_ == size_) return Found::kOpenRow;
+    const size_t begin = next_, first = block_->fields.size();
+    size_t at = begin;
+    char end = ',';
+    while (end == ',') {
+      const Found found = AddField(&at, &end);
+      if (found == Found::kRow) continue;
+      block_->field_behind = block_->fields.size() - first + 1;
+      block_->fields.resize(first);
+      return found;
     }
-  }
-}
-
-// Moves the row that is scanned to the front of the buffer and reads behind it. Returns false if
-// the row is too long.
-bool CsvScanner::Refill() {
-  std::memmove(buffer_.data(), buffer_.data() + begin_, size_ - begin_);
-  size_ -= begin_;
-  begin_ = next_ = 0;
-  if (size_ > kMostRowBytes) return false;
-  if (size_ * 2 > buffer_.size()) buffer_.resize(buffer_.size() * 2);
-  while (size_ < buffer_.size()) {
-    const size_t read = read_(buffer_.data() + size_, buffer_.size() - size_);
-    ended_ = read == 0;
-    size_ += read;
-    if (ended_) break;
-  }
-  return true;
-}
-
-// Sets a quoted field, whose first byte behind the quote is at field->begin. Returns the place
-// behind it; kNone if more bytes are needed.
-size_t CsvScanner::ScanQuoted(Place* field) const {
-  const char* const data = buffer_.data();
-  size_t at = field->begin;
-  while (true) {
-    const void* quote = std::memchr(data + at, '"', size_ - at);
-    if (quote == nullptr) return kNone;
-    at = static_cast<size_t>(static_cast<const char*>(quote) - data) + 1;
-    if (at == size_) {
-      if (!ended_) return kNone;
-      break;
-    }
-    if (data[at] != '"') break;
-    field->quotes = true;
-    ++at;
-  }
-  field->end = at - 1;
-  return at;
-}
-
-// Scans the row at begin_ and sets fields_ and next_.
-CsvScanner::Found CsvScanner::Scan() {
-  const char* const data = buffer_.data();
-  fields_.clear();
-  size_t at = begin_;
-  open_quote_ = false;
-  if (at == size_) return Found::kMore;
-  while (true) {
-    Place field{at, at, false};
-    if (at < size_ && data[at] == '"') {
-      ++field.begin;
-      at = ScanQuoted(&field);
-      open_quote_ = at == kNone;
-      if (open_quote_) return Found::kMore;
-      if (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) return Found::kBehindQuote;
-    } else {
-      while (at < size_ && !kEnds[static_cast<unsigned char>(data[at])]) ++at;
-      field.end = at;
-    }
-    if (at == size_ && !ended_) return Found::kMore;
-    fields_.push_back(field);
-    if (at == size_) break;
-    const char end = data[at++];
-    if (end == ',') continue;
     // The break may be \r\n.
     if (end == '\r') {
-      if (at == size_ && !ended_) return Found::kMore;
-      if (at < size_ && data[at] == '\n') ++at;
+      if (at == size_ && !whole_) {
+        block_->fields.resize(first);
+        return Found::kOpenRow;
+      }
+      if (at < size_ && data_[at] == '\n') ++at;
     }
-    break;
+    next_ = at;
+    const bool empty = IsEnd(data_[begin]) && data_[begin] != ',';
+    if (empty || next_ - begin > CsvScanner::kMostRowBytes) {
+      block_->fields.resize(first);
+      return empty ? Found::kEmptyLine : Found::kTooLong;
+    }
+    block_->ends.push_back(block_->fields.size());
+    return Found::kRow;
   }
-  next_ = at;
-  const bool empty =
-      fields_.size() == 1 && fields_[0].begin == begin_ && fields_[0].end == fields_[0].begin;
-  return empty ? Found::kEmptyLine : Found::kRow;
+
+  size_t next() const { return next_; }  // behind the row that was scanned
+
+ private:
+  // Adds the field at `*at`, and sets `*at` behind the byte that ends it and `*end` to that byte;
+  // to \n at the end of the file.
+  Found AddField(size_t* at, char* end) {
+    size_t begin = *at, stop = 0;
+    bool quotes = false;
+    if (begin < size_ && data_[begin] == '"') {
+      ++begin;
+      *at = ScanQuoted(begin, &quotes);
+      if (*at == kNone) return Found::kOpenQuote;
+      stop = *at - 1;
+      if (*at < size_ && !IsEnd(data_[*at])) return Found::kBehindQuote;
+    } else {
+      stop = *at = FindEnd(data_, begin, size_);
+    }
+    if (*at == size_ && !whole_) return Found::kOpenRow;
+    block_->fields.emplace_back(data_ + begin, stop - begin, quotes);
+    *end = *at < size_ ? data_[(*at)++] : '\n';
+    return Found::kRow;
+  }
+
+  // Returns the place behind the closing quote of a field whose text is at `at`; kNone if there is
+  // none.
+  size_t ScanQuoted(size_t at, bool* quotes) const {
+    while (true) {
+      const void* quote = std::memchr(data_ + at, '"', size_ - at);
+      if (quote == nullptr) return kNone;
+      at = static_cast<size_t>(static_cast<const char*>(quote) - data_) + 1;
+      if (at == size_) return whole_ ? at : kNone;
+      if (data_[at] != '"') return at;
+      *quotes = true;
+      ++at;
+    }
+  }
+
+  CsvScanner::Block* block_;
+  char* data_;
+  size_t size_;
+  bool whole_;
+  size_t next_ = 0;
+};
+
+// Scans rows until something else than a row or an empty line is found, and returns that.
+Found ScanRows(RowScanner* rows) {
+  while (true) {
+    const Found found = rows->Next();
+    if (found != Found::kRow && found != Found::kEmptyLine) return found;
+  }
 }
 
-void CsvScanner::SetFields(std::vector<CsvField>* fields) {
-  fields->clear();
-  for (const Place& field : fields_) {
-    fields->emplace_back(buffer_.data() + field.begin, field.end - field.begin, field.quotes);
+}  // namespace
+
+// Appends bytes to the block until it has `least` or no more come.
+void CsvScanner::Fill(size_t least, Block* block) {
+  if (block->bytes.size() < least) block->bytes.resize(least);
+  while (block->size < least && !ended_) {
+    const size_t read = read_(block->bytes.data() + block->size, least - block->size);
+    ended_ = read == 0;
+    block->size += read;
+  }
+}
+
+void CsvScanner::Next(Block* block) {
+  block->fields.clear();
+  block->ends.clear();
+  block->status = Status::kMore;
+  if (block->bytes.size() < rest_.size()) block->bytes.resize(rest_.size());
+  std::copy(rest_.begin(), rest_.end(), block->bytes.begin());
+  block->size = rest_.size();
+  rest_.clear();
+  // A block with no whole row grows.
+  for (size_t least = kBlockBytes; true; least *= 2) {
+    Fill(std::max(least, block->size + 1), block);
+    RowScanner rows(block, ended_);
+    const Found found = ScanRows(&rows);
+    const size_t behind = rows.next();
+    if (found == Found::kTooLong || (!ended_ && block->size - behind > kMostRowBytes)) {
+      block->status = Status::kTooLong;
+    } else if (found == Found::kBehindQuote) {
+      block->status = Status::kBehindQuote;
+    } else if (ended_) {
+      block->status = found == Found::kOpenQuote ? Status::kOpenQuote : Status::kEnd;
+    } else if (block->ends.empty()) {
+      continue;
+    } else {
+      rest_.assign(block->bytes.begin() + static_cast<int64_t>(behind),
+                   block->bytes.begin() + static_cast<int64_t>(block->size));
+    }
+    return;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace flame {
@@ -42,32 +43,31 @@ class CsvScanner {
   // `read(out, size)` writes the next bytes, at most `size`, and returns their number; 0 at the
   // end.
   using Read = std::function<size_t(char* out, size_t size)>;
-  explicit CsvScanner(Read read);
+  explicit CsvScanner(Read read) : read_(std::move(read)) {}
 
-  enum class Status { kRow, kEnd, kOpenQuote, kBehindQuote, kTooLong };
-  // Sets the fields of the next row; they are valid until the next call. kOpenQuote: the file ends
-  // inside a quoted field. kBehindQuote: a row has text behind the closing quote of the field that
-  // follows `fields`. After another status than kRow there are no more rows.
-  Status Next(std::vector<CsvField>* fields);
+  enum class Status { kMore, kEnd, kOpenQuote, kBehindQuote, kTooLong };
+
+  // Some rows in turn. A block is used while the scanner fills another one.
+  struct Block {
+    std::vector<char> bytes;
+    size_t size = 0;               // of `bytes`, those in use
+    std::vector<CsvField> fields;  // of all rows; they are in `bytes`
+    std::vector<size_t> ends;      // for each row: where its fields end in `fields`
+    // Tells what follows the rows. kMore: perhaps other rows. kOpenQuote: the file ends inside a
+    // quoted field. kBehindQuote: a row has text behind the closing quote of its field
+    // `field_behind`, from 1. After another status than kMore there are no more blocks.
+    Status status = Status::kMore;
+    size_t field_behind = 0;
+  };
+  // Replaces the block's contents by the next rows, at least one if `status` is kMore.
+  void Next(Block* block);
 
  private:
-  struct Place {
-    size_t begin = 0, end = 0;  // in buffer_, without the opening quote
-    bool quotes = false;        // has quotes to be undone, between begin and end
-  };
-  enum class Found { kRow, kEmptyLine, kMore, kBehindQuote };
-  Found Scan();
-  size_t ScanQuoted(Place* field) const;
-  bool Refill();
-  void SetFields(std::vector<CsvField>* fields);
+  void Fill(size_t least, Block* block);
 
   Read read_;
-  std::vector<char> buffer_;
-  size_t begin_ = 0, size_ = 0;  // the row that is scanned begins at begin_; size_ bytes are read
-  size_t next_ = 0;              // behind the row that was scanned
-  bool ended_ = false;           // no more bytes come
-  bool open_quote_ = false;
-  std::vector<Place> fields_;
+  std::vector<char> rest_;  // bytes read, behind the rows of the last block
+  bool ended_ = false;      // no more bytes come
 };
 
 // Returns true if the text is UTF-8 (RFC 3629).

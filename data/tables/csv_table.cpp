@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <future>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -19,8 +21,6 @@ namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kRowsBetweenCounts = 4096;
 
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -64,15 +64,17 @@ Stream OpenStream(const std::string& path) {
   return {file, ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), file), path)};
 }
 
-// Reads the rows of a CSV file.
+// Reads the rows of a CSV file, a block of them while the one before is used.
 class CsvReader {
  public:
   explicit CsvReader(const std::string& path)
       : path_(path),
         stream_(OpenStream(path)),
         scanner_([this](char* out, size_t size) { return ReadBytes(out, size); }) {
-    if (!Next(&header_)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
-    for (CsvField& name : header_) names_.emplace_back(name.Text());
+    scanner_.Next(&block_);
+    std::span<CsvField> header;
+    if (!Next(&header)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
+    for (CsvField& name : header) names_.emplace_back(name.Text());
     for (const std::string& name : names_) CheckUtf8(name, "the header");
   }
 
@@ -80,36 +82,16 @@ class CsvReader {
 
   // Sets the fields of the next row. Returns false at the end. Throws DataError on a row with
   // another number of fields than the header, and on a file that ends inside a quoted field.
-  bool Next(std::vector<CsvField>* fields) {
-    switch (scanner_.Next(fields)) {
-      case CsvScanner::Status::kEnd:
-        return false;
-      case CsvScanner::Status::kOpenQuote:
-        throw DataError(path_, ": ends inside a quoted field, after data row ",
-                        std::max<int64_t>(rows_ - 1, 0),
-                        "; expected its closing quote: the file is cut short, or a quote was "
-                        "opened by mistake");
-      case CsvScanner::Status::kBehindQuote:
-        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1) has text behind the ",
-                        "closing quote of field ", fields->size() + 1,
-                        "; expected a comma or a line break. A quote in a field is written twice");
-      case CsvScanner::Status::kTooLong:
-        throw DataError(path_, ": data row ", rows_, " is longer than ",
-                        CsvScanner::kMostRowBytes >> 20,
-                        " MB; expected a line break before that, or a closing quote");
-      case CsvScanner::Status::kRow:
-        break;
+  bool Next(std::span<CsvField>* fields) {
+    while (row_ == block_.ends.size()) {
+      if (!NextBlock()) return false;
     }
+    const size_t begin = row_ == 0 ? 0 : block_.ends[row_ - 1];
+    *fields = {block_.fields.data() + begin, block_.ends[row_++] - begin};
     ++rows_;
     if (rows_ == 1 || fields->size() == names_.size()) return true;
     throw DataError(path_, ": row ", rows_, " (the header is row 1) has ", fields->size(),
                     " fields; expected ", names_.size(), " as in the header");
-  }
-
-  // Returns the bytes of the file that were read since the last call.
-  int64_t TakeBytesRead() {
-    const int64_t place = ValueOf(stream_.file->Tell(), path_);
-    return place - std::exchange(counted_, place);
   }
 
   // `where`: for the message.
@@ -120,10 +102,46 @@ class CsvReader {
   }
 
  private:
+  // Returns false at the end of the file.
+  bool NextBlock() {
+    switch (block_.status) {
+      case CsvScanner::Status::kMore:
+        break;
+      case CsvScanner::Status::kEnd:
+        return false;
+      case CsvScanner::Status::kOpenQuote:
+        throw DataError(path_, ": ends inside a quoted field, after data row ",
+                        std::max<int64_t>(rows_ - 1, 0),
+                        "; expected its closing quote: the file is cut short, or a quote was "
+                        "opened by mistake");
+      case CsvScanner::Status::kBehindQuote:
+        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1) has text behind the ",
+                        "closing quote of field ", block_.field_behind,
+                        "; expected a comma or a line break. A quote in a field is written twice");
+      case CsvScanner::Status::kTooLong:
+        throw DataError(path_, ": data row ", rows_, " is longer than ",
+                        CsvScanner::kMostRowBytes >> 20,
+                        " MB; expected a line break before that, or a closing quote");
+    }
+    if (!scanning_.valid()) scanning_ = std::async(std::launch::async, [this] { Scan(); });
+    scanning_.get();
+    std::swap(block_, next_);
+    row_ = 0;
+    if (block_.status == CsvScanner::Status::kMore) {
+      scanning_ = std::async(std::launch::async, [this] { Scan(); });
+    }
+    return true;
+  }
+
+  void Scan() { scanner_.Next(&next_); }
+
   // Leaves out a byte order mark of UTF-8.
   size_t ReadBytes(char* out, size_t size) {
     constexpr std::string_view kMark = "\xef\xbb\xbf";
-    auto read = static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
+    auto read =
+        static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
+    const int64_t place = ValueOf(stream_.file->Tell(), path_);
+    ReadProgress::Count(place - std::exchange(counted_, place));
     if (begun_ || read == 0) return read;
     begun_ = true;
     if (!std::string_view(out, read).starts_with(kMark)) return read;
@@ -131,14 +149,17 @@ class CsvReader {
     std::memmove(out, out + kMark.size(), read);
     return read > 0 ? read : ReadBytes(out, size);
   }
+
   const std::string& path_;
   Stream stream_;
-  CsvScanner scanner_;
-  std::vector<CsvField> header_;
-  std::vector<std::string> names_;
-  int64_t rows_ = 0;  // the header counted
-  int64_t counted_ = 0;  // bytes of the file that TakeBytesRead has told
+  int64_t counted_ = 0;  // bytes of the file, for ReadProgress
   bool begun_ = false;
+  CsvScanner scanner_;
+  CsvScanner::Block block_, next_;
+  size_t row_ = 0;              // the next row in block_
+  int64_t rows_ = 0;            // the header counted
+  std::future<void> scanning_;  // fills next_
+  std::vector<std::string> names_;
 };
 
 // Throws DataError if the file begins with the byte order mark of UTF-16, or is a Git LFS pointer.
@@ -259,7 +280,7 @@ int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) cons
     places.push_back(std::find(header_.begin(), header_.end(), name) - header_.begin());
   }
   CsvRow row(path_, columns_);
-  std::vector<CsvField> fields;
+  std::span<CsvField> fields;
   while (reader.Next(&fields)) {
     ++row.number_;
     for (size_t c = 0; c < places.size(); ++c) {
@@ -269,9 +290,7 @@ int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) cons
       }
     }
     use(row);
-    if (row.number_ % kRowsBetweenCounts == 0) ReadProgress::Count(reader.TakeBytesRead());
   }
-  ReadProgress::Count(reader.TakeBytesRead());
   return row.number_;
 }
 

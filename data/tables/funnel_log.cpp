@@ -20,11 +20,9 @@ void FunnelLog::AddRows(const std::string& table, const std::string& rule, int64
 
 void FunnelLog::Add(const std::string& table, const std::string& rule,
                     const std::vector<CodeRow>& rows, const std::string& detail) {
-  std::unordered_set<int64_t> patients;
-  for (const CodeRow& row : rows) patients.insert(row.subject);
   steps_.push_back({table, rule, static_cast<int64_t>(rows.size()),
                     static_cast<int64_t>(VisitsIn(rows).size()),
-                    static_cast<int64_t>(patients.size()), detail});
+                    static_cast<int64_t>(SubjectsIn(rows).size()), detail});
   LogInfo("prepare: ", Line(steps_.back()), detail.empty() ? "" : "; ", detail);
   if (!rows.empty()) return;
   std::string counts;

@@ -65,9 +65,8 @@ std::string Lower(std::string_view text) {
 }
 
 bool BeginsInAnyCase(std::string_view text, std::string_view lower) {
-  return text.size() >= lower.size() &&
-         std::equal(lower.begin(), lower.end(), text.begin(),
-                    [](char l, char c) { return l == LowerOf(c); });
+  return text.size() >= lower.size() && std::equal(lower.begin(), lower.end(), text.begin(),
+                                                   [](char l, char c) { return l == LowerOf(c); });
 }
 
 // Drops what marks a line as a heading in some editors: **Allergies:** -> Allergies:
@@ -212,9 +211,8 @@ std::string CollapseSpace(std::string_view text) {
 size_t FindTextOfDischarge(std::string_view text) {
   const std::string lower = Lower(text);
   size_t first = std::string::npos;
-  if (std::none_of(kWordsOfDischarge.begin(), kWordsOfDischarge.end(), [&](std::string_view word) {
-        return lower.find(word) != std::string::npos;
-      })) {
+  if (std::none_of(kWordsOfDischarge.begin(), kWordsOfDischarge.end(),
+                   [&](std::string_view word) { return lower.find(word) != std::string::npos; })) {
     return first;
   }
   for (const std::string_view phrase : kAtDischarge) first = std::min(first, lower.find(phrase));

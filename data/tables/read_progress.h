@@ -16,8 +16,8 @@ class ReadProgress {
   ReadProgress(const ReadProgress&) = delete;
   ReadProgress& operator=(const ReadProgress&) = delete;
 
-  // Counts bytes read; does nothing while no object lives. Bytes beyond all, of a table that is read
-  // twice, are not shown.
+  // Counts bytes read; does nothing while no object lives. Bytes beyond all, of a table that is
+  // read twice, are not shown.
   static void Count(int64_t bytes);
 };
 

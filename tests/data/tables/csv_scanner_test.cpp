@@ -23,19 +23,25 @@ Rows Scan(const std::string& text, size_t piece, CsvScanner::Status* end) {
     return read;
   });
   Rows rows;
-  std::vector<CsvField> fields;
-  while ((*end = scanner.Next(&fields)) == CsvScanner::Status::kRow) {
-    std::vector<std::string>& row = rows.emplace_back();
-    for (CsvField& field : fields) {
-      row.emplace_back(field.Text());
-      EXPECT_EQ(field.Text(), row.back()) << "undone once";
+  CsvScanner::Block block;
+  do {
+    scanner.Next(&block);
+    size_t field = 0;
+    for (const size_t behind : block.ends) {
+      std::vector<std::string>& row = rows.emplace_back();
+      for (; field < behind; ++field) {
+        row.emplace_back(block.fields[field].Text());
+        EXPECT_EQ(block.fields[field].Text(), row.back()) << "undone once";
+      }
     }
-  }
+    EXPECT_EQ(field, block.fields.size());
+  } while (block.status == CsvScanner::Status::kMore);
+  *end = block.status;
   return rows;
 }
 
 Rows Scan(const std::string& text) {
-  CsvScanner::Status end = CsvScanner::Status::kRow;
+  CsvScanner::Status end = CsvScanner::Status::kMore;
   Rows rows = Scan(text, 1 << 20, &end);
   EXPECT_EQ(end, CsvScanner::Status::kEnd);
   return rows;
@@ -50,14 +56,14 @@ TEST(CsvScanner, FieldsOfEveryKind) {
 }
 
 TEST(CsvScanner, OpenQuote_IsTold) {
-  CsvScanner::Status end = CsvScanner::Status::kRow;
+  CsvScanner::Status end = CsvScanner::Status::kMore;
   EXPECT_THAT(Scan("a\n\"cut \"\"", 100, &end), ElementsAre(ElementsAre("a")));
   EXPECT_EQ(end, CsvScanner::Status::kOpenQuote);
 }
 
 TEST(CsvScanner, TextBehindAClosingQuote_IsTold) {
   for (const char* text : {"a\n1,\"q\"z\n", "a\n1,\"q\" \n", "a\n1,\"x,\n2,\"Warfarin\"\n"}) {
-    CsvScanner::Status end = CsvScanner::Status::kRow;
+    CsvScanner::Status end = CsvScanner::Status::kMore;
     EXPECT_THAT(Scan(text, 1, &end), ElementsAre(ElementsAre("a"))) << text;
     EXPECT_EQ(end, CsvScanner::Status::kBehindQuote);
   }
@@ -70,7 +76,7 @@ TEST(CsvScanner, AnyText_SameRowsFromAnyBlocks) {
   for (int round = 0; round < 300; ++round) {
     std::string text;
     for (int i = 0; i < 40; ++i) text += bytes[random() % 8];
-    CsvScanner::Status whole = CsvScanner::Status::kRow, pieces = whole;
+    CsvScanner::Status whole = CsvScanner::Status::kMore, pieces = whole;
     const Rows rows = Scan(text, 1 << 20, &whole);
     EXPECT_EQ(Scan(text, 1, &pieces), rows) << testing::PrintToString(text);
     EXPECT_EQ(whole, pieces);
@@ -86,7 +92,7 @@ TEST(CsvScanner, RowsLongerThanABlock) {
 }
 
 TEST(CsvScanner, RowTooLong_IsTold) {
-  CsvScanner::Status end = CsvScanner::Status::kRow;
+  CsvScanner::Status end = CsvScanner::Status::kMore;
   Scan("A\n\"" + std::string(CsvScanner::kMostRowBytes * 2, 'x') + "\"\n", 1 << 30, &end);
   EXPECT_EQ(end, CsvScanner::Status::kTooLong);
 }
