@@ -82,8 +82,8 @@ class StayRows {
 class NamedDrugs : public DrugMap {
  public:
   NamedDrugs(const fs::path& mappings, const fs::path& synonyms)
-      : matcher_(ReadNames(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"})),
-                 ReadNames(CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {}
+      : matcher_(MatcherOf(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"}),
+                           CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {}
   const std::vector<std::string>* Find(const std::string& name) const override {
     const DrugMatch& match = Match(name);
     return match.drugs.empty() ? nullptr : &match.drugs;
@@ -102,6 +102,14 @@ class NamedDrugs : public DrugMap {
       names.push_back({std::string(row[0]), CanonicalId(row[1])});
     });
     return names;
+  }
+  static DrugNameMatcher MatcherOf(const CsvTable& names, const CsvTable& synonyms) {
+    const std::vector<DrugNameId> known = ReadNames(names), others = ReadNames(synonyms);
+    try {
+      return DrugNameMatcher(known, others);
+    } catch (const DataError& error) {
+      throw DataError(synonyms.path(), ": ", error.what());
+    }
   }
   const DrugMatch& Match(const std::string& name) const {
     const auto found = known_.find(name);

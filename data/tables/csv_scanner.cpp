@@ -179,7 +179,7 @@ void CsvScanner::Next(Block* block) {
     Fill(std::max(least, block->size + 1), block);
     RowScanner rows(block, ended_);
     const Found found = ScanRows(&rows);
-    const size_t behind = rows.next();
+    const size_t behind = block->behind = rows.next();
     if (found == Found::kTooLong || (!ended_ && block->size - behind > kMostRowBytes)) {
       block->status = Status::kTooLong;
     } else if (found == Found::kBehindQuote) {

@@ -51,6 +51,7 @@ class CsvScanner {
   struct Block {
     std::vector<char> bytes;
     size_t size = 0;               // of `bytes`, those in use
+    size_t behind = 0;             // of these, those up to the end of the last row
     std::vector<CsvField> fields;  // of all rows; they are in `bytes`
     std::vector<size_t> ends;      // for each row: where its fields end in `fields`
     // Tells what follows the rows. kMore: perhaps other rows. kOpenQuote: the file ends inside a

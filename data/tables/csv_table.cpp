@@ -64,6 +64,37 @@ Stream OpenStream(const std::string& path) {
   return {file, ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), file), path)};
 }
 
+int64_t CountBreaks(const char* begin, const char* end) {
+  int64_t breaks = 0;
+  for (const char* c = begin; c != end; ++c) {
+    breaks += *c == '\n' || (*c == '\r' && (c + 1 == end || c[1] != '\n'));
+  }
+  return breaks;
+}
+
+// Returns the line of the file, from 1, on which a row begins. The header is row 1. Reads the file
+// again, since only an error needs to know: rows may have several lines, and lines may be empty.
+int64_t LineOfRow(const std::string& path, int64_t row) {
+  const auto stream = OpenStream(path).text;
+  CsvScanner scanner([&](char* out, size_t size) {
+    return static_cast<size_t>(ValueOf(stream->Read(static_cast<int64_t>(size), out), path));
+  });
+  CsvScanner::Block block;
+  int64_t line = 1;
+  do {
+    scanner.Next(&block);
+    const char* const begin = block.bytes.data();
+    const auto rows = static_cast<int64_t>(block.ends.size());
+    if (row <= rows) {
+      const size_t field = row == 1 ? 0 : block.ends[row - 2];
+      return line + CountBreaks(begin, block.fields[field].Raw().data());
+    }
+    row -= rows;
+    line += CountBreaks(begin, begin + block.behind);
+  } while (block.status == CsvScanner::Status::kMore);
+  return line;  // of what is no row
+}
+
 // Reads the rows of a CSV file, a block of them while the one before is used.
 class CsvReader {
  public:
@@ -90,8 +121,9 @@ class CsvReader {
     *fields = {block_.fields.data() + begin, block_.ends[row_++] - begin};
     ++rows_;
     if (rows_ == 1 || fields->size() == names_.size()) return true;
-    throw DataError(path_, ": row ", rows_, " (the header is row 1) has ", fields->size(),
-                    " fields; expected ", names_.size(), " as in the header");
+    throw DataError(path_, ": row ", rows_, " (the header is row 1), line ",
+                    LineOfRow(path_, rows_), ", has ", fields->size(), " fields; expected ",
+                    names_.size(), " as in the header");
   }
 
   // `where`: for the message.
@@ -115,7 +147,8 @@ class CsvReader {
                         "; expected its closing quote: the file is cut short, or a quote was "
                         "opened by mistake");
       case CsvScanner::Status::kBehindQuote:
-        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1) has text behind the ",
+        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1), line ",
+                        LineOfRow(path_, rows_ + 1), ", has text behind the ",
                         "closing quote of field ", block_.field_behind,
                         "; expected a comma or a line break. A quote in a field is written twice");
       case CsvScanner::Status::kTooLong:
@@ -193,9 +226,9 @@ T CsvRow::Parse(size_t column, std::string_view text, const char* expected) cons
 void CsvRow::Fail(size_t column, const char* expected) const {
   constexpr size_t kShown = 80;
   const std::string_view value = (*this)[column];
-  throw DataError(path_, ": ", columns_[column], " of data row ", number_, " is '",
-                  value.substr(0, kShown), value.size() > kShown ? "..." : "", "'; expected ",
-                  expected);
+  throw DataError(path_, ": ", columns_[column], " of data row ", number_, ", line ",
+                  LineOfRow(path_, number_ + 1), ", is '", value.substr(0, kShown),
+                  value.size() > kShown ? "..." : "", "'; expected ", expected);
 }
 
 int64_t CsvRow::Integer(size_t column) const {

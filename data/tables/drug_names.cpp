@@ -330,10 +330,10 @@ DrugNameMatcher::DrugNameMatcher(const std::vector<DrugNameId>& names,
   for (const auto& [synonym, id] : synonyms) {
     const std::vector<Word> words = WordSplitter(synonym).Split();
     if (!HasLetters(words, 1)) {
-      throw DataError("drug synonyms: expected a synonym with letters, found '", synonym, "'");
+      throw DataError("expected a synonym with letters, found '", synonym, "'");
     }
     if (!id.empty() && !ids.contains(id)) {
-      throw DataError("drug synonyms: '", synonym, "' stands for '", id,
+      throw DataError("'", synonym, "' stands for '", id,
                       "'; expected an id that a DrugBank name has");
     }
     Entry& entry = entries_[KeyOf(words)];

@@ -84,8 +84,9 @@ TEST_F(PrepareDamageTest, MappingOfNdcs_OtherSpellings) {
     EXPECT_EQ(PrepareCorpus(options_).coverage, whole.coverage) << key;
   }
   Write("mappings/ndc9_to_drugbank.csv", Replaced(table, "\n000000001,DB1", "\n00000000111,DB1"));
-  EXPECT_THAT(Failure(), HasSubstr("ndc9_to_drugbank.csv: NDC of data row 1 is '00000000111'; "
-                                   "expected the first 9 of an NDC's 11 digits"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("ndc9_to_drugbank.csv: NDC of data row 1, line 2, is '00000000111'; "
+                        "expected the first 9 of an NDC's 11 digits"));
 }
 
 TEST_F(PrepareDamageTest, MappingOfOtherIds_IsNamed) {

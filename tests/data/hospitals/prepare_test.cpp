@@ -184,10 +184,11 @@ TEST_F(PrepareCorpusTest, EmptyTable_FailsUnlessNotes) {
 TEST_F(PrepareCorpusTest, BadValues_SayWhereAndWhat) {
   const std::string header = "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME\n";
   Write("ADMISSIONS.csv", header + "1,10,2001-01-01 10:00:00,\n1,x,2000-05-01 09:00:00,\n");
-  EXPECT_THAT(Failure(), HasSubstr("HADM_ID of data row 2 is 'x'; expected an integer"));
+  EXPECT_THAT(Failure(), HasSubstr("HADM_ID of data row 2, line 3, is 'x'; expected an integer"));
   Write("ADMISSIONS.csv", header + "1,10,2001-13-01 10:00:00,\n");
-  EXPECT_THAT(Failure(), HasSubstr("ADMITTIME of data row 1 is '2001-13-01 10:00:00'; expected a "
-                                   "time such as 2164-10-23 21:09:00"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("ADMITTIME of data row 1, line 2, is '2001-13-01 10:00:00'; expected a "
+                        "time such as 2164-10-23 21:09:00"));
   Write("ADMISSIONS.csv", header + "1,10,2001-01-01 10:00:00,\n");
   EXPECT_THAT(Failure(), HasSubstr("no ADMITTIME of HADM_ID 11"));
 }
@@ -196,7 +197,7 @@ TEST_F(PrepareCorpusTest, BadBirth_Fails) {
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,2100-01-01 00:00:00\n");
   EXPECT_THAT(Failure(), HasSubstr("before the birth of SUBJECT_ID 1"));
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,unknown\n");
-  EXPECT_THAT(Failure(), HasSubstr("DOB of data row 1 is 'unknown'; expected a time"));
+  EXPECT_THAT(Failure(), HasSubstr("DOB of data row 1, line 2, is 'unknown'; expected a time"));
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n9,F,2000-01-01 00:00:00\n");
   EXPECT_THAT(Failure(), HasSubstr("patients.csv: no SUBJECT_ID 1"));
 }

@@ -2,7 +2,7 @@
 
 #include "base/files/atomic_file.h"
 #include "data/export/write_records.h"
-#include "tests/data/hospitals/prepare_hospital.h"
+#include "tests/data/hospitals/table_mutations.h"
 
 namespace flame {
 namespace {
@@ -191,6 +191,37 @@ TEST_F(RecordsTest, WrittenAndRead_Same) {
     EXPECT_EQ(std::tie(a.diagnoses, a.procedures, a.drugs, a.note),
               std::tie(b.diagnoses, b.procedures, b.drugs, b.note));
   }
+}
+
+TEST_F(RecordsTest, SpoiledFiles_WholeCorpusOrAnErrorThatNamesTheFile) {
+  const std::string text = std::string(kHeader) + VisitLine(7, 70, R"(, "age": 71)") +
+                           VisitLine(7, 71, R"(, "note": "Allergies: Latex")") +
+                           VisitLine(3, 1, R"(, "gender": "M")");
+  Random random(17);
+  int whole = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string spoiled = text;
+    if (round % 2 == 0) {
+      spoiled = SpoiledText(random, text);
+    } else {
+      std::vector<std::string> lines = LinesOf(text);
+      std::string& line = lines[Below(random, lines.size())];
+      line = SpoiledJson(random, nlohmann::json::parse(line))
+                 .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      spoiled = Joined(lines);
+    }
+    try {
+      const Corpus corpus = Read(spoiled);
+      WriteCorpus(corpus, folder_ / "corpus.h5");
+      EXPECT_EQ(ReadCorpus(folder_ / "corpus.h5").visits.size(), corpus.visits.size());
+      ++whole;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("r.jsonl")) << spoiled;
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what() << ": " << spoiled;
+    }
+  }
+  EXPECT_GT(whole, 100);
 }
 
 }  // namespace

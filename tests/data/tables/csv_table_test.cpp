@@ -119,7 +119,21 @@ TEST_F(CsvTableTest, MarksInsideAField_AreText) {
 
 TEST_F(CsvTableTest, RaggedRow_NumberAndFields) {
   Write("T.csv", "A,B\n1,2\n1,2,3\n");
-  EXPECT_THAT(Failure(), HasSubstr("T.csv: row 3 (the header is row 1) has 3 fields; expected 2"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("T.csv: row 3 (the header is row 1), line 3, has 3 fields; expected "
+                        "2"));
+}
+
+// A row may have several lines, and an empty line is no row.
+TEST_F(CsvTableTest, LineOfARow_CountsEveryBreakBefore) {
+  Write("T.csv", "A,B\r\n\r\n\"x\ny\r\nz\",1\r2,2\n1,2,3\n");
+  EXPECT_THAT(Failure(), HasSubstr("row 4 (the header is row 1), line 7, has 3 fields"));
+  std::string text = "A,B\n";
+  for (int i = 0; i < 300000; ++i) text += "\"two\nlines\",1\n";  // of several blocks
+  Write("T.csv", text + "1,2,3\n");
+  EXPECT_THAT(Failure(), HasSubstr("row 300002 (the header is row 1), line 600002, has 3 fields"));
+  Write("T.csv", text + "1,\"x\"y\n");
+  EXPECT_THAT(Failure(), HasSubstr("row 300002 (the header is row 1), line 600002, has text"));
 }
 
 TEST_F(CsvTableTest, InvalidUtf8_NamesFile) {
@@ -147,8 +161,9 @@ TEST_F(CsvTableTest, ByteOrderMarkOfUtf8_IsNoPartOfTheHeader) {
 
 TEST_F(CsvTableTest, StrayQuote_IsAnErrorAndSwallowsNoRows) {
   Write("T.csv", "A,B\n1,\"Bisacodyl\n2,x\n3,\"Warfarin\"\n");
-  EXPECT_THAT(Failure(), HasSubstr("T.csv: row 2 (the header is row 1) has text behind the closing "
-                                   "quote of field 2; expected a comma or a line break"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("T.csv: row 2 (the header is row 1), line 2, has text behind "
+                        "the closing quote of field 2; expected a comma or a line break"));
   Write("T.csv", "\"A,B\n1,2\n");
   EXPECT_THAT(Failure(), HasSubstr("T.csv: ends inside a quoted field, after data row 0"));
 }
