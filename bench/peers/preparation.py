@@ -6,11 +6,12 @@ size with `flame prepare` alone.
     bench/peers/preparation.py --like mimic4 --demo mimic-iv-demo --mappings mappings \\
         --out bench/results/preparation_mimic4.json
 
-The tables are made from the rows of MIMIC-III's public demo, drawn again with other ids until they have the counts of
-MIMIC-III v1.4: 46,520 patients, 58,976 admissions, 4,156,450 prescriptions, 651,047 diagnoses, 240,095 procedures,
-2,083,180 notes of 2 GB; or of MIMIC-IV 3.1: 364,627 patients, 546,028 admissions, 20,292,611 prescriptions,
-6,364,488 diagnoses, 859,655 procedures, and the 331,793 discharge summaries of MIMIC-IV-Note 2.2. The pandas script follows docs/method.md; both read the same columns and give the same visits.
-Each is run --repeats times, in turn; the figures are wall seconds, processor seconds and resident memory."""
+The tables are made from the rows of a public demo, drawn again with other ids until they have the counts of
+MIMIC-III v1.4 (46,520 patients, 58,976 admissions, 4,156,450 prescriptions, 651,047 diagnoses, 240,095 procedures,
+2,083,180 notes of 2 GB) or of MIMIC-IV 3.1 (364,627 patients, 546,028 admissions, 20,292,611 prescriptions, 6,364,488
+diagnoses, 859,655 procedures, and the 331,793 discharge summaries of MIMIC-IV-Note 2.2). The pandas script follows
+docs/method.md; both read the same columns and give the same visits. Each is run --repeats times, in turn; the figures
+are wall seconds, processor seconds and resident memory."""
 
 import argparse
 import json

@@ -10,24 +10,17 @@ folder: PyHealth reads its tables of codes below it. Each model trains with the 
 training visits; the epoch and the cut are those with the highest mean Jaccard on the validation visits."""
 
 import argparse
-import csv
 import json
-import os
 import pathlib
 import random
 import sys
 import time
-from unittest.mock import MagicMock
-
-# The library imports these for signals and images.
-for module in ("mne", "torchvision", "torchvision.transforms"):
-    sys.modules.setdefault(module, MagicMock())
 
 import numpy as np
 import torch
-from pyhealth.datasets import MIMIC3Dataset, get_dataloader
+from exported_folder import Folder
+from pyhealth.datasets import get_dataloader
 from pyhealth.models import MICRON, GAMENet, SafeDrug, Transformer
-from pyhealth.tasks import drug_recommendation_mimic3_fn
 from pyhealth.trainer import Trainer
 
 MODELS = {"micron": MICRON, "gamenet": GAMENet, "safedrug": SafeDrug,
@@ -35,14 +28,10 @@ MODELS = {"micron": MICRON, "gamenet": GAMENet, "safedrug": SafeDrug,
                                                      "multilabel")}
 
 
-def read_visits(folder):
-    """Returns {HADM_ID as PyHealth has it: (the corpus's, split)}."""
-    with open(folder / "visits.csv", newline="", encoding="utf-8") as file:
-        return {row["HADM_ID"]: (int(row["hadm"]), row["split"]) for row in csv.DictReader(file)}
-
-
-def loaders(samples, visits):
+def loaders(folder):
     """A loader for each split. The last visit of a sample is the one that is predicted."""
+    samples, visits = folder.samples, folder.visits
+
     def loader(split, shuffle):
         rows = [i for i, s in enumerate(samples.samples) if visits[s["visit_id"]][1] == split]
         return get_dataloader(torch.utils.data.Subset(samples, rows), batch_size=64, shuffle=shuffle)
@@ -93,13 +82,13 @@ def train(name, samples, splits, options):
     return [int(words[i]) for i in range(len(words))], best[2], best[3][1]
 
 
-def write(path, samples, visits, drugs, labels, cut, probability):
+def write(path, folder, labels, cut, probability):
     """Writes a line for each test visit, in the loader's order."""
-    rows = [s for s in samples.samples if visits[s["visit_id"]][1] == "test"]
+    rows = [s for s in folder.samples.samples if folder.visits[s["visit_id"]][1] == "test"]
+    codes = [folder.drugs[label] for label in labels]
     with open(path, "w", encoding="utf-8") as file:
         for sample, chances in zip(rows, probability, strict=True):
-            codes = [drugs[label] for label in labels]
-            file.write(json.dumps({"hadm_id": visits[sample["visit_id"]][0],
+            file.write(json.dumps({"hadm_id": folder.visits[sample["visit_id"]][0],
                                    "drugs": [c for c, p in zip(codes, chances) if p > cut],
                                    "scores": {c: float(p) for c, p in zip(codes, chances)}}) + "\n")
 
@@ -114,21 +103,14 @@ def main():
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    if pathlib.Path(os.environ.get("HOME", "")).resolve() != options.folder.resolve():
-        raise SystemExit(f"HOME is {os.environ.get('HOME')}; expected {options.folder}, whose tables PyHealth reads")
     torch.set_num_threads(options.threads)
-    visits = read_visits(options.folder)
-    dataset = MIMIC3Dataset(root=str(options.folder), tables=["DIAGNOSES_ICD", "PROCEDURES_ICD", "PRESCRIPTIONS"],
-                            code_mapping={"NDC": ("ATC", {"target_kwargs": {"level": 3}})})
-    samples = dataset.set_task(drug_recommendation_mimic3_fn)
-    with open(options.folder / ".cache/pyhealth/medcode/ATC.csv", newline="", encoding="utf-8") as file:
-        drugs = {int(row["code"][:4]): row["drugbank_id"] for row in csv.DictReader(file) if row["level"] == "5"}
-    splits = loaders(samples, visits)
+    folder = Folder(options.folder)
+    splits = loaders(folder)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.models:
         start = time.time()
-        labels, cut, probability = train(name, samples, splits, options)
-        write(options.out / f"{name}.jsonl", samples, visits, drugs, labels, cut, probability)
+        labels, cut, probability = train(name, folder.samples, splits, options)
+        write(options.out / f"{name}.jsonl", folder, labels, cut, probability)
         print(f"{name}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
 
 
