@@ -19,7 +19,8 @@ void CheckBegins(const Vocabulary& base, const Vocabulary& other, const char* na
 
 }  // namespace
 
-Corpus OntoTrained(const Corpus& base, const Corpus& other, const std::filesystem::path& file) {
+Corpus OntoTrained(const Corpus& base, const Corpus& other, const std::filesystem::path& file,
+                   const YearRange& years) {
   if (base.diagnoses_known != other.diagnoses_known) {
     throw DataError(file.string(), ": its diagnoses are those of ", other.diagnoses_known,
                     " (data.diagnoses), the run's those of ", base.diagnoses_known,
@@ -38,8 +39,17 @@ Corpus OntoTrained(const Corpus& base, const Corpus& other, const std::filesyste
   for (Visit visit : other.visits) {
     visit.patient += base.num_patients;
     if (visit.previous >= 0) visit.previous += offset;
-    visit.split = Split::kTest;
+    const bool asked = visit.year >= years.first && visit.year <= years.last;
+    visit.split = asked ? Split::kTest : Split::kNone;
     joint.visits.push_back(std::move(visit));
+  }
+  if (joint.VisitsOf(Split::kTest).empty()) {
+    const auto [least, most] =
+        std::minmax_element(other.visits.begin(), other.visits.end(),
+                            [](const Visit& a, const Visit& b) { return a.year < b.year; });
+    throw DataError(file.string(), ": no visit is of ", years.first, " to ", years.last,
+                    "; its visits are of the years ", least->year, " to ", most->year,
+                    ", where 0 is an unknown year");
   }
   return joint;
 }

@@ -41,7 +41,8 @@ int64_t SubjectOf(const CsvRow& row, size_t column) {
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), *value);
     return error == std::errc() && end == part.data() + part.size();
   };
-  if (hyphen == std::string_view::npos || !read(text.substr(0, hyphen), &first) ||
+  // The hospital has three digits: 002-7 and 2-7 would be the same number.
+  if (hyphen == std::string_view::npos || hyphen < 3 || !read(text.substr(0, hyphen), &first) ||
       !read(text.substr(hyphen + 1), &second) || first < 0 || first > kMostFirst || second < 0 ||
       second >= kPart) {
     row.Fail(column, "an id such as 002-1039");

@@ -79,20 +79,23 @@ class Mimic3 : public Hospital {
 
   // Phrases are parted by semicolons or backslashes.
   CodeTable ReadAdmissionDiagnoses() const override {
-    CodeTable table;
-    CsvTable(root_, "ADMISSIONS", {"SUBJECT_ID", "HADM_ID", "DIAGNOSIS"})
-        .ForEachRowOfFilled([&](const CsvRow& row) {
-          std::string_view left = row[2];
-          while (!left.empty()) {
-            const size_t end = std::min(left.find_first_of(";\\"), left.size());
-            const std::string phrase = CanonicalId(CollapseSpace(left.substr(0, end)));
-            left.remove_prefix(std::min(end + 1, left.size()));
-            if (IsMissing(phrase)) continue;
-            table.rows.push_back({row.Integer(0), row.Integer(1), table.codes.IdOf(phrase), 0});
-          }
-        });
-    DropDuplicates(&table.rows);
-    return table;
+    CodeTable codes;
+    std::unordered_map<int64_t, std::string> texts;
+    const CsvTable table(root_, "ADMISSIONS", {"SUBJECT_ID", "HADM_ID", "DIAGNOSIS"});
+    table.ForEachRowOfFilled([&](const CsvRow& row) {
+      const auto [first, added] = texts.try_emplace(row.Integer(1), row[2]);
+      if (!added && first->second != row[2]) row.Fail(2, "the DIAGNOSIS of an earlier row");
+      std::string_view left = row[2];
+      while (!left.empty()) {
+        const size_t end = std::min(left.find_first_of(";\\"), left.size());
+        const std::string phrase = CanonicalId(CollapseSpace(left.substr(0, end)));
+        left.remove_prefix(std::min(end + 1, left.size()));
+        if (IsMissing(phrase)) continue;
+        codes.rows.push_back({row.Integer(0), row.Integer(1), codes.codes.IdOf(phrase), 0});
+      }
+    });
+    DropDuplicates(&codes.rows);
+    return codes;
   }
 
   void Describe(const Admissions& admissions, std::vector<Visit>* visits) const override {

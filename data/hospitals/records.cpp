@@ -38,7 +38,17 @@ std::string Shown(const json& value) {
 
 json ParseObject(const std::string& text) {
   if (!IsUtf8(text)) throw DataError("is not UTF-8; expected a JSON object in UTF-8");
-  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // Of two members with one name, the parser would take the second in silence.
+  std::vector<std::set<std::string>> names;
+  std::string twice;
+  const auto see = [&](int, json::parse_event_t event, const json& value) {
+    if (event == json::parse_event_t::object_start) names.emplace_back();
+    if (event == json::parse_event_t::object_end) names.pop_back();
+    if (event == json::parse_event_t::key && !names.back().insert(value).second) twice = value;
+    return true;
+  };
+  json object = json::parse(text, see, /*allow_exceptions=*/false);
+  if (!twice.empty()) throw DataError("'", twice, "' is there twice; expected it once");
   if (!object.is_object()) {
     throw DataError("expected a JSON object, found '", text.substr(0, 80), "'");
   }

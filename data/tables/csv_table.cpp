@@ -46,7 +46,12 @@ fs::path FindTable(const fs::path& folder, const std::string& stem) {
 
 template <class T>
 T ValueOf(arrow::Result<T> result, const std::string& path) {
-  if (!result.ok()) throw DataError(path, ": ", result.status().message());
+  if (!result.ok()) {
+    const std::string& words = result.status().message();
+    if (words.find("zlib") == std::string::npos) throw DataError(path, ": ", words);
+    throw DataError(path, ": cannot be unpacked (", words, "); expected a whole gzip file, as its ",
+                    "name ends in .gz");
+  }
   return std::move(result).ValueUnsafe();
 }
 

@@ -109,6 +109,8 @@ std::vector<Declaration> StageCommands() {
        {{"on", "FILE",
          "a corpus that `flame prepare --onto` made; all its visits are evaluated, and nothing is "
          "trained or chosen on them"},
+        {"years", "YEARS",
+         "with --on, two years such as 2014-2016: visits of other years are history alone"},
         {"predictions", "FILES",
          "other systems' lists, a comma between files: rows of their own on the same visits, "
          "compared with the best baseline and the run's policies. A line is {\"hadm_id\": 142345, "

@@ -1,6 +1,7 @@
 // flame evaluate: the policies of a run on held-out visits.
 #include "launch/run/evaluate.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,19 @@ namespace {
 void Tell(const nlohmann::json& evaluation, const ParsedOptions& options) {
   if (options.Has("out")) WriteFileAtomically(options.Text("out"), evaluation.dump(2) + "\n");
   std::cout << (options.Has("json") ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
+}
+
+// The value of --years, such as 2014-2016; all years without it.
+YearRange YearsOf(const ParsedOptions& options) {
+  YearRange years;
+  if (!options.Has("years")) return years;
+  const std::string text = options.Text("years");
+  char behind = 0;
+  const int read = std::sscanf(text.c_str(), "%d-%d%c", &years.first, &years.last, &behind);
+  if (read != 2 || years.first > years.last || years.first < 1) {
+    throw UsageError("--years is ", text, "; expected two years such as 2014-2016");
+  }
+  return years;
 }
 
 // Splits the value of --predictions at its commas. Throws UsageError if a file is not there.
@@ -60,8 +74,11 @@ int RunEvaluate(const ParsedOptions& options) {
   if (options.Has("out") && !on && !predictions) {
     throw UsageError("--out is for an evaluation --on another hospital or of --predictions");
   }
+  if (options.Has("years") && !on) {
+    throw UsageError("--years is for an evaluation --on another hospital");
+  }
   if (on) {
-    Tell(EvaluateTransfer(config, options.Text("on")), options);
+    Tell(EvaluateTransfer(config, options.Text("on"), YearsOf(options)), options);
     return 0;
   }
   const std::vector<std::filesystem::path> files = FilesOf(options.Text("predictions"));

@@ -216,6 +216,7 @@ void PrintVisits(const Corpus& corpus, std::ostream& out) {
   for (const Visit& visit : corpus.visits) {
     out << ordered_json{{"subject", visit.subject},
                         {"hadm", visit.hadm},
+                        {"year", visit.year},
                         {"split", NameOf(visit.split)},
                         {"diagnoses", TextsOf(corpus.diagnoses.codes, visit.diagnoses)},
                         {"procedures", TextsOf(corpus.procedures.codes, visit.procedures)},

@@ -216,9 +216,9 @@ json EvaluateRun(const Config& config) {
   return EvaluationOf(field, config.evaluate.split, rows);
 }
 
-json EvaluateTransfer(const Config& config, const fs::path& other) {
+json EvaluateTransfer(const Config& config, const fs::path& other, const YearRange& years) {
   const Corpus joint =
-      OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other);
+      OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other, years);
   const auto materials = MaterialsOfRun(config, joint);
   const Field field = MakeField(config, materials->corpus, "test");
   return EvaluationOf(field, "test", PolicyRows(config, field, *materials));

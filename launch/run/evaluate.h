@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/transfer.h"
 #include "launch/run/config.h"
 
 namespace flame {
@@ -26,8 +27,10 @@ nlohmann::json EvaluateRun(const Config& config);
 
 // Evaluates the run's policies on all visits of `other`, a corpus that was prepared onto the run's
 // (flame prepare --onto). What is fitted or chosen, such as cuts and baselines, comes from the
-// run's own training and validation visits. The contents are those of EvaluateRun.
-nlohmann::json EvaluateTransfer(const Config& config, const std::filesystem::path& other);
+// run's own training and validation visits. The contents are those of EvaluateRun. Visits of other
+// years than `years` are history alone.
+nlohmann::json EvaluateTransfer(const Config& config, const std::filesystem::path& other,
+                                const YearRange& years);
 
 // Adds rows of other systems' predictions (recommend/predictions.h) to the run's evaluation.json
 // and returns that: each file is a row of its own, named by the file without its ending, and is

@@ -97,5 +97,19 @@ TEST_F(TransferTest, CorpusOfAnotherRun_IsRefused) {
               HasSubstr("expected a corpus made by `flame prepare --onto` this run"));
 }
 
+TEST_F(TransferTest, Years_OtherVisitsAreHistoryAlone) {
+  Corpus own = PrepareCorpus(options_);
+  Corpus other = PrepareCorpusOnto(options_, own);
+  for (size_t i = 0; i < other.visits.size(); ++i) {
+    other.visits[i].year = 2010 + static_cast<int32_t>(i);
+  }
+  const Corpus joint = OntoTrained(own, other, "other.h5", {2011, 2012});
+  const auto first = static_cast<int32_t>(own.visits.size());
+  EXPECT_THAT(joint.VisitsOf(Split::kTest), ElementsAre(first + 1, first + 2));
+  EXPECT_EQ(joint.visits.size(), own.visits.size() + other.visits.size());
+  EXPECT_THAT(MessageOf([&] { OntoTrained(own, other, "other.h5", {1990, 1991}); }),
+              HasSubstr("other.h5: no visit is of 1990 to 1991; its visits are of the years 2010"));
+}
+
 }  // namespace
 }  // namespace flame

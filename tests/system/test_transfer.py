@@ -34,6 +34,10 @@ def test_policy_meets_another_hospital(tiny_run, other, tmp_path):
     # What was learnt on one hospital holds on the other: the drugs of a condition are the same.
     assert rows["logistic"]["jaccard"] > rows["popularity"]["jaccard"]
     assert "list-grpo" in shown.stdout
+    some = json.loads(run("evaluate", "--config", TINY, f"run.dir={tiny_run}", "--on", corpus, "--json",
+                          "--years", "2014-2016").stdout)
+    years = [json.loads(line)["year"] for line in run("inspect", corpus, "--visits").stdout.splitlines()]
+    assert some["num_visits"] == sum(2014 <= year <= 2016 for year in years)
     assert (tiny_run / "evaluation.json").read_bytes() == before
 
 
@@ -58,6 +62,8 @@ def test_corpus_of_no_run_is_refused(tiny_run, other, tmp_path):
     failed = run("evaluate", "--config", TINY, f"run.dir={tiny_run}", "--on", alone, check=False)
     assert failed.returncode == 3
     assert "flame prepare --onto" in failed.stderr
+    for wrong in (("--years", "2014-2016"), ("--on", alone, "--years", "2016-2014"), ("--on", alone, "--years", "2014")):
+        assert run("evaluate", "--config", TINY, f"run.dir={tiny_run}", *wrong, check=False).returncode == 2
     failed = run("prepare", "data.hospital=mimic4", f"data.root={other}", "--onto", tiny_run,
                  check=False)
     assert failed.returncode == 2 and "--out FILE" in failed.stderr

@@ -91,6 +91,8 @@ TEST_F(EicuTest, BadValues_SayWhereAndWhat) {
   EXPECT_THAT(
       Failure(),
       HasSubstr("uniquepid of data row 1, line 2, is '7'; expected an id such as 002-1039"));
+  Write("patient.csv", std::string(kPatientHeader) + "1,10,2-7,Female,50,2014\n");
+  EXPECT_THAT(Failure(), HasSubstr("uniquepid of data row 1, line 2, is '2-7'"));
   Write("patient.csv", std::string(kPatientHeader) + "1,10,002-7,Female,50,0\n");
   EXPECT_THAT(Failure(),
               HasSubstr("hospitaldischargeyear of data row 1, line 2, is '0'; expected a year"));

@@ -82,6 +82,12 @@ TEST_F(PrepareCorpusTest, Diagnoses_OfThreeTimes) {
   EXPECT_EQ(admission.diagnoses_known, "admission");
   EXPECT_THAT(admission.diagnoses.codes, ElementsAre("SEPSIS", "FEVER"));
   EXPECT_THAT(admission.diagnoses.titles, ElementsAre("SEPSIS", "FEVER"));
+  Write("ADMISSIONS.csv",
+        "SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME,DIAGNOSIS\n1,10,2001-01-01,,sepsis\n"
+        "1,11,2000-05-01,,SEPSIS\n2,20,2000-01-01,,\n2,21,2000-06-01,,FEVER\n"
+        "4,40,2000-01-01,,GOUT\n5,50,2000-02-01,,nan\n5,50,2000-02-01,,GOUT\n");
+  EXPECT_THAT(Failure(), HasSubstr("DIAGNOSIS of data row 7, line 8, is 'GOUT'; expected the "
+                                   "DIAGNOSIS of an earlier row"));
 }
 
 }  // namespace

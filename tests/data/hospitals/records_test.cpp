@@ -128,6 +128,7 @@ TEST_F(RecordsTest, Faults_AreNamedWithFileAndLine) {
       {Line(R"("subject": 2, "hadm": 2)", "", "1"), "'drugs' has 1; expected a code"},
       {Line(R"("subject": 2, "hadm": 2)", "", "\"DB1\", \"DB1\""), "'drugs' has \"DB1\" twice"},
       {R"({"subject": 2, "hadm": 2, "diagnoses": "4019"})", "expected a list"},
+      {VisitLine(2, 2, R"(, "age": 70, "age": 71)"), "'age' is there twice"},
   };
   for (const auto& [line, word] : cases) {
     EXPECT_THAT(Refusal(kHeader + VisitLine(1, 1) + line),
