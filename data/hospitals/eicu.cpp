@@ -7,13 +7,14 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <map>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "data/hospitals/layouts.h"
+#include "data/hospitals/named_drugs.h"
 #include "data/hospitals/person_facts.h"
 #include "data/tables/csv_table.h"
-#include "data/tables/drug_names.h"
 #include "data/tables/note_sections.h"
 
 namespace flame {
@@ -22,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPatient[] = "patient", kMedication[] = "medication", kDiagnosis[] = "diagnosis",
-               kTreatment[] = "treatment", kAdmissionDx[] = "admissionDx";
+               kTreatment[] = "treatment", kAdmissionDx[] = "admissionDx", kAllergy[] = "allergy",
+               kAdmissionDrug[] = "admissionDrug";
 
 struct UnitStay {
   int64_t subject = 0, hadm = 0;
@@ -64,6 +66,16 @@ UnitStays ReadUnitStays(const fs::path& root) {
   return stays;
 }
 
+// Returns the hospitalisation of each unit stay that was its first, by patientunitstayid.
+std::unordered_map<int64_t, int64_t> ReadFirstStays(const fs::path& root) {
+  std::unordered_map<int64_t, int64_t> stays;
+  CsvTable(root, kPatient, {"patientunitstayid", "patienthealthsystemstayid", "unitvisitnumber"})
+      .ForEachRowOfFilled([&](const CsvRow& row) {
+        if (row.Integer(2) == 1) stays[row.Integer(0)] = row.Integer(1);
+      });
+  return stays;
+}
+
 // Rows of a table of unit stays, as rows of hospitalisations.
 class StayRows {
  public:
@@ -77,48 +89,6 @@ class StayRows {
 
  private:
   UnitStays stays_;
-};
-
-// Drugs by their names.
-class NamedDrugs : public DrugMap {
- public:
-  NamedDrugs(const fs::path& mappings, const fs::path& synonyms)
-      : matcher_(MatcherOf(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"}),
-                           CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {}
-  const std::vector<std::string>* Find(const std::string& name) const override {
-    const DrugMatch& match = Match(name);
-    return match.drugs.empty() ? nullptr : &match.drugs;
-  }
-  bool WellFormed(const std::string&) const override { return true; }
-  std::string RuleOf(const std::string& name) const override {
-    return std::string(DrugNameRuleWords(Match(name).rule));
-  }
-  std::string expected() const override { return "names of DrugBank, brands or abbreviations"; }
-  std::string place() const override { return "drugbank_to_name.csv or the drug synonyms"; }
-
- private:
-  static std::vector<DrugNameId> ReadNames(const CsvTable& table) {
-    std::vector<DrugNameId> names;
-    table.ForEachRowOfFilled([&](const CsvRow& row) {
-      names.push_back({std::string(row[0]), CanonicalId(row[1])});
-    });
-    return names;
-  }
-  static DrugNameMatcher MatcherOf(const CsvTable& names, const CsvTable& synonyms) {
-    const std::vector<DrugNameId> known = ReadNames(names), others = ReadNames(synonyms);
-    try {
-      return DrugNameMatcher(known, others);
-    } catch (const DataError& error) {
-      throw DataError(synonyms.path(), ": ", error.what());
-    }
-  }
-  const DrugMatch& Match(const std::string& name) const {
-    const auto found = known_.find(name);
-    return found != known_.end() ? found->second
-                                 : known_.emplace(name, matcher_.Match(name)).first->second;
-  }
-  DrugNameMatcher matcher_;
-  mutable std::unordered_map<std::string, DrugMatch> known_;
 };
 
 // The parts of a path such as "cardiovascular|shock / hypotension|sepsis", collapsed.
@@ -305,8 +275,16 @@ class Eicu : public Hospital {
     }
   }
 
-  // The database has no discharge summaries.
-  Notes ReadNotes(const Admissions&) const override { return {}; }
+  // The database has no discharge summaries. Its tables of allergies and of drugs before admission
+  // tell what these sections do.
+  Notes ReadNotes(const Admissions&) const override {
+    Notes notes;
+    notes.expected = "rows of allergy or admissionDrug, of a stay whose unitvisitnumber is 1";
+    notes.place = "patient, allergy and admissionDrug";
+    AddSection(kAllergy, {"drugname", "allergyname"}, kAllergiesSection, &notes);
+    AddSection(kAdmissionDrug, {"drugname"}, kMedicationsSection, &notes);
+    return notes;
+  }
 
   OwnTitles ReadTitles(CodeKind kind) const override {
     OwnTitles titles;
@@ -325,6 +303,34 @@ class Eicu : public Hospital {
   }
 
  private:
+  // Appends a section to the notes: what the first of `columns` with a value says in the rows of a
+  // hospitalisation's first unit stay, each once. At a later one, drugs "before admission" were
+  // given in this hospitalisation.
+  void AddSection(const char* stem, std::vector<std::string> columns, std::string_view title,
+                  Notes* notes) const {
+    if (!CsvTable::Exists(root_, stem)) return;
+    const std::unordered_map<int64_t, int64_t> first_stays = ReadFirstStays(root_);
+    const NamedDrugs drugs(mappings_, synonyms_);
+    columns.push_back("patientunitstayid");
+    const size_t stay = columns.size() - 1;
+    std::map<int64_t, std::vector<std::string>> found;
+    notes->rows += CsvTable(root_, stem, columns).ForEachRow([&](const CsvRow& row) {
+      const auto hadm = first_stays.find(row.Integer(stay));
+      if (hadm == first_stays.end()) return;
+      std::string text = CollapseSpace(row[0]);
+      if (text.empty()) text = CollapseSpace(row[stay - 1]);
+      if (text.empty()) return;
+      std::vector<std::string>& texts = found[hadm->second];
+      const std::string name = drugs.NameOf(text);
+      if (std::find(texts.begin(), texts.end(), name) == texts.end()) texts.push_back(name);
+    });
+    for (const auto& [hadm, texts] : found) {
+      std::string& note = notes->of[hadm];
+      note += StrCat(note.empty() ? "" : "\n", title, ": ");
+      for (size_t i = 0; i < texts.size(); ++i) note += (i == 0 ? "" : ", ") + texts[i];
+    }
+  }
+
   CodeTable ReadDiagnoses(FunnelLog* funnel) const {
     const StayRows stays(root_);
     CodeTable table;
@@ -380,6 +386,8 @@ Layout EicuLayout() {
            {"", kDiagnosis},
            {"", kTreatment},
            {"", kAdmissionDx},
+           {"", kAllergy},
+           {"", kAdmissionDrug},
            {"", "ORACLE"}},
           {"drugbank_to_name", "drugbank_to_smiles", "icd9_diagnoses", "icd9_procedures"},
           Open,

@@ -128,6 +128,8 @@ class Mimic3 : public Hospital {
     };
     const auto check = std::make_shared<OwnerCheck>(admissions);
     Notes notes;
+    notes.expected = "rows of CATEGORY 'Discharge summary' with a section such as Allergies";
+    notes.place = "NOTEEVENTS; a hospital without notes has no row in it";
     notes.rows = table.ForEachRow([&](const CsvRow& row) {
       if (row[0].empty() || !is_summary(row[1]) || IsError(row[2])) return;
       const int64_t hadm = row.Integer(0);

@@ -123,6 +123,8 @@ class Mimic4 : public Hospital {
   Notes ReadNotes(const Admissions& admissions) const override {
     Notes notes;
     if (!CsvTable::Exists(note_, kNotes)) return notes;
+    notes.expected = "discharge summaries with a section such as Allergies";
+    notes.place = "note/discharge";
     const CsvTable table(note_, kNotes, {"SUBJECT_ID", "HADM_ID", "TEXT"});
     const auto check = std::make_shared<OwnerCheck>(admissions);
     notes.rows = table.ForEachRow([&](const CsvRow& row) {

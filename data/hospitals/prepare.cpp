@@ -101,9 +101,7 @@ void SetTimes(const Admissions& admissions, std::vector<Visit>* visits) {
 Coverage AddNotes(const Notes& notes, std::vector<Visit>* visits) {
   if (notes.check) notes.check();
   if (notes.rows == 0) return {"visits with a note", 0, 0, 0, ""};
-  CoverageCounter counter("visits with a note",
-                          "rows of CATEGORY 'Discharge summary' with a section such as Allergies",
-                          "NOTEEVENTS; a hospital without notes has no row in it");
+  CoverageCounter counter("visits with a note", notes.expected, notes.place);
   for (Visit& visit : *visits) {
     const auto note = notes.of.find(visit.hadm);
     if (note != notes.of.end()) {

@@ -66,6 +66,28 @@ TEST_F(EicuTest, Funnel_BlankNamesAndRulesAreCounted) {
                                  "orders that name a drug 6"));
 }
 
+// Stay 2 is a later unit of the hospitalisation 10: its drugs before admission were given there.
+TEST_F(EicuTest, AllergiesAndDrugsBeforeAdmission_OfTheFirstUnitStay) {
+  Write("allergy.csv",
+        "patientunitstayid,drugname,allergyname\n1,,Penicillins\n1,ASA 81 MG,\n1,asa,\n1,,\n"
+        "4,,Latex\n");
+  Write("admissionDrug.csv",
+        "patientunitstayid,drugname\n1,HEPARIN 1000 UNITS IN NS\n2,ASPIRIN\n5,  ginkgo  tea \n");
+  EXPECT_THAT(Failure(), HasSubstr("patient.csv: no column unitvisitnumber"));
+  Write("patient.csv",
+        "patientunitstayid,patienthealthsystemstayid,uniquepid,gender,age,"
+        "hospitaldischargeyear,unitvisitnumber\n"
+        "1,10,002-7,Female,> 89,2014,1\n2,10,002-7,Female,> 89,2014,2\n"
+        "3,11,002-7,Female,> 89,2014,1\n4,12,002-7,Female,> 89,2015,2\n"
+        "5,50,003-7,,47,2015,1\n");
+  const Corpus corpus = PrepareCorpus(options_);
+  std::vector<std::string> notes;
+  for (const Visit& visit : corpus.visits) notes.push_back(visit.note);
+  EXPECT_THAT(notes, ElementsAre("Allergies: Penicillins, Aspirin\n"
+                                 "Medications on Admission: Heparin",
+                                 "", "", "Medications on Admission: ginkgo tea"));
+}
+
 TEST_F(EicuTest, StaysThatContradictEachOther_AreRefused) {
   const std::string patients = ReadWholeFile(root() / "patient.csv");
   Write("patient.csv", patients + "1,50,003-7,,47,2015\n");
