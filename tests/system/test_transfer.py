@@ -62,7 +62,8 @@ def test_corpus_of_no_run_is_refused(tiny_run, other, tmp_path):
     failed = run("evaluate", "--config", TINY, f"run.dir={tiny_run}", "--on", alone, check=False)
     assert failed.returncode == 3
     assert "flame prepare --onto" in failed.stderr
-    for wrong in (("--years", "2014-2016"), ("--on", alone, "--years", "2016-2014"), ("--on", alone, "--years", "2014")):
+    for wrong in (("--years", "2014-2016"), ("--on", alone, "--years", "2016-2014"),
+                  ("--on", alone, "--years", "2014")):
         assert run("evaluate", "--config", TINY, f"run.dir={tiny_run}", *wrong, check=False).returncode == 2
     failed = run("prepare", "data.hospital=mimic4", f"data.root={other}", "--onto", tiny_run,
                  check=False)
