@@ -13,8 +13,8 @@
 
 namespace flame {
 
-// Final sets M_v of each visit, ascending drug ids: the drugs of M_p and those of Add, without those
-// of Remove.
+// Final sets M_v of each visit, ascending drug ids: the drugs of M_p and those of Add, without
+// those of Remove.
 struct ListPredictions {
   std::vector<std::vector<int32_t>> greedy;                // [visit]
   std::vector<int64_t> edits;                              // [visit]: drugs added or removed there

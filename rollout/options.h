@@ -16,7 +16,7 @@ struct SamplingOptions {
   int64_t max_tokens = 512;  // most tokens of a completion
   int64_t top_k = 0;         // as in SamplingRule
   double top_p = 1.0;
-  bool greedy_last = false;  // the last of the group is greedy; evaluation alone sets this
+  bool greedy_last = false;        // the last of the group is greedy; evaluation alone sets this
   std::string constrain = "none";  // "drugs": every line of a completion names a drug
   SamplingRule Rule() const { return {temperature, top_k, top_p}; }
   // Binds grpo.group_size, grpo.temperature, grpo.max_tokens, grpo.top_k, grpo.top_p,

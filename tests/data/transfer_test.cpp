@@ -107,7 +107,9 @@ TEST_F(TransferTest, Years_OtherVisitsAreHistoryAlone) {
   const auto first = static_cast<int32_t>(own.visits.size());
   EXPECT_THAT(joint.VisitsOf(Split::kTest), ElementsAre(first + 1, first + 2));
   EXPECT_EQ(joint.visits.size(), own.visits.size() + other.visits.size());
-  EXPECT_THAT(MessageOf([&] { OntoTrained(own, other, "other.h5", {1990, 1991}); }),
+  EXPECT_THAT(MessageOf([&] {
+                OntoTrained(own, other, "other.h5", {1990, 1991});
+              }),
               HasSubstr("other.h5: no visit is of 1990 to 1991; its visits are of the years 2010"));
 }
 
