@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -11,15 +10,12 @@
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
+#include "data/strict_json.h"
 
 namespace flame {
 namespace {
 
 using nlohmann::json;
-
-std::string Shown(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80);
-}
 
 // Reads the lines of a file, one after the other.
 class Reader {
@@ -37,11 +33,7 @@ class Reader {
   }
 
   void Read(const std::string& text) {
-    const json line = json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object()) {
-      throw DataError("expected a JSON object with hadm_id and drugs, found '", text.substr(0, 80),
-                      "'");
-    }
+    const json line = ParseJsonObject(text);
     for (const auto& [name, value] : line.items()) {
       if (name == "hadm_id" || name == "drugs" || name == "scores") continue;
       throw DataError("'", name, "' is not known; expected hadm_id, drugs and perhaps scores");
@@ -58,7 +50,7 @@ class Reader {
     std::vector<float> row;
     if (has_scores_) row = ScoresOf(*scores);
     if (place == kElsewhere) return;
-    if (seen_[place]) throw DataError("HADM_ID ", Shown(line["hadm_id"]), " has a line before");
+    if (seen_[place]) throw DataError("HADM_ID ", ShownJson(line["hadm_id"]), " has a line before");
     seen_[place] = true;
     predictions_.drugs[place] = std::move(drugs);
     if (!has_scores_) return;
@@ -84,12 +76,12 @@ class Reader {
   int64_t PlaceOf(const json& line) const {
     const auto hadm = line.find("hadm_id");
     if (hadm == line.end() || !hadm->is_number_integer()) {
-      throw DataError("'hadm_id' is ", hadm == line.end() ? "missing" : Shown(*hadm),
+      throw DataError("'hadm_id' is ", hadm == line.end() ? "missing" : ShownJson(*hadm),
                       "; expected a whole number");
     }
     const auto place = places_.find(hadm->get<int64_t>());
     if (place == places_.end()) {
-      throw DataError("HADM_ID ", Shown(*hadm), " is no visit of the corpus");
+      throw DataError("HADM_ID ", ShownJson(*hadm), " is no visit of the corpus");
     }
     return place->second;
   }
@@ -99,14 +91,14 @@ class Reader {
       const auto drug = drugs_.find(code.get_ref<const std::string&>());
       if (drug != drugs_.end()) return drug->second;
     }
-    throw DataError("drug ", Shown(code), " is not in the corpus; expected codes such as '",
+    throw DataError("drug ", ShownJson(code), " is not in the corpus; expected codes such as '",
                     corpus_.drugs.codes[0], "'");
   }
 
   std::vector<int32_t> DrugsOf(const json& line) const {
     const auto member = line.find("drugs");
     if (member == line.end() || !member->is_array()) {
-      throw DataError("'drugs' is ", member == line.end() ? "missing" : Shown(*member),
+      throw DataError("'drugs' is ", member == line.end() ? "missing" : ShownJson(*member),
                       "; expected a list of drug codes");
     }
     std::vector<int32_t> drugs;
@@ -119,16 +111,24 @@ class Reader {
     return drugs;
   }
 
+  // Returns each drug's rank, the lowest first: as float32 numbers, other scores would be equal.
   std::vector<float> ScoresOf(const json& scores) const {
     if (!scores.is_object()) {
-      throw DataError("'scores' is ", Shown(scores), "; expected an object of codes and numbers");
+      throw DataError("'scores' is ", ShownJson(scores),
+                      "; expected an object of codes and numbers");
     }
-    std::vector<float> row(drugs_.size(), std::numeric_limits<float>::lowest());
+    std::vector<double> values;
     for (const auto& [code, score] : scores.items()) {
-      if (!score.is_number() || !std::isfinite(score.get<float>())) {
-        throw DataError("the score of '", code, "' is ", Shown(score), "; expected a number");
+      if (!score.is_number() || !std::isfinite(score.get<double>())) {
+        throw DataError("the score of '", code, "' is ", ShownJson(score), "; expected a number");
       }
-      row[DrugOf(code)] = score.get<float>();
+      values.push_back(score.get<double>());
+    }
+    std::sort(values.begin(), values.end());
+    std::vector<float> row(drugs_.size(), -1);
+    for (const auto& [code, score] : scores.items()) {
+      const auto place = std::lower_bound(values.begin(), values.end(), score.get<double>());
+      row[DrugOf(code)] = static_cast<float>(place - values.begin());
     }
     return row;
   }

@@ -18,12 +18,14 @@ namespace flame {
 // score come last.
 struct Predictions {
   std::vector<std::vector<int32_t>> drugs;  // [visit], ascending
-  std::vector<float> scores;                // [visits, drugs]; empty without scores
+  // [visits, drugs]: the rank of a drug's score among those of its visit, 0 for the lowest, equal
+  // for equal scores; -1 for a drug without one. Empty without scores.
+  std::vector<float> scores;
 };
 
 // Reads the predictions of `visits` of the corpus; lines of its other visits are ignored. Throws
-// DataError with file and line on a line of another form, an unknown visit or drug, a drug or a
-// visit that is there twice, and naming the first visit that is missing.
+// DataError with file and line on a line of another form (ParseJsonObject), an unknown visit or
+// drug, a drug or a visit that is there twice, and naming the first visit that is missing.
 Predictions ReadPredictions(const std::filesystem::path& file, const Corpus& corpus,
                             const std::vector<int32_t>& visits);
 

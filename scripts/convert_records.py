@@ -168,6 +168,15 @@ def visit_of_row(row, where, vocabularies, titles, whole_notes):
     return visit
 
 
+def check_time(row, visits, where, times):
+    """The order of a patient's rows is the order of the visits, so a table that tells times must follow them."""
+    time, subject = (row.get("ADMITTIME") or "").strip(), visits[-1]["subject"]
+    if time and time < times.get(subject, time):
+        raise BadData(f"{where}: ADMITTIME {time} is before {times[subject]}, that of an earlier row of the patient; "
+                      "expected rows in order of time")
+    times[subject] = time or times.get(subject, "")
+
+
 def visits_of_table(path, vocabularies, titles, whole_notes):
     """The visits of FLAME's data4LLM.csv or data4LLM_with_note.csv; fills {kind: {code: title}}."""
     csv.field_size_limit(1 << 30)
@@ -176,13 +185,14 @@ def visits_of_table(path, vocabularies, titles, whole_notes):
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"{path}: not a CSV table in UTF-8: {error}") from None
     wanted = ["SUBJECT_ID", "HADM_ID", "GENDER", "AGE", *TITLE_COLUMNS.values(), *ID_COLUMNS.values()]
-    visits, withheld = [], 0
+    visits, withheld, times = [], 0, {}
     for i, row in enumerate(rows):
         where = f"{path}: data row {i + 1}"
         missing = [column for column in wanted if row.get(column) is None]
         if missing:
             raise BadData(f"{where} has no {', '.join(missing)}")
         visits.append(visit_of_row(row, where, vocabularies, titles, whole_notes))
+        check_time(row, visits, where, times)
         withheld += bool((row.get("NOTE") or "").strip()) and "note" not in visits[-1]
     if not visits:
         raise BadData(f"{path}: has no row")

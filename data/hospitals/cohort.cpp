@@ -145,8 +145,7 @@ void KeepKnownDrugs(const std::unordered_set<std::string>& known, CodeTable* dru
               coverage->misses.empty() ? "" : "commonest others: " + coverage->misses);
 }
 
-// Steps 4 and 5, or the drugs that are known.
-void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
+void SelectDrugRows(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
   if (rules.known != nullptr) {
     KeepKnownDrugs(rules.known->drugs, &cohort->drugs, &cohort->coverage.emplace_back(), funnel);
     return;
@@ -156,6 +155,13 @@ void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, Funn
   if (rules.with_structure == nullptr) return;
   KeepDrugsWithStructure(*rules.with_structure, &cohort->drugs, &cohort->coverage.emplace_back());
   funnel->Add(kDrugRows, "drugs with a structure", cohort->drugs.rows);
+}
+
+// Steps 4 and 5, or the drugs that are known.
+void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
+  const size_t rows = cohort->drugs.rows.size();
+  SelectDrugRows(top_drugs, rules, cohort, funnel);
+  cohort->lost_drugs = cohort->drugs.rows.size() < rows;
 }
 
 bool KeepVisits(const std::unordered_set<int64_t>& visits, CodeTable* table) {

@@ -60,7 +60,7 @@ UnitStays ReadUnitStays(const fs::path& root) {
     const UnitStay stay{SubjectOf(row, 1), row.Integer(2)};
     const auto [entry, added] = stays.try_emplace(row.Integer(0), stay);
     if (added || entry->second == stay) return;
-    throw DataError(table.path(), ": data row ", row.number(), " gives the unit stay ", row[0],
+    throw DataError(table.path(), ": ", row.Where(), ", gives the unit stay ", row[0],
                     " to another patient or hospitalisation than an earlier row");
   });
   return stays;
@@ -197,8 +197,8 @@ class Eicu : public Hospital {
           (entry->second.subject == read.subject && entry->second.admitted == read.admitted)) {
         return;
       }
-      throw DataError(table.path(), ": data row ", row.number(), " gives the hospitalisation ",
-                      row[1], " another patient or year than an earlier row");
+      throw DataError(table.path(), ": ", row.Where(), ", gives the hospitalisation ", row[1],
+                      " another patient or year than an earlier row");
     });
     return admissions;
   }

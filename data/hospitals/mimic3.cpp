@@ -32,7 +32,7 @@ Persons ReadPersons(const fs::path& root) {
     const Person person{gender.Read(row, 1), TimeIfAny(row, 2)};
     const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
     if (added || entry->second == person) return;
-    throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],
+    throw DataError(table.path(), ": ", row.Where(), ", gives SUBJECT_ID ", row[0],
                     " another GENDER or DOB than an earlier row; expected one row of a patient");
   });
   gender.Warn(table);

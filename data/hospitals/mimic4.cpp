@@ -61,7 +61,7 @@ Persons ReadPersons(const fs::path& hosp) {
                         Within(row, 3, 1900, 2300, "a year such as 2150"), FirstYear(row, 4)};
     const auto [entry, added] = persons.try_emplace(row.Integer(0), person);
     if (added || entry->second == person) return;
-    throw DataError(table.path(), ": data row ", row.number(), " gives SUBJECT_ID ", row[0],
+    throw DataError(table.path(), ": ", row.Where(), ", gives SUBJECT_ID ", row[0],
                     " another sex or anchor than an earlier row; expected one row of a patient");
   });
   gender.Warn(table);

@@ -116,7 +116,7 @@ Admissions ReadMimicAdmissions(const fs::path& folder) {
     const Admission& first = entry->second;
     if (!added && (first.subject != read.subject || first.admitted != read.admitted ||
                    first.discharged != read.discharged)) {
-      throw DataError(table.path(), ": data row ", row.number(), " gives HADM_ID ", row[1],
+      throw DataError(table.path(), ": ", row.Where(), ", gives HADM_ID ", row[1],
                       " another SUBJECT_ID, ADMITTIME or DISCHTIME than an earlier row; expected ",
                       "one row of an admission");
     }

@@ -33,7 +33,7 @@ void OwnerCheck::See(const CsvRow& row, int64_t subject, int64_t hadm) {
   }
   if (owner.subject == subject) return;
   if (++rows_ > 1) return;
-  first_ = StrCat("data row ", row.number(), " gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
+  first_ = StrCat(row.Where(), ", gives HADM_ID ", hadm, " to SUBJECT_ID ", subject,
                   ", ADMISSIONS to ", owner.subject);
 }
 

@@ -116,8 +116,15 @@ Coverage AddNotes(const Notes& notes, std::vector<Visit>* visits) {
 }
 
 // ORACLE.csv, which a hospital made by the program has in any layout.
-void AddOracle(const fs::path& root, std::vector<Visit>* visits) {
+// It is of all drugs, so visits that have lost some have none.
+void AddOracle(const fs::path& root, bool lost_drugs, std::vector<Visit>* visits) {
   if (!CsvTable::Exists(root, "ORACLE")) return;
+  if (lost_drugs) {
+    LogWarning(
+        "prepare: ORACLE is of all drugs, of which some are left out here; the ceilings are ",
+        "not known");
+    return;
+  }
   std::unordered_map<int64_t, Visit*> of;
   for (Visit& visit : *visits) of[visit.hadm] = &visit;
   const CsvTable table(root, "ORACLE", {"HADM_ID", "ORACLE_LIST", "ORACLE_THRESHOLD"});
@@ -312,7 +319,7 @@ int64_t BytesOf(const Layout& layout, const fs::path& root) {
   int64_t bytes = 0;
   for (const auto& [folder, stem] : layout.tables) {
     const fs::path file = CsvTable::Find(root / folder, stem);
-    if (!file.empty()) bytes += static_cast<int64_t>(fs::file_size(file));
+    if (fs::is_regular_file(file)) bytes += static_cast<int64_t>(fs::file_size(file));
   }
   return bytes;
 }
@@ -335,8 +342,8 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const std::unique_ptr<DrugMap> drug_bank = own_drugs ? nullptr : hospital->Drugs();
   const DrugMap& drugs = own_drugs ? *own_drugs : *drug_bank;
   // Half of a hospital's bytes are its notes.
-  std::future<Notes> reading_notes =
-      std::async(std::launch::async, [&] { return hospital->ReadNotes(admissions); });
+  std::future<Notes> reading_notes = std::async(std::launch::async | std::launch::deferred,
+                                                [&] { return hospital->ReadNotes(admissions); });
   const Cohort cohort = SelectCohort(options, *hospital, admissions, drugs, rules, &funnel);
 
   Corpus corpus;
@@ -345,7 +352,7 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   CheckAdmitted(hospital->admissions_file(), visits, admissions);
   SetTimes(admissions, &visits);
   const Coverage notes = AddNotes(reading_notes.get(), &visits);
-  AddOracle(options.root, &visits);
+  AddOracle(options.root, cohort.lost_drugs, &visits);
   hospital->Describe(admissions, &visits);
   WarnOfEnds(visits, admissions);
   OrderVisits(options.visit_order, admissions, &visits);
@@ -381,7 +388,7 @@ Corpus PrepareCorpusOnto(const DataOptions& options, const Corpus& base) {
   }
   if (options.diagnoses != base.diagnoses_known) {
     throw UsageError("data.diagnoses is ", options.diagnoses,
-                     ", that of the corpus onto which this ", "is prepared ", base.diagnoses_known,
+                     ", and the corpus onto which this is prepared has ", base.diagnoses_known,
                      "; expected the same");
   }
   return Prepare(options, &base);

@@ -18,7 +18,7 @@
 #include "data/hospitals/known_diagnoses.h"
 #include "data/hospitals/mappings.h"
 #include "data/hospitals/split.h"
-#include "data/tables/csv_scanner.h"
+#include "data/strict_json.h"
 #include "data/tables/distinct_names.h"
 #include "data/tables/note_sections.h"
 
@@ -32,29 +32,6 @@ constexpr char kSchema[] = "flame.records/1";
 
 using CodeIndex = std::unordered_map<std::string, int32_t>;
 
-std::string Shown(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80);
-}
-
-json ParseObject(const std::string& text) {
-  if (!IsUtf8(text)) throw DataError("is not UTF-8; expected a JSON object in UTF-8");
-  // Of two members with one name, the parser would take the second in silence.
-  std::vector<std::set<std::string>> names;
-  std::string twice;
-  const auto see = [&](int, json::parse_event_t event, const json& value) {
-    if (event == json::parse_event_t::object_start) names.emplace_back();
-    if (event == json::parse_event_t::object_end) names.pop_back();
-    if (event == json::parse_event_t::key && !names.back().insert(value).second) twice = value;
-    return true;
-  };
-  json object = json::parse(text, see, /*allow_exceptions=*/false);
-  if (!twice.empty()) throw DataError("'", twice, "' is there twice; expected it once");
-  if (!object.is_object()) {
-    throw DataError("expected a JSON object, found '", text.substr(0, 80), "'");
-  }
-  return object;
-}
-
 void CheckMembers(const json& object, std::initializer_list<std::string_view> known) {
   for (const auto& [name, value] : object.items()) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
@@ -67,14 +44,14 @@ void CheckMembers(const json& object, std::initializer_list<std::string_view> kn
 const json& ListMember(const json& object, const char* name) {
   const auto member = object.find(name);
   if (member != object.end() && member->is_array()) return *member;
-  throw DataError("'", name, "' is ", member == object.end() ? "missing" : Shown(*member),
+  throw DataError("'", name, "' is ", member == object.end() ? "missing" : ShownJson(*member),
                   "; expected a list");
 }
 
 int64_t Integer(const json& value, const char* name) {
   constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
   if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > kMost)) {
-    throw DataError("'", name, "' is ", Shown(value), "; expected a whole number");
+    throw DataError("'", name, "' is ", ShownJson(value), "; expected a whole number");
   }
   return value.get<int64_t>();
 }
@@ -90,7 +67,7 @@ std::string TextMember(const json& object, const char* name) {
   const auto member = object.find(name);
   if (member == object.end()) return "";
   if (member->is_string()) return member->get<std::string>();
-  throw DataError("'", name, "' is ", Shown(*member), "; expected text");
+  throw DataError("'", name, "' is ", ShownJson(*member), "; expected text");
 }
 
 // Reads one vocabulary of the first line. A title that is missing is left empty.
@@ -99,12 +76,12 @@ Vocabulary ReadVocabulary(const json& header, const char* list, const char* titl
   Vocabulary vocabulary;
   for (const json& entry : ListMember(header, list)) {
     if (!entry.is_object()) {
-      throw DataError("'", list, "' has ", Shown(entry), "; expected objects with a code");
+      throw DataError("'", list, "' has ", ShownJson(entry), "; expected objects with a code");
     }
     CheckMembers(entry, {"code", title});
     const std::string code = TextMember(entry, "code");
     if (code.empty() || CollapseSpace(code) != code) {
-      throw DataError("'", list, "' has ", Shown(entry),
+      throw DataError("'", list, "' has ", ShownJson(entry),
                       "; expected a code without blanks around it");
     }
     if (!index->emplace(code, vocabulary.size()).second) {
@@ -123,11 +100,11 @@ DdiGraph ReadPairs(const json& header, int32_t num_drugs) {
     const int64_t a = is_pair ? Integer(pair[0], "ddi") : -1;
     const int64_t b = is_pair ? Integer(pair[1], "ddi") : -1;
     if (a < 0 || b <= a || b >= num_drugs) {
-      throw DataError("'ddi' has ", Shown(pair),
+      throw DataError("'ddi' has ", ShownJson(pair),
                       "; expected two indices of drugs, the lower first");
     }
     const int32_t first = static_cast<int32_t>(a), second = static_cast<int32_t>(b);
-    if (graph.Harmful(first, second)) throw DataError("'ddi' has ", Shown(pair), " twice");
+    if (graph.Harmful(first, second)) throw DataError("'ddi' has ", ShownJson(pair), " twice");
     graph.Add(first, second);
   }
   return graph;
@@ -138,10 +115,10 @@ std::vector<int32_t> ReadCodes(const json& line, const char* list, const CodeInd
   for (const json& code : ListMember(line, list)) {
     const auto found = code.is_string() ? index.find(code.get<std::string>()) : index.end();
     if (found == index.end()) {
-      throw DataError("'", list, "' has ", Shown(code), "; expected a code of the first line");
+      throw DataError("'", list, "' has ", ShownJson(code), "; expected a code of the first line");
     }
     if (std::find(ids.begin(), ids.end(), found->second) != ids.end()) {
-      throw DataError("'", list, "' has ", Shown(code), " twice");
+      throw DataError("'", list, "' has ", ShownJson(code), " twice");
     }
     ids.push_back(found->second);
   }
@@ -158,7 +135,7 @@ int32_t ReadAge(const json& line) {
 char ReadGender(const json& line) {
   const std::string gender = line.contains("gender") ? TextMember(line, "gender") : "U";
   if (gender != "F" && gender != "M" && gender != "U") {
-    throw DataError("'gender' is ", Shown(line["gender"]), "; expected F, M or U");
+    throw DataError("'gender' is ", ShownJson(line["gender"]), "; expected F, M or U");
   }
   return gender[0];
 }
@@ -168,7 +145,7 @@ class RecordLines {
  public:
   // Takes a line that is not blank; the first is the header.
   void Take(const std::string& text) {
-    const json line = ParseObject(text);
+    const json line = ParseJsonObject(text);
     has_header_ ? TakeVisit(line) : TakeHeader(line);
     has_header_ = true;
   }
@@ -220,7 +197,8 @@ class RecordLines {
     if (!has_split) return;
     const std::optional<Split> split = SplitNamed(TextMember(line, "split"));
     if (!split) {
-      throw DataError("'split' is ", Shown(line["split"]), "; expected train, validation or test");
+      throw DataError("'split' is ", ShownJson(line["split"]),
+                      "; expected train, validation or test");
     }
     visit->split = *split;
   }
@@ -243,7 +221,7 @@ class RecordLines {
     if (value.is_null()) return -1;
     const auto found = visits_.find(Integer(value, "previous"));
     if (found == visits_.end() || corpus_.visits[found->second].subject != visit.subject) {
-      throw DataError("'previous' is ", Shown(value), "; expected null or an earlier visit of ",
+      throw DataError("'previous' is ", ShownJson(value), "; expected null or an earlier visit of ",
                       "subject ", visit.subject);
     }
     return found->second;

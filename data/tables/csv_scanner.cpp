@@ -62,7 +62,7 @@ size_t LengthOfCharacter(std::string_view text) {
 
 namespace {
 
-enum class Found { kRow, kEmptyLine, kOpenQuote, kOpenRow, kBehindQuote, kTooLong };
+enum class Found { kRow, kEmptyLine, kOpenQuote, kOpenRow, kBehindQuote, kTooLong, kTooManyFields };
 
 // Scans the rows of a block one after the other.
 class RowScanner {
@@ -78,7 +78,8 @@ class RowScanner {
     size_t at = begin;
     char end = ',';
     while (end == ',') {
-      const Found found = AddField(&at, &end);
+      Found found = AddField(&at, &end);
+      if (block_->fields.size() - first > CsvScanner::kMostFields) found = Found::kTooManyFields;
       if (found == Found::kRow) continue;
       block_->field_behind = block_->fields.size() - first + 1;
       block_->fields.resize(first);
@@ -184,6 +185,8 @@ void CsvScanner::Next(Block* block) {
       block->status = Status::kTooLong;
     } else if (found == Found::kBehindQuote) {
       block->status = Status::kBehindQuote;
+    } else if (found == Found::kTooManyFields) {
+      block->status = Status::kTooManyFields;
     } else if (ended_) {
       block->status = found == Found::kOpenQuote ? Status::kOpenQuote : Status::kEnd;
     } else if (block->ends.empty()) {

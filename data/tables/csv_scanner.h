@@ -39,13 +39,14 @@ class CsvScanner {
  public:
   // A row, with its quotes and breaks, is at most this long.
   static constexpr size_t kMostRowBytes = size_t{64} << 20;
+  static constexpr size_t kMostFields = 10000;  // of a row
 
   // `read(out, size)` writes the next bytes, at most `size`, and returns their number; 0 at the
   // end.
   using Read = std::function<size_t(char* out, size_t size)>;
   explicit CsvScanner(Read read) : read_(std::move(read)) {}
 
-  enum class Status { kMore, kEnd, kOpenQuote, kBehindQuote, kTooLong };
+  enum class Status { kMore, kEnd, kOpenQuote, kBehindQuote, kTooLong, kTooManyFields };
 
   // Some rows in turn. A block is used while the scanner fills another one.
   struct Block {

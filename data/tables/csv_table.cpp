@@ -22,6 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Where no thread can be started, the work is done when its result is asked for.
+constexpr auto kBeside = std::launch::async | std::launch::deferred;
+
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -69,6 +72,14 @@ Stream OpenStream(const std::string& path) {
   return {file, ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), file), path)};
 }
 
+constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
+
+// Drops the mark in front of `size` bytes, and returns how many are left.
+size_t WithoutMark(char* bytes, size_t size) {
+  std::memmove(bytes, bytes + kMark.size(), size - kMark.size());
+  return size - kMark.size();
+}
+
 int64_t CountBreaks(const char* begin, const char* end) {
   int64_t breaks = 0;
   for (const char* c = begin; c != end; ++c) {
@@ -81,8 +92,12 @@ int64_t CountBreaks(const char* begin, const char* end) {
 // again, since only an error needs to know: rows may have several lines, and lines may be empty.
 int64_t LineOfRow(const std::string& path, int64_t row) {
   const auto stream = OpenStream(path).text;
+  bool begun = false;
   CsvScanner scanner([&](char* out, size_t size) {
-    return static_cast<size_t>(ValueOf(stream->Read(static_cast<int64_t>(size), out), path));
+    const int64_t read = ValueOf(stream->Read(static_cast<int64_t>(size), out), path);
+    const bool first = !std::exchange(begun, true);
+    if (first && std::string_view(out, read).starts_with(kMark)) return WithoutMark(out, read);
+    return static_cast<size_t>(read);
   });
   CsvScanner::Block block;
   int64_t line = 1;
@@ -148,7 +163,8 @@ class CsvReader {
         return false;
       case CsvScanner::Status::kOpenQuote:
         throw DataError(path_, ": ends inside a quoted field, after data row ",
-                        std::max<int64_t>(rows_ - 1, 0),
+                        std::max<int64_t>(rows_ - 1, 0), ", in the row that begins on line ",
+                        LineOfRow(path_, rows_ + 1),
                         "; expected its closing quote: the file is cut short, or a quote was "
                         "opened by mistake");
       case CsvScanner::Status::kBehindQuote:
@@ -156,17 +172,22 @@ class CsvReader {
                         LineOfRow(path_, rows_ + 1), ", has text behind the ",
                         "closing quote of field ", block_.field_behind,
                         "; expected a comma or a line break. A quote in a field is written twice");
+      case CsvScanner::Status::kTooManyFields:
+        throw DataError(path_, ": row ", rows_ + 1, " (the header is row 1), line ",
+                        LineOfRow(path_, rows_ + 1), ", has more than ", CsvScanner::kMostFields,
+                        " fields; expected ",
+                        names_.empty() ? std::string("fewer") : std::to_string(names_.size()));
       case CsvScanner::Status::kTooLong:
         throw DataError(path_, ": data row ", rows_, " is longer than ",
                         CsvScanner::kMostRowBytes >> 20,
                         " MB; expected a line break before that, or a closing quote");
     }
-    if (!scanning_.valid()) scanning_ = std::async(std::launch::async, [this] { Scan(); });
+    if (!scanning_.valid()) scanning_ = std::async(kBeside, [this] { Scan(); });
     scanning_.get();
     std::swap(block_, next_);
     row_ = 0;
     if (block_.status == CsvScanner::Status::kMore) {
-      scanning_ = std::async(std::launch::async, [this] { Scan(); });
+      scanning_ = std::async(kBeside, [this] { Scan(); });
     }
     return true;
   }
@@ -175,7 +196,6 @@ class CsvReader {
 
   // Leaves out a byte order mark of UTF-8.
   size_t ReadBytes(char* out, size_t size) {
-    constexpr std::string_view kMark = "\xef\xbb\xbf";
     auto read =
         static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
     const int64_t place = ValueOf(stream_.file->Tell(), path_);
@@ -183,8 +203,7 @@ class CsvReader {
     if (begun_ || read == 0) return read;
     begun_ = true;
     if (!std::string_view(out, read).starts_with(kMark)) return read;
-    read -= kMark.size();
-    std::memmove(out, out + kMark.size(), read);
+    read = WithoutMark(out, read);
     return read > 0 ? read : ReadBytes(out, size);
   }
 
@@ -206,6 +225,9 @@ void CheckFirstBytes(const std::string& path) {
   const int64_t read = ValueOf(OpenStream(path).text->Read(sizeof(bytes), bytes), path);
   const std::string_view text(bytes, static_cast<size_t>(read));
   RefuseLfsPointer(path, text);
+  if (text.starts_with("\x1f\x8b")) {
+    throw DataError(path, ": is packed by gzip; expected a name that ends in .csv.gz");
+  }
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
     throw DataError(path, ": is text in UTF-16; expected UTF-8: `iconv -f utf-16 -t utf-8` ",
                     "converts it");
@@ -228,11 +250,14 @@ T CsvRow::Parse(size_t column, std::string_view text, const char* expected) cons
   return value;
 }
 
+std::string CsvRow::Where() const {
+  return StrCat("data row ", number_, ", line ", LineOfRow(path_, number_ + 1));
+}
+
 void CsvRow::Fail(size_t column, const char* expected) const {
   constexpr size_t kShown = 80;
   const std::string_view value = (*this)[column];
-  throw DataError(path_, ": ", columns_[column], " of data row ", number_, ", line ",
-                  LineOfRow(path_, number_ + 1), ", is '", value.substr(0, kShown),
+  throw DataError(path_, ": ", columns_[column], " of ", Where(), ", is '", value.substr(0, kShown),
                   value.size() > kShown ? "..." : "", "'; expected ", expected);
 }
 
@@ -324,7 +349,7 @@ int64_t CsvTable::ForEachRow(const std::function<void(const CsvRow&)>& use) cons
     for (size_t c = 0; c < places.size(); ++c) {
       row.values_[c] = fields[places[c]];
       if (!IsUtf8(row.values_[c].Raw())) {
-        reader.CheckUtf8(row[c], StrCat(columns_[c], " of data row ", row.number_));
+        reader.CheckUtf8(row[c], StrCat(columns_[c], " of ", row.Where()));
       }
     }
     use(row);

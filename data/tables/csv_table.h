@@ -27,7 +27,8 @@ class CsvRow {
   Moment Time(size_t column) const;    // likewise; see ParseMoment
   // Throws DataError naming table, row, column and value.
   [[noreturn]] void Fail(size_t column, const char* expected) const;
-  int64_t number() const { return number_; }
+  // Returns "data row 3, line 4". Reads the file again up to the row: for errors.
+  std::string Where() const;
 
  private:
   friend class CsvTable;

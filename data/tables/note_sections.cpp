@@ -25,6 +25,16 @@ constexpr std::array kAtDischarge =
                                      "meds at d/c",
                                      "medications at d/c",
                                      "d/c med",
+                                     "on d/c",
+                                     "upon d/c",
+                                     "dc med",
+                                     "dc rx",
+                                     "upon dc",
+                                     "meds on dc",
+                                     "medications on dc",
+                                     "at discharge:",
+                                     "discharged on:",
+                                     "to be discharged",
                                      "d/c rx",
                                      "medications on discharge",
                                      "medication on discharge",
@@ -48,7 +58,7 @@ constexpr std::array kAtDischarge =
 
 // Each phrase has one of these words, so a text without them needs no search for phrases.
 constexpr auto kWordsOfDischarge =
-    std::to_array<std::string_view>({"discharge", "d/c", "course", "transfer"});
+    std::to_array<std::string_view>({"discharge", "d/c", "dc", "course", "transfer"});
 static_assert(std::all_of(kAtDischarge.begin(), kAtDischarge.end(), [](std::string_view phrase) {
   return std::any_of(kWordsOfDischarge.begin(), kWordsOfDischarge.end(),
                      [&](std::string_view word) { return phrase.find(word) != phrase.npos; });
@@ -69,24 +79,42 @@ bool BeginsInAnyCase(std::string_view text, std::string_view lower) {
                                                    [](char l, char c) { return l == LowerOf(c); });
 }
 
-// Drops what marks a line as a heading in some editors: **Allergies:** -> Allergies:
+// Drops what marks a line as a heading in some editors: **Allergies:**, __Allergies__:, == Plan ==.
 std::string WithoutMarks(std::string line) {
-  const size_t first = std::min(line.find_first_not_of("*#_ "), line.size());
+  constexpr char kMarks[] = "*#_= ";
+  const size_t first = std::min(line.find_first_not_of(kMarks), line.size());
   line.erase(0, first);
-  const size_t colon = line.find(':');
-  if (first > 0 && colon != std::string::npos) {
-    while (colon + 1 < line.size() && line[colon + 1] == '*') line.erase(colon + 1, 1);
+  if (first == 0) return line;
+  const size_t colon = std::min(line.find(':'), line.size());
+  const size_t behind = std::min(line.find_first_not_of("*_", colon + 1), line.size());
+  if (colon < line.size()) line.erase(colon + 1, behind - colon - 1);
+  size_t title = colon;
+  while (title > 0 && std::string_view(kMarks).find(line[title - 1]) != std::string_view::npos) {
+    --title;
   }
-  return line;
+  return line.erase(title, colon - title);
 }
 
-// Takes the first line off a text. Some exports end lines by a carriage return alone.
-std::string_view TakeLine(std::string_view* text) {
-  std::string_view line = text->substr(0, text->find('\n'));
-  line = line.substr(0, line.find('\r'));
-  text->remove_prefix(std::min(line.size() + 1, text->size()));
-  return line;
-}
+// The lines of a text. Some exports end lines by a carriage return alone.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : text_(text) {}
+  // Returns false behind the last line.
+  bool Next(std::string_view* line) {
+    if (begin_ >= text_.size()) return false;
+    if (newline_ < begin_ || begin_ == 0)
+      newline_ = std::min(text_.find('\n', begin_), text_.size());
+    *line = text_.substr(begin_, newline_ - begin_);
+    *line = line->substr(0, line->find('\r'));
+    begin_ += line->size() + 1;
+    return true;
+  }
+
+ private:
+  std::string_view text_;
+  size_t begin_ = 0;
+  size_t newline_ = 0;  // the first \n from begin_ on, which is looked for once
+};
 
 // Returns the title of a line that begins "Words of a title:", or "" if the line is no heading. A
 // title in lower case counts only if nothing follows its colon.
@@ -98,7 +126,10 @@ std::string_view HeadingOf(std::string_view line) {
     return std::isalpha(c) || std::string_view(" /&-'(),.").find(c) != std::string_view::npos;
   });
   const unsigned char first = title[0];
-  if (!titled || std::count(title.begin(), title.end(), ' ') >= kHeadingWords) return {};
+  const bool capitals = std::none_of(title.begin(), title.end(),
+                                     [](unsigned char c) { return std::islower(c) != 0; });
+  const bool is_long = std::count(title.begin(), title.end(), ' ') >= kHeadingWords;
+  if (!titled || (is_long && !capitals)) return {};
   if (!std::isupper(first) && (!std::isalpha(first) || colon + 1 < line.size())) return {};
   return title;
 }
@@ -150,6 +181,7 @@ constexpr std::array<Spelling, 37> kSpellings = {{
 
 // Returns the section that a heading opens; "" if it opens none.
 std::string_view FindSection(std::string_view heading) {
+  if (heading.ends_with(')')) heading = heading.substr(0, heading.rfind('('));  // (per OMR)
   const std::string lower = Lower(CollapseSpace(heading));
   for (const std::string_view section : kSections) {
     if (Lower(section) == lower) return section;
@@ -170,20 +202,52 @@ struct Section {
   std::string content;
 };
 
+// Returns the line without a number or a dash in front, as in "1. Allergies: none" or "- Meds:".
+std::string_view WithoutNumber(std::string_view line) {
+  const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
+  const std::string_view rest = line.substr(digits);
+  const bool numbered =
+      digits > 0 ? rest.starts_with(". ") || rest.starts_with(") ") : rest.starts_with("- ");
+  return numbered ? rest.substr(2) : line;
+}
+
+// True of a line that begins something else than a section that is kept, though it is no heading in
+// form: "Discharge Rx", "2. Disposition: home". A line that goes on with "discharged to rehab" or
+// "transferred here", in lower case, tells of an earlier stay.
+bool Closes(std::string_view line) {
+  for (const std::string_view word : {"discharge", "transfer"}) {
+    if (!BeginsInAnyCase(line, word)) continue;
+    const bool verb = line.size() > word.size() && line[word.size()] >= 'a' &&
+                      line[word.size()] <= 'z' && line[0] == word[0];
+    return !verb;
+  }
+  if (BeginsInAnyCase(line, "final med")) return true;
+  if (line.empty() || std::isupper(static_cast<unsigned char>(line[0])) == 0) return false;
+  const std::string_view title = line.substr(0, line.find(':'));
+  constexpr std::string_view kOthers[] = {"medications", "meds",      "disposition",
+                                          "followup",    "follow-up", "follow up"};
+  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](std::string_view other) {
+    return title.size() == other.size() && BeginsInAnyCase(title, other);
+  });
+}
+
 std::vector<Section> AllowedSections(std::string_view text) {
   std::vector<Section> sections;
   bool open = false;
-  while (!text.empty()) {
-    const std::string_view raw = TakeLine(&text);
+  Lines lines(text);
+  for (std::string_view raw; lines.Next(&raw);) {
     // Most lines of a summary are in sections that are not kept.
     if (!open && raw.find(':') == std::string_view::npos) continue;
     const std::string line = WithoutMarks(CollapseSpace(raw));
-    const std::string_view heading = HeadingOf(line);
+    // A numbered line is a heading if it is a known one: lists of drugs are numbered too.
+    const std::string_view plain = WithoutNumber(line);
+    std::string_view heading = HeadingOf(plain);
+    if (plain.size() < line.size() && FindSection(heading).empty()) heading = {};
     if (!heading.empty()) {
       const std::string_view section = FindSection(heading);
       open = !section.empty();
-      if (open) sections.push_back({section, line.substr(heading.size() + 1)});
-    } else if (BeginsInAnyCase(line, "discharge") || BeginsInAnyCase(line, "transfer")) {
+      if (open) sections.push_back({section, std::string(plain.substr(plain.find(':') + 1))});
+    } else if (Closes(plain)) {
       open = false;
     } else if (open) {
       sections.back().content += ' ' + line;
@@ -195,8 +259,14 @@ std::vector<Section> AllowedSections(std::string_view text) {
 }  // namespace
 
 std::string CollapseSpace(std::string_view text) {
+  constexpr std::string_view kNoBreakSpace = "\u00a0";
   std::string out;
-  for (char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == kNoBreakSpace[0] && text.substr(i).starts_with(kNoBreakSpace)) {
+      c = ' ';
+      ++i;
+    }
     const bool space = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
     if (!space) {
       out += c;

@@ -1,12 +1,15 @@
 // flame evaluate: the policies of a run on held-out visits.
 #include "launch/run/evaluate.h"
 
-#include <cstdio>
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -32,9 +35,12 @@ YearRange YearsOf(const ParsedOptions& options) {
   YearRange years;
   if (!options.Has("years")) return years;
   const std::string text = options.Text("years");
-  char behind = 0;
-  const int read = std::sscanf(text.c_str(), "%d-%d%c", &years.first, &years.last, &behind);
-  if (read != 2 || years.first > years.last || years.first < 1) {
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, years.first);
+  const bool two = first.ec == std::errc() && first.ptr != end && *first.ptr == '-';
+  const auto last = std::from_chars(two ? first.ptr + 1 : end, end, years.last);
+  if (!two || last.ec != std::errc() || last.ptr != end || years.first > years.last ||
+      years.first < 1) {
     throw UsageError("--years is ", text, "; expected two years such as 2014-2016");
   }
   return years;
@@ -43,10 +49,19 @@ YearRange YearsOf(const ParsedOptions& options) {
 // Splits the value of --predictions at its commas. Throws UsageError if a file is not there.
 std::vector<std::filesystem::path> FilesOf(const std::string& value) {
   std::vector<std::filesystem::path> files;
+  if (value.empty()) throw UsageError("--predictions has no file; expected files, a comma between");
   std::istringstream names(value);
   for (std::string name; std::getline(names, name, ',');) {
     if (!std::filesystem::is_regular_file(name)) {
       throw UsageError("--predictions: there is no file '", name, "'");
+    }
+    const std::string stem = std::filesystem::path(name).stem().string();
+    const bool plain = std::all_of(stem.begin(), stem.end(), [](unsigned char c) {
+      return std::isalnum(c) != 0 || std::string_view("-_.+ ").find(c) != std::string_view::npos;
+    });
+    if (!plain) {
+      throw UsageError("--predictions: the file's name is the name of its row; expected one of ",
+                       "letters, digits and -_.+");
     }
     files.emplace_back(name);
   }
@@ -81,7 +96,8 @@ int RunEvaluate(const ParsedOptions& options) {
     Tell(EvaluateTransfer(config, options.Text("on"), YearsOf(options)), options);
     return 0;
   }
-  const std::vector<std::filesystem::path> files = FilesOf(options.Text("predictions"));
+  std::vector<std::filesystem::path> files;
+  if (predictions) files = FilesOf(options.Text("predictions"));
   EvaluateStage(config);
   TellTimes(config);
   if (predictions) {

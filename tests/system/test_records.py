@@ -290,6 +290,15 @@ def test_faults_of_flames_table_are_named(project, other, words):
     assert not (project / "out.jsonl").exists()
 
 
+def test_a_table_whose_rows_are_not_in_order_of_time_is_refused(project):
+    earlier = {**ROW, "HADM_ID": 201, "ADMITTIME": "2119-12-31 23:00:00"}
+    write_table(project / "t.csv", ROW, earlier)
+    result = convert(*flame_inputs(project), check=False)
+    assert result.returncode == 3 and "data row 2: ADMITTIME 2119-12-31 23:00:00 is before" in result.stderr
+    write_table(project / "t.csv", earlier, ROW)
+    convert(*flame_inputs(project))
+
+
 def test_a_table_of_other_columns_and_mixed_patients_are_refused(project):
     (project / "t.csv").write_text("SUBJECT_ID,HADM_ID\n1,2\n")
     assert "has no GENDER, AGE" in convert(*flame_inputs(project), check=False).stderr

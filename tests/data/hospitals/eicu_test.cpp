@@ -91,7 +91,7 @@ TEST_F(EicuTest, AllergiesAndDrugsBeforeAdmission_OfTheFirstUnitStay) {
 TEST_F(EicuTest, StaysThatContradictEachOther_AreRefused) {
   const std::string patients = ReadWholeFile(root() / "patient.csv");
   Write("patient.csv", patients + "1,50,003-7,,47,2015\n");
-  EXPECT_THAT(Failure(), HasSubstr("data row 6 gives the unit stay 1 to another patient"));
+  EXPECT_THAT(Failure(), HasSubstr("data row 6, line 7, gives the unit stay 1 to another patient"));
   Write("patient.csv", patients + "6,50,003-7,Male,20,2015\n");
   EXPECT_THAT(Failure(),
               HasSubstr("age of data row 6, line 7, is '20'; expected the age of an earlier row"));
@@ -120,7 +120,8 @@ TEST_F(EicuTest, BadValues_SayWhereAndWhat) {
               HasSubstr("hospitaldischargeyear of data row 1, line 2, is '0'; expected a year"));
   Write("patient.csv",
         std::string(kPatientHeader) + "1,10,002-7,Female,50,2014\n2,10,002-8,Female,50,2014\n");
-  EXPECT_THAT(Failure(), HasSubstr("data row 2 gives the hospitalisation 10 another patient"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("data row 2, line 3, gives the hospitalisation 10 another patient"));
   Write("patient.csv", std::string(kPatientHeader) + "1,10,002-7,Female,50,2014\n");
   EXPECT_THAT(Failure(), HasSubstr("patientunitstayid of data row 2, line 3, is '2'; expected a "
                                    "patientunitstayid of the table patient"));

@@ -172,7 +172,8 @@ TEST_F(PrepareDamageTest, Notes_AreCovered) {
   Write(
       "NOTEEVENTS.csv",
       "SUBJECT_ID,HADM_ID,CATEGORY,ISERROR,TEXT\n2,10,Discharge summary,,Allergies: Penicillin\n");
-  EXPECT_THAT(Failure(), HasSubstr("NOTEEVENTS.csv: data row 1 gives HADM_ID 10 to SUBJECT_ID 2"));
+  EXPECT_THAT(Failure(),
+              HasSubstr("NOTEEVENTS.csv: data row 1, line 2, gives HADM_ID 10 to SUBJECT_ID 2"));
 }
 
 TEST_F(PrepareDamageTest, EndsThatAreMissingOrTooEarly_AreCounted) {

@@ -58,6 +58,11 @@ TEST_F(PrepareCorpusTest, Notes_FirstGoodDischargeSummaryOnly) {
 }
 
 TEST_F(PrepareCorpusTest, Oracle_JoinedByAdmission) {
+  EXPECT_FLOAT_EQ(PrepareCorpus(options_).visits[3].oracle_list, -1)
+      << "it is of all drugs, and DB4 has no structure";
+  Write("mappings/drugbank_to_smiles.csv",
+        Replaced(ReadWholeFile(root() / "mappings/drugbank_to_smiles.csv"), "DB4,", "DB4,CC"));
+  options_.top_drugs = 201;
   const Corpus corpus = PrepareCorpus(options_);
   EXPECT_FLOAT_EQ(corpus.visits[3].oracle_list, 0.75f);
   EXPECT_FLOAT_EQ(corpus.visits[3].oracle_threshold, 0.5f);
@@ -207,13 +212,14 @@ TEST_F(PrepareCorpusTest, AdmissionOfTwoPatients_IsRefusedInEveryTable) {
   for (const char* stem : {"DIAGNOSES_ICD", "PROCEDURES_ICD"}) {
     const std::string before = ReadWholeFile(root() / StrCat(stem, ".csv"));
     Write(StrCat(stem, ".csv"), codes);
-    EXPECT_THAT(Failure(), AllOf(HasSubstr(stem), HasSubstr("data row 2 gives HADM_ID 10 to "
-                                                            "SUBJECT_ID 2, ADMISSIONS to 1")));
+    EXPECT_THAT(Failure(),
+                AllOf(HasSubstr(stem), HasSubstr("data row 2, line 3, gives HADM_ID 10 to "
+                                                 "SUBJECT_ID 2, ADMISSIONS to 1")));
     Write(StrCat(stem, ".csv"), before);
   }
   Write("PRESCRIPTIONS.csv",
         "SUBJECT_ID,HADM_ID,DRUG_TYPE,DRUG,NDC\n2,10,MAIN,Aspirin,00000000111\n");
-  EXPECT_THAT(Failure(), HasSubstr("PRESCRIPTIONS.csv: data row 1 gives HADM_ID 10"));
+  EXPECT_THAT(Failure(), HasSubstr("PRESCRIPTIONS.csv: data row 1, line 2, gives HADM_ID 10"));
 }
 
 TEST_F(PrepareCorpusTest, RowsThatContradictEachOther_AreRefused) {
@@ -224,11 +230,11 @@ TEST_F(PrepareCorpusTest, RowsThatContradictEachOther_AreRefused) {
        {"1,10,2001-01-02 10:00:00,2001-01-05 10:00:00\n", "1,10,2001-01-01 10:00:00,\n",
         "2,10,2001-01-01 10:00:00,2001-01-05 10:00:00\n"}) {
     Write("ADMISSIONS.csv", admissions + row);
-    EXPECT_THAT(Failure(), HasSubstr("data row 12 gives HADM_ID 10 another")) << row;
+    EXPECT_THAT(Failure(), HasSubstr("data row 12, line 13, gives HADM_ID 10 another")) << row;
   }
   Write("ADMISSIONS.csv", admissions);
   Write("patients.csv", "SUBJECT_ID,GENDER,DOB\n1,F,1930-03-05\n1,F,1931-03-05\n");
-  EXPECT_THAT(Failure(), HasSubstr("data row 2 gives SUBJECT_ID 1 another GENDER or DOB"));
+  EXPECT_THAT(Failure(), HasSubstr("data row 2, line 3, gives SUBJECT_ID 1 another GENDER or DOB"));
 }
 
 // Admission 11 of patient 1 is the earlier one; it ends after 10 begins.

@@ -106,6 +106,22 @@ TEST_F(CsvTableTest, TruncatedGzip_Fails) {
   EXPECT_THAT(Failure(), HasSubstr("T.csv.gz: cannot be unpacked (zlib"));
 }
 
+TEST_F(CsvTableTest, GzipByAnotherName_IsTold) {
+  WriteGzip("T.csv", "A,B\n1,2\n");
+  EXPECT_THAT(Failure(),
+              HasSubstr("T.csv: is packed by gzip; expected a name that ends in .csv.gz"));
+}
+
+// A line of separators must not take memory for each.
+TEST_F(CsvTableTest, VeryManyFields_Fails) {
+  Write("T.csv", "A,B\n1,2\n" + std::string(size_t{8} << 20, ','));
+  EXPECT_THAT(Failure(),
+              HasSubstr("T.csv: row 3 (the header is row 1), line 3, has more than 10000 "
+                        "fields; expected 2"));
+  Write("T.csv", std::string(20000, ','));
+  EXPECT_THAT(Failure(), HasSubstr("more than 10000 fields; expected fewer"));
+}
+
 TEST_F(CsvTableTest, CutInsideQuotes_Fails) {
   Write("T.csv", "A,B\n1,\"a note\"\n2,\"cut sh");
   EXPECT_THAT(Failure(), AllOf(HasSubstr("T.csv: ends inside a quoted field, after data row 1"),
@@ -126,6 +142,8 @@ TEST_F(CsvTableTest, RaggedRow_NumberAndFields) {
 
 // A row may have several lines, and an empty line is no row.
 TEST_F(CsvTableTest, LineOfARow_CountsEveryBreakBefore) {
+  Write("T.csv", "\xef\xbb\xbf\n\nA,B\n1,2,3\n");
+  EXPECT_THAT(Failure(), HasSubstr("row 2 (the header is row 1), line 4, has 3 fields"));
   Write("T.csv", "A,B\r\n\r\n\"x\ny\r\nz\",1\r2,2\n1,2,3\n");
   EXPECT_THAT(Failure(), HasSubstr("row 4 (the header is row 1), line 7, has 3 fields"));
   std::string text = "A,B\n";

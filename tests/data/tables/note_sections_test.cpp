@@ -7,6 +7,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 constexpr char kSummary[] =
     R"(Admission Date:  [**2118-6-2**]       Discharge Date:  [**2118-6-14**]
@@ -109,6 +110,61 @@ TEST(NoteSection, ByTitle_ContentOnly) {
 }
 
 TEST(CollapseSpace, Runs_OneSpace) { EXPECT_EQ(CollapseSpace("\t a \r\n b\x01"), "a b"); }
+
+// Each text stands below "Medications on Admission: aspirin".
+TEST(AdmissionNote, TextOfDischargeInManyForms_NeverPasses) {
+  for (const char* text : {"medications on d/c: heparin",
+                           "MEDICATIONS ON D/C 1. heparin",
+                           "dc meds: heparin",
+                           "DC MEDICATIONS 1. heparin",
+                           "meds upon dc: heparin",
+                           "at discharge: heparin",
+                           "4. DISCHARGED ON: heparin",
+                           "Patient to be discharged on heparin",
+                           "Then Discharge\u00a0Medications: heparin",
+                           "**Course of stay**: heparin",
+                           "**Medications**: heparin",
+                           "1. Medications:\n heparin",
+                           "- Followup: heparin",
+                           "BRIEF SUMMARY OF EVENTS IN THE ICU AND ON THE FLOOR: heparin",
+                           "Medications\nheparin",
+                           "FINAL MEDICATIONS 1. heparin",
+                           "DISPOSITION\nto rehab on heparin",
+                           "=== Discharge ===\nheparin",
+                           "Discharged on heparin",
+                           "1) Discharge meds: heparin"}) {
+    const std::string note = AdmissionNote(StrCat("Medications on Admission: aspirin\n", text));
+    EXPECT_THAT(note, StartsWith("Medications on Admission: aspirin")) << text;
+    EXPECT_THAT(note, Not(HasSubstr("heparin"))) << text;
+  }
+}
+
+TEST(AdmissionNote, HeadingsWithMarksAndNumbers_OpenTheirSections) {
+  for (const char* text :
+       {"**Allergies**: penicillin", "__Allergies__: penicillin", "**Allergies:** penicillin",
+        "# Allergies: penicillin", "1. Allergies: penicillin", "- Allergies: penicillin",
+        "Allergies\u00a0: penicillin", "Allergies (per OMR): penicillin"}) {
+    EXPECT_EQ(AdmissionNote(text), "Allergies: penicillin") << text;
+  }
+  EXPECT_EQ(AdmissionNote("Medications on Admission:\n1. Aspirin: 81 mg\n2. Lasix"),
+            "Medications on Admission: 1. Aspirin: 81 mg 2. Lasix")
+      << "a numbered line is no heading unless it is a known one";
+}
+
+// "discharged" and "transferred" tell of an earlier stay where a sentence goes on with them.
+TEST(AdmissionNote, WrappedLinesOfHistory_Stay) {
+  EXPECT_EQ(
+      AdmissionNote("HPI:\nHe came from OSH,\ntransferred here for cath,\ndischarged to rehab "
+                    "last week.\nNow fever."),
+      "History of Present Illness: He came from OSH, transferred here for cath, discharged to "
+      "rehab last week. Now fever.");
+}
+
+// Lines are found in time proportional to the text, whatever ends them.
+TEST(AdmissionNote, MegabytesOfCarriageReturns_Read) {
+  EXPECT_EQ(AdmissionNote("Allergies: x" + std::string(size_t{20} << 20, '\r') + "y"),
+            "Allergies: x y");
+}
 
 }  // namespace
 }  // namespace flame
