@@ -18,7 +18,7 @@ namespace flame {
 struct Cohort {
   CodeTable diagnoses, procedures, drugs;  // drugs: DrugBank ids, or those of data.drug_mapping
   std::vector<Coverage> coverage;          // of the drugs and of the structures
-  bool lost_drugs = false;                 // true if drugs were left out: rare ones, or unknown ones
+  bool lost_drugs = false;                 // true if drugs were left out: rare or unknown ones
 };
 
 // The codes of the corpus onto which another is prepared.
