@@ -33,7 +33,18 @@ AGE_CAP = 90
 # Sections that were written at admission, and where what came later begins.
 SECTIONS = ("History of Present Illness", "Past Medical History", "Allergies", "Medications on Admission")
 HEADING = re.compile(r"^[ \t]*([A-Za-z][A-Za-z /&-]{2,40})[ \t]*:", re.MULTILINE)
-LATER = re.compile(r"discharge\s+med|medications?\s+(?:on|at|upon)\s+discharge|hospital\s+course", re.IGNORECASE)
+# As data/tables/note_sections.cpp has them.
+LATER_PHRASES = [
+    "discharge med", "discharge rx", "discharge drug", "discharge instruct", "discharge diagnos",
+    "discharge condition", "discharge disposition", "discharge presc", "meds at d/c", "medications at d/c",
+    "d/c med", "on d/c", "upon d/c", "dc med", "dc rx", "upon dc", "meds on dc", "medications on dc",
+    "at discharge:", "discharged on:", "to be discharged", "d/c rx", "medications on discharge",
+    "medication on discharge", "meds on discharge", "rx on discharge", "medications at discharge",
+    "meds at discharge", "rx at discharge", "medications upon discharge", "meds upon discharge",
+    "at time of discharge", "at the time of discharge", "discharged on the following",
+    "discharged with the following", "hospital course", "course in hospital", "transfer med",
+    "meds on transfer", "medications on transfer", "medication on transfer"]
+LATER = re.compile("|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in LATER_PHRASES), re.IGNORECASE)
 
 
 def words_of(voc, where):

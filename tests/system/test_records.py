@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -288,6 +289,14 @@ def test_faults_of_flames_table_are_named(project, other, words):
     result = convert(*flame_inputs(project), check=False)
     assert result.returncode == 3 and f"{project / 't.csv'}: " in result.stderr and words in result.stderr
     assert not (project / "out.jsonl").exists()
+
+
+def test_phrases_of_discharge_are_those_of_the_program():
+    source = (ROOT / "data" / "tables" / "note_sections.cpp").read_text()
+    phrases = re.findall(r'"([^"]+)"', source[source.index("kAtDischarge =") :].split("});")[0])
+    script = (ROOT / "scripts" / "convert_records.py").read_text()
+    listed = re.findall(r'"([^"]+)"', script[script.index("LATER_PHRASES = [") :].split("]\n")[0])
+    assert len(phrases) > 30 and listed == phrases
 
 
 def test_a_table_whose_rows_are_not_in_order_of_time_is_refused(project):
