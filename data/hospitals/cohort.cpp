@@ -145,7 +145,8 @@ void KeepKnownDrugs(const std::unordered_set<std::string>& known, CodeTable* dru
               coverage->misses.empty() ? "" : "commonest others: " + coverage->misses);
 }
 
-void SelectDrugRows(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
+// Steps 4 and 5, or the drugs that are known.
+void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
   if (rules.known != nullptr) {
     KeepKnownDrugs(rules.known->drugs, &cohort->drugs, &cohort->coverage.emplace_back(), funnel);
     return;
@@ -155,13 +156,6 @@ void SelectDrugRows(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, F
   if (rules.with_structure == nullptr) return;
   KeepDrugsWithStructure(*rules.with_structure, &cohort->drugs, &cohort->coverage.emplace_back());
   funnel->Add(kDrugRows, "drugs with a structure", cohort->drugs.rows);
-}
-
-// Steps 4 and 5, or the drugs that are known.
-void SelectDrugs(int64_t top_drugs, const CodeRules& rules, Cohort* cohort, FunnelLog* funnel) {
-  const size_t rows = cohort->drugs.rows.size();
-  SelectDrugRows(top_drugs, rules, cohort, funnel);
-  cohort->lost_drugs = cohort->drugs.rows.size() < rows;
 }
 
 bool KeepVisits(const std::unordered_set<int64_t>& visits, CodeTable* table) {
@@ -237,7 +231,9 @@ Cohort SelectCohort(const DataOptions& options, const Hospital& hospital,
   cohort.drugs = MapDrugs(prescriptions, mapped);
   funnel->Add(kDrugRows, "prescriptions with " + drug_map.vocabulary(), cohort.drugs.rows,
               DetailOf(prescriptions, mapped, drug_map));
+  const size_t drug_rows = cohort.drugs.rows.size();
   SelectDrugs(options.top_drugs, rules, &cohort, funnel);
+  cohort.lost_drugs = cohort.drugs.rows.size() < drug_rows;
   cohort.diagnoses = hospital.ReadCodes(CodeKind::kDiagnosis, admissions, funnel);
   funnel->Add(kDiagnosisRows, "diagnoses", cohort.diagnoses.rows);
   cohort.procedures = hospital.ReadCodes(CodeKind::kProcedure, admissions, funnel);

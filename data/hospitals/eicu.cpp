@@ -281,6 +281,7 @@ class Eicu : public Hospital {
     Notes notes;
     notes.expected = "rows of allergy or admissionDrug, of a stay whose unitvisitnumber is 1";
     notes.place = "patient, allergy and admissionDrug";
+    notes.missing = "no such row";
     AddSection(kAllergy, {"drugname", "allergyname"}, kAllergiesSection, &notes);
     AddSection(kAdmissionDrug, {"drugname"}, kMedicationsSection, &notes);
     return notes;

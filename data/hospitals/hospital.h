@@ -42,6 +42,7 @@ struct Notes {
   std::unordered_set<int64_t> without_sections;  // have a summary, and none of its sections
   int64_t rows = 0;                              // of the tables
   std::string expected, place;                   // of a note, for messages
+  std::string missing = "no discharge summary";  // of an admission without a note, for messages
   // Throws DataError if the table gives an admission to another patient, and warns of admissions
   // that ADMISSIONS lacks. Empty: nothing to check.
   std::function<void()> check;

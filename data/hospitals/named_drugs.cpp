@@ -27,9 +27,12 @@ DrugNameMatcher MatcherOf(const std::vector<DrugNameId>& names, const CsvTable& 
 }  // namespace
 
 NamedDrugs::NamedDrugs(const std::filesystem::path& mappings, const std::filesystem::path& synonyms)
-    : names_(ReadNames(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"}))),
-      matcher_(MatcherOf(names_, CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {
-  for (const auto& [name, id] : names_) name_of_.try_emplace(id, name);
+    : NamedDrugs(ReadNames(CsvTable(mappings, "drugbank_to_name", {"drug_name", "drugbank_id"})),
+                 synonyms) {}
+
+NamedDrugs::NamedDrugs(const std::vector<DrugNameId>& names, const std::filesystem::path& synonyms)
+    : matcher_(MatcherOf(names, CsvTable::OfFile(synonyms, {"synonym", "drugbank_id"}))) {
+  for (const auto& [name, id] : names) name_of_.try_emplace(id, name);
 }
 
 const std::vector<std::string>* NamedDrugs::Find(const std::string& name) const {

@@ -29,9 +29,9 @@ class NamedDrugs : public DrugMap {
   std::string NameOf(const std::string& name) const;
 
  private:
+  NamedDrugs(const std::vector<DrugNameId>& names, const std::filesystem::path& synonyms);
   const DrugMatch& Match(const std::string& name) const;
 
-  std::vector<DrugNameId> names_;
   DrugNameMatcher matcher_;
   std::unordered_map<std::string, std::string> name_of_;  // by DrugBank id
   mutable std::unordered_map<std::string, DrugMatch> known_;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/background.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "data/hospitals/cohort.h"
@@ -109,14 +110,14 @@ Coverage AddNotes(const Notes& notes, std::vector<Visit>* visits) {
       counter.AddMatch(/*repaired=*/false);
     } else {
       counter.AddMiss(notes.without_sections.contains(visit.hadm) ? "summary without such a section"
-                                                                  : "no discharge summary");
+                                                                  : notes.missing);
     }
   }
   return counter.Finish();
 }
 
-// ORACLE.csv, which a hospital made by the program has in any layout.
-// It is of all drugs, so visits that have lost some have none.
+// Reads ORACLE.csv, which a hospital made by the program has in any layout. It is of all drugs, so
+// visits that have lost some have none.
 void AddOracle(const fs::path& root, bool lost_drugs, std::vector<Visit>* visits) {
   if (!CsvTable::Exists(root, "ORACLE")) return;
   if (lost_drugs) {
@@ -341,9 +342,9 @@ Corpus Prepare(const DataOptions& options, const Corpus* base) {
   const CodeRules rules{own_drugs ? nullptr : &with_structure, base == nullptr ? nullptr : &known};
   const std::unique_ptr<DrugMap> drug_bank = own_drugs ? nullptr : hospital->Drugs();
   const DrugMap& drugs = own_drugs ? *own_drugs : *drug_bank;
-  // Half of a hospital's bytes are its notes.
-  std::future<Notes> reading_notes = std::async(std::launch::async | std::launch::deferred,
-                                                [&] { return hospital->ReadNotes(admissions); });
+  // Most of MIMIC-III's bytes are notes.
+  std::future<Notes> reading_notes =
+      std::async(kInBackground, [&] { return hospital->ReadNotes(admissions); });
   const Cohort cohort = SelectCohort(options, *hospital, admissions, drugs, rules, &funnel);
 
   Corpus corpus;

@@ -30,6 +30,15 @@ class Places {
   uint64_t near_ = 0, full_;
 };
 
+// Most ids are those of the row before.
+std::unordered_set<int64_t> Distinct(const std::vector<CodeRow>& rows, int64_t CodeRow::*id) {
+  std::unordered_set<int64_t> ids;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i == 0 || rows[i].*id != rows[i - 1].*id) ids.insert(rows[i].*id);
+  }
+  return ids;
+}
+
 }  // namespace
 
 int32_t Interner::IdOf(std::string_view text) {
@@ -77,19 +86,6 @@ std::vector<int64_t> CountCodes(const CodeTable& table) {
   for (const CodeRow& row : table.rows) ++counts[row.code];
   return counts;
 }
-
-namespace {
-
-// Most ids are those of the row before.
-std::unordered_set<int64_t> Distinct(const std::vector<CodeRow>& rows, int64_t CodeRow::*id) {
-  std::unordered_set<int64_t> ids;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (i == 0 || rows[i].*id != rows[i - 1].*id) ids.insert(rows[i].*id);
-  }
-  return ids;
-}
-
-}  // namespace
 
 std::unordered_set<int64_t> VisitsIn(const std::vector<CodeRow>& rows) {
   return Distinct(rows, &CodeRow::hadm);

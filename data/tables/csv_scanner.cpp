@@ -1,7 +1,6 @@
 #include "data/tables/csv_scanner.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 namespace flame {
@@ -12,30 +11,6 @@ constexpr size_t kBlockBytes = 1 << 20;
 bool IsEnd(char c) { return c == ',' || c == '\n' || c == '\r'; }
 
 constexpr size_t kNone = static_cast<size_t>(-1);
-
-// Returns the place of the first byte from `at` on that ends a field without quotes; `size` if
-// there is none. Looks at eight bytes at a time: bit 7 of each byte of `found` is set for a comma
-// or a control character up to \r, exactly so below the first that is set.
-size_t FindEnd(const char* data, size_t at, size_t size) {
-  static_assert(std::endian::native == std::endian::little);
-  constexpr uint64_t kOnes = 0x0101010101010101u, kHighs = 0x80 * kOnes;
-  uint64_t word = 0;
-  while (at + sizeof word <= size) {
-    std::memcpy(&word, data + at, sizeof word);
-    const uint64_t commas = word ^ (kOnes * ',');
-    const uint64_t found =
-        ((commas - kOnes) & ~commas & kHighs) | ((word - kOnes * ('\r' + 1)) & ~word & kHighs);
-    if (found == 0) {
-      at += sizeof word;
-      continue;
-    }
-    at += static_cast<size_t>(std::countr_zero(found)) / 8;
-    if (IsEnd(data[at])) return at;
-    ++at;  // another control character
-  }
-  while (at < size && !IsEnd(data[at])) ++at;
-  return at;
-}
 
 // Returns the length of the character of UTF-8 that `text` begins with; 0 if it is none.
 size_t LengthOfCharacter(std::string_view text) {
@@ -57,10 +32,6 @@ size_t LengthOfCharacter(std::string_view text) {
   }
   return length;
 }
-
-}  // namespace
-
-namespace {
 
 enum class Found { kRow, kEmptyLine, kOpenQuote, kOpenRow, kBehindQuote, kTooLong, kTooManyFields };
 
@@ -118,7 +89,8 @@ class RowScanner {
       stop = *at - 1;
       if (*at < size_ && !IsEnd(data_[*at])) return Found::kBehindQuote;
     } else {
-      stop = *at = FindEnd(data_, begin, size_);
+      while (*at < size_ && !IsEnd(data_[*at])) ++*at;
+      stop = *at;
     }
     if (*at == size_ && !whole_) return Found::kOpenRow;
     block_->fields.emplace_back(data_ + begin, stop - begin, quotes);

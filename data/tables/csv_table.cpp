@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "base/background.h"
 #include "base/error.h"
 #include "base/files/lfs_pointer.h"
 #include "data/tables/csv_scanner.h"
@@ -21,9 +22,6 @@ namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Where no thread can be started, the work is done when its result is asked for.
-constexpr auto kBeside = std::launch::async | std::launch::deferred;
 
 std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -72,13 +70,32 @@ Stream OpenStream(const std::string& path) {
   return {file, ValueOf(arrow::io::CompressedInputStream::Make(gzip.get(), file), path)};
 }
 
-constexpr std::string_view kMark = "\xef\xbb\xbf";  // the byte order mark of UTF-8
+// The text of a table, without a byte order mark of UTF-8. Counts bytes of the file for
+// ReadProgress.
+class TableText {
+ public:
+  explicit TableText(const std::string& path) : path_(path), stream_(OpenStream(path)) {}
 
-// Drops the mark in front of `size` bytes, and returns how many are left.
-size_t WithoutMark(char* bytes, size_t size) {
-  std::memmove(bytes, bytes + kMark.size(), size - kMark.size());
-  return size - kMark.size();
-}
+  // Writes the next bytes, at most `size`, and returns their number; 0 at the end.
+  size_t Read(char* out, size_t size) {
+    constexpr std::string_view kMark = "\xef\xbb\xbf";
+    auto read =
+        static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
+    const int64_t place = ValueOf(stream_.file->Tell(), path_);
+    ReadProgress::Count(place - std::exchange(counted_, place));
+    const bool first = !std::exchange(begun_, true);
+    if (!first || !std::string_view(out, read).starts_with(kMark)) return read;
+    read -= kMark.size();
+    std::memmove(out, out + kMark.size(), read);
+    return read > 0 ? read : Read(out, size);
+  }
+
+ private:
+  const std::string& path_;
+  Stream stream_;
+  int64_t counted_ = 0;  // bytes of the file
+  bool begun_ = false;
+};
 
 int64_t CountBreaks(const char* begin, const char* end) {
   int64_t breaks = 0;
@@ -91,14 +108,8 @@ int64_t CountBreaks(const char* begin, const char* end) {
 // Returns the line of the file, from 1, on which a row begins. The header is row 1. Reads the file
 // again, since only an error needs to know: rows may have several lines, and lines may be empty.
 int64_t LineOfRow(const std::string& path, int64_t row) {
-  const auto stream = OpenStream(path).text;
-  bool begun = false;
-  CsvScanner scanner([&](char* out, size_t size) {
-    const int64_t read = ValueOf(stream->Read(static_cast<int64_t>(size), out), path);
-    const bool first = !std::exchange(begun, true);
-    if (first && std::string_view(out, read).starts_with(kMark)) return WithoutMark(out, read);
-    return static_cast<size_t>(read);
-  });
+  TableText text(path);
+  CsvScanner scanner([&](char* out, size_t size) { return text.Read(out, size); });
   CsvScanner::Block block;
   int64_t line = 1;
   do {
@@ -120,8 +131,8 @@ class CsvReader {
  public:
   explicit CsvReader(const std::string& path)
       : path_(path),
-        stream_(OpenStream(path)),
-        scanner_([this](char* out, size_t size) { return ReadBytes(out, size); }) {
+        text_(path),
+        scanner_([this](char* out, size_t size) { return text_.Read(out, size); }) {
     scanner_.Next(&block_);
     std::span<CsvField> header;
     if (!Next(&header)) throw DataError(path, ": cannot be read as CSV: Empty CSV file");
@@ -182,35 +193,20 @@ class CsvReader {
                         CsvScanner::kMostRowBytes >> 20,
                         " MB; expected a line break before that, or a closing quote");
     }
-    if (!scanning_.valid()) scanning_ = std::async(kBeside, [this] { Scan(); });
+    if (!scanning_.valid()) scanning_ = std::async(kInBackground, [this] { Scan(); });
     scanning_.get();
     std::swap(block_, next_);
     row_ = 0;
     if (block_.status == CsvScanner::Status::kMore) {
-      scanning_ = std::async(kBeside, [this] { Scan(); });
+      scanning_ = std::async(kInBackground, [this] { Scan(); });
     }
     return true;
   }
 
   void Scan() { scanner_.Next(&next_); }
 
-  // Leaves out a byte order mark of UTF-8.
-  size_t ReadBytes(char* out, size_t size) {
-    auto read =
-        static_cast<size_t>(ValueOf(stream_.text->Read(static_cast<int64_t>(size), out), path_));
-    const int64_t place = ValueOf(stream_.file->Tell(), path_);
-    ReadProgress::Count(place - std::exchange(counted_, place));
-    if (begun_ || read == 0) return read;
-    begun_ = true;
-    if (!std::string_view(out, read).starts_with(kMark)) return read;
-    read = WithoutMark(out, read);
-    return read > 0 ? read : ReadBytes(out, size);
-  }
-
   const std::string& path_;
-  Stream stream_;
-  int64_t counted_ = 0;  // bytes of the file, for ReadProgress
-  bool begun_ = false;
+  TableText text_;
   CsvScanner scanner_;
   CsvScanner::Block block_, next_;
   size_t row_ = 0;              // the next row in block_

@@ -1,4 +1,4 @@
-// Reads the tables of a hospital row by row through Arrow: CSV files, plain or gzipped. Every value
+// Reads the tables of a hospital row by row: CSV files, plain or gzipped. Every value
 // is text as written (leading zeros matter); a missing value is "".
 #ifndef FLAME_DATA_TABLES_CSV_TABLE_H_
 #define FLAME_DATA_TABLES_CSV_TABLE_H_

@@ -98,12 +98,12 @@ std::string WithoutMarks(std::string line) {
 // The lines of a text. Some exports end lines by a carriage return alone.
 class Lines {
  public:
-  explicit Lines(std::string_view text) : text_(text) {}
+  explicit Lines(std::string_view text)
+      : text_(text), newline_(std::min(text.find('\n'), text.size())) {}
   // Returns false behind the last line.
   bool Next(std::string_view* line) {
     if (begin_ >= text_.size()) return false;
-    if (newline_ < begin_ || begin_ == 0)
-      newline_ = std::min(text_.find('\n', begin_), text_.size());
+    if (newline_ < begin_) newline_ = std::min(text_.find('\n', begin_), text_.size());
     *line = text_.substr(begin_, newline_ - begin_);
     *line = line->substr(0, line->find('\r'));
     begin_ += line->size() + 1;
@@ -113,7 +113,7 @@ class Lines {
  private:
   std::string_view text_;
   size_t begin_ = 0;
-  size_t newline_ = 0;  // the first \n from begin_ on, which is looked for once
+  size_t newline_;  // the first \n from begin_ on, which is looked for once
 };
 
 // Returns the title of a line that begins "Words of a title:", or "" if the line is no heading. A

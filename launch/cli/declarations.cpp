@@ -104,7 +104,7 @@ std::vector<Declaration> StageCommands() {
         "flame evaluate --config configs/quickstart.yaml --predictions gamenet.jsonl,micron.jsonl",
         "flame evaluate --config configs/quickstart.yaml --on other.h5 --out transfer.json"},
        "Evaluates the run's policies and the baselines on the visits of evaluate.split, or on "
-       "another hospital's visits. The lists of each go to run.dir/predictions.\n",
+       "another hospital's visits. The lists on the run's own visits go to run.dir/predictions.\n",
        {},
        {{"on", "FILE",
          "a corpus that `flame prepare --onto` made; all its visits are evaluated, and nothing is "

@@ -17,7 +17,6 @@
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
 #include "launch/command/print_evaluation.h"
-#include "launch/run/run_paths.h"
 #include "launch/run/session.h"
 #include "launch/run/stages.h"
 
@@ -71,12 +70,7 @@ std::vector<std::filesystem::path> FilesOf(const std::string& value) {
 }  // namespace
 
 void PrintEvaluation(const Config& config, bool as_json) {
-  const std::filesystem::path file = RunPaths(config.run.dir).evaluation();
-  const auto evaluation =
-      nlohmann::json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
-  if (!evaluation.is_object()) {
-    throw DataError(file.string(), ": expected a JSON object; delete the file to evaluate again");
-  }
+  const nlohmann::json evaluation = ReadEvaluation(config);
   std::cout << (as_json ? evaluation.dump() + "\n" : EvaluationTable(evaluation));
 }
 

@@ -224,10 +224,18 @@ json EvaluateTransfer(const Config& config, const fs::path& other, const YearRan
   return EvaluationOf(field, "test", PolicyRows(config, field, *materials));
 }
 
+json ReadEvaluation(const Config& config) {
+  const fs::path file = RunPaths(config.run.dir).evaluation();
+  json evaluation = json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
+  if (!evaluation.is_object()) {
+    throw DataError(file.string(), ": expected a JSON object; delete the file to evaluate again");
+  }
+  return evaluation;
+}
+
 json EvaluatePredictions(const Config& config, const std::vector<fs::path>& files) {
-  const RunPaths paths(config.run.dir);
-  json result = json::parse(ReadWholeFile(paths.evaluation()));
-  const Corpus corpus = ReadCorpus(paths.corpus());
+  json result = ReadEvaluation(config);
+  const Corpus corpus = ReadCorpus(RunPaths(config.run.dir).corpus());
   const Field field = MakeField(config, corpus, config.evaluate.split);
   const std::vector<Row> yardsticks = Yardsticks(config, field, result.at("rows"));
   result["comparisons"] = json::array();

@@ -32,6 +32,9 @@ nlohmann::json EvaluateRun(const Config& config);
 nlohmann::json EvaluateTransfer(const Config& config, const std::filesystem::path& other,
                                 const YearRange& years);
 
+// Returns the run's evaluation.json. Throws DataError naming the file if it is no JSON object.
+nlohmann::json ReadEvaluation(const Config& config);
+
 // Adds rows of other systems' predictions (recommend/predictions.h) to the run's evaluation.json
 // and returns that: each file is a row of its own, named by the file without its ending, and is
 // compared with the best baseline, with classifier-calibrated and with list-grpo. Throws DataError
