@@ -1,7 +1,7 @@
 # cmake --install BUILD --prefix PREFIX: the program as base/files/program_files.h expects it. Libraries
 # stay where the build found them; scripts/package makes a folder that needs none of them.
 install(TARGETS flame RUNTIME DESTINATION bin)
-install(TARGETS flame_compute RUNTIME DESTINATION lib/flame)
+install(TARGETS flame_compute flame_data_program RUNTIME DESTINATION lib/flame)
 if(TARGET flame_cuda)
   install(TARGETS flame_cuda LIBRARY DESTINATION lib/flame COMPONENT cuda)
 endif()

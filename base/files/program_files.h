@@ -1,6 +1,6 @@
 // Files that come with the program, found relative to the program itself.
 //   PREFIX/bin/flame             the program
-//   PREFIX/lib/flame/            flame-compute and the libraries that it opens
+//   PREFIX/lib/flame/            flame-data, flame-compute and the libraries that it opens
 //   PREFIX/share/flame/          configs/, slurm/, synth/
 // A build folder has the same layout.
 #ifndef FLAME_BASE_FILES_PROGRAM_FILES_H_

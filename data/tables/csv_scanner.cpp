@@ -1,6 +1,11 @@
 #include "data/tables/csv_scanner.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace flame {
@@ -11,6 +16,51 @@ constexpr size_t kBlockBytes = 1 << 20;
 bool IsEnd(char c) { return c == ',' || c == '\n' || c == '\r'; }
 
 constexpr size_t kNone = static_cast<size_t>(-1);
+
+// Finds the bytes that end a field, 64 at a time: most fields are shorter than that, and a loop
+// over the bytes of each takes three times as long.
+class EndFinder {
+ public:
+  static constexpr size_t kWide = 64;
+  // `text` can be read for kWide bytes behind `size`.
+  EndFinder(const char* text, size_t size) : text_(text), size_(size) {}
+
+  // Returns the place of the first end at `at` or behind it; `size` if there is none.
+  size_t Find(size_t at) {
+    while (at < size_) {
+      if (at - begin_ >= kWide) {
+        begin_ = at;
+        ends_ = EndsAt(text_ + at);
+      }
+      const uint64_t left = ends_ >> (at - begin_);
+      if (left != 0) return std::min(at + std::countr_zero(left), size_);
+      at = begin_ + kWide;
+    }
+    return size_;
+  }
+
+ private:
+  // Bit i tells whether byte i ends a field.
+  static uint64_t EndsAt(const char* text) {
+    uint64_t ends = 0;
+#ifdef __SSE2__
+    for (size_t i = 0; i < kWide; i += sizeof(__m128i)) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + i));
+      const auto equal = [&](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
+      const __m128i found = _mm_or_si128(equal(','), _mm_or_si128(equal('\n'), equal('\r')));
+      ends |= static_cast<uint64_t>(_mm_movemask_epi8(found)) << i;
+    }
+#else
+    for (size_t i = 0; i < kWide; ++i) ends |= static_cast<uint64_t>(IsEnd(text[i])) << i;
+#endif
+    return ends;
+  }
+
+  const char* text_;
+  size_t size_;
+  size_t begin_ = kNone - kWide;  // of the bytes that `ends_` tells of
+  uint64_t ends_ = 0;
+};
 
 // Returns the length of the character of UTF-8 that `text` begins with; 0 if it is none.
 size_t LengthOfCharacter(std::string_view text) {
@@ -40,17 +90,21 @@ class RowScanner {
  public:
   // `is_whole`: nothing follows the block's bytes.
   RowScanner(CsvScanner::Block* block, bool is_whole)
-      : block_(block), data_(block->bytes.data()), size_(block->size), whole_(is_whole) {}
+      : block_(block),
+        data_(block->bytes.data()),
+        size_(block->size),
+        whole_(is_whole),
+        ends_(data_, size_) {}
 
   // Adds the fields of the next row, and none if it returns something else than kRow.
   Found Next() {
     if (next_ == size_) return Found::kOpenRow;
     const size_t begin = next_, first = block_->fields.size();
-    size_t at = begin;
+    size_t at = begin, count = 0;
     char end = ',';
     while (end == ',') {
       Found found = AddField(&at, &end);
-      if (block_->fields.size() - first > CsvScanner::kMostFields) found = Found::kTooManyFields;
+      if (++count > CsvScanner::kMostFields) found = Found::kTooManyFields;
       if (found == Found::kRow) continue;
       block_->field_behind = block_->fields.size() - first + 1;
       block_->fields.resize(first);
@@ -89,8 +143,7 @@ class RowScanner {
       stop = *at - 1;
       if (*at < size_ && !IsEnd(data_[*at])) return Found::kBehindQuote;
     } else {
-      while (*at < size_ && !IsEnd(data_[*at])) ++*at;
-      stop = *at;
+      stop = *at = ends_.Find(begin);
     }
     if (*at == size_ && !whole_) return Found::kOpenRow;
     block_->fields.emplace_back(data_ + begin, stop - begin, quotes);
@@ -116,6 +169,7 @@ class RowScanner {
   char* data_;
   size_t size_;
   bool whole_;
+  EndFinder ends_;
   size_t next_ = 0;
 };
 
@@ -131,7 +185,9 @@ Found ScanRows(RowScanner* rows) {
 
 // Appends bytes to the block until it has `least` or no more come.
 void CsvScanner::Fill(size_t least, Block* block) {
-  if (block->bytes.size() < least) block->bytes.resize(least);
+  if (block->bytes.size() < least + EndFinder::kWide) {
+    block->bytes.resize(least + EndFinder::kWide);
+  }
   while (block->size < least && !ended_) {
     const size_t read = read_(block->bytes.data() + block->size, least - block->size);
     ended_ = read == 0;

@@ -13,9 +13,12 @@ int RunCompletion(const ParsedOptions& options);
 int RunSweepReport(const ParsedOptions& options);  // sweep status, sweep report
 int RunLaunchWatch(const ParsedOptions& options);  // launch --status, --logs, --cancel
 
+// Commands that need no libtorch either but libraries of their own, in the program flame-data.
+int RunPrepareCorpus(const ParsedOptions& options);  // prepare --out
+int RunSynth(const ParsedOptions& options);
+
 // Commands that compute, in the program flame-compute.
 int RunPipelineCommand(const ParsedOptions& options);
-int RunSynth(const ParsedOptions& options);
 int RunPrepare(const ParsedOptions& options);
 int RunSftCommand(const ParsedOptions& options);
 int RunTasks(const ParsedOptions& options);

@@ -1,10 +1,10 @@
-// The program `flame`: help, version, completion, reports and the parsing of every command. What
-// computes is in flame-compute, which takes this process over: libtorch alone takes longer to load
-// than all of these to answer.
+// The program `flame`: help, version, completion, reports and the parsing of every command. Two
+// more programs do the rest and take this process over: flame-data makes tables and corpora,
+// flame-compute runs all that computes. libtorch alone takes longer to load than all of these to
+// answer.
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -18,6 +18,7 @@
 #include "launch/cli/help.h"
 #include "launch/cli/version.h"
 #include "launch/command/command.h"
+#include "launch/command/run.h"
 
 namespace flame {
 
@@ -47,9 +48,15 @@ void LimitSpinning() {
   setenv("GOMP_SPINCOUNT", "10000", 1);
 }
 
-[[noreturn]] void Compute(char** argv) {
+// The program of lib/flame that runs a command which RunHere() does not.
+const char* ProgramFor(const std::string& command, const ParsedOptions& options) {
+  const bool tables_only = command == "synth" || (command == "prepare" && options.Has("out"));
+  return tables_only ? "flame-data" : "flame-compute";
+}
+
+[[noreturn]] void Become(const char* name, char** argv) {
   LimitSpinning();
-  const std::string program = (LibraryFolder() / "flame-compute").string();
+  const std::string program = (LibraryFolder() / name).string();
   execv(program.c_str(), argv);
   throw MachineError("cannot start ", program, ": ", std::strerror(errno),
                      "; expected it where the build or the installation put it");
@@ -75,14 +82,8 @@ int Run(char** argv, const Arguments& words) {
     return 0;
   }
   const std::optional<int> status = RunHere(command.name, options);
-  if (!status) Compute(argv);
+  if (!status) Become(ProgramFor(command.name, options), argv);
   return *status;
-}
-
-int RunAndFlush(char** argv, const Arguments& words) {
-  const int status = Run(argv, words);
-  if (!std::cout.flush()) throw MachineError("stdout: cannot write: ", std::strerror(errno));
-  return status;
 }
 
 }  // namespace
@@ -90,14 +91,9 @@ int RunAndFlush(char** argv, const Arguments& words) {
 
 int main(int argc, char** argv) {
   flame::InitLogging(flame::LogLevel::kInfo, -1);
-  int status = static_cast<int>(flame::ExitStatus::kMachine);
-  try {
-    return flame::RunAndFlush(argv, {argv + 1, argv + argc});
-  } catch (const flame::Error& error) {
-    status = static_cast<int>(error.status());
-    std::fprintf(stderr, "flame: %s\n", error.what());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "flame: %s\n", error.what());
-  }
-  return status;
+  return flame::StatusOf([&] {
+    const int status = flame::Run(argv, {argv + 1, argv + argc});
+    flame::FlushStdout();
+    return status;
+  });
 }

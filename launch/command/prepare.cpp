@@ -1,34 +1,16 @@
-// flame prepare: tables to corpus.h5.
-#include "data/hospitals/prepare.h"
-
+// flame prepare: the tables of a run's hospital to the run's corpus.h5 and base/.
 #include "base/error.h"
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/run/run_paths.h"
 #include "launch/run/session.h"
 #include "launch/run/stages.h"
 
 namespace flame {
-namespace {
-
-// The corpus of a run folder, or a corpus file.
-Corpus BaseOf(const std::filesystem::path& run) {
-  return ReadCorpus(std::filesystem::is_directory(run) ? RunPaths(run).corpus() : run);
-}
-
-}  // namespace
 
 int RunPrepare(const ParsedOptions& options) {
   const Config config = ConfigOf(options);
-  if (options.Has("onto") && !options.Has("out")) {
+  if (options.Has("onto")) {
     throw UsageError("--onto makes a corpus alone; expected --out FILE beside it");
-  }
-  if (options.Has("out")) {
-    const Corpus corpus = options.Has("onto")
-                              ? PrepareCorpusOnto(config.data, BaseOf(options.Text("onto")))
-                              : PrepareCorpus(config.data);
-    WriteCorpus(corpus, options.Text("out"));
-    return 0;
   }
   RankSession session(config);
   session.RequireOneProcess("prepare");

@@ -68,9 +68,17 @@ class Testbed:
                                 check=False)
         assert result.returncode == 0, result.stderr
 
-    def controller_log(self):
-        file = pathlib.Path("/var/tmp/flame-testbed/log/slurmctld.log")
-        return file.read_text() if file.exists() else ""
+    def story(self, *more):
+        """Returns the state of Slurm, which a failed wait shows, after what `more` commands print."""
+        told = []
+        for words in (*more, ("squeue", "-l"), ("sinfo", "-N", "-l")):
+            try:
+                told.append(self.attempt(*words).stdout)
+            except subprocess.TimeoutExpired as late:
+                told.append(str(late))
+        for log in sorted(pathlib.Path("/var/tmp/flame-testbed/log").glob("*.log")):
+            told.append(f"{log.name}:\n{log.read_text()[-6000:]}")
+        return "\n".join(told)
 
     def wait_given_up(self, host):
         """Waits until the controller says that a host, which was cut off, is down.
@@ -79,11 +87,11 @@ class Testbed:
         for minutes, until the controller asks again.
         """
         wait_for(lambda: "down" in self.run("sinfo", "-h", "-n", host, "-o", "%T"),
-                 f"{host} that the controller has given up", 240)
+                 f"{host} that the controller has given up", 240, self.story)
 
     def wait_idle(self):
         wait_for(lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "2",
-                 "two idle hosts", 240)
+                 "two idle hosts", 240, self.story)
 
     def steps_on(self, host):
         """Returns the names of a job's processes that live on the host."""
@@ -113,14 +121,8 @@ class Job:
         return re.search(rf"\b{name}=(\S+)", text)[1]
 
     def story(self):
-        """Returns the state of Slurm and of the job, which a failed wait shows."""
-        told = []
-        for words in (("scontrol", "show", "job", self.number), ("sinfo", "-N", "-l")):
-            try:
-                told.append(self.testbed.attempt(*words).stdout)
-            except subprocess.TimeoutExpired as late:
-                told.append(str(late))
-        return "\n".join((*told, self.log()[-4000:], self.testbed.controller_log()[-6000:]))
+        """Returns the state of the job and of Slurm, which a failed wait shows."""
+        return self.testbed.story(("scontrol", "show", "job", self.number)) + self.log()[-4000:]
 
     def wait(self, *states, seconds=SLURM):
         """Waits for the job and returns its final state, which must be one of `states`."""

@@ -51,7 +51,8 @@ def unpacked(tmp_path_factory):
 
 
 def test_package_needs_only_its_own_libraries_and_open_mpi(unpacked):
-    for program in (unpacked / "bin" / "flame", unpacked / "lib" / "flame" / "flame-compute"):
+    libraries = unpacked / "lib" / "flame"
+    for program in (unpacked / "bin" / "flame", libraries / "flame-data", libraries / "flame-compute"):
         linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
         assert "not found" not in linked
         for path in re.findall(r"=> (\S+)", linked):

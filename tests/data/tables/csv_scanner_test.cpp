@@ -55,6 +55,26 @@ TEST(CsvScanner, FieldsOfEveryKind) {
   EXPECT_THAT(Scan("\"\"\n"), ElementsAre(ElementsAre(""))) << "an empty field in quotes is a row";
 }
 
+TEST(CsvScanner, FieldsOfEveryLength) {
+  std::string text;
+  Rows expected;
+  for (size_t length = 0; length < 300; ++length) {
+    const std::string field(length, static_cast<char>('a' + length % 26));
+    expected.push_back({"first", field, "second\n", field + "x"});
+    text += "first," + field + ",\"second\n\"," + field + "x" + (length % 2 ? "\n" : "\r\n");
+  }
+  EXPECT_EQ(Scan(text), expected);
+  CsvScanner::Status end = CsvScanner::Status::kMore;
+  EXPECT_EQ(Scan(text, 67, &end), expected);
+}
+
+TEST(CsvScanner, EndWithoutABreak_NothingOfTheBlockBefore) {
+  std::string text;
+  while (text.size() < 3 << 19) text += "some,row\n";
+  text += "the,end";
+  EXPECT_THAT(Scan(text).back(), ElementsAre("the", "end"));
+}
+
 TEST(CsvScanner, OpenQuote_IsTold) {
   CsvScanner::Status end = CsvScanner::Status::kMore;
   EXPECT_THAT(Scan("a\n\"cut \"\"", 100, &end), ElementsAre(ElementsAre("a")));
