@@ -59,6 +59,8 @@ enum RandomUse : uint32_t {
   kBalance = 11,
   kValidation = 12,
   kSweep = 13,
+  kEncoders = 14,
+  kPretraining = 15,
 };
 
 }  // namespace flame

@@ -1,5 +1,7 @@
 #include "model/options.h"
 
+#include <algorithm>
+
 namespace flame {
 
 void LoraOptions::Bind(const std::string& prefix, ConfigSchema* schema) {
@@ -38,15 +40,30 @@ void ModelOptions::Bind(ConfigSchema* schema) {
 }
 
 void EncoderOptions::Bind(ConfigSchema* schema) {
+  const std::string file = "or a file of vectors: .safetensors, .npy or .h5 (docs/encoders.md)";
   const std::string help =
-      "none (text only), random (a fixed vector per entity) or a safetensors file with "
-      "`embeddings` "
-      "[entities, dim]";
+      "none (text only), random (a fixed vector per entity), micron (trained on the run's training "
+      "visits) " +
+      file;
   schema->Choice("encoders.patient", &patient, {"none"},
                  "slot of the patient; only none is supported");
   schema->Text("encoders.diagnosis", &diagnosis, help);
   schema->Text("encoders.procedure", &procedure, help);
-  schema->Text("encoders.drug", &drug, help);
+  schema->Text("encoders.drug", &drug,
+               "none (text only), random (a fixed vector per entity) " + file);
+  schema->TextList("encoders.train", &train,
+                   "encoders to train for their rows in the evaluation, whether or not a slot has "
+                   "their vectors: micron raremed");
+}
+
+bool EncoderOptions::Trains(const std::string& encoder) const {
+  return diagnosis == encoder || procedure == encoder ||
+         std::find(train.begin(), train.end(), encoder) != train.end();
+}
+
+bool IsEncoderFile(const std::string& encoder) {
+  const std::vector<std::string> names = {"none", "random", "micron"};
+  return std::find(names.begin(), names.end(), encoder) == names.end();
 }
 
 }  // namespace flame

@@ -33,12 +33,21 @@ struct ModelOptions {
 };
 
 // The source of each entity kind's vectors: none (text only), random (a fixed Gaussian vector for
-// each entity) or the path of a safetensors file with one tensor `embeddings` [entities, dim].
+// each entity), an encoder that the run trains (micron), or the path of a file
+// (encoders/entity_tables.h).
 struct EncoderOptions {
   std::string patient = "none";  // only "none" is supported
   std::string diagnosis = "none", procedure = "none", drug = "random";
+  // Encoders that are trained even if no slot has their vectors: evaluation gains their rows.
+  std::vector<std::string> train;
   void Bind(ConfigSchema* schema);
+  // True if the run trains this encoder: "micron", "raremed".
+  bool Trains(const std::string& encoder) const;
+  bool TrainsAny() const { return Trains("micron") || Trains("raremed"); }
 };
+
+// True if the value of an encoders key is the path of a file.
+bool IsEncoderFile(const std::string& encoder);
 
 }  // namespace flame
 

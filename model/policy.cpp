@@ -208,6 +208,12 @@ void Policy::CopyParameter(const std::string& name, int64_t begin, const at::Ten
   CopyElements(RowsOf(name), parameter.numel() / parameter.size(0), begin, out);
 }
 
+int64_t Policy::UnitOf(const std::string& name) const { return UnitOfParameter(name, config()); }
+
+bool Policy::IsBlock(int64_t unit) const {
+  return unit >= BlockUnit(0) && unit < BlockUnit(config().num_layers);
+}
+
 void Policy::ReadStored() {
   const at::NoGradGuard no_grad;
   for (const auto& [name, rows] : parts_.stored) {

@@ -18,10 +18,10 @@
 #include "model/named_tensors.h"
 #include "model/options.h"
 #include "model/policy_parts.h"
+#include "model/sharded_model.h"
 
 namespace flame {
 
-class ParameterUnits;
 struct BlockContext;
 struct BlockParameters;
 
@@ -39,23 +39,24 @@ struct ForwardOptions {
 // "entities.drug.2.bias", collab "entities.drug.collab". All have the policy's dtype, except in a
 // bfloat16 policy: there adapters, projectors and collab are float32, the optimizer's own
 // precision, and are converted on use. Copies of a policy share storage.
-class Policy {
+class Policy : public ShardedModel {
  public:
   // Draws normal weights with standard deviation 1 / sqrt(fan-in) from counter-based numbers; norms
   // are 1, biases 0.
   static Policy Random(const PolicyConfig& config, at::ScalarType dtype, uint64_t seed);
   // Takes `parts`, as OpenPolicy makes them; tensors and names must fit its config.
   explicit Policy(PolicyParts parts) : parts_(std::move(parts)) {}
-  // Reads all values that are still in files.
-  void ReadStored();
-  // Copies elements [begin, begin + out.numel()) of a flattened parameter, in memory or still in a
-  // file, into `out`.
-  void CopyParameter(const std::string& name, int64_t begin, const at::Tensor& out) const;
-  // Records that the caller has read the parameter's values: it no longer counts as stored.
-  void MarkRead(const std::string& name) { parts_.stored.erase(name); }
+  void ReadStored() override;
+  void CopyParameter(const std::string& name, int64_t begin, const at::Tensor& out) const override;
+  void MarkRead(const std::string& name) override { parts_.stored.erase(name); }
+  int64_t UnitOf(const std::string& name) const override;
+  bool IsBlock(int64_t unit) const override;
   // Adds projectors with random weights.
   void AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed);
   const std::vector<EntitySlots>& entities() const { return parts_.entities; }
+  // Replaces the vectors that a kind's slots are projected from. Throws UsageError if there is no
+  // such kind or the shape is another one.
+  void SetCollab(const std::string& kind, const at::Tensor& vectors);
 
   // Adds adapters: lora_A Kaiming-uniform (a = sqrt 5) as in peft, lora_B 0, so that the policy's
   // output is unchanged at first. Throws UsageError on an unknown target or if the policy has
@@ -80,11 +81,11 @@ class Policy {
   // these types are too coarse for the optimizer's steps.
   NamedTensors SelectTrainable(const std::string& which);
   NamedTensors& parameters() { return parts_.parameters; }
-  const NamedTensors& parameters() const { return parts_.parameters; }
+  const NamedTensors& parameters() const override { return parts_.parameters; }
   const PolicyConfig& config() const { return parts_.config; }
   // The type of the weights and activations.
   at::ScalarType dtype() const { return HeadWeight().scalar_type(); }
-  at::Device device() const { return HeadWeight().device(); }
+  at::Device device() const override { return HeadWeight().device(); }
   // Moves every tensor to `device`. Batches and token ids stay on the CPU and are moved on use.
   // Results are on the policy's device.
   void MoveTo(at::Device device);
@@ -93,10 +94,8 @@ class Policy {
   // Quantises the blocks' linear maps. Throws UsageError if one is trainable.
   void QuantizeMaps(Quantization quantization);
 
-  // Makes every forward and backward from now on ask `units` for the parameters it needs; null:
-  // detaches. `units` must outlive the policy or be detached. A Decoder needs all parameters in
-  // memory.
-  void AttachUnits(ParameterUnits* units) { units_ = units; }
+  // A Decoder needs all parameters in memory.
+  void AttachUnits(ParameterUnits* units) override { units_ = units; }
 
   // Returns the final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;

@@ -123,4 +123,21 @@ void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
   }
 }
 
+void Policy::SetCollab(const std::string& kind, const at::Tensor& vectors) {
+  for (EntitySlots& slots : parts_.entities) {
+    if (slots.kind != kind) continue;
+    if (slots.collab.sizes() != vectors.sizes()) {
+      throw UsageError("entity kind '", kind, "': ", vectors.size(0), " vectors of width ",
+                       vectors.size(1), "; expected ", slots.collab.size(0), " of width ",
+                       slots.collab.size(1));
+    }
+    const std::string name = "entities." + kind + ".collab";
+    slots.collab = vectors.to(slots.collab.options().requires_grad(false)).contiguous();
+    parts_.parameters[name] = slots.collab;
+    MarkRead(name);
+    return;
+  }
+  throw UsageError("the policy has no slots of entity kind '", kind, "'");
+}
+
 }  // namespace flame

@@ -55,14 +55,6 @@ struct TwoScores {
   std::vector<float> validation, field;
 };
 
-Row RowOfScores(const Field& field, const std::string& policy, const TwoScores& scores,
-                double otherwise) {
-  const double offset = OffsetOnValidation(field.corpus, scores.validation, otherwise);
-  Row row = MakeRow(field, policy, DrugsAbove(scores.field, field.corpus.drugs.size(), offset));
-  SetPrauc(field, scores.field, &row);
-  return row;
-}
-
 // Splits the scores of the validation visits, followed by the field's.
 TwoScores SplitScores(const std::vector<float>& scores, size_t num_field, int32_t num_drugs) {
   const auto middle = scores.end() - static_cast<int64_t>(num_field * num_drugs);
@@ -129,6 +121,18 @@ double OffsetOnValidation(const Corpus& corpus, const std::vector<float>& logits
   return logits.empty() ? otherwise : BestOnValidation(corpus, logits).offset;
 }
 
+double JaccardOnValidation(const Corpus& corpus, const std::vector<float>& logits) {
+  return logits.empty() ? 0 : BestOnValidation(corpus, logits).jaccard;
+}
+
+Row ScoredRow(const Field& field, const std::string& policy, const std::vector<float>& validation,
+              const std::vector<float>& scores, double otherwise) {
+  const double offset = OffsetOnValidation(field.corpus, validation, otherwise);
+  Row row = MakeRow(field, policy, DrugsAbove(scores, field.corpus.drugs.size(), offset));
+  SetPrauc(field, scores, &row);
+  return row;
+}
+
 std::vector<Row> BaselineRows(const Field& field) {
   const Corpus& corpus = field.corpus;
   const Facts facts = FactsOf(corpus);
@@ -139,19 +143,18 @@ std::vector<Row> BaselineRows(const Field& field) {
     return SplitScores(scores, field.visits.size(), corpus.drugs.size());
   };
   std::vector<Row> rows = {PopularityRow(field), PreviousRow(field)};
-  rows.push_back(RowOfScores(field, "logistic", split(LogisticLogits(corpus, facts, train, asked)),
-                             /*otherwise=*/0));
+  const TwoScores logits = split(LogisticLogits(corpus, facts, train, asked));
+  rows.push_back(ScoredRow(field, "logistic", logits.validation, logits.field, /*otherwise=*/0));
   TwoScores best;
   double best_jaccard = -1;
   for (const auto& scores : NeighbourShares(corpus, facts, {10, 30, 100, 300}, train, asked)) {
     const TwoScores shares = split(scores);
-    const double jaccard =
-        shares.validation.empty() ? 0 : BestOnValidation(corpus, shares.validation).jaccard;
+    const double jaccard = JaccardOnValidation(corpus, shares.validation);
     if (jaccard <= best_jaccard) continue;
     best_jaccard = jaccard;
     best = shares;
   }
-  rows.push_back(RowOfScores(field, "knn", best, /*otherwise=*/0.5));
+  rows.push_back(ScoredRow(field, "knn", best.validation, best.field, /*otherwise=*/0.5));
   return rows;
 }
 

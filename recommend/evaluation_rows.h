@@ -49,6 +49,14 @@ Sets DrugsAbove(const std::vector<float>& logits, int32_t num_drugs, double offs
 // `otherwise` if there is no such visit.
 double OffsetOnValidation(const Corpus& corpus, const std::vector<float>& logits, double otherwise);
 
+// Returns the mean Jaccard at that offset; 0 if there is no validation visit.
+double JaccardOnValidation(const Corpus& corpus, const std::vector<float>& logits);
+
+// The row of a recommender with scores of the validation visits and of the field's, each [visits,
+// drugs]: the drugs above the offset that is best on the validation visits.
+Row ScoredRow(const Field& field, const std::string& policy, const std::vector<float>& validation,
+              const std::vector<float>& scores, double otherwise);
+
 // The rows of the recommenders without a language model: popularity, previous, logistic and knn.
 // The last two predict the drugs above a cut, and knn has a number of neighbours, that are best on
 // the validation visits.

@@ -12,8 +12,10 @@
 
 namespace flame {
 
-// AdamW (Loshchilov & Hutter 2019), decoupled decay, bias correction.
 struct OptimizerOptions {
+  // The training decides, no key: AdamW (Loshchilov & Hutter 2019; decoupled decay, bias
+  // correction) or RMSprop, which has no beta1.
+  enum class Method { kAdamW, kRmsProp } method = Method::kAdamW;
   double learning_rate = 5e-4;
   std::string schedule = "inverse_sqrt";  // constant, linear, cosine, inverse_sqrt; after warm-up
   int64_t warmup = 10;                    // steps of linear warm-up

@@ -20,20 +20,20 @@
 
 namespace flame {
 
-TrainingRun::TrainingRun(const TrainingJob& job, const NamedTensors& trainable,
+TrainingRun::TrainingRun(const TrainingJob& job, ShardedModel* model, const NamedTensors& trainable,
                          TrainingRunOptions options)
     : job_(job),
       options_(std::move(options)),
-      parameters_(job_.policy, trainable, job_.sharding, job_.learners, job_.on_device),
-      optimizer_(parameters_.shards(), options_.optimizer, job_.sharding.offload_optimizer,
-                 {{kProjectorUnit, options_.optimizer.projector_rate}}),
+      parameters_(model, trainable, job_.sharding, job_.learners, job_.on_device),
+      optimizer_(MakeOptimizer(parameters_.shards(), options_.optimizer,
+                               job_.sharding.offload_optimizer,
+                               {{kOtherUnit, options_.optimizer.projector_rate}})),
       writer_(job_.folder, options_.retention, job_.learners),
       history_(at::zeros({options_.steps}, at::kDouble)) {
   AddSharded("parameter.", parameters_.shards());
-  AddSharded("exp_avg.", optimizer_.exp_avg());
-  AddSharded("exp_avg_sq.", optimizer_.exp_avg_sq());
+  for (const auto& [name, tensors] : optimizer_->State()) AddSharded(name + ".", tensors);
   AddState("history", history_);
-  if (rank() == 0 && job_.sharding.offload_optimizer && job_.policy->device().is_cpu()) {
+  if (rank() == 0 && job_.sharding.offload_optimizer && model->device().is_cpu()) {
     LogWarning(options_.label,
                ": cluster.offload=optimizer has no effect: model.device is cpu, so the ",
                "optimizer's state is in the host's memory anyway");
@@ -65,7 +65,7 @@ void TrainingRun::Resume() {
   if (resumed.step < 0) return;
   parameters_.Publish();
   step_ = resumed.step;
-  optimizer_.set_updates(resumed.updates);
+  optimizer_->set_updates(resumed.updates);
   if (!done() && rank() == 0) {
     LogInfo(options_.label, ": resumed at step ", step_, " of ", options_.steps);
   }
@@ -124,9 +124,9 @@ TrainingRun::Update TrainingRun::EndUpdate() {
   if (scale < 1) parameters_.ScaleGradients(scale);
   const int64_t total = options_.steps * options_.updates_per_step;
   update.learning_rate = options_.optimizer.learning_rate *
-                         LearningRateFactor(options_.optimizer, optimizer_.updates() + 1, total);
+                         LearningRateFactor(options_.optimizer, optimizer_->updates() + 1, total);
   const TraceScope trace("optimizer");
-  optimizer_.Update(parameters_.gradients(), update.learning_rate);
+  optimizer_->Update(parameters_.gradients(), update.learning_rate);
   for (const auto& [name, shard] : parameters_.shards()) {
     // A sum is finite only if every element is.
     if (std::isfinite(shard.sum(at::kDouble).item<double>())) continue;
@@ -173,7 +173,7 @@ void TrainingRun::BeginSave() {
   info.ranks = size();
   const int64_t since = std::min(step_, options_.checkpoint_every);
   info.value = MeanOf(step_ - since, since);
-  info.numbers = {{"optimizer_updates", optimizer_.updates()},
+  info.numbers = {{"optimizer_updates", optimizer_->updates()},
                   {"seed", static_cast<int64_t>(job_.seed)}};
   std::vector<CheckpointSlice> slices;
   if (parameters_.writes()) slices = slices_;

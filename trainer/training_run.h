@@ -1,18 +1,21 @@
-// The training state that SFT and GRPO share: trainable tensors, their gradients and optimizer, the
-// history of the run, and the checkpoints that hold all of it.
+// The training state that all trainings share: trainable tensors, their gradients and optimizer,
+// the history of the run, and the checkpoints that hold all of it.
 #ifndef FLAME_TRAINER_TRAINING_RUN_H_
 #define FLAME_TRAINER_TRAINING_RUN_H_
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "comm/group.h"
+#include "model/sharded_model.h"
 #include "trainer/checkpoint/checkpoint.h"
-#include "trainer/optimizer/adamw.h"
+#include "trainer/optimizer/make_optimizer.h"
+#include "trainer/optimizer/optimizer.h"
 #include "trainer/options.h"
 #include "trainer/sharding/sharded_parameters.h"
 #include "trainer/training_job.h"
@@ -31,7 +34,8 @@ struct TrainingRunOptions {
 class TrainingRun {
  public:
   // Collective over the learners, like every method below except the accessors.
-  TrainingRun(const TrainingJob& job, const NamedTensors& trainable, TrainingRunOptions options);
+  TrainingRun(const TrainingJob& job, ShardedModel* model, const NamedTensors& trainable,
+              TrainingRunOptions options);
 
   // Adds flat tensors, laid out as parameters()->shards(), to the state that is saved and resumed.
   void AddSharded(const std::string& prefix, const NamedTensors& flat);
@@ -57,8 +61,9 @@ class TrainingRun {
   struct Update {
     double grad_norm = 0, learning_rate = 0;
   };
-  // Sums gradients over learners, clips them and takes one AdamW update. Throws MachineError if the
-  // norm is not finite, leaving the parameters unchanged, or if an updated parameter is not finite.
+  // Sums gradients over learners, clips them and takes one update of the optimizer. Throws
+  // MachineError if the norm is not finite, leaving the parameters unchanged, or if an updated
+  // parameter is not finite.
   Update EndUpdate();
 
   // Ends a step and adds `value` (loss, reward) to the history. Saves if a checkpoint is due. If a
@@ -91,7 +96,7 @@ class TrainingRun {
   TrainingJob job_;
   TrainingRunOptions options_;
   ShardedParameters parameters_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   CheckpointWriter writer_;
   std::vector<CheckpointSlice> slices_, whole_slices_;  // sharded state; unsharded state
   at::Tensor history_;                                  // float64 [steps]

@@ -63,7 +63,12 @@ std::vector<Step> StepsOf(const BatchRequest& request, const BatchLayout& layout
   if (command == "classifier") return {classifier};
   if (command == "list") return {list};
   if (command == "grpo") return {grpo};
-  return {{"prepare" + level, 1}, classifier, {"tasks" + level, 1}, list, grpo,
+  return {{"prepare" + level, 1},
+          {"encode" + options, layout.gpu_ranks},
+          classifier,
+          {"tasks" + level, 1},
+          list,
+          grpo,
           {"evaluate" + level, 1}};
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 

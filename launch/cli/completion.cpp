@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "launch/cli/declaration.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 namespace {

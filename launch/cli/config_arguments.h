@@ -3,7 +3,7 @@
 #define FLAME_LAUNCH_CLI_CONFIG_ARGUMENTS_H_
 
 #include "launch/cli/parse_options.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 

@@ -71,6 +71,17 @@ std::vector<Declaration> StageCommands() {
          "with --out: keep the codes of this run's or file's corpus, so that its policy can be "
          "evaluated on these visits"}},
        true},
+      {"encode",
+       "train the encoders of visits and codes",
+       {"flame encode --config configs/quickstart.yaml encoders.train=[micron,raremed]",
+        "mpirun -np 4 flame encode --config configs/mimic3-demo.yaml encoders.diagnosis=micron"},
+       "Trains the encoders that encoders.diagnosis, encoders.procedure and encoders.train name, "
+       "on "
+       "the training visits alone, and writes encode/entities.h5, the vectors of the corpus's "
+       "visits and codes.\n",
+       {},
+       {},
+       true},
       {"sft",
        "fine-tune the classifier or the list policy",
        {"flame sft classifier --config configs/quickstart.yaml",

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/text_wrap.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 #include "launch/sweep/file.h"
 
 namespace flame {

@@ -20,6 +20,7 @@ int RunSynth(const ParsedOptions& options);
 // Commands that compute, in the program flame-compute.
 int RunPipelineCommand(const ParsedOptions& options);
 int RunPrepare(const ParsedOptions& options);
+int RunEncode(const ParsedOptions& options);
 int RunSftCommand(const ParsedOptions& options);
 int RunTasks(const ParsedOptions& options);
 int RunGrpoCommand(const ParsedOptions& options);

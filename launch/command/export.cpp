@@ -6,7 +6,7 @@
 #include "data/export/write_pyhealth.h"
 #include "data/export/write_records.h"
 #include "launch/command/command.h"
-#include "launch/run/run_paths.h"
+#include "launch/config/run_paths.h"
 
 namespace flame {
 namespace {

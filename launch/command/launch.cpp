@@ -12,11 +12,11 @@
 #include "launch/batch/job.h"
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
+#include "launch/config/stage_inputs.h"
 #include "launch/doctor/probe.h"
 #include "launch/doctor/report.h"
 #include "launch/plan/limits.h"
 #include "launch/run/stage.h"
-#include "launch/run/stage_inputs.h"
 
 namespace flame {
 namespace {
@@ -47,6 +47,7 @@ void CheckStagesBefore(const Config& config, const std::string& command) {
   if (command == "pipeline") CheckInputs(config);
   std::vector<std::string> before;
   if (command != "pipeline") before = {"prepare"};
+  if (command != "pipeline" && config.encoders.TrainsAny()) before.push_back("encode");
   if (command == "list" || command == "grpo") before.insert(before.end(), {"classifier", "tasks"});
   if (command == "grpo") before.push_back("list");
   for (const std::string& stage : before) {

@@ -3,7 +3,7 @@
 #include "data/hospitals/prepare.h"
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/run/run_paths.h"
+#include "launch/config/run_paths.h"
 
 namespace flame {
 namespace {

@@ -2,7 +2,7 @@
 #ifndef FLAME_LAUNCH_COMMAND_PRINT_EVALUATION_H_
 #define FLAME_LAUNCH_COMMAND_PRINT_EVALUATION_H_
 
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
-#include "launch/run/stage_inputs.h"
+#include "launch/config/stage_inputs.h"
 #include "launch/sweep/report.h"
 #include "launch/sweep/worker.h"
 

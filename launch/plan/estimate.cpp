@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "comm/roles.h"
 #include "data/corpus.h"
+#include "launch/config/run_paths.h"
 #include "launch/run/base_model.h"
-#include "launch/run/run_paths.h"
 #include "model/files/policy_config.h"
 #include "model/kernels/decode_attention.h"
 #include "model/shapes.h"
@@ -29,7 +29,7 @@ EntityCounts CountsOfEntities(const Config& config) {
 
 std::vector<PlannedSlots> SlotsOf(const Config& config, int64_t d_model) {
   std::vector<PlannedSlots> slots;
-  for (const SlotShape& s : SlotShapes(config.encoders, CountsOfEntities(config), d_model)) {
+  for (const SlotShape& s : SlotShapes(config, CountsOfEntities(config), d_model)) {
     slots.push_back({s.count, s.dim, s.hidden});
   }
   return slots;

@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "launch/config/run_paths.h"
 #include "launch/run/run_materials.h"
-#include "launch/run/run_paths.h"
 #include "recommend/classifier_examples.h"
 #include "recommend/list_examples.h"
 #include "recommend/prompt_lengths.h"

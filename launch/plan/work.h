@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "launch/config/config.h"
 #include "launch/plan/memory.h"
-#include "launch/run/config.h"
 
 namespace flame {
 

@@ -9,8 +9,8 @@
 #include "data/audit.h"
 #include "data/hospitals/split.h"
 #include "data/prompts/texts.h"
-#include "launch/run/config.h"
-#include "launch/run/stage_inputs.h"
+#include "launch/config/config.h"
+#include "launch/config/stage_inputs.h"
 
 namespace flame {
 namespace {

@@ -1,17 +1,17 @@
 #include "launch/run/base_model.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
-#include "base/files/safetensors.h"
 #include "base/random.h"
 #include "data/prompts/prompt.h"
+#include "encoders/entity_tables.h"
+#include "launch/config/stage_inputs.h"
 #include "launch/run/device.h"
-#include "launch/run/stage_inputs.h"
 #include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "model/shapes.h"
@@ -30,16 +30,17 @@ at::Tensor RandomEmbeddings(int64_t count, int64_t dim, uint64_t seed, uint32_t 
   return values;
 }
 
-at::Tensor ReadEmbeddings(const fs::path& path, int64_t count, const std::string& kind) {
-  const SafetensorsFile file(path);
-  const auto found = file.tensors().find("embeddings");
-  if (found == file.tensors().end() || found->second.dtype != "F32" ||
-      found->second.shape.size() != 2 || found->second.shape[0] != count) {
-    throw DataError(path.string(), ": expected a float32 tensor 'embeddings' [", count,
-                    ", dim], one row per ", kind, " of the corpus");
+// Returns the vectors of a kind's slots: those of an encoder that the run trains are 0 until then.
+at::Tensor VectorsOf(const Config& config, const Corpus& corpus, const SlotShape& shape) {
+  if (shape.encoder == "random") {
+    return RandomEmbeddings(shape.count, shape.dim, config.run.seed,
+                            static_cast<uint32_t>(shape.kind));
   }
-  return at::from_blob(const_cast<void*>(found->second.data), found->second.shape, at::kFloat)
-      .clone();
+  if (!IsEncoderFile(shape.encoder)) return at::zeros({shape.count, shape.dim}, at::kFloat);
+  const Vocabulary& vocabulary = shape.kind == EntityKind::kDiagnosis   ? corpus.diagnoses
+                                 : shape.kind == EntityKind::kProcedure ? corpus.procedures
+                                                                        : corpus.drugs;
+  return ReadVectors(shape.encoder, shape.name, vocabulary.codes);
 }
 
 // Returns the pretrained model's tokenizer, or trains one on every prompt that the corpus can
@@ -75,16 +76,13 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
   std::vector<EntitySlots> slots;
   const EntityCounts counts = {corpus.diagnoses.size(), corpus.procedures.size(),
                                corpus.drugs.size()};
-  for (const SlotShape& shape : SlotShapes(config.encoders, counts, policy->config().d_model)) {
+  for (const SlotShape& shape : SlotShapes(config, counts, policy->config().d_model)) {
     std::vector<std::string> names;
     for (int32_t i = 0; i < shape.count; ++i) names.push_back(EntityToken(shape.kind, i));
     EntitySlots slot;
     slot.kind = shape.name;
     slot.first_token = tokenizer->AddSpecialTokens(names);
-    slot.collab = shape.encoder == "random"
-                      ? RandomEmbeddings(shape.count, shape.dim, config.run.seed,
-                                         static_cast<uint32_t>(shape.kind))
-                      : ReadEmbeddings(shape.encoder, shape.count, shape.name);
+    slot.collab = VectorsOf(config, corpus, shape);
     slot.hidden = shape.hidden;
     slots.push_back(std::move(slot));
   }
@@ -93,12 +91,18 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
 
 }  // namespace
 
-std::vector<SlotShape> SlotShapes(const EncoderOptions& encoders, const EntityCounts& counts,
+std::vector<SlotShape> SlotShapes(const Config& config, const EntityCounts& counts,
                                   int64_t d_model) {
+  const EncoderOptions& encoders = config.encoders;
+  const auto width = [&](const std::string& encoder) {
+    return encoder == "micron" ? config.micron.dim : 64;
+  };
   // Widths as docs/method.md has them, Hybrid representations.
   std::vector<SlotShape> all = {
-      {EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis, counts.diagnoses, 64, 512},
-      {EntityKind::kProcedure, "procedure", encoders.procedure, counts.procedures, 64, 512},
+      {EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis, counts.diagnoses,
+       width(encoders.diagnosis), 512},
+      {EntityKind::kProcedure, "procedure", encoders.procedure, counts.procedures,
+       width(encoders.procedure), 512},
       {EntityKind::kDrug, "drug", encoders.drug, counts.drugs, 300, 1024}};
   std::erase_if(all, [](const SlotShape& shape) { return shape.encoder == "none"; });
   // A small model would have more numbers in its projectors than in its blocks.

@@ -10,7 +10,7 @@
 
 #include "data/corpus.h"
 #include "data/prompts/entity_tokens.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 #include "model/policy.h"
 #include "tokenizer/tokenizer.h"
 
@@ -28,7 +28,7 @@ struct EntityCounts {
   int64_t diagnoses = 0, procedures = 0, drugs = 0;
 };
 // Returns the kinds that have slots (encoder not "none").
-std::vector<SlotShape> SlotShapes(const EncoderOptions& encoders, const EntityCounts& counts,
+std::vector<SlotShape> SlotShapes(const Config& config, const EntityCounts& counts,
                                   int64_t d_model);
 
 // Writes tokenizer and policy to `folder`, completely or not at all. Throws DataError if the

@@ -6,11 +6,13 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "data/transfer.h"
+#include "launch/config/run_paths.h"
 #include "launch/run/base_model.h"
+#include "launch/run/encode.h"
 #include "launch/run/run_materials.h"
-#include "launch/run/run_paths.h"
 #include "recommend/calibrate.h"
 #include "recommend/classify.h"
+#include "recommend/encoder_rows.h"
 #include "recommend/evaluation_rows.h"
 #include "recommend/list_inference.h"
 #include "recommend/metrics.h"
@@ -156,6 +158,9 @@ std::vector<Row> PolicyRows(const Config& config, const Field& field, const Mate
   const RunPaths paths(config.run.dir);
   const int32_t num_drugs = materials.corpus.drugs.size();
   std::vector<Row> rows = BaselineRows(field);
+  const TrainedEncoders encoders = LoadEncoders(config, field.corpus);
+  if (encoders.micron) rows.push_back(MicronRow(field, *encoders.micron));
+  if (encoders.raremed) rows.push_back(RaremedRow(field, *encoders.raremed));
   const ClassifierAnswers answers = Classify(config, field, materials);
   const Sets predicted = DrugsAbove(answers.logits, num_drugs, answers.offset);
   rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));

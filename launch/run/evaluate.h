@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/transfer.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 
@@ -19,7 +19,8 @@ namespace flame {
 //              "ddi", "ddi_pooled", "drugs", "edits", "jaccard_sampled"}],
 //    "comparisons": [{"policy", "baseline", "metric", "difference", "ci": [lo, hi]}],
 //    "oracle": {"list", "threshold"}}
-// The policies are popularity, previous, logistic, knn, classifier, classifier-calibrated, list-sft
+// The policies are popularity, previous, logistic, knn, the encoders that the run has trained
+// (micron, raremed), classifier, classifier-calibrated, list-sft
 // and list-grpo (docs/method.md, Metrics). A field is null if the policy has no value for it;
 // "oracle" is null if the hospital's truth is unknown. Fractions are in 0..1; intervals are 95 %,
 // from a bootstrap over patients. Throws DataError if the split has no visit.

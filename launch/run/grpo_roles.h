@@ -9,7 +9,7 @@
 
 #include "comm/communicator.h"
 #include "data/list_task.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 #include "model/policy.h"
 #include "recommend/materials.h"
 #include "rollout/line_trie.h"

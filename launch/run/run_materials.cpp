@@ -1,8 +1,8 @@
 #include "launch/run/run_materials.h"
 
 #include "data/feedback.h"
-#include "launch/run/run_paths.h"
-#include "launch/run/stage_inputs.h"
+#include "launch/config/run_paths.h"
+#include "launch/config/stage_inputs.h"
 #include "model/files/policy_config.h"
 
 namespace flame {

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "data/corpus.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 #include "recommend/materials.h"
 
 namespace flame {

@@ -7,7 +7,7 @@
 
 #include "base/signals.h"
 #include "comm/communicator.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 

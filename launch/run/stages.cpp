@@ -20,16 +20,17 @@
 #include "data/feedback.h"
 #include "data/hospitals/prepare.h"
 #include "data/synth/synth.h"
+#include "launch/config/input_digests.h"
+#include "launch/config/run_paths.h"
+#include "launch/config/stage_inputs.h"
 #include "launch/run/base_model.h"
 #include "launch/run/device.h"
+#include "launch/run/encode.h"
 #include "launch/run/evaluate.h"
 #include "launch/run/grpo_roles.h"
-#include "launch/run/input_digests.h"
 #include "launch/run/run_materials.h"
-#include "launch/run/run_paths.h"
 #include "launch/run/session.h"
 #include "launch/run/stage.h"
-#include "launch/run/stage_inputs.h"
 #include "launch/run/tensor_memory.h"
 #include "recommend/calibrate.h"
 #include "recommend/classifier_examples.h"
@@ -66,6 +67,14 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
   stage.inputs = stage.settings + OutputDigests(config, earlier);
   stage.outputs = std::move(outputs);
   return stage;
+}
+
+// Returns the stages before the classifier's, followed by `more`.
+std::vector<std::string> Earlier(const Config& config, const std::vector<std::string>& more) {
+  std::vector<std::string> stages = {"prepare"};
+  if (config.encoders.TrainsAny()) stages.push_back("encode");
+  stages.insert(stages.end(), more.begin(), more.end());
+  return stages;
 }
 
 bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
@@ -174,6 +183,7 @@ void TrainClassifier(const Config& config, const Materials& materials,
                      const fs::path& folder, const std::string& inputs,
                      std::function<void(const Policy&)> end, Communicator* world) {
   Policy policy = OpenModel(config, RunPaths(config.run.dir).base());
+  FillSlots(config, &policy);
   if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
   SftJob job = MakeSftJob(config, "classifier", label, config.classifier, folder, inputs, world);
   job.policy = &policy;
@@ -272,9 +282,30 @@ void PrepareStage(const Config& config) {
   KeepInputDigests(config);
 }
 
+void EncodeStage(const Config& config, Communicator* world) {
+  if (!config.encoders.TrainsAny()) {
+    if (IsFirst(world)) {
+      LogInfo("encode: nothing to do, since neither encoders.diagnosis nor encoders.procedure is ",
+              "micron and encoders.train is empty");
+    }
+    return;
+  }
+  const RunPaths paths(config.run.dir);
+  Stage stage = StageOf(config, "encode", {"encode/entities.h5"}, {"prepare"});
+  for (const char* encoder : {"micron", "raremed"}) {
+    if (config.encoders.Trains(encoder)) {
+      stage.outputs.push_back(fs::relative(paths.encoder(encoder), config.run.dir));
+    }
+  }
+  stage.make = [&](const std::string& inputs) {
+    MakeEntities(config, inputs, StageSettings(config, "encode"), world);
+  };
+  RunStageOf(config, std::move(stage), world, /*on_device=*/false);
+}
+
 void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "classifier", {"classifier/model"}, {"prepare"});
+  Stage stage = StageOf(config, "classifier", {"classifier/model"}, Earlier(config, {}));
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
     CheckClassifierLengths(*materials, MaxPositions(config));
@@ -294,8 +325,8 @@ void ClassifierStage(const Config& config, Communicator* world) {
 
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  Stage stage =
-      StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"}, {"prepare", "classifier"});
+  Stage stage = StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"},
+                        Earlier(config, {"classifier"}));
   const bool feedback = !config.tasks.feedback.empty();
   if (feedback) {
     if (!fs::is_regular_file(config.tasks.feedback)) {
@@ -328,7 +359,7 @@ void TasksStage(const Config& config) {
 
 void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "list", {"list/model"}, {"prepare", "classifier", "tasks"});
+  Stage stage = StageOf(config, "list", {"list/model"}, Earlier(config, {"classifier", "tasks"}));
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
     const std::vector<ListTask> list_tasks = ReadListTasks(paths.tasks());
@@ -369,7 +400,7 @@ Policy LoadGrpoPolicy(const Config& config, bool tell) {
 namespace {
 
 Stage MakeGrpoStage(const Config& config) {
-  return StageOf(config, "grpo", {"grpo/model"}, {"prepare", "classifier", "tasks", "list"});
+  return StageOf(config, "grpo", {"grpo/model"}, Earlier(config, {"classifier", "tasks", "list"}));
 }
 
 }  // namespace
@@ -398,7 +429,7 @@ void GrpoStage(const Config& config, Communicator* world) {
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "evaluate", {"evaluation.json", "predictions"},
-                        {"prepare", "classifier", "tasks", "list", "grpo"});
+                        Earlier(config, {"classifier", "tasks", "list", "grpo"}));
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
   };
@@ -408,7 +439,8 @@ void EvaluateStage(const Config& config) {
 void TellTimes(const Config& config) {
   std::string text;
   double all = 0;
-  for (const char* stage : {"prepare", "classifier", "tasks", "list", "grpo", "evaluate"}) {
+  for (const std::string& stage :
+       Earlier(config, {"classifier", "tasks", "list", "grpo", "evaluate"})) {
     const double seconds = SecondsOfStage(config.run.dir, stage);
     all += seconds;
     text += StrCat(text.empty() ? "" : ", ", stage, " ", HumanDuration(seconds));
@@ -420,6 +452,7 @@ void RunPipeline(const Config& config) {
   CheckRoles(config, nullptr);
   CheckInputs(config);
   PrepareStage(config);
+  if (config.encoders.TrainsAny()) EncodeStage(config, nullptr);
   ClassifierStage(config, nullptr);
   TasksStage(config);
   ListStage(config, nullptr);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -15,6 +15,10 @@ namespace flame {
 // Makes corpus.h5 and base/ (tokenizer, starting weights, entity slots) from the hospital's tables.
 // If data.hospital is synth and data.root is empty, makes hospital/ first.
 void PrepareStage(const Config& config);
+// Trains the encoders that config.encoders asks for, and writes the vectors of the corpus's
+// entities: encode/entities.h5, and encode/NAME/model.safetensors of each encoder. Does nothing if
+// the config asks for none.
+void EncodeStage(const Config& config, Communicator* world);
 // Trains pi_cls: classifier/model.
 void ClassifierStage(const Config& config, Communicator* world);
 // Makes pi_cls's scores and the list tasks: tasks/scores.h5, tasks/tasks.h5.

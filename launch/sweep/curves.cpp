@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
-#include "launch/run/run_paths.h"
+#include "launch/config/run_paths.h"
 
 namespace flame {
 namespace {

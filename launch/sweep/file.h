@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "launch/run/config.h"
+#include "launch/config/config.h"
 
 namespace flame {
 

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/files/checksum.h"
 #include "base/random.h"
-#include "launch/run/input_digests.h"
-#include "launch/run/stage_inputs.h"
+#include "launch/config/input_digests.h"
+#include "launch/config/stage_inputs.h"
 
 namespace flame {
 namespace {
@@ -164,13 +164,16 @@ void CheckOneSplit(const std::vector<Trial>& trials) {
   }
 }
 
+using StageCommand = std::pair<std::string, std::vector<std::string>>;
+
 // The stages before GRPO, each with the command that makes it.
-const std::vector<std::pair<std::string, std::vector<std::string>>>& SharedStages() {
-  static const std::vector<std::pair<std::string, std::vector<std::string>>> stages = {
-      {"prepare", {"prepare"}},
-      {"classifier", {"sft", "classifier"}},
-      {"tasks", {"tasks"}},
-      {"list", {"sft", "list"}}};
+std::vector<StageCommand> SharedStages(const Config& config) {
+  std::vector<StageCommand> stages = {{"prepare", {"prepare"}},
+                                      {"encode", {"encode"}},
+                                      {"classifier", {"sft", "classifier"}},
+                                      {"tasks", {"tasks"}},
+                                      {"list", {"sft", "list"}}};
+  if (!config.encoders.TrainsAny()) stages.erase(stages.begin() + 1);
   return stages;
 }
 
@@ -207,7 +210,7 @@ std::vector<SweepJob> PlanJobs(const fs::path& dir, const std::vector<Trial>& tr
   for (const Trial& trial : trials) {
     int parent = -1;
     std::string key;
-    for (const auto& [stage, command] : SharedStages()) {
+    for (const auto& [stage, command] : SharedStages(trial.config)) {
       key = Sha256(key + StageSettings(trial.config, stage) + InputPaths(trial.config, stage));
       const std::string name = stage + "-" + Short(key);
       parent = add({name, "stage " + stage, dir / "stages" / name, parent, command, trial.config});

@@ -61,7 +61,7 @@ def test_stages_start_where_there_is_time_or_no_word_of_it(tmp_path):
                      # A job this short would be requeued for ever.
                      {"end": 200, "seconds": 10}):
             status, said = run_batch(tmp_path, *words, **more)
-            assert status == 0 and sum(line.startswith("srun") for line in said) == 6, said
+            assert status == 0 and sum(line.startswith("srun") for line in said) == 7, said
 
 
 def test_ranks_of_several_hosts_start_behind_a_barrier(tmp_path):
@@ -76,7 +76,7 @@ def test_ranks_of_several_hosts_start_behind_a_barrier(tmp_path):
 def test_launched_job_logs_as_it_was_told_to(tmp_path):
     _, (written,) = both_files(tmp_path)
     text = written.read_text()
-    assert text.count("--log-level debug") == 6 and text.count("--trace") == 3
+    assert text.count("--log-level debug") == 7 and text.count("--trace") == 4
     refused = run("launch", "pipeline", "--dry-run", "--json", "--config", TINY, "--time", "30",
                   check=False, cwd=ROOT)
     assert refused.returncode == 2 and "expected no --json" in refused.stderr
@@ -122,7 +122,7 @@ def test_pipeline_file_refuses_roles_before_anything_is_trained(tmp_path):
     assert result.returncode == 2 and "each rank does everything" in result.stderr
     _, said = run_batch(tmp_path, PIPELINE, TINY)
     stages = [line for line in said if line.startswith("srun")]
-    assert len(stages) == 6 and all("cluster.placement=colocated" in line for line in stages)
+    assert len(stages) == 7 and all("cluster.placement=colocated" in line for line in stages)
 
 
 def test_launch_refuses_hosts_with_uneven_learners_of_hybrid(tmp_path):

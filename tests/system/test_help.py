@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import FLAME, ROOT, run
 
-COMMANDS = """pipeline synth prepare sft tasks grpo evaluate sweep export launch plan doctor replay inspect
+COMMANDS = """pipeline synth prepare encode sft tasks grpo evaluate sweep export launch plan doctor replay inspect
     tokenize generate score config completion""".split()
 
 

@@ -1,4 +1,4 @@
-// A policy small enough to train in a test, and the folders that tests write to.
+// A policy small enough to train in a test.
 #ifndef FLAME_TESTS_TRAINER_TOY_H_
 #define FLAME_TESTS_TRAINER_TOY_H_
 
@@ -14,18 +14,9 @@
 #include <vector>
 
 #include "model/policy.h"
+#include "tests/base/fresh_folder.h"
 
 namespace flame {
-
-// Returns an empty folder for the running test.
-inline std::filesystem::path FreshFolder(const std::string& name = "run") {
-  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const std::filesystem::path folder =
-      std::filesystem::path(testing::TempDir()) / "flame-trainer" / test->name() / name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
 
 inline Policy ToyPolicy(at::ScalarType dtype) {
   PolicyConfig config;

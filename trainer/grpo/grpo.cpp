@@ -284,7 +284,7 @@ void TrainToTheEnd(const GrpoJob& job, TrainingRun* run, RecentVersions* recent,
 GrpoReport RunGrpo(const GrpoJob& job) {
   const auto start = Clock::now();
   CheckJob(job);
-  TrainingRun run(job, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
+  TrainingRun run(job, job.policy, job.policy->SelectTrainable("adapters"), RunOptionsOf(job));
   RecentVersions recent(job.options.staleness, &run);
   run.Resume();
   GrpoReport report;

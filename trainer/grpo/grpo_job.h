@@ -14,7 +14,7 @@
 namespace flame {
 
 // The policy has adapters. The folder holds rollouts/ too.
-struct GrpoJob : TrainingJob {
+struct GrpoJob : PolicyJob {
   int64_t num_tasks = 0;  // size of the task list
   GrpoOptions options;
   CreditOptions credit;

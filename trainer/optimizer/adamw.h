@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/named_tensors.h"
+#include "trainer/optimizer/optimizer.h"
 #include "trainer/options.h"
 
 namespace flame {
@@ -18,28 +19,24 @@ namespace flame {
 //   p <- p - rate * decay * p
 //   m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
 //   p <- p - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-// Moments have the parameter's dtype and start at 0. With `offload` they stay on the CPU: an update
-// copies parameters and gradients there and the parameters back, which saves GPU memory and is
-// slower.
-class AdamW {
+// Moments have the parameter's dtype and start at 0.
+class AdamW : public Optimizer {
  public:
-  // A parameter in `rate_shares` has its share of the rate; the others have the whole rate.
+  // `offload` and `rate_shares`: see MakeOptimizer.
   AdamW(NamedTensors parameters, const OptimizerOptions& options, bool offload = false,
         std::map<std::string, double> rate_shares = {});
-  // Updates the parameters in place; `gradients` has an entry for every parameter.
-  void Update(const NamedTensors& gradients, double rate);
+  void Update(const NamedTensors& gradients, double rate) override;
+  std::map<std::string, NamedTensors> State() const override {
+    return {{"exp_avg", exp_avg_}, {"exp_avg_sq", exp_avg_sq_}};
+  }
 
-  // The moments by parameter name; the tensors share storage with the optimizer.
   const NamedTensors& exp_avg() const { return exp_avg_; }
   const NamedTensors& exp_avg_sq() const { return exp_avg_sq_; }
-  int64_t updates() const { return updates_; }
-  void set_updates(int64_t updates) { updates_ = updates; }
 
  private:
   NamedTensors parameters_, exp_avg_, exp_avg_sq_;
   OptimizerOptions options_;
   std::map<double, std::vector<std::string>> by_share_;  // names of the parameters
-  int64_t updates_ = 0;
 
   void UpdateAlike(const std::vector<std::string>& names, const NamedTensors& gradients,
                    double rate);

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "trainer/optimizer/adamw.h"
+#include "model/named_tensors.h"
 
 namespace flame {
 

@@ -3,21 +3,17 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/log.h"
-#include "base/metrics.h"
-#include "base/progress.h"
 #include "trainer/losses.h"
 #include "trainer/micro_batch.h"
 #include "trainer/sft/sft_order.h"
 #include "trainer/sft/validation.h"
+#include "trainer/supervised/supervised.h"
 #include "trainer/training_run.h"
 
 namespace flame {
@@ -137,9 +133,8 @@ StepResult TrainStep(const SftJob& job, TrainingRun* run, SftOrder* order) {
   return {sums[0], totals[0], sums[1], sums[2], run->EndUpdate()};
 }
 
-nlohmann::json MetricsOf(int64_t step, const StepResult& result, double seconds) {
-  return {{"step", step},
-          {"loss", result.loss},
+nlohmann::json MetricsOf(const StepResult& result, double seconds) {
+  return {{"loss", result.loss},
           {"grad_norm", result.update.grad_norm},
           {"learning_rate", result.update.learning_rate},
           {"tokens_trained", static_cast<int64_t>(result.tokens_trained)},
@@ -149,89 +144,11 @@ nlohmann::json MetricsOf(int64_t step, const StepResult& result, double seconds)
           {"tokens_per_second", seconds > 0 ? result.tokens_packed / seconds : 0}};
 }
 
-// The evaluations of a run; does nothing if options.validate_every is 0.
-class Validation {
- public:
-  // Registers its state with the run's checkpoints. Call Resume once the run has resumed.
-  Validation(const SftJob& job, TrainingRun* run, int64_t steps)
-      : job_(job),
-        evaluations_(job.options.validate_every, job.options.patience, steps),
-        best_(on() ? run->parameters()->shards() : NamedTensors()) {
-    if (!on()) return;
-    examples_.emplace(job.validation(), job.options.token_budget);
-    run->AddSharded("best.", best_.tensors());
-    run->AddState("validation.losses", evaluations_.losses());
-  }
-  bool on() const { return job_.options.validate_every > 0; }
-  void Resume(int64_t step) { evaluations_.Resume(step); }
-  const EarlyStopping& evaluations() const { return evaluations_; }
-
-  // Evaluates if an evaluation is due after `step` updates, and adds it to the step's metrics row.
-  void Evaluate(int64_t step, nlohmann::json* row) {
-    if (!evaluations_.Due(step)) return;
-    const auto start = Clock::now();
-    const double loss = examples_->Loss(*job_.policy, job_.learners);
-    if (evaluations_.Record(loss)) best_.Keep();
-    (*row)["validation_loss"] = loss;
-    (*row)["validation_best_step"] = evaluations_.best_step();
-    (*row)["validation_seconds"] = SecondsSince(start);
-  }
-
-  // Restores the best weights; rank 0 also writes validation.json.
-  void Finish(TrainingRun* run) {
-    if (!on()) return;
-    best_.Restore();
-    run->parameters()->Publish();
-    if (run->rank() != 0) return;
-    WriteValidation(evaluations_, job_.folder);
-    LogInfo(job_.label, ": validation loss ", evaluations_.best_loss(), " after step ",
-            evaluations_.best_step(), ", the lowest of ", evaluations_.count(), " evaluations",
-            evaluations_.stopped_early() ? "; stopped early" : "");
-  }
-
- private:
-  const SftJob& job_;
-  EarlyStopping evaluations_;
-  BestWeights best_;
-  std::optional<ValidationSet> examples_;
-};
-
-std::string LossNote(double loss) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "loss %.4f", loss);
-  return text;
-}
-
-// Writes metrics and shows progress, on rank 0 only.
-class Reporter {
- public:
-  Reporter(const SftJob& job, const TrainingRun& run, int64_t steps) {
-    if (run.rank() != 0) return;
-    metrics_.emplace(job.folder, run.step());
-    progress_.emplace(job.label, steps, "step", run.step());
-  }
-  void Report(const nlohmann::json& row) {
-    if (!metrics_) return;
-    metrics_->Write(row);
-    progress_->Step(LossNote(row.at("loss")));
-  }
-
- private:
-  std::optional<MetricsSink> metrics_;
-  std::optional<Progress> progress_;
-};
-
-void TrainToTheEnd(const SftJob& job, int64_t steps, SftOrder* order, TrainingRun* run,
-                   Validation* validation) {
-  Reporter reporter(job, *run, steps);
-  while (!run->done() && !validation->evaluations().stopped()) {
-    const auto start = Clock::now();
-    const StepResult result = TrainStep(job, run, order);
-    nlohmann::json row = MetricsOf(run->step() + 1, result, SecondsSince(start));
-    validation->Evaluate(run->step() + 1, &row);
-    reporter.Report(row);
-    run->EndStep(result.loss, validation->evaluations().stopped());
-  }
+// Returns the function that computes the loss on the job's validation examples.
+std::function<double()> ValidationLoss(const SftJob& job) {
+  return [&job, examples = ValidationSet(job.validation(), job.options.token_budget)] {
+    return examples.Loss(*job.policy, job.learners);
+  };
 }
 
 }  // namespace
@@ -241,18 +158,19 @@ SftReport RunSft(const SftJob& job) {
     throw DataError(job.label, ": there are no examples to train on; expected at least one");
   }
   SftOrder order = OrderOf(job);
-  const int64_t steps = job.options.epochs * order.StepsPerEpoch();
-  TrainingRun run(job, job.policy->SelectTrainable(job.trainable), RunOptionsOf(job, steps));
-  Validation validation(job, &run, steps);
-  run.Resume();
-  validation.Resume(run.step());
-  const bool finished = run.done() || validation.evaluations().stopped();
-  if (!finished) TrainToTheEnd(job, steps, &order, &run, &validation);
-  validation.Finish(&run);
-  run.Finish();
-  if (job.end) job.end(*job.policy);
-  return {run.step(), run.FirstMean(0.05), run.LastMean(0.05),
-          validation.evaluations().best_step()};
+  SupervisedLoop loop;
+  loop.run = RunOptionsOf(job, job.options.epochs * order.StepsPerEpoch());
+  loop.validate_every = job.options.validate_every;
+  loop.patience = job.options.patience;
+  loop.step = [&](TrainingRun* run) {
+    const auto start = Clock::now();
+    const StepResult result = TrainStep(job, run, &order);
+    return MetricsOf(result, SecondsSince(start));
+  };
+  loop.validation = [&job] { return ValidationLoss(job); };
+  return RunSupervised(job, job.policy, job.policy->SelectTrainable(job.trainable), loop, [&job] {
+    if (job.end) job.end(*job.policy);
+  });
 }
 
 }  // namespace flame

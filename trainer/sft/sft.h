@@ -10,6 +10,7 @@
 
 #include "model/family.h"
 #include "trainer/options.h"
+#include "trainer/supervised/supervised.h"
 #include "trainer/training_job.h"
 
 namespace flame {
@@ -25,7 +26,7 @@ struct SftExample {
 // Share of a training's steps after which early weights no longer count.
 inline constexpr double kEarlyShare = 0.6;
 
-struct SftJob : TrainingJob {
+struct SftJob : PolicyJob {
   std::string label;               // for progress: "classifier"
   std::string trainable = "lora";  // see Policy::SelectTrainable
   int64_t num_examples = 0;
@@ -37,32 +38,20 @@ struct SftJob : TrainingJob {
   std::function<std::vector<Family>()> validation;
 };
 
-struct SftReport {
-  int64_t steps = 0;
-  double first_loss = 0, last_loss = 0;  // means over the first and last twentieth of the steps
-  int64_t best_step = 0;                 // step with the lowest validation loss; 0: no validation
-};
+using SftReport = SupervisedReport;
 
 // Trains to the last step. A step trains on the examples that SftOrder gives it, dealt to ranks by
 // ShareOf. Loss and gradient do not depend, except for rounding, on how a rank's share is cut into
 // micro-batches of at most token_budget tokens. LoRA dropout masks depend on the step, the example,
 // the branch and the place in it only.
 //
-// If options.validate_every is set, the loss on `validation` is evaluated after every
-// validate_every steps and after the last one. Training stops after `patience` evaluations without
-// a lower loss. The policy then gets the weights with the lowest loss, and folder/validation.json
-// records all evaluations.
+// Validation, resumption and `end` are as in RunSupervised. After `end` returns, the policy no
+// longer has the parameters that other learners hold (ShardedParameters).
 //
-// After `end` returns, the policy no longer has the parameters that other learners hold
-// (ShardedParameters).
-//
-// If the folder holds the run's last checkpoint, loads it and returns at once. metrics.jsonl has a
-// row per step: step (updates done, from 1), loss, grad_norm (before clipping), learning_rate,
-// tokens_trained (asked-for tokens), tokens_packed (all tokens that went through the model),
-// micro_batches (over all ranks), seconds, tokens_per_second (packed); if an evaluation followed,
-// also validation_loss, validation_best_step and validation_seconds. Throws Stopped (exit status
-// 75) after saving if a stop was requested, DataError if a step's tokens have no weight or there is
-// nothing to validate on, MachineError if the gradient or the validation loss is not finite.
+// metrics.jsonl has per step also grad_norm (before clipping), learning_rate, tokens_trained
+// (asked-for tokens), tokens_packed (all tokens that went through the model), micro_batches (over
+// all ranks), seconds and tokens_per_second (packed). Throws as RunSupervised does, and DataError
+// if a step's tokens have no weight or there is nothing to validate on.
 SftReport RunSft(const SftJob& job);
 
 }  // namespace flame

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "trainer/optimizer/adamw.h"
+#include "model/named_tensors.h"
 
 namespace flame {
 

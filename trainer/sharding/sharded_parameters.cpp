@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/trace.h"
-#include "model/shapes.h"
 #include "trainer/optimizer/clip.h"
 
 namespace flame {
@@ -24,7 +23,7 @@ std::string UnitName(int64_t index, bool trainable) {
   char name[48];
   std::snprintf(name, sizeof(name), "unit-%03lld.%s", static_cast<long long>(index),
                 trainable ? "trainable" : "frozen");
-  return index < 0 ? kProjectorUnit : name;
+  return index < 0 ? kOtherUnit : name;
 }
 
 using Works = std::vector<std::unique_ptr<Work>>;
@@ -42,7 +41,7 @@ void Together(Communicator* ranks, const Start& start) {
 }
 
 void CheckTrainable(const NamedTensors& trainable) {
-  if (trainable.empty()) throw UsageError("training: the policy has no trainable tensor");
+  if (trainable.empty()) throw UsageError("training: the model has no trainable tensor");
   const auto& [first, like] = *trainable.begin();
   for (const auto& [name, tensor] : trainable) {
     if (tensor.scalar_type() == like.scalar_type()) continue;
@@ -81,14 +80,14 @@ struct ShardedParameters::Reduction {
   std::unique_ptr<Work> work;
 };
 
-ShardedParameters::ShardedParameters(Policy* policy, const NamedTensors& trainable,
+ShardedParameters::ShardedParameters(ShardedModel* model, const NamedTensors& trainable,
                                      const ShardingOptions& options, Communicator* learners,
                                      Communicator* on_device)
-    : policy_(policy), groups_(options, policy->device(), learners, on_device) {
+    : model_(model), groups_(options, model->device(), learners, on_device) {
   CheckTrainable(trainable);
   std::map<int64_t, NamedTensors> chosen, frozen;
-  for (const auto& [name, tensor] : policy->parameters()) {
-    const int64_t index = UnitOfParameter(name, policy->config());
+  for (const auto& [name, tensor] : model->parameters()) {
+    const int64_t index = model->UnitOf(name);
     if (trainable.contains(name)) {
       chosen[index].emplace(name, tensor);
     } else if (index >= 0 && groups_.splits_parameters() && groups_.reshard_frozen()) {
@@ -97,12 +96,12 @@ ShardedParameters::ShardedParameters(Policy* policy, const NamedTensors& trainab
   }
   for (const auto& [index, tensors] : chosen) AddUnit(index, /*trainable=*/true, tensors);
   for (const auto& [index, tensors] : frozen) AddUnit(index, /*trainable=*/false, tensors);
-  policy_->ReadStored();
-  policy_->AttachUnits(this);
+  model_->ReadStored();
+  model_->AttachUnits(this);
 }
 
 ShardedParameters::~ShardedParameters() {
-  policy_->AttachUnits(nullptr);
+  model_->AttachUnits(nullptr);
   for (const auto& unit : units_) {
     if (!unit->trainable) continue;
     for (UnitMember& member : unit->layout.members) member.tensor.mutable_grad() = at::Tensor();
@@ -110,7 +109,7 @@ ShardedParameters::~ShardedParameters() {
 }
 
 void ShardedParameters::AddUnit(int64_t index, bool trainable, const NamedTensors& tensors) {
-  const bool is_block = index >= BlockUnit(0) && index < BlockUnit(policy_->config().num_layers);
+  const bool is_block = model_->IsBlock(index);
   units_.push_back(std::make_unique<Unit>(UnitName(index, trainable), is_block,
                                           LayOut(tensors, groups_.shard_size()), trainable));
   Unit& unit = *units_.back();
@@ -147,10 +146,10 @@ void ShardedParameters::TakeValues(Unit* unit, const at::Tensor& into, int64_t f
     const int64_t begin = std::clamp(member.offset, first, last);
     const int64_t end = std::clamp(member.offset + member.tensor.numel(), first, last);
     if (begin < end) {
-      policy_->CopyParameter(member.name, begin - member.offset,
-                             into.narrow(0, begin - first, end - begin));
+      model_->CopyParameter(member.name, begin - member.offset,
+                            into.narrow(0, begin - first, end - begin));
     }
-    policy_->MarkRead(member.name);
+    model_->MarkRead(member.name);
   }
 }
 

@@ -1,4 +1,4 @@
-// A policy's parameters and their gradients split over learners, as the optimizer sees them.
+// A model's parameters and their gradients split over learners, as the optimizer sees them.
 #ifndef FLAME_TRAINER_SHARDING_SHARDED_PARAMETERS_H_
 #define FLAME_TRAINER_SHARDING_SHARDED_PARAMETERS_H_
 
@@ -12,15 +12,16 @@
 #include <vector>
 
 #include "model/parameter_units.h"
-#include "model/policy.h"
+#include "model/sharded_model.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/sharding/flat_unit.h"
 #include "trainer/sharding/sharding.h"
 
 namespace flame {
 
-// The unit of the trainable tensors that are no part of the decoder: entity projectors.
-inline constexpr char kProjectorUnit[] = "projectors";
+// The unit of the trainable tensors that have none of the model's: a policy's entity projectors,
+// and all tensors of a small model.
+inline constexpr char kOtherUnit[] = "others";
 
 // Each unit has one flat buffer for its trainable and one for its frozen tensors. Under `full` and
 // `hybrid` a rank keeps its shard of every unit and gathers a unit before its use, while the unit
@@ -34,12 +35,13 @@ inline constexpr char kProjectorUnit[] = "projectors";
 // calls and the same number of passes.
 class ShardedParameters : public ParameterUnits {
  public:
-  // Collective. Turns the policy's tensors into views of flat buffers and attaches itself to the
-  // policy as its ParameterUnits. If the policy was opened but not read, a rank reads only what it
+  // Collective. Turns the model's tensors into views of flat buffers and attaches itself to the
+  // model as its ParameterUnits. If the model was opened but not read, a rank reads only what it
   // keeps. Throws UsageError if nothing is trainable or the trainable tensors' dtypes differ.
-  ShardedParameters(Policy* policy, const NamedTensors& trainable, const ShardingOptions& options,
-                    Communicator* learners, Communicator* on_device = nullptr);
-  // Leaves the policy without the parameters that other ranks hold.
+  ShardedParameters(ShardedModel* model, const NamedTensors& trainable,
+                    const ShardingOptions& options, Communicator* learners,
+                    Communicator* on_device = nullptr);
+  // Leaves the model without the parameters that other ranks hold.
   ~ShardedParameters() override;
 
   void BeginUpdate();
@@ -85,7 +87,7 @@ class ShardedParameters : public ParameterUnits {
   template <class Body>
   void ForEachOf(int64_t unit, const Body& body);
 
-  Policy* policy_;
+  ShardedModel* model_;
   ShardGroups groups_;
   std::vector<std::unique_ptr<Unit>> units_;
   std::multimap<int64_t, Unit*> by_index_;

@@ -70,9 +70,10 @@ TEST(BatchFiles, Grpo_AsksForNodesAndStartsItsRoles) {
 
 TEST(BatchFiles, Pipeline_RunsEveryStageInOrder) {
   const std::string text = Write(Load({}), {"pipeline", 2, 1, "30"});
-  EXPECT_THAT(text, HasSubstr("\nstep 1 prepare\nstep 2 sft classifier\nstep 1 tasks\n"
-                              "step 2 sft list\nstep 3 grpo cluster.learners=1 "
-                              "cluster.rollouts=1 cluster.rewards=1\nstep 1 evaluate\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\nstep 1 prepare\nstep 2 encode\nstep 2 sft classifier\nstep 1 tasks\n"
+                        "step 2 sft list\nstep 3 grpo cluster.learners=1 "
+                        "cluster.rollouts=1 cluster.rewards=1\nstep 1 evaluate\n"));
   EXPECT_THAT(text, Not(HasSubstr("gpus")));
 }
 

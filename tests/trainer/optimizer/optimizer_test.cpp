@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "trainer/optimizer/adamw.h"
+#include "trainer/optimizer/make_optimizer.h"
 #include "trainer/optimizer/schedule.h"
 
 namespace flame {
@@ -84,6 +85,30 @@ TEST(AdamW, MomentsAndCountRestored_GoOnTheSame) {
   first.Update({{"p", gradient}}, 0.1);
   second.Update({{"p", gradient}}, 0.1);
   EXPECT_TRUE(a.at("p").equal(b.at("p")));
+}
+
+// Expected numbers by the formula in the header.
+TEST(RmsProp, TwoUpdates_AsByHand) {
+  OptimizerOptions options;
+  options.method = OptimizerOptions::Method::kRmsProp;
+  options.beta2 = 0.9;
+  options.weight_decay = 0.5;
+  options.epsilon = 1e-8;
+  const NamedTensors parameters = {{"p", Doubles({2.0, -1.0}, {2})}};
+  const auto optimizer = MakeOptimizer(parameters, options, /*offload=*/false, {});
+  double p[] = {2.0, -1.0}, v[] = {0, 0};
+  for (int t = 1; t <= 2; ++t) {
+    const double g[] = {0.3 * t, -0.2};
+    optimizer->Update({{"p", Doubles({g[0], g[1]}, {2})}}, 0.1);
+    for (int i = 0; i < 2; ++i) {
+      const double with_decay = g[i] + 0.5 * p[i];
+      v[i] = 0.9 * v[i] + 0.1 * with_decay * with_decay;
+      p[i] -= 0.1 * with_decay / (std::sqrt(v[i]) + 1e-8);
+    }
+  }
+  ExpectNear(parameters.at("p"), {p[0], p[1]}, 1e-14);
+  ExpectNear(optimizer->State().at("square_avg").at("p"), {v[0], v[1]}, 1e-14);
+  EXPECT_EQ(optimizer->updates(), 2);
 }
 
 // Expected numbers: transformers 5.23, get_scheduler(name, ..., num_warmup_steps=4,

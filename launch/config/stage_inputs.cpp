@@ -1,0 +1,75 @@
+#include "launch/config/stage_inputs.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/files/program_files.h"
+#include "launch/config/run_paths.h"
+#include "launch/config/stage_keys.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+
+void ExpectFolder(const char* key, const fs::path& folder) {
+  if (fs::is_directory(folder)) return;
+  throw DataError(key, ": '", folder.string(), "' is not a folder; expected one");
+}
+
+void ExpectFile(const char* key, const fs::path& file) {
+  if (fs::is_regular_file(file)) return;
+  throw DataError(key, ": there is no file ", file.string());
+}
+
+}  // namespace
+
+fs::path PromptFile(const Config& config) {
+  const fs::path& file = config.prompts.file;
+  if (file.empty()) return ShareFolder() / "configs" / "prompts.yaml";
+  // A relative path such as configs/prompts.yaml also finds the program's own file.
+  return fs::exists(file) ? file : ShareFolder() / file;
+}
+
+std::string StageSettings(const Config& config, const std::string& stage) {
+  return config.Canonical(ResultKeys(stage));
+}
+
+bool MakesHospital(const Config& config) {
+  return config.data.hospital == "synth" && config.data.root.empty();
+}
+
+DataOptions DataOf(const Config& config) {
+  DataOptions data = config.data;
+  if (MakesHospital(config)) {
+    data.root = RunPaths(config.run.dir).hospital();
+    data.mappings = data.root / "mappings";
+  }
+  return data;
+}
+
+void CheckInputs(const Config& config) {
+  ExpectFile("prompts.file", PromptFile(config));
+  if (config.data.hospital == "records") {
+    ExpectFile("data.root", config.data.root);
+    if (!config.data.mappings.empty()) ExpectFolder("data.mappings", config.data.mappings);
+  } else if (!MakesHospital(config)) {
+    ExpectFolder("data.root", config.data.root);
+    ExpectFolder("data.mappings", config.data.mappings);
+  }
+  if (!config.data.drug_mapping.empty()) ExpectFile("data.drug_mapping", config.data.drug_mapping);
+  if (!config.model.path.empty()) ExpectFolder("model.path", config.model.path);
+  for (const auto& [key, encoder] : {std::pair("encoders.diagnosis", config.encoders.diagnosis),
+                                     {"encoders.procedure", config.encoders.procedure},
+                                     {"encoders.drug", config.encoders.drug}}) {
+    if (IsEncoderFile(encoder) && !fs::is_regular_file(encoder)) {
+      throw DataError(key, ": there is no file ", encoder,
+                      key == std::string("encoders.drug")
+                          ? "; expected none, random or a file of vectors"
+                          : "; expected none, random, micron or a file of vectors");
+    }
+  }
+  if (!config.tasks.feedback.empty()) ExpectFile("tasks.feedback", config.tasks.feedback);
+}
+
+}  // namespace flame

@@ -1,0 +1,35 @@
+// The encoders of a run, and the vectors that they give its slots.
+#ifndef FLAME_LAUNCH_RUN_ENCODE_H_
+#define FLAME_LAUNCH_RUN_ENCODE_H_
+
+#include <optional>
+#include <string>
+
+#include "comm/communicator.h"
+#include "data/corpus.h"
+#include "encoders/micron.h"
+#include "encoders/raremed.h"
+#include "launch/config/config.h"
+#include "model/policy.h"
+
+namespace flame {
+
+// Trains the encoders that config.encoders asks for on the run's training visits and writes their
+// weights and entities.h5. A training resumes from its checkpoints.
+void MakeEntities(const Config& config, const std::string& inputs, const std::string& settings,
+                  Communicator* world);
+
+// Gives the slots of kinds whose encoder the run has trained their vectors, divided by the root of
+// their mean square, so that the projector meets numbers of the size that it was drawn for.
+void FillSlots(const Config& config, Policy* policy);
+
+// The encoders that the run has trained, for a corpus with its codes.
+struct TrainedEncoders {
+  std::optional<Micron> micron;
+  std::optional<Raremed> raremed;
+};
+TrainedEncoders LoadEncoders(const Config& config, const Corpus& corpus);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_RUN_ENCODE_H_
