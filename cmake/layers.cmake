@@ -3,7 +3,7 @@
 function(flame_layer name)
   cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "main\\.cpp$|/(nccl|cuda)/")
+  list(FILTER sources EXCLUDE REGEX "main\\.cpp$|/(nccl|cuda|rdkit)/")
   add_library(flame_${name} STATIC ${sources})
   target_include_directories(flame_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(flame_${name} PUBLIC ${arg_DEPENDS})

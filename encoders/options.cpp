@@ -59,4 +59,27 @@ void RaremedOptions::Bind(ConfigSchema* schema) {
   schema->Number("raremed.ddi_weight", &ddi_weight, {0, 1000}, "weight of the DDI loss");
 }
 
+MoleculeOptions::MoleculeOptions() {
+  optimizer.learning_rate = 1e-3;
+  optimizer.schedule = "constant";
+  optimizer.warmup = 0;
+  optimizer.grad_clip = 0;
+}
+
+void MoleculeOptions::Bind(ConfigSchema* schema) {
+  schema->Path(
+      "molecule.smiles", &smiles,
+      "table of drug_id and smiles to train on and to encode; empty: drugbank_to_smiles.csv "
+      "of data.mappings");
+  schema->Int("molecule.dim", &dim, {1, 4096}, "width of the molecules' vectors");
+  schema->Int("molecule.layers", &layers, {1, 32}, "layers of the graph network");
+  schema->Number("molecule.learning_rate", &optimizer.learning_rate, {.low = 0, .low_open = true},
+                 "learning rate, the same for all steps");
+  schema->Int("molecule.batch", &batch, {.low = 1}, "molecules per update");
+  schema->Int("molecule.tokenizer_epochs", &tokenizer_epochs, {.low = 1},
+              "passes over the molecules that train the tokenizer of atoms");
+  schema->Int("molecule.epochs", &epochs, {.low = 1},
+              "passes over the molecules that train the network");
+}
+
 }  // namespace flame

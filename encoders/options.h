@@ -1,8 +1,9 @@
-// Config sections `micron` and `raremed`.
+// Config sections `micron`, `raremed` and `molecule`.
 #ifndef FLAME_ENCODERS_OPTIONS_H_
 #define FLAME_ENCODERS_OPTIONS_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "base/config.h"
@@ -38,6 +39,17 @@ struct RaremedOptions : EncoderTrainingOptions {
   double ddi_weight = 0.1;
   RaremedOptions();
   void Bind(ConfigSchema* schema);  // raremed.*
+};
+
+// The defaults are Mole-BERT's authors' (Xia et al. 2023, their code).
+struct MoleculeOptions {
+  OptimizerOptions optimizer;
+  std::filesystem::path smiles;  // a table of drug_id and smiles; empty: the hospital's own
+  int64_t dim = 300, layers = 5;
+  int64_t batch = 256;
+  int64_t tokenizer_epochs = 60, epochs = 100;
+  MoleculeOptions();
+  void Bind(ConfigSchema* schema);  // molecule.*
 };
 
 }  // namespace flame

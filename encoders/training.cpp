@@ -45,19 +45,20 @@ SftOrder OrderOf(const EncoderJob& job) {
 json TrainStep(const EncoderJob& job, SftOrder* order, TrainingRun* run) {
   const auto start = Clock::now();
   const std::vector<int64_t> examples = order->Step(run->step());
-  std::vector<int32_t> visits;
-  for (const int64_t example : ShareOf(examples, run->rank(), run->size())) {
-    visits.push_back(job.train[example]);
+  std::vector<int32_t> own;
+  for (const int64_t example :
+       job.whole_batches ? examples : ShareOf(examples, run->rank(), run->size())) {
+    own.push_back(job.train[example]);
   }
+  const double count = static_cast<double>(examples.size()) * (job.whole_batches ? run->size() : 1);
   run->BeginUpdate();
   double sum = 0;
-  Batches passes = CutBatches(job, visits);
+  Batches passes = job.whole_batches ? Batches{own} : CutBatches(job, own);
   passes.resize(run->CountPasses(static_cast<int64_t>(passes.size())));
   for (const std::vector<int32_t>& pass : passes) {
     run->BeginPass();
     if (!pass.empty()) {
-      const at::Tensor loss =
-          job.loss(pass, run->DropoutSeed()).sum() / static_cast<double>(examples.size());
+      const at::Tensor loss = job.loss(pass, run->DropoutSeed()).sum() / count;
       loss.backward();
       sum += loss.item<double>();
     }
@@ -68,7 +69,7 @@ json TrainStep(const EncoderJob& job, SftOrder* order, TrainingRun* run) {
   return {{"loss", loss},
           {"grad_norm", update.grad_norm},
           {"learning_rate", update.learning_rate},
-          {"visits", examples.size()},
+          {"examples", examples.size()},
           {"seconds", SecondsSince(start)}};
 }
 
@@ -100,7 +101,7 @@ Batches ValidationBatches(const EncoderJob& job) {
 
 SupervisedReport TrainEncoder(const EncoderJob& job, const std::function<void()>& end) {
   if (job.train.empty()) {
-    throw DataError(job.label, ": there is no visit to train on; expected at least one");
+    throw DataError(job.label, ": there is nothing to train on; expected one example at least");
   }
   SftOrder order = OrderOf(job);
   SupervisedLoop loop;
@@ -115,6 +116,7 @@ SupervisedReport TrainEncoder(const EncoderJob& job, const std::function<void()>
   loop.validation = [&job] {
     return [&job, batches = ValidationBatches(job)] { return ValidationLoss(job, batches); };
   };
+  loop.state = job.state;
   return RunSupervised(job, job.model, job.model->parameters(), loop, end);
 }
 

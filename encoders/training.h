@@ -1,4 +1,4 @@
-// The training of an encoder on a corpus's visits, data-parallel over learners.
+// The training of an encoder, data-parallel over learners.
 #ifndef FLAME_ENCODERS_TRAINING_H_
 #define FLAME_ENCODERS_TRAINING_H_
 
@@ -20,16 +20,21 @@ struct EncoderJob : TrainingJob {
   std::string label;  // for progress: "micron"
   EncoderTrainingOptions options;
   WholeModel* model = nullptr;
-  std::vector<int32_t> train, validation;  // visits; without `validation` nothing is chosen by it
-  std::function<int64_t(int32_t visit)> length;  // codes of a visit, to cut batches by
-  // Returns the losses of visits, [visits]. `seed` 0: without dropout.
-  std::function<at::Tensor(const std::vector<int32_t>& visits, uint64_t seed)> loss;
+  // Examples: visits, molecules. Without `validation` nothing is chosen by it.
+  std::vector<int32_t> train, validation;
+  std::function<int64_t(int32_t example)> length;  // its codes or atoms, to cut batches by
+  // Returns the losses of examples, [examples]. `seed` 0: without dropout.
+  std::function<at::Tensor(const std::vector<int32_t>& examples, uint64_t seed)> loss;
+  // True if an example's loss depends on the others of its batch. Then no batch is cut, and every
+  // rank computes all of it.
+  bool whole_batches = false;
+  NamedTensors state;  // tensors beside the parameters, equal on all ranks, that are saved too
 };
 
-// Trains as RunSupervised does, on the mean loss of options.batch visits an update; the validation
-// loss is evaluated after every epoch. The sums are taken in the order of ranks. metrics.jsonl has
-// per step also grad_norm, learning_rate, visits and seconds. Throws DataError if there is no visit
-// to train on.
+// Trains as RunSupervised does, on the mean loss of options.batch examples an update; the
+// validation loss is evaluated after every epoch. The sums are taken in the order of ranks.
+// metrics.jsonl has per step also grad_norm, learning_rate, examples and seconds. Throws DataError
+// if there is none to train on.
 SupervisedReport TrainEncoder(const EncoderJob& job, const std::function<void()>& end);
 
 }  // namespace flame

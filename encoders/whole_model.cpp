@@ -42,10 +42,12 @@ void WholeModel::CopyParameter(const std::string& name, int64_t begin,
   out.copy_(parameters_.at(name).detach().flatten().narrow(0, begin, out.numel()));
 }
 
-void WholeModel::Save(const std::filesystem::path& file) const {
+void WholeModel::Save(const std::filesystem::path& file) const { WriteTensors(parameters_, file); }
+
+void WriteTensors(const NamedTensors& tensors, const std::filesystem::path& file) {
   std::map<std::string, TensorView> views;
   NamedTensors held;
-  for (const auto& [name, tensor] : parameters_) {
+  for (const auto& [name, tensor] : tensors) {
     const at::Tensor& kept = held[name] = tensor.detach().contiguous();
     views[name] = {"F32", kept.sizes().vec(), kept.const_data_ptr(), kept.nbytes()};
   }
@@ -81,6 +83,13 @@ void ParameterInit::Uniform(const std::string& name, const std::vector<int64_t>&
   for (int64_t i = 0; i < tensor.numel(); ++i) {
     values[i] = static_cast<float>((2 * random_.Uniform() - 1) * bound);
   }
+  parameters_[name] = tensor;
+}
+
+void ParameterInit::Normal(const std::string& name, const std::vector<int64_t>& shape) {
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  float* values = tensor.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) values[i] = static_cast<float>(random_.Normal());
   parameters_[name] = tensor;
 }
 

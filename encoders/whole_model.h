@@ -41,6 +41,9 @@ class WholeModel : public ShardedModel {
   NamedTensors parameters_;
 };
 
+// Writes tensors to a safetensors file, in float32.
+void WriteTensors(const NamedTensors& tensors, const std::filesystem::path& file);
+
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 // Reads the tensors of a safetensors file that `expected` names, in float32. Throws DataError if
@@ -52,6 +55,7 @@ class ParameterInit {
  public:
   explicit ParameterInit(uint64_t seed) : random_(seed, kEncoders) {}
   void Uniform(const std::string& name, const std::vector<int64_t>& shape, double bound);
+  void Normal(const std::string& name, const std::vector<int64_t>& shape);  // mean 0, variance 1
   // As torch.nn.Linear draws its weight and bias: uniform within 1 / sqrt(in).
   void Linear(const std::string& name, int64_t out, int64_t in);
   void Fill(const std::string& name, const std::vector<int64_t>& shape, double value);

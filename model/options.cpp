@@ -49,20 +49,23 @@ void EncoderOptions::Bind(ConfigSchema* schema) {
                  "slot of the patient; only none is supported");
   schema->Text("encoders.diagnosis", &diagnosis, help);
   schema->Text("encoders.procedure", &procedure, help);
-  schema->Text("encoders.drug", &drug,
-               "none (text only), random (a fixed vector per entity) " + file);
+  schema->Text(
+      "encoders.drug", &drug,
+      "none (text only), random (a fixed vector per entity), molecule (Mole-BERT's, trained "
+      "on the structures of drugs) " +
+          file);
   schema->TextList("encoders.train", &train,
                    "encoders to train for their rows in the evaluation, whether or not a slot has "
                    "their vectors: micron raremed");
 }
 
 bool EncoderOptions::Trains(const std::string& encoder) const {
-  return diagnosis == encoder || procedure == encoder ||
+  return diagnosis == encoder || procedure == encoder || drug == encoder ||
          std::find(train.begin(), train.end(), encoder) != train.end();
 }
 
 bool IsEncoderFile(const std::string& encoder) {
-  const std::vector<std::string> names = {"none", "random", "micron"};
+  const std::vector<std::string> names = {"none", "random", "micron", "molecule"};
   return std::find(names.begin(), names.end(), encoder) == names.end();
 }
 

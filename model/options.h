@@ -33,7 +33,7 @@ struct ModelOptions {
 };
 
 // The source of each entity kind's vectors: none (text only), random (a fixed Gaussian vector for
-// each entity), an encoder that the run trains (micron), or the path of a file
+// each entity), an encoder that the run trains (micron; molecule for drugs), or the path of a file
 // (encoders/entity_tables.h).
 struct EncoderOptions {
   std::string patient = "none";  // only "none" is supported
@@ -41,9 +41,9 @@ struct EncoderOptions {
   // Encoders that are trained even if no slot has their vectors: evaluation gains their rows.
   std::vector<std::string> train;
   void Bind(ConfigSchema* schema);
-  // True if the run trains this encoder: "micron", "raremed".
+  // True if the run trains this encoder: "micron", "raremed", "molecule".
   bool Trains(const std::string& encoder) const;
-  bool TrainsAny() const { return Trains("micron") || Trains("raremed"); }
+  bool TrainsAny() const { return Trains("micron") || Trains("raremed") || Trains("molecule"); }
 };
 
 // True if the value of an encoders key is the path of a file.

@@ -1,5 +1,7 @@
 #include "launch/config/config.h"
 
+#include <tuple>
+
 #include "base/error.h"
 #include "model/map_names.h"
 #include "reward/segmentation.h"
@@ -76,6 +78,14 @@ void CheckTogether(const Config& config) {
     if (encoder == "micron" || encoder == "raremed") continue;
     throw UsageError("encoders.train names '", encoder, "'; expected micron or raremed");
   }
+  for (const auto& [key, encoder, wrong] :
+       {std::tuple("encoders.diagnosis", config.encoders.diagnosis, "molecule"),
+        {"encoders.procedure", config.encoders.procedure, "molecule"},
+        {"encoders.drug", config.encoders.drug, "micron"}}) {
+    if (encoder != wrong) continue;
+    throw UsageError(key, " is ", wrong, ", which has no vectors of this kind; expected none, ",
+                     "random, ", encoder == "micron" ? "molecule" : "micron", " or a file");
+  }
   if (config.raremed.dim % config.raremed.heads != 0) {
     throw UsageError("raremed.heads is ", config.raremed.heads, " and raremed.dim ",
                      config.raremed.dim, "; expected heads that divide it");
@@ -114,6 +124,7 @@ void Config::Bind(ConfigSchema* schema) {
   encoders.Bind(schema);
   micron.Bind(schema);
   raremed.Bind(schema);
+  molecule.Bind(schema);
   classifier.Bind(schema);
   list.Bind("list", schema);
   grpo.Bind(schema);

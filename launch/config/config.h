@@ -40,6 +40,7 @@ struct Config {
   EncoderOptions encoders;
   MicronOptions micron;
   RaremedOptions raremed;
+  MoleculeOptions molecule;
   ClassifierOptions classifier;
   SftOptions list;
   GrpoOptions grpo;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files/program_files.h"
+#include "data/hospitals/layouts.h"
 #include "launch/config/run_paths.h"
 #include "launch/config/stage_keys.h"
 
@@ -48,6 +49,11 @@ DataOptions DataOf(const Config& config) {
   return data;
 }
 
+fs::path SmilesFile(const Config& config) {
+  return config.molecule.smiles.empty() ? MappingsFolder(DataOf(config)) / "drugbank_to_smiles.csv"
+                                        : config.molecule.smiles;
+}
+
 void CheckInputs(const Config& config) {
   ExpectFile("prompts.file", PromptFile(config));
   if (config.data.hospital == "records") {
@@ -65,9 +71,13 @@ void CheckInputs(const Config& config) {
     if (IsEncoderFile(encoder) && !fs::is_regular_file(encoder)) {
       throw DataError(key, ": there is no file ", encoder,
                       key == std::string("encoders.drug")
-                          ? "; expected none, random or a file of vectors"
+                          ? "; expected none, random, molecule or a file of vectors"
                           : "; expected none, random, micron or a file of vectors");
     }
+  }
+  if (config.encoders.Trains("molecule") &&
+      !(MakesHospital(config) && config.molecule.smiles.empty())) {
+    ExpectFile("molecule.smiles", SmilesFile(config));
   }
   if (!config.tasks.feedback.empty()) ExpectFile("tasks.feedback", config.tasks.feedback);
 }

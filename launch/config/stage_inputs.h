@@ -21,6 +21,8 @@ std::string StageSettings(const Config& config, const std::string& stage);
 DataOptions DataOf(const Config& config);
 // True if the run makes its hospital itself.
 bool MakesHospital(const Config& config);
+// Returns the table of structures that the molecule encoder reads.
+std::filesystem::path SmilesFile(const Config& config);
 
 // Throws DataError if a file or folder that the config names and a later stage would read does not
 // exist.

@@ -15,8 +15,8 @@ const std::map<std::string, Keys>& InputsOfStages() {
   static const std::map<std::string, Keys> inputs = {
       {"prepare",
        {"data", "prompts", "encoders.patient", "model.path", "model.preset", "model.dtype",
-        "model.quantize", "model.vocab_size", "micron.dim", "run.seed"}},
-      {"encode", {"encoders.train", "micron", "raremed", "run.seed"}},
+        "model.quantize", "model.vocab_size", "micron.dim", "molecule.dim", "run.seed"}},
+      {"encode", {"encoders.train", "micron", "raremed", "molecule", "run.seed"}},
       {"classifier", {"classifier", "tasks.errors", "tasks.holdout", "model", "run.seed"}},
       {"tasks", {"tasks", "run.seed"}},
       {"list", {"list", "model", "run.seed"}},
@@ -57,10 +57,10 @@ const Keys& KeysThatChangeNoResult() {
 }
 
 const Keys& KeysOfInputFiles() {
-  static const Keys keys = {"data.ddi",      "data.drug_mapping",  "data.drug_synonyms",
-                            "data.mappings", "data.root",          "encoders.diagnosis",
-                            "encoders.drug", "encoders.procedure", "model.path",
-                            "prompts.file",  "tasks.feedback"};
+  static const Keys keys = {"data.ddi",        "data.drug_mapping",  "data.drug_synonyms",
+                            "data.mappings",   "data.root",          "encoders.diagnosis",
+                            "encoders.drug",   "encoders.procedure", "model.path",
+                            "molecule.smiles", "prompts.file",       "tasks.feedback"};
   return keys;
 }
 

@@ -98,12 +98,12 @@ std::vector<SlotShape> SlotShapes(const Config& config, const EntityCounts& coun
     return encoder == "micron" ? config.micron.dim : 64;
   };
   // Widths as docs/method.md has them, Hybrid representations.
-  std::vector<SlotShape> all = {
-      {EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis, counts.diagnoses,
-       width(encoders.diagnosis), 512},
-      {EntityKind::kProcedure, "procedure", encoders.procedure, counts.procedures,
-       width(encoders.procedure), 512},
-      {EntityKind::kDrug, "drug", encoders.drug, counts.drugs, 300, 1024}};
+  std::vector<SlotShape> all = {{EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis,
+                                 counts.diagnoses, width(encoders.diagnosis), 512},
+                                {EntityKind::kProcedure, "procedure", encoders.procedure,
+                                 counts.procedures, width(encoders.procedure), 512},
+                                {EntityKind::kDrug, "drug", encoders.drug, counts.drugs,
+                                 encoders.drug == "molecule" ? config.molecule.dim : 300, 1024}};
   std::erase_if(all, [](const SlotShape& shape) { return shape.encoder == "none"; });
   // A small model would have more numbers in its projectors than in its blocks.
   for (SlotShape& shape : all) shape.hidden = std::min(shape.hidden, 4 * d_model);

@@ -1,14 +1,21 @@
 #include "launch/run/encode.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "encoders/entity_tables.h"
+#include "encoders/long_tensor.h"
+#include "encoders/molecule/molecules.h"
+#include "encoders/molecule/pretraining.h"
 #include "encoders/training.h"
 #include "launch/config/run_paths.h"
+#include "launch/config/stage_inputs.h"
 
 namespace flame {
 namespace {
@@ -47,12 +54,11 @@ struct Trainings {
             " steps");
   }
 
-  // Trains, and saves the model's weights at the end if `file` is not empty.
-  void Train(const EncoderJob& job, const fs::path& file) const {
-    const auto save = [&] {
-      if (first() && !file.empty()) job.model->Save(file);
-    };
-    Tell(job.label, TrainEncoder(job, save));
+  // Trains; `save` is called at the end on the first rank and may be empty.
+  void Train(const EncoderJob& job, const std::function<void()>& save) const {
+    Tell(job.label, TrainEncoder(job, [&] {
+           if (first() && save) save();
+         }));
   }
 };
 
@@ -65,7 +71,7 @@ Micron TrainMicron(const Trainings& trainings) {
   job.loss = [&](const std::vector<int32_t>& visits, uint64_t seed) {
     return micron.Loss(corpus, visits, seed);
   };
-  trainings.Train(job, paths.encoder("micron"));
+  trainings.Train(job, [&] { micron.Save(paths.encoder("micron")); });
   return micron;
 }
 
@@ -96,7 +102,7 @@ Raremed TrainRaremed(const Trainings& trainings) {
   tuning.loss = [&](const std::vector<int32_t>& visits, uint64_t seed) {
     return raremed.Loss(corpus, visits, seed);
   };
-  trainings.Train(tuning, file);
+  trainings.Train(tuning, [&] { raremed.Save(file); });
   return raremed;
 }
 
@@ -107,6 +113,95 @@ EntityTable VisitTable(const Corpus& corpus, const Raremed& raremed) {
   for (const Visit& visit : corpus.visits) table.ids.push_back(std::to_string(visit.hadm));
   table.vectors = raremed.Vectors(corpus, all);
   return table;
+}
+
+std::vector<const MoleculeGraph*> GraphsOf(const Molecules& molecules,
+                                           const std::vector<int32_t>& numbers) {
+  std::vector<const MoleculeGraph*> graphs;
+  for (const int32_t number : numbers) graphs.push_back(&molecules.graphs[number]);
+  return graphs;
+}
+
+// Trains the tokenizer of atoms, then the graph network.
+MoleculeEncoder TrainMolecules(const Trainings& trainings, const Molecules& molecules) {
+  const fs::path file = RunPaths(trainings.config.run.dir).encoder("molecule");
+  const MoleculeOptions& options = trainings.config.molecule;
+  const GinShape shape = {options.dim, options.layers};
+  const auto seed = static_cast<uint64_t>(trainings.config.run.seed);
+  const auto job_of = [&](const std::string& label, const fs::path& folder, int64_t epochs,
+                          WholeModel* model, const NamedTensors& buffers) {
+    EncoderTrainingOptions training;
+    training.optimizer = options.optimizer;
+    training.batch = options.batch;
+    training.epochs = epochs;
+    EncoderJob job = trainings.Job(label, folder, training, model);
+    job.train.resize(molecules.graphs.size());
+    std::iota(job.train.begin(), job.train.end(), 0);
+    job.validation.clear();
+    job.length = [&molecules](int32_t molecule) {
+      return static_cast<int64_t>(molecules.graphs[molecule].atoms.size());
+    };
+    job.whole_batches = true;
+    job.state = buffers;
+    return job;
+  };
+  const auto each = [](const at::Tensor& loss, size_t count) {
+    return loss.expand({static_cast<int64_t>(count)});
+  };
+  AtomTokenizer tokenizer = AtomTokenizer::Random(shape, seed);
+  EncoderJob first = job_of("molecule tokenizer", file.parent_path() / "tokenizer",
+                            options.tokenizer_epochs, &tokenizer, tokenizer.buffers());
+  first.loss = [&](const std::vector<int32_t>& numbers, uint64_t) {
+    return each(tokenizer.Loss(BatchOf(GraphsOf(molecules, numbers))), numbers.size());
+  };
+  trainings.Train(first, {});
+  MoleculeEncoder encoder = MoleculeEncoder::Random(shape, seed);
+  EncoderJob second =
+      job_of("molecule", file.parent_path(), options.epochs, &encoder, encoder.buffers());
+  second.loss = [&](const std::vector<int32_t>& numbers, uint64_t step_seed) {
+    return each(encoder.Loss(GraphsOf(molecules, numbers), numbers, tokenizer, step_seed),
+                numbers.size());
+  };
+  trainings.Train(second, [&] { encoder.SaveNetwork(file); });
+  return encoder;
+}
+
+// Says which SMILES and which drugs of the corpus have no structure.
+void TellUnknown(const Molecules& molecules, const std::vector<std::string>& unknown, size_t all) {
+  if (!molecules.refused.empty()) {
+    LogWarning("molecule: ", molecules.refused.size(), " of ",
+               molecules.refused.size() + molecules.ids.size(),
+               " SMILES cannot be read, such as that of ", molecules.refused[0]);
+  }
+  if (unknown.empty()) return;
+  LogWarning("molecule: ", unknown.size(), " of ", all, " drugs have no structure, such as ",
+             unknown[0], "; they share the vector of an unknown molecule");
+}
+
+EntityTable DrugTable(const Trainings& trainings) {
+  const std::vector<std::string>& codes = trainings.corpus.drugs.codes;
+  const Molecules molecules = ReadMolecules(SmilesFile(trainings.config));
+  const MoleculeEncoder encoder = TrainMolecules(trainings, molecules);
+  std::unordered_map<std::string, int32_t> numbers;
+  for (size_t i = 0; i < molecules.ids.size(); ++i) {
+    numbers[molecules.ids[i]] = static_cast<int32_t>(i);
+  }
+  std::vector<int32_t> known;
+  std::vector<std::string> unknown;
+  std::vector<int64_t> rows;  // of each drug in the table of known vectors; the last is unknown
+  for (const std::string& code : codes) {
+    const auto found = numbers.find(code);
+    rows.push_back(found == numbers.end() ? -1 : static_cast<int64_t>(known.size()));
+    if (found == numbers.end()) unknown.push_back(code);
+    if (found != numbers.end()) known.push_back(found->second);
+  }
+  for (int64_t& row : rows) {
+    if (row < 0) row = static_cast<int64_t>(known.size());
+  }
+  if (trainings.first()) TellUnknown(molecules, unknown, codes.size());
+  const at::Tensor vectors =
+      at::cat({encoder.Vectors(GraphsOf(molecules, known)), encoder.UnknownVector().unsqueeze(0)});
+  return {codes, vectors.index_select(0, LongTensor(rows))};
 }
 
 at::Tensor OfUnitSize(const at::Tensor& vectors) {
@@ -130,14 +225,16 @@ void MakeEntities(const Config& config, const std::string& inputs, const std::st
   if (config.encoders.Trains("raremed")) {
     tables["visit"] = VisitTable(corpus, TrainRaremed(trainings));
   }
+  if (config.encoders.Trains("molecule")) tables["drug"] = DrugTable(trainings);
   if (trainings.first()) WriteEntities(tables, paths.entities());
 }
 
 void FillSlots(const Config& config, Policy* policy) {
   EntityTables tables;
   for (const auto& [kind, encoder] : {std::pair("diagnosis", config.encoders.diagnosis),
-                                      {"procedure", config.encoders.procedure}}) {
-    if (encoder != "micron") continue;
+                                      {"procedure", config.encoders.procedure},
+                                      {"drug", config.encoders.drug}}) {
+    if (encoder != "micron" && encoder != "molecule") continue;
     if (tables.empty()) tables = ReadEntities(RunPaths(config.run.dir).entities());
     policy->SetCollab(kind, OfUnitSize(tables.at(kind).vectors));
   }

@@ -285,14 +285,17 @@ void PrepareStage(const Config& config) {
 void EncodeStage(const Config& config, Communicator* world) {
   if (!config.encoders.TrainsAny()) {
     if (IsFirst(world)) {
-      LogInfo("encode: nothing to do, since neither encoders.diagnosis nor encoders.procedure is ",
-              "micron and encoders.train is empty");
+      LogInfo("encode: nothing to do: no slot has the vectors of an encoder (encoders.diagnosis=",
+              "micron, encoders.drug=molecule), and encoders.train is empty");
     }
     return;
   }
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "encode", {"encode/entities.h5"}, {"prepare"});
-  for (const char* encoder : {"micron", "raremed"}) {
+  if (config.encoders.Trains("molecule")) {
+    stage.inputs += Sha256OfFile(SmilesFile(config));
+  }
+  for (const char* encoder : {"micron", "raremed", "molecule"}) {
     if (config.encoders.Trains(encoder)) {
       stage.outputs.push_back(fs::relative(paths.encoder(encoder), config.run.dir));
     }

@@ -109,6 +109,7 @@ SupervisedReport RunSupervised(const TrainingJob& job, ShardedModel* model,
                                const std::function<void()>& end) {
   TrainingRun run(job, model, trainable, loop.run);
   Validation validation(job, loop, &run);
+  for (const auto& [name, tensor] : loop.state) run.AddState("state." + name, tensor);
   run.Resume();
   validation.Resume(run.step());
   const bool finished = run.done() || validation.evaluations().stopped();

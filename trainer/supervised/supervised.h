@@ -20,6 +20,7 @@ struct SupervisedLoop {
   // Trains a step: BeginUpdate, passes, EndUpdate. Returns the step's row of metrics, with at least
   // "loss". Collective.
   std::function<nlohmann::json(TrainingRun* run)> step;
+  NamedTensors state;  // tensors beside the parameters, equal on all learners, that are saved too
   // Returns the function that computes the validation loss, which is collective. Called once, on
   // every learner, before the first step or a resumption; unused if validate_every is 0.
   std::function<std::function<double()>()> validation;

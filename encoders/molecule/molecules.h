@@ -1,0 +1,26 @@
+// The structures of drugs, from a table of SMILES.
+#ifndef FLAME_ENCODERS_MOLECULE_MOLECULES_H_
+#define FLAME_ENCODERS_MOLECULE_MOLECULES_H_
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "encoders/molecule/graph.h"
+
+namespace flame {
+
+struct Molecules {
+  std::vector<std::string> ids;  // no repeats
+  std::vector<MoleculeGraph> graphs;
+  std::vector<std::string> refused;  // "DB00006: why", of the SMILES that RDKit refuses
+};
+
+// Reads the table's columns drug_id and smiles (drugbank_to_smiles.csv), in the order of its rows.
+// Of several rows of a drug the first counts. Throws DataError if no SMILES can be read,
+// MachineError if the program was built without RDKit.
+Molecules ReadMolecules(const std::filesystem::path& table);
+
+}  // namespace flame
+
+#endif  // FLAME_ENCODERS_MOLECULE_MOLECULES_H_
