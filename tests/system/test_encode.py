@@ -1,0 +1,147 @@
+"""Encoders that a run trains: their vectors in the slots, their rows in the evaluation, and what goes wrong."""
+
+import json
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import pytest
+from conftest import FLAME, TINY, mpirun, run
+
+SMALL = ["micron.dim=8", "micron.batch=16", "micron.epochs=3", "micron.learning_rate=1e-2",
+         "raremed.dim=16", "raremed.layers=1", "raremed.heads=2", "raremed.hidden=32", "raremed.batch=16",
+         "raremed.epochs=3", "raremed.pretrain_epochs=1", "raremed.learning_rate=3e-3",
+         "molecule.dim=8", "molecule.layers=2", "molecule.epochs=2", "molecule.tokenizer_epochs=2"]
+ALL = ["encoders.diagnosis=micron", "encoders.procedure=micron", "encoders.drug=molecule",
+       "encoders.train=[raremed]", *SMALL]
+
+
+def entities(folder):
+    with h5py.File(folder / "encode" / "entities.h5") as file:
+        return {kind: (file[f"{kind}/ids"].asstr()[:], file[f"{kind}/vectors"][:]) for kind in file}
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    """A run that is prepared and encoded."""
+    folder = tmp_path_factory.mktemp("encode") / "run"
+    for command in ("prepare", "encode"):
+        run(command, "--config", TINY, f"run.dir={folder}", *ALL)
+    return folder
+
+
+def test_every_entity_has_a_vector(encoded):
+    visits = [json.loads(line) for line in run("inspect", encoded / "corpus.h5", "--visits").stdout.splitlines()]
+    tables = entities(encoded)
+    assert set(tables) == {"visit", "diagnosis", "procedure", "drug"}
+    assert list(tables["visit"][0]) == [str(visit["hadm"]) for visit in visits]
+    for kind, key in (("diagnosis", "diagnoses"), ("procedure", "procedures"), ("drug", "drugs")):
+        assert set(tables[kind][0]) == {code for visit in visits for code in visit[key]}
+    widths = {kind: vectors.shape[1] for kind, (_, vectors) in tables.items()}
+    assert widths == {"visit": 16, "diagnosis": 8, "procedure": 8, "drug": 8}
+    for _, vectors in tables.values():
+        assert np.isfinite(vectors).all() and len(np.unique(vectors, axis=0)) == len(vectors)
+
+
+def test_pipeline_uses_the_vectors_and_evaluates_the_encoders(encoded, tmp_path):
+    folder = tmp_path / "run"
+    told = run("pipeline", "--config", TINY, f"run.dir={folder}", *ALL, "grpo.steps=1")
+    assert "stage encode: done" in told.stderr
+    rows = {row["policy"]: row for row in json.loads((folder / "evaluation.json").read_text())["rows"]}
+    assert 0 < rows["micron"]["jaccard"] < 1 and 0 < rows["raremed"]["prauc"] < 1
+    for kind, (_, vectors) in entities(folder).items():
+        assert (vectors == entities(encoded)[kind][1]).all()
+    # A key of an encoder makes its stage again, and those behind it, not the corpus.
+    again = run("pipeline", "--config", TINY, f"run.dir={folder}", *ALL, "grpo.steps=1", "micron.dropout=0.1").stderr
+    assert "stage prepare: inputs unchanged" in again and "stage encode: its inputs changed" in again
+    assert "stage classifier: its inputs changed" in again
+
+
+def test_classifier_wants_the_encoders_first(tmp_path):
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *ALL)
+    refused = run("sft", "classifier", "--config", TINY, f"run.dir={tmp_path}/run", *ALL, check=False)
+    assert refused.returncode == 3 and "stage encode is not done" in refused.stderr
+
+
+def test_two_ranks_train_the_same_encoders(encoded, tmp_path):
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *ALL)
+    words = mpirun(2, "encode", "--config", TINY, f"run.dir={tmp_path}/run", *ALL)
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stderr
+    for kind, (ids, vectors) in entities(tmp_path / "run").items():
+        alone_ids, alone = entities(encoded)[kind]
+        assert list(ids) == list(alone_ids)
+        assert np.allclose(vectors, alone, rtol=1e-3, atol=1e-3), kind
+
+
+def test_stopped_encoder_goes_on_and_ends_in_the_same_bytes(encoded, tmp_path):
+    keys = [key for key in ALL if not key.startswith("raremed.epochs")] + ["raremed.epochs=60", "raremed.patience=0"]
+    words = ["encode", "--config", TINY]
+    folders = {name: tmp_path / name for name in ("whole", "stopped")}
+    for folder in folders.values():
+        run("prepare", "--config", TINY, f"run.dir={folder}", *keys)
+    run(*words, f"run.dir={folders['whole']}", *keys)
+    process = subprocess.Popen([str(FLAME), *map(str, words), f"run.dir={folders['stopped']}", *keys],
+                               stderr=subprocess.PIPE, text=True)
+    checkpoints = folders["stopped"] / "encode" / "raremed" / "checkpoints"
+    while not (checkpoints / "LATEST").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert not (folders["stopped"] / "encode" / "entities.h5").exists()
+    assert "resumed at step" in run(*words, f"run.dir={folders['stopped']}", *keys).stderr
+    for name in ("entities.h5", "raremed/model.safetensors", "micron/model.safetensors"):
+        stopped, whole = (folder / "encode" / name for folder in (folders["stopped"], folders["whole"]))
+        assert stopped.read_bytes() == whole.read_bytes(), name
+
+
+def test_vectors_of_one_run_serve_another(encoded, tmp_path):
+    keys = [f"encoders.diagnosis={encoded}/encode/entities.h5", f"encoders.drug={encoded}/encode/entities.h5"]
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys)
+    ids, vectors = entities(encoded)["diagnosis"]
+    with h5py.File(tmp_path / "fewer.h5", "w") as file:
+        file["diagnosis/ids"], file["diagnosis/vectors"] = list(ids[1:]), vectors[1:]
+    refused = run("prepare", "--config", TINY, f"run.dir={tmp_path}/other", f"encoders.diagnosis={tmp_path}/fewer.h5",
+                  check=False)
+    assert refused.returncode == 3
+    assert f"no vector for 1 of the 50 entities of kind diagnosis, such as '{ids[0]}'" in refused.stderr
+
+
+@pytest.mark.parametrize("key,words", [
+    ("encoders.drug=micron", "no vectors of this kind; expected none, random, molecule or a file"),
+    ("encoders.procedure=molecule", "no vectors of this kind; expected none, random, micron or a file"),
+    ("encoders.train=[gamenet]", "expected micron or raremed"),
+    ("encoders.diagnosis=micorn", "there is no file micorn; expected none, random, micron or a file"),
+    ("raremed.heads=7", "expected heads that divide it"),
+    ("molecule.smiles=none.csv", "molecule.smiles: there is no file none.csv"),
+])
+def test_words_that_mean_nothing_are_refused(tmp_path, key, words):
+    keys = ["encoders.drug=molecule"] if key.startswith("molecule") else []
+    refused = run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys, key, check=False)
+    assert refused.returncode in (2, 3) and words in refused.stderr, refused.stderr
+
+
+def test_drugs_without_a_structure_share_the_unknown_vector_and_are_told(encoded, tmp_path):
+    table = (encoded / "hospital" / "mappings" / "drugbank_to_smiles.csv").read_text().splitlines()
+    lost = [line.split(",")[1] for line in table[1:4]]
+    smiles = tmp_path / "smiles.csv"
+    smiles.write_text("\n".join([table[0], *table[3:], "99,DB99999,C1CC"]) + "\n")
+    text = smiles.read_text().replace(table[3], ",".join(table[3].split(",")[:2]) + ",not-a-smiles")
+    smiles.write_text(text)
+    keys = ["encoders.drug=molecule", *SMALL, f"molecule.smiles={smiles}"]
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys)
+    told = run("encode", "--config", TINY, f"run.dir={tmp_path}/run", *keys).stderr
+    assert "2 of 57 SMILES cannot be read" in told and "3 of 58 drugs have no structure" in told
+    ids, vectors = entities(tmp_path / "run")["drug"]
+    unknown = [vectors[list(ids).index(drug)] for drug in lost]
+    assert (unknown[0] == unknown[1]).all() and (unknown[0] == unknown[2]).all()
+    assert len(np.unique(vectors, axis=0)) == len(vectors) - 2
+
+
+def test_nothing_to_encode_is_said(tmp_path):
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run")
+    assert "nothing to do" in run("encode", "--config", TINY, f"run.dir={tmp_path}/run").stderr
