@@ -45,9 +45,10 @@ def batch_of(visits, num_drugs, ids):
     given, lists = torch.zeros(len(visits), num_drugs), torch.full((len(visits), num_drugs), -1)
     for row, visit in enumerate(visits):
         d, p = ([ids[kind][code] for code in visit[kind]] for kind in ("diagnoses", "procedures"))
-        tokens[row, :len(d) + len(p) + 2] = torch.tensor([1, *(3 + i for i in d), 2, *(4 + len(ids["diagnoses"]) + i for i in p)])
-        places[row, :len(d) + len(p) + 2] = torch.tensor([*range(len(d) + 1), *(1000 + i for i in range(len(p) + 1))])
-        segments[row, len(d) + 2:len(d) + len(p) + 2] = 1
+        first, length = 4 + len(ids["diagnoses"]), len(d) + len(p) + 2
+        tokens[row, :length] = torch.tensor([1, *(3 + i for i in d), 2, *(first + i for i in p)])
+        places[row, :length] = torch.tensor([*range(len(d) + 1), *(1000 + i for i in range(len(p) + 1))])
+        segments[row, len(d) + 2:length] = 1
         drugs = [ids["drugs"][drug] for drug in visit["drugs"]]
         given[row, drugs] = 1
         lists[row, :len(drugs)] = torch.tensor(drugs)
@@ -64,7 +65,8 @@ def their_seconds(visits, batch, steps, threads):
     seconds = []
     for step in range(steps):
         start = time.monotonic()
-        tokens, places, segments, given, lists = batch_of(visits[step * batch:(step + 1) * batch], len(ids["drugs"]), ids)
+        some = visits[step * batch:(step + 1) * batch]
+        tokens, places, segments, given, lists = batch_of(some, len(ids["drugs"]), ids)
         logits = model(tokens, places, segments)
         p = torch.sigmoid(logits)
         loss = (0.995 * nn.functional.binary_cross_entropy_with_logits(logits, given)

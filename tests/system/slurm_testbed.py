@@ -100,7 +100,7 @@ class Testbed:
             wait_for(self.both_idle, "two idle hosts", patience)
         except AssertionError:
             for host in ("node1", "node2"):
-                if "idle" != self.run("sinfo", "-h", "-n", host, "-o", "%T").strip():
+                if self.run("sinfo", "-h", "-n", host, "-o", "%T").strip() != "idle":
                     self.run("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=test")
                     self.run("scontrol", "update", f"NodeName={host}", "State=RESUME")
             wait_for(self.both_idle, "two idle hosts", 120, self.story)
