@@ -1,5 +1,5 @@
-// Times the encoding of every molecule of a table, from SMILES to vectors, and a training step of the
-// graph network, as one JSON object:
+// Times the encoding of every molecule of a table, from SMILES to vectors, and a training step of
+// the graph network, as one JSON object:
 //   ninja -C build molecule_bench && OMP_NUM_THREADS=2 build/bench/molecule_bench SMILES.csv
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/sum.h>

@@ -136,6 +136,10 @@ void WriteEntities(const EntityTables& tables, const fs::path& path) {
   atomic.Commit();
 }
 
+bool IsEntities(const fs::path& path) {
+  return Hdf5File::OpenForReading(path).StringAttribute("schema") == kSchema;
+}
+
 EntityTables ReadEntities(const fs::path& path) {
   CheckSeal(path);
   const Hdf5File file = Hdf5File::OpenForReading(path);

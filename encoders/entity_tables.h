@@ -21,6 +21,8 @@ using EntityTables =
 // Writes entities.h5 atomically: for each kind "KIND/ids" (text) and "KIND/vectors" (float32
 // [ids, dim]), attribute schema "flame-entities 1", sealed.
 void WriteEntities(const EntityTables& tables, const std::filesystem::path& path);
+// True if an HDF5 file, whose seal has been checked, has the schema of entities.h5.
+bool IsEntities(const std::filesystem::path& path);
 // Throws DataError if the file is damaged.
 EntityTables ReadEntities(const std::filesystem::path& path);
 

@@ -1,6 +1,13 @@
 #include "encoders/options.h"
 
 namespace flame {
+namespace {
+
+constexpr char kWeights[] =
+    "weights of another training, as safetensors (scripts/convert_weights.py); empty: the run "
+    "trains";
+
+}  // namespace
 
 void EncoderTrainingOptions::Bind(const std::string& section, ConfigSchema* schema) {
   schema->Number(section + ".learning_rate", &optimizer.learning_rate, {.low = 0, .low_open = true},
@@ -28,6 +35,7 @@ MicronOptions::MicronOptions() {
 
 void MicronOptions::Bind(ConfigSchema* schema) {
   EncoderTrainingOptions::Bind("micron", schema);
+  schema->Path("micron.weights", &weights, kWeights);
   schema->Int("micron.dim", &dim, {1, 4096}, "width of MICRON's code vectors");
   schema->Number("micron.dropout", &dropout, {0, 1, false, true},
                  "dropout of MICRON's code vectors, in training only");
@@ -45,6 +53,7 @@ RaremedOptions::RaremedOptions() {
 
 void RaremedOptions::Bind(ConfigSchema* schema) {
   EncoderTrainingOptions::Bind("raremed", schema);
+  schema->Path("raremed.weights", &weights, kWeights);
   schema->Int("raremed.dim", &dim, {1, 8192}, "width of RAREMed's vectors");
   schema->Int("raremed.layers", &layers, {1, 64}, "layers of RAREMed's Transformer encoder");
   schema->Int("raremed.heads", &heads, {1, 64}, "attention heads, which divide raremed.dim");
@@ -67,6 +76,7 @@ MoleculeOptions::MoleculeOptions() {
 }
 
 void MoleculeOptions::Bind(ConfigSchema* schema) {
+  schema->Path("molecule.weights", &weights, kWeights);
   schema->Path(
       "molecule.smiles", &smiles,
       "table of drug_id and smiles to train on and to encode; empty: drugbank_to_smiles.csv "

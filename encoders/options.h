@@ -22,6 +22,7 @@ struct EncoderTrainingOptions {
 // The defaults are the authors' (Yang et al. 2021, their code): RMSprop at 2e-4 with an L2 penalty
 // of 1e-5 and one patient per update; here a batch is one of visits.
 struct MicronOptions : EncoderTrainingOptions {
+  std::filesystem::path weights;  // of another training, as safetensors; empty: trains
   int64_t dim = 64;
   double dropout = 0.5;  // of code embeddings
   MicronOptions();
@@ -30,6 +31,7 @@ struct MicronOptions : EncoderTrainingOptions {
 
 // The defaults are the authors' (Zhao et al. 2024, their code).
 struct RaremedOptions : EncoderTrainingOptions {
+  std::filesystem::path weights;  // of another training, as safetensors; empty: trains
   int64_t dim = 512, layers = 3, heads = 4;
   int64_t hidden = 2048;  // width of the feed-forward layers
   double dropout = 0.3;
@@ -44,7 +46,8 @@ struct RaremedOptions : EncoderTrainingOptions {
 // The defaults are Mole-BERT's authors' (Xia et al. 2023, their code).
 struct MoleculeOptions {
   OptimizerOptions optimizer;
-  std::filesystem::path smiles;  // a table of drug_id and smiles; empty: the hospital's own
+  std::filesystem::path weights;  // of another training, as safetensors; empty: trains
+  std::filesystem::path smiles;   // a table of drug_id and smiles; empty: the hospital's own
   int64_t dim = 300, layers = 5;
   int64_t batch = 256;
   int64_t tokenizer_epochs = 60, epochs = 100;

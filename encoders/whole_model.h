@@ -30,7 +30,7 @@ class WholeModel : public ShardedModel {
   void AttachUnits(ParameterUnits*) override {}
 
   // Writes all tensors to a safetensors file.
-  void Save(const std::filesystem::path& file) const;
+  virtual void Save(const std::filesystem::path& file) const;
 
  protected:
   const at::Tensor& operator[](const std::string& name) const { return parameters_.at(name); }

@@ -171,7 +171,7 @@ MoleculeEncoder MoleculeEncoder::Load(const std::filesystem::path& file, const G
           ReadParameters(file, GinBuffers("", shape)), shape};
 }
 
-void MoleculeEncoder::SaveNetwork(const std::filesystem::path& file) const {
+void MoleculeEncoder::Save(const std::filesystem::path& file) const {
   NamedTensors network = buffers_;
   for (const auto& [name, extents] : GinParameters("", shape_)) network[name] = (*this)[name];
   WriteTensors(network, file);

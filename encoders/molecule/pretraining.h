@@ -55,7 +55,7 @@ HiddenAtoms Hide(const MoleculeGraph& graph, double share, RandomStream* random)
 class MoleculeEncoder : public WholeModel {
  public:
   static MoleculeEncoder Random(const GinShape& shape, uint64_t seed);
-  // Reads a file of SaveNetwork, or of the authors' state dict.
+  // Reads a file of Save, or of the authors' state dict.
   static MoleculeEncoder Load(const std::filesystem::path& file, const GinShape& shape);
   MoleculeEncoder(NamedTensors parameters, NamedTensors buffers, const GinShape& shape);
 
@@ -74,7 +74,7 @@ class MoleculeEncoder : public WholeModel {
   at::Tensor UnknownVector() const;
 
   // Writes the graph network, named as in the authors' state dict, without the heads.
-  void SaveNetwork(const std::filesystem::path& file) const;
+  void Save(const std::filesystem::path& file) const override;
   const NamedTensors& buffers() const { return buffers_; }
 
  private:

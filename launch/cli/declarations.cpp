@@ -241,13 +241,13 @@ std::vector<Declaration> ClusterCommands() {
 std::vector<Declaration> FileCommands() {
   return {
       {"inspect",
-       "show what a corpus, a shard or a stage's checkpoints hold",
+       "show what a corpus, a shard, entities.h5 or a stage's checkpoints hold",
        {"flame inspect runs/quickstart/corpus.h5",
         "flame inspect runs/quickstart/corpus.h5 --leaks",
         "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5",
         "flame inspect runs/quickstart/grpo"},
        "Summarises a corpus and what the preparation did to the tables' rows; shows a shard's "
-       "groups, lists and advantages, coloured on a terminal; "
+       "groups, lists and advantages, coloured on a terminal; counts the vectors of entities.h5; "
        "or lists and verifies the checkpoints in a stage's folder.\n",
        {"FILE", 1, 1},
        {{"json", "", "the summary as JSON"},

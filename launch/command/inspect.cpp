@@ -9,6 +9,7 @@
 #include "base/files/hdf5.h"
 #include "base/files/seal.h"
 #include "data/corpus.h"
+#include "encoders/entity_tables.h"
 #include "launch/command/command.h"
 #include "launch/report/inspect_corpus.h"
 #include "launch/report/inspect_shard.h"
@@ -80,6 +81,15 @@ void PrintSummary(const ordered_json& summary, bool as_json) {
   for (const auto& [name, value] : summary.items()) std::cout << name << " " << value << "\n";
 }
 
+// The kinds of entities of a table, with the number and width of their vectors.
+void InspectEntities(const std::filesystem::path& file, bool as_json) {
+  ordered_json summary;
+  for (const auto& [kind, table] : ReadEntities(file)) {
+    summary[kind] = {{"vectors", table.vectors.size(0)}, {"dim", table.vectors.size(1)}};
+  }
+  PrintSummary(summary, as_json);
+}
+
 void InspectShard(const std::filesystem::path& file, const ParsedOptions& options) {
   const bool as_json = options.Has("json");
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
@@ -106,6 +116,10 @@ int RunInspect(const ParsedOptions& options) {
   CheckSeal(file);
   if (Hdf5File::OpenForReading(file).Has("trajectories")) {
     InspectShard(file, options);
+    return 0;
+  }
+  if (IsEntities(file)) {
+    InspectEntities(file, as_json);
     return 0;
   }
   const Corpus corpus = ReadCorpus(file);

@@ -54,6 +54,19 @@ fs::path SmilesFile(const Config& config) {
                                         : config.molecule.smiles;
 }
 
+std::vector<std::pair<std::string, fs::path>> EncoderFiles(const Config& config) {
+  std::vector<std::pair<std::string, fs::path>> files;
+  for (const auto& [encoder, weights] : {std::pair("micron", config.micron.weights),
+                                         {"raremed", config.raremed.weights},
+                                         {"molecule", config.molecule.weights}}) {
+    if (config.encoders.Trains(encoder) && !weights.empty()) {
+      files.emplace_back(StrCat(encoder, ".weights"), weights);
+    }
+  }
+  if (config.encoders.Trains("molecule")) files.emplace_back("molecule.smiles", SmilesFile(config));
+  return files;
+}
+
 void CheckInputs(const Config& config) {
   ExpectFile("prompts.file", PromptFile(config));
   if (config.data.hospital == "records") {
@@ -75,9 +88,9 @@ void CheckInputs(const Config& config) {
                           : "; expected none, random, micron or a file of vectors");
     }
   }
-  if (config.encoders.Trains("molecule") &&
-      !(MakesHospital(config) && config.molecule.smiles.empty())) {
-    ExpectFile("molecule.smiles", SmilesFile(config));
+  for (const auto& [key, file] : EncoderFiles(config)) {
+    const bool made = key == "molecule.smiles" && config.molecule.smiles.empty();
+    if (!made || !MakesHospital(config)) ExpectFile(key.c_str(), file);
   }
   if (!config.tasks.feedback.empty()) ExpectFile("tasks.feedback", config.tasks.feedback);
 }

@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "launch/config/config.h"
 
@@ -23,6 +25,8 @@ DataOptions DataOf(const Config& config);
 bool MakesHospital(const Config& config);
 // Returns the table of structures that the molecule encoder reads.
 std::filesystem::path SmilesFile(const Config& config);
+// Returns the files that the encoders which the run trains read, each with its key.
+std::vector<std::pair<std::string, std::filesystem::path>> EncoderFiles(const Config& config);
 
 // Throws DataError if a file or folder that the config names and a later stage would read does not
 // exist.

@@ -57,10 +57,11 @@ const Keys& KeysThatChangeNoResult() {
 }
 
 const Keys& KeysOfInputFiles() {
-  static const Keys keys = {"data.ddi",        "data.drug_mapping",  "data.drug_synonyms",
-                            "data.mappings",   "data.root",          "encoders.diagnosis",
-                            "encoders.drug",   "encoders.procedure", "model.path",
-                            "molecule.smiles", "prompts.file",       "tasks.feedback"};
+  static const Keys keys = {"data.ddi",      "data.drug_mapping",  "data.drug_synonyms",
+                            "data.mappings", "data.root",          "encoders.diagnosis",
+                            "encoders.drug", "encoders.procedure", "micron.weights",
+                            "model.path",    "molecule.smiles",    "molecule.weights",
+                            "prompts.file",  "raremed.weights",    "tasks.feedback"};
   return keys;
 }
 

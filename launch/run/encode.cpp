@@ -48,6 +48,18 @@ struct Trainings {
     return job;
   }
 
+  // The first rank keeps the weights that the config gives.
+  template <class Encoder>
+  Encoder Given(const std::string& name, const fs::path& weights, Encoder encoder) const {
+    if (first()) {
+      const fs::path copy = RunPaths(config.run.dir).encoder(name);
+      fs::create_directories(copy.parent_path());
+      encoder.Save(copy);
+      LogInfo(name, ": weights of ", weights.string(), ", not trained");
+    }
+    return encoder;
+  }
+
   void Tell(const std::string& label, const SupervisedReport& report) const {
     if (!first()) return;
     LogInfo(label, ": loss ", report.first_loss, " -> ", report.last_loss, " in ", report.steps,
@@ -66,6 +78,10 @@ Micron TrainMicron(const Trainings& trainings) {
   const RunPaths paths(trainings.config.run.dir);
   const MicronOptions& options = trainings.config.micron;
   const Corpus& corpus = trainings.corpus;
+  if (!options.weights.empty()) {
+    return trainings.Given("micron", options.weights,
+                           Micron::Load(options.weights, CountsOf(corpus), options));
+  }
   Micron micron = Micron::Random(CountsOf(corpus), options, trainings.config.run.seed);
   EncoderJob job = trainings.Job("micron", paths.encoder("micron").parent_path(), options, &micron);
   job.loss = [&](const std::vector<int32_t>& visits, uint64_t seed) {
@@ -81,6 +97,10 @@ Raremed TrainRaremed(const Trainings& trainings) {
   const fs::path folder = file.parent_path();
   const RaremedOptions& options = trainings.config.raremed;
   const Corpus& corpus = trainings.corpus;
+  if (!options.weights.empty()) {
+    return trainings.Given("raremed", options.weights,
+                           Raremed::Load(options.weights, CountsOf(corpus), options));
+  }
   Raremed raremed = Raremed::Random(CountsOf(corpus), options, trainings.config.run.seed);
   EncoderTrainingOptions pretraining = options;
   pretraining.epochs = options.pretrain_epochs;
@@ -127,6 +147,10 @@ MoleculeEncoder TrainMolecules(const Trainings& trainings, const Molecules& mole
   const fs::path file = RunPaths(trainings.config.run.dir).encoder("molecule");
   const MoleculeOptions& options = trainings.config.molecule;
   const GinShape shape = {options.dim, options.layers};
+  if (!options.weights.empty()) {
+    return trainings.Given("molecule", options.weights,
+                           MoleculeEncoder::Load(options.weights, shape));
+  }
   const auto seed = static_cast<uint64_t>(trainings.config.run.seed);
   const auto job_of = [&](const std::string& label, const fs::path& folder, int64_t epochs,
                           WholeModel* model, const NamedTensors& buffers) {
@@ -162,7 +186,7 @@ MoleculeEncoder TrainMolecules(const Trainings& trainings, const Molecules& mole
     return each(encoder.Loss(GraphsOf(molecules, numbers), numbers, tokenizer, step_seed),
                 numbers.size());
   };
-  trainings.Train(second, [&] { encoder.SaveNetwork(file); });
+  trainings.Train(second, [&] { encoder.Save(file); });
   return encoder;
 }
 

@@ -292,9 +292,7 @@ void EncodeStage(const Config& config, Communicator* world) {
   }
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "encode", {"encode/entities.h5"}, {"prepare"});
-  if (config.encoders.Trains("molecule")) {
-    stage.inputs += Sha256OfFile(SmilesFile(config));
-  }
+  for (const auto& [key, file] : EncoderFiles(config)) stage.inputs += key + Sha256OfFile(file);
   for (const char* encoder : {"micron", "raremed", "molecule"}) {
     if (config.encoders.Trains(encoder)) {
       stage.outputs.push_back(fs::relative(paths.encoder(encoder), config.run.dir));

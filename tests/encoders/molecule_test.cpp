@@ -116,7 +116,7 @@ TEST(Molecules, Pretraining_LearnsTokensAndTellsMoleculesApart) {
   EXPECT_LT(views.last_loss, 0.7 * views.first_loss);
   // Loaded from its file, the network gives the same vectors: the running statistics are kept.
   const std::filesystem::path file = FreshFolder("file") / "model.safetensors";
-  encoder.SaveNetwork(file);
+  encoder.Save(file);
   EXPECT_TRUE(MoleculeEncoder::Load(file, kShape)
                   .Vectors(Pointers(graphs))
                   .equal(encoder.Vectors(Pointers(graphs))));

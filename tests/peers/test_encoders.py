@@ -3,10 +3,11 @@
 import json
 import random
 import subprocess
+import sys
 
 import pytest
 import torch
-from program import built_program
+from program import ROOT, built_program
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -172,6 +173,47 @@ def test_raremed_equals_pytorch(tmp_path, seed, layers, heads):
     losses.sum().backward()
     assert torch.allclose(found["loss"], losses, rtol=TOLERANCE, atol=TOLERANCE)
     assert_gradients(found, model)
+
+
+def convert(state, out):
+    return subprocess.run([sys.executable, ROOT / "scripts" / "convert_weights.py", state, "--out", out],
+                          capture_output=True, text=True, check=False)
+
+
+def test_state_dict_of_torch_is_converted_with_every_bit(tmp_path):
+    model = Raremed(8, 2, 2, 24)
+    state = model.state_dict()
+    state["turned"] = torch.arange(6.0).view(2, 3).t()
+    state["half"] = torch.tensor([0.5, -2.0], dtype=torch.float16)
+    state["steps"] = torch.tensor([3])
+    torch.save(state, tmp_path / "model.pt")
+    assert convert(tmp_path / "model.pt", tmp_path / "out.safetensors").returncode == 0
+    found = load_file(tmp_path / "out.safetensors")
+    assert set(found) == set(state) - {"steps"}
+    for name, tensor in found.items():
+        assert torch.equal(tensor, state[name].float()), name
+    torch.save({"state_dict": state, "epoch": 7}, tmp_path / "checkpoint.pt")
+    assert convert(tmp_path / "checkpoint.pt", tmp_path / "other.safetensors").returncode == 0
+    assert set(load_file(tmp_path / "other.safetensors")) == set(found)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("run by a pickle",))
+
+
+def test_file_that_is_no_state_dict_is_refused_and_runs_nothing(tmp_path):
+    torch.save({"weight": torch.ones(2), "evil": Evil()}, tmp_path / "evil.pt")
+    (tmp_path / "text.pt").write_text("not a zip")
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    for name, words in (("evil", "names"), ("text", "cannot be read"), ("list", "expected a state dict"),
+                        ("absent", "No such file")):
+        refused = convert(tmp_path / f"{name}.pt", tmp_path / "out.safetensors")
+        assert refused.returncode == 3 and words in refused.stderr, refused.stderr
+        assert "run by a pickle" not in refused.stdout and not (tmp_path / "out.safetensors").exists()
+    whole = (tmp_path / "list.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[:len(whole) // 2])
+    assert convert(tmp_path / "cut.pt", tmp_path / "out.safetensors").returncode == 3
 
 
 def test_state_dict_of_other_sizes_is_refused(tmp_path):

@@ -41,6 +41,8 @@ def test_every_entity_has_a_vector(encoded):
         assert set(tables[kind][0]) == {code for visit in visits for code in visit[key]}
     widths = {kind: vectors.shape[1] for kind, (_, vectors) in tables.items()}
     assert widths == {"visit": 16, "diagnosis": 8, "procedure": 8, "drug": 8}
+    told = json.loads(run("inspect", encoded / "encode" / "entities.h5", "--json").stdout)
+    assert told == {kind: {"vectors": len(ids), "dim": widths[kind]} for kind, (ids, _) in tables.items()}
     for _, vectors in tables.values():
         assert np.isfinite(vectors).all() and len(np.unique(vectors, axis=0)) == len(vectors)
 
@@ -97,6 +99,16 @@ def test_stopped_encoder_goes_on_and_ends_in_the_same_bytes(encoded, tmp_path):
     for name in ("entities.h5", "raremed/model.safetensors", "micron/model.safetensors"):
         stopped, whole = (folder / "encode" / name for folder in (folders["stopped"], folders["whole"]))
         assert stopped.read_bytes() == whole.read_bytes(), name
+
+
+def test_weights_of_one_run_serve_another_and_are_not_trained(encoded, tmp_path):
+    keys = [*ALL, *(f"{name}.weights={encoded}/encode/{name}/model.safetensors"
+                    for name in ("micron", "raremed", "molecule"))]
+    run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys)
+    told = run("encode", "--config", TINY, f"run.dir={tmp_path}/run", *keys).stderr
+    assert told.count("not trained") == 3 and "step/s" not in told
+    one, other = (folder / "encode" / "entities.h5" for folder in (encoded, tmp_path / "run"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_vectors_of_one_run_serve_another(encoded, tmp_path):

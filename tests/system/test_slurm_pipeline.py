@@ -40,7 +40,7 @@ def test_pipeline_on_two_hosts_evaluates_as_one_process(testbed, one_process):
     folder = testbed.folder / "pipeline"
     job = submit(testbed, folder)
     job.wait("COMPLETED", seconds=600)
-    assert job.log().count("2 ranks: node1 x 1, node2 x 1") == 3  # both SFTs and GRPO
+    assert job.log().count("2 ranks: node1 x 1, node2 x 1") == 4  # encode, both SFTs and GRPO
     assert re.search(r"made in .*: prepare .*, classifier .*, grpo .*, evaluate ", job.log())
     for stage in ("classifier", "list"):
         first, last = (metrics(each / stage)[-1]["loss"] for each in (one_process, folder))
