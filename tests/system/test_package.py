@@ -52,7 +52,8 @@ def unpacked(tmp_path_factory):
 
 def test_package_needs_only_its_own_libraries_and_open_mpi(unpacked):
     libraries = unpacked / "lib" / "flame"
-    for program in (unpacked / "bin" / "flame", libraries / "flame-data", libraries / "flame-compute"):
+    for program in (unpacked / "bin" / "flame", *(libraries / name for name in (
+            "flame-data", "flame-compute", "libflame_molecules.so"))):
         linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
         assert "not found" not in linked
         for path in re.findall(r"=> (\S+)", linked):
@@ -77,5 +78,5 @@ def test_package_runs_with_the_checkout_hidden(unpacked, tmp_path):
 def test_package_has_the_licences_of_what_it_holds(unpacked):
     licences = unpacked / "share" / "doc" / "flame" / "licences"
     held = {path.name for path in licences.iterdir()}
-    for part in ("torch", "pyarrow", "libyaml-cpp", "libhdf5", "libgoogle-glog"):
+    for part in ("torch", "pyarrow", "libyaml-cpp", "libhdf5", "libgoogle-glog", "librdkit"):
         assert any(name.startswith(part) for name in held), (part, held)
