@@ -7,6 +7,17 @@ constexpr char kWeights[] =
     "weights of another training, as safetensors (scripts/convert_weights.py); empty: the run "
     "trains";
 
+// AdamW at the same rate for all updates, without clipping.
+OptimizerOptions ConstantRate(double rate, double decay) {
+  OptimizerOptions options;
+  options.learning_rate = rate;
+  options.schedule = "constant";
+  options.warmup = 0;
+  options.weight_decay = decay;
+  options.grad_clip = 0;
+  return options;
+}
+
 }  // namespace
 
 void EncoderTrainingOptions::Bind(const std::string& section, ConfigSchema* schema) {
@@ -22,13 +33,9 @@ void EncoderTrainingOptions::Bind(const std::string& section, ConfigSchema* sche
 }
 
 MicronOptions::MicronOptions() {
+  optimizer = ConstantRate(2e-4, 1e-5);
   optimizer.method = OptimizerOptions::Method::kRmsProp;
-  optimizer.learning_rate = 2e-4;
-  optimizer.schedule = "constant";
-  optimizer.warmup = 0;
-  optimizer.weight_decay = 1e-5;
   optimizer.beta2 = 0.99;
-  optimizer.grad_clip = 0;
   epochs = 40;
   patience = 5;
 }
@@ -42,11 +49,7 @@ void MicronOptions::Bind(ConfigSchema* schema) {
 }
 
 RaremedOptions::RaremedOptions() {
-  optimizer.learning_rate = 1e-5;
-  optimizer.schedule = "constant";
-  optimizer.warmup = 0;
-  optimizer.weight_decay = 0.1;
-  optimizer.grad_clip = 0;
+  optimizer = ConstantRate(1e-5, 0.1);
   epochs = 60;
   patience = 10;
 }
@@ -68,12 +71,7 @@ void RaremedOptions::Bind(ConfigSchema* schema) {
   schema->Number("raremed.ddi_weight", &ddi_weight, {0, 1000}, "weight of the DDI loss");
 }
 
-MoleculeOptions::MoleculeOptions() {
-  optimizer.learning_rate = 1e-3;
-  optimizer.schedule = "constant";
-  optimizer.warmup = 0;
-  optimizer.grad_clip = 0;
-}
+MoleculeOptions::MoleculeOptions() { optimizer = ConstantRate(1e-3, 0); }
 
 void MoleculeOptions::Bind(ConfigSchema* schema) {
   schema->Path("molecule.weights", &weights, kWeights);

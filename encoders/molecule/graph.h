@@ -23,8 +23,8 @@ struct MoleculeGraph {
   std::vector<Bond> bonds;  // each bond once
 };
 
-// What libflame_molecules.so exports: the library over RDKit, opened with dlopen when molecules are
-// read. Fills `graph` from a SMILES, or says in `fault` why it cannot.
+// The function that libflame_molecules.so exports: the library over RDKit, opened with dlopen when
+// molecules are read. Fills `graph` from a SMILES, or says in `fault` why it cannot.
 using ReadSmilesFunction = void(const std::string& smiles, MoleculeGraph* graph,
                                 std::string* fault);
 constexpr char kReadSmiles[] = "FlameReadSmiles";

@@ -17,7 +17,7 @@ struct Molecules {
 };
 
 // Reads the table's columns drug_id and smiles (drugbank_to_smiles.csv), in the order of its rows.
-// Of several rows of a drug the first counts. Throws DataError if no SMILES can be read,
+// The first of several rows of a drug counts. Throws DataError if no SMILES can be read,
 // MachineError if the program was built without RDKit.
 Molecules ReadMolecules(const std::filesystem::path& table);
 

@@ -1,4 +1,4 @@
-// What the mains of the programs share.
+// The parts that the mains of the programs share.
 #ifndef FLAME_LAUNCH_PROGRAM_RUN_H_
 #define FLAME_LAUNCH_PROGRAM_RUN_H_
 

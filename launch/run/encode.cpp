@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the trainings of a run have in common.
+// The inputs that the trainings of a run have in common.
 struct Trainings {
   const Config& config;
   const Corpus& corpus;
@@ -247,7 +247,8 @@ void MakeEntities(const Config& config, const std::string& inputs, const std::st
     tables["procedure"] = {corpus.procedures.codes, micron.ProcedureVectors()};
   }
   if (config.encoders.Trains("raremed")) {
-    tables["visit"] = VisitTable(corpus, TrainRaremed(trainings));
+    const Raremed raremed = TrainRaremed(trainings);
+    if (trainings.first()) tables["visit"] = VisitTable(corpus, raremed);
   }
   if (config.encoders.Trains("molecule")) tables["drug"] = DrugTable(trainings);
   if (trainings.first()) WriteEntities(tables, paths.entities());

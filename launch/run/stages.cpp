@@ -1,22 +1,15 @@
 #include "launch/run/stages.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/checksum.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "base/progress.h"
-#include "base/signals.h"
 #include "data/feedback.h"
 #include "data/hospitals/prepare.h"
 #include "data/synth/synth.h"
@@ -29,9 +22,9 @@
 #include "launch/run/evaluate.h"
 #include "launch/run/grpo_roles.h"
 #include "launch/run/run_materials.h"
+#include "launch/run/run_stage.h"
 #include "launch/run/session.h"
 #include "launch/run/stage.h"
-#include "launch/run/tensor_memory.h"
 #include "recommend/calibrate.h"
 #include "recommend/classifier_examples.h"
 #include "recommend/classify.h"
@@ -43,88 +36,6 @@ namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Returns the digests of earlier stages' outputs. Throws DataError unless each stage is done and
-// was made with this config.
-std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
-  if (!stages.empty()) CheckInputsUnchanged(config);
-  for (const std::string& stage : stages) {
-    CheckSettings(config.run.dir, stage, StageSettings(config, stage));
-  }
-  // The order is the given one, so that the error names the first missing stage.
-  std::string digests;
-  for (const std::string& stage : stages) digests += OutputDigest(config.run.dir, stage);
-  return digests;
-}
-
-// Returns a stage that depends on the outputs of the stages `earlier`. The caller sets `make`.
-Stage StageOf(const Config& config, const std::string& name, std::vector<fs::path> outputs,
-              const std::vector<std::string>& earlier) {
-  Stage stage;
-  stage.name = name;
-  stage.run_dir = config.run.dir;
-  stage.settings = StageSettings(config, name);
-  stage.inputs = stage.settings + OutputDigests(config, earlier);
-  stage.outputs = std::move(outputs);
-  return stage;
-}
-
-// Returns the stages before the classifier's, followed by `more`.
-std::vector<std::string> Earlier(const Config& config, const std::vector<std::string>& more) {
-  std::vector<std::string> stages = {"prepare"};
-  if (config.encoders.TrainsAny()) stages.push_back("encode");
-  stages.insert(stages.end(), more.begin(), more.end());
-  return stages;
-}
-
-bool IsFirst(Communicator* world) { return world == nullptr || world->rank() == 0; }
-
-// Records the number of arithmetic threads, which sums are split over. Warns if the stages before,
-// or the beginning of this one, had another number.
-void RecordThreads(const fs::path& run_dir) {
-  const fs::path path = run_dir / ".stages" / "threads";
-  const std::string now = std::to_string(at::get_num_threads());
-  const std::string before = fs::exists(path) ? ReadWholeFile(path) : now;
-  if (before != now) {
-    LogWarning(
-        "this run was begun with ", before, " arithmetic threads a rank and goes on with ", now,
-        ": its results are not those of an undisturbed run to the last bit; run.threads=", before,
-        " keeps them so");
-  }
-  WriteFileAtomically(path, now);
-}
-
-// Runs a stage on all ranks; only rank 0 reads and writes the stage's record. Writes config.yaml,
-// so that it has the config of the last stage that ran. `on_device`: this rank computes on
-// model.device.
-void RunStageOf(const Config& config, Stage stage, Communicator* world, bool on_device = true) {
-  stage.make = [&config, world, make = std::move(stage.make)](const std::string& inputs) {
-    if (IsFirst(world)) {
-      WriteFileAtomically(RunPaths(config.run.dir).config(), config.ResolvedYaml());
-    }
-    make(inputs);
-  };
-  at::Tensor begun = at::zeros({1}, at::kLong);
-  if (IsFirst(world)) begun.fill_(BeginStage(stage) ? 1 : 0);
-  if (world != nullptr) world->Broadcast(begun, 0)->Wait();
-  if (begun.item<int64_t>() == 0) return;
-  if (IsFirst(world)) RecordThreads(stage.run_dir);
-  const c10::Device device = on_device ? OpenDevice(config.model.device) : c10::Device(c10::kCPU);
-  ResetPeakTensorBytes(device);
-  // The time of earlier processes that were stopped or killed in the middle of this training.
-  const double earlier = SumsOfMetrics(stage.run_dir / stage.name, {"seconds"})[0];
-  const Clock::time_point start = Clock::now();
-  stage.make(Sha256(stage.inputs));
-  const StageCost cost = {earlier + SecondsSince(start), PeakTensorBytesOfRanks(device, world)};
-  if (IsFirst(world)) FinishStage(stage, cost);
-  // A signal may have come too late for the stage to save and stop. Rank 0 decides for all ranks,
-  // and stops only once all of them know the decision.
-  at::Tensor stop = at::zeros({1}, at::kLong);
-  if (IsFirst(world)) stop.fill_(StopRequested() ? 1 : 0);
-  if (world != nullptr) world->Broadcast(stop, 0)->Wait();
-  if (world != nullptr) world->Barrier();
-  StopIfRequested(stop.item<int64_t>() != 0);
-}
 
 // Returns a job with the options that all SFT trainings share. `stage` is the stage whose settings
 // the training depends on.
@@ -306,7 +217,7 @@ void EncodeStage(const Config& config, Communicator* world) {
 
 void ClassifierStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "classifier", {"classifier/model"}, Earlier(config, {}));
+  Stage stage = StageOf(config, "classifier", {"classifier/model"}, EarlierStages(config, {}));
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
     CheckClassifierLengths(*materials, MaxPositions(config));
@@ -327,7 +238,7 @@ void ClassifierStage(const Config& config, Communicator* world) {
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"},
-                        Earlier(config, {"classifier"}));
+                        EarlierStages(config, {"classifier"}));
   const bool feedback = !config.tasks.feedback.empty();
   if (feedback) {
     if (!fs::is_regular_file(config.tasks.feedback)) {
@@ -360,7 +271,8 @@ void TasksStage(const Config& config) {
 
 void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "list", {"list/model"}, Earlier(config, {"classifier", "tasks"}));
+  Stage stage =
+      StageOf(config, "list", {"list/model"}, EarlierStages(config, {"classifier", "tasks"}));
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
     const std::vector<ListTask> list_tasks = ReadListTasks(paths.tasks());
@@ -401,7 +313,8 @@ Policy LoadGrpoPolicy(const Config& config, bool tell) {
 namespace {
 
 Stage MakeGrpoStage(const Config& config) {
-  return StageOf(config, "grpo", {"grpo/model"}, Earlier(config, {"classifier", "tasks", "list"}));
+  return StageOf(config, "grpo", {"grpo/model"},
+                 EarlierStages(config, {"classifier", "tasks", "list"}));
 }
 
 }  // namespace
@@ -430,7 +343,7 @@ void GrpoStage(const Config& config, Communicator* world) {
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "evaluate", {"evaluation.json", "predictions"},
-                        Earlier(config, {"classifier", "tasks", "list", "grpo"}));
+                        EarlierStages(config, {"classifier", "tasks", "list", "grpo"}));
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
   };
@@ -441,7 +354,7 @@ void TellTimes(const Config& config) {
   std::string text;
   double all = 0;
   for (const std::string& stage :
-       Earlier(config, {"classifier", "tasks", "list", "grpo", "evaluate"})) {
+       EarlierStages(config, {"classifier", "tasks", "list", "grpo", "evaluate"})) {
     const double seconds = SecondsOfStage(config.run.dir, stage);
     all += seconds;
     text += StrCat(text.empty() ? "" : ", ", stage, " ", HumanDuration(seconds));

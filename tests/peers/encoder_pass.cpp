@@ -16,7 +16,6 @@
 
 #include "base/config.h"
 #include "base/files/atomic_file.h"
-#include "base/files/safetensors.h"
 #include "encoders/micron.h"
 #include "encoders/raremed.h"
 
@@ -57,14 +56,6 @@ Options OptionsOf(const json& given) {
   return options;
 }
 
-void Write(const NamedTensors& tensors, const char* path) {
-  std::map<std::string, TensorView> views;
-  for (const auto& [name, tensor] : tensors) {
-    views[name] = {"F32", tensor.sizes().vec(), tensor.const_data_ptr(), tensor.nbytes()};
-  }
-  WriteSafetensors(path, views);
-}
-
 void Run(char** argv) {
   const json given = json::parse(ReadWholeFile(argv[2]));
   const Corpus corpus = CorpusOf(given);
@@ -84,11 +75,11 @@ void Run(char** argv) {
   const at::Tensor loss = encoder->Loss(corpus, visits, /*dropout_seed=*/0);
   loss.sum().backward();
   out["loss"] = loss.detach();
-  out["logits"] = encoder->Logits(corpus, visits).contiguous();
+  out["logits"] = encoder->Logits(corpus, visits);
   for (const auto& [name, parameter] : encoder->parameters()) {
-    if (parameter.grad().defined()) out["gradient." + name] = parameter.grad().contiguous();
+    if (parameter.grad().defined()) out["gradient." + name] = parameter.grad();
   }
-  Write(out, argv[4]);
+  WriteTensors(out, argv[4]);
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ class Optimizer {
   virtual ~Optimizer() = default;
   // Updates the parameters in place; `gradients` has an entry for every parameter.
   virtual void Update(const NamedTensors& gradients, double rate) = 0;
-  // What a checkpoint keeps, by name ("exp_avg"): for each parameter a tensor of its shape, which
-  // shares storage with the optimizer.
+  // The state that a checkpoint keeps, by name ("exp_avg"): for each parameter a tensor of its
+  // shape, which shares storage with the optimizer.
   virtual std::map<std::string, NamedTensors> State() const = 0;
 
   int64_t updates() const { return updates_; }
