@@ -17,6 +17,7 @@
 #include "base/files/seal.h"
 #include "data/ragged.h"
 #include "encoders/long_tensor.h"
+#include "model/options.h"
 
 namespace flame {
 namespace {
@@ -46,7 +47,7 @@ EntityTable ReadTable(const Hdf5File& file, const std::string& kind, const std::
 
 // The lines of NAME.ids.txt beside the file; none if there is no such file.
 std::vector<std::string> IdsBeside(const fs::path& file) {
-  const fs::path path = file.parent_path() / (file.stem().string() + ".ids.txt");
+  const fs::path path = IdsFile(file);
   if (!fs::exists(path)) return {};
   std::istringstream lines(ReadWholeFile(path));
   std::vector<std::string> ids;

@@ -48,15 +48,18 @@ void CheckSlots(const EntitySlots& slots, const PolicyConfig& config,
       throw UsageError("entity kinds '", other.kind, "' and '", slots.kind,
                        "' have the same name or overlapping slots");
     }
+    if (other.borrowed || (slots.borrowed && slots.first_token < End(other))) {
+      throw UsageError("entity kinds '", other.kind, "' and '", slots.kind,
+                       "': borrowed slots do not lie behind all others");
+    }
   }
 }
 
-at::Tensor Policy::ProjectedSlots(const EntitySlots& slots) const {
+at::Tensor Policy::Projected(const EntitySlots& slots, const at::Tensor& vectors) const {
   const auto weight = [&](const char* name) -> const at::Tensor& {
     return parts_.parameters.at("entities." + slots.kind + "." + name);
   };
-  const at::Tensor middle =
-      at::gelu(at::linear(slots.collab, weight("0.weight"), weight("0.bias")));
+  const at::Tensor middle = at::gelu(at::linear(vectors, weight("0.weight"), weight("0.bias")));
   return at::linear(middle, weight("2.weight"), weight("2.bias"));
 }
 
@@ -84,9 +87,16 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
     offset += static_cast<int64_t>(rows[s].size());
     if (rows[s].empty()) continue;
     const at::Tensor index = at::tensor(rows[s], at::kLong).to(device());
-    parts.push_back(s == 0
-                        ? at::embedding(table, index)
-                        : at::embedding(ProjectedSlots(parts_.entities[s - 1]), index).to(dtype()));
+    if (s == 0) {
+      parts.push_back(at::embedding(table, index));
+      continue;
+    }
+    const EntitySlots& slots = parts_.entities[s - 1];
+    // A corpus has many visits, and a batch few of them; codes and drugs recur.
+    const at::Tensor rows_of_slots = slots.borrowed
+                                         ? Projected(slots, slots.collab.index_select(0, index))
+                                         : at::embedding(Projected(slots, slots.collab), index);
+    parts.push_back(rows_of_slots.to(dtype()));
   }
   std::vector<int64_t> order;
   for (const auto& [source, row] : places) order.push_back(offsets[source] + row);
@@ -96,11 +106,15 @@ at::Tensor Policy::Embed(const at::Tensor& tokens) const {
 Policy Policy::MaterializeEntities() const {
   const at::NoGradGuard no_grad;
   Policy result = *this;
-  result.parts_.entities.clear();
-  std::erase_if(result.parts_.parameters,
-                [](const auto& entry) { return entry.first.starts_with("entities."); });
+  std::erase_if(result.parts_.entities, [](const EntitySlots& kind) { return !kind.borrowed; });
   int64_t vocab_size = parts_.config.vocab_size;
-  for (const EntitySlots& slots : parts_.entities) vocab_size = std::max(vocab_size, End(slots));
+  for (const EntitySlots& slots : parts_.entities) {
+    if (slots.borrowed) continue;
+    vocab_size = std::max(vocab_size, End(slots));
+    std::erase_if(result.parts_.parameters, [&](const auto& entry) {
+      return entry.first.starts_with("entities." + slots.kind + ".");
+    });
+  }
   if (vocab_size == parts_.config.vocab_size) return result;
 
   const auto options = HeadWeight().options().requires_grad(false);
@@ -111,7 +125,7 @@ Policy Policy::MaterializeEntities() const {
   if (parts_.config.bos_id >= 0) head(parts_.config.bos_id, bos);
   std::vector<Patch> slots;
   for (const EntitySlots& kind : parts_.entities) {
-    slots.push_back({kind.first_token, ProjectedSlots(kind)});
+    if (!kind.borrowed) slots.push_back({kind.first_token, Projected(kind, kind.collab)});
   }
   const std::vector<int64_t> shape = {vocab_size, parts_.config.d_model};
   result.Store(kTableName, shape, options,

@@ -45,8 +45,10 @@ void EncoderOptions::Bind(ConfigSchema* schema) {
       "none (text only), random (a fixed vector per entity), micron (trained on the run's training "
       "visits) " +
       file;
-  schema->Choice("encoders.patient", &patient, {"none"},
-                 "slot of the patient; only none is supported");
+  schema->Text("encoders.patient", &patient,
+               "vector of the visit in its prompt: none, raremed (trained on the run's training "
+               "visits) " +
+                   file);
   schema->Text("encoders.diagnosis", &diagnosis, help);
   schema->Text("encoders.procedure", &procedure, help);
   schema->Text(
@@ -60,13 +62,30 @@ void EncoderOptions::Bind(ConfigSchema* schema) {
 }
 
 bool EncoderOptions::Trains(const std::string& encoder) const {
-  return diagnosis == encoder || procedure == encoder || drug == encoder ||
+  return patient == encoder || diagnosis == encoder || procedure == encoder || drug == encoder ||
          std::find(train.begin(), train.end(), encoder) != train.end();
 }
 
 bool IsEncoderFile(const std::string& encoder) {
-  const std::vector<std::string> names = {"none", "random", "micron", "molecule"};
+  const std::vector<std::string> names = {"none", "random", "micron", "raremed", "molecule"};
   return std::find(names.begin(), names.end(), encoder) == names.end();
+}
+
+std::filesystem::path IdsFile(const std::filesystem::path& vectors) {
+  return vectors.parent_path() / (vectors.stem().string() + ".ids.txt");
+}
+
+std::string EncoderKey::Expected() const {
+  std::string words;
+  for (const std::string& name : named) words += (words.empty() ? "" : ", ") + name;
+  return words + " or a file of vectors";
+}
+
+std::vector<EncoderKey> EncoderKeys(const EncoderOptions& options) {
+  return {{"encoders.patient", options.patient, {"none", "raremed"}},
+          {"encoders.diagnosis", options.diagnosis, {"none", "random", "micron"}},
+          {"encoders.procedure", options.procedure, {"none", "random", "micron"}},
+          {"encoders.drug", options.drug, {"none", "random", "molecule"}}};
 }
 
 }  // namespace flame

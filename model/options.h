@@ -33,10 +33,10 @@ struct ModelOptions {
 };
 
 // The source of each entity kind's vectors: none (text only), random (a fixed Gaussian vector for
-// each entity), an encoder that the run trains (micron; molecule for drugs), or the path of a file
-// (encoders/entity_tables.h).
+// each code or drug), an encoder that the run trains (micron; molecule for drugs; raremed for the
+// patient), or the path of a file (encoders/entity_tables.h).
 struct EncoderOptions {
-  std::string patient = "none";  // only "none" is supported
+  std::string patient = "none";  // none, raremed or a file
   std::string diagnosis = "none", procedure = "none", drug = "random";
   // Encoders that are trained even if no slot has their vectors: evaluation gains their rows.
   std::vector<std::string> train;
@@ -48,6 +48,19 @@ struct EncoderOptions {
 
 // True if the value of an encoders key is the path of a file.
 bool IsEncoderFile(const std::string& encoder);
+
+// The file of the ids of a file of vectors, which may be missing: NAME.ids.txt beside NAME.npy.
+std::filesystem::path IdsFile(const std::filesystem::path& vectors);
+
+// The source of one kind's vectors.
+struct EncoderKey {
+  const char* key;  // "encoders.drug"
+  std::string encoder;
+  std::vector<std::string> named;  // the values that are no file
+  std::string Expected() const;    // "none, random, molecule or a file of vectors"
+};
+// Returns the keys of patient, diagnosis, procedure and drug.
+std::vector<EncoderKey> EncoderKeys(const EncoderOptions& options);
 
 }  // namespace flame
 

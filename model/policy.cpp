@@ -143,7 +143,8 @@ void Policy::MoveTo(at::Device device) {
   }
   for (auto& [name, matrix] : parts_.quantized) matrix.MoveTo(device);
   for (EntitySlots& kind : parts_.entities) {
-    kind.collab = parts_.parameters.at("entities." + kind.kind + ".collab");
+    kind.collab = kind.borrowed ? kind.collab.to(device)
+                                : parts_.parameters.at("entities." + kind.kind + ".collab");
   }
 }
 

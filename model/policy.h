@@ -36,9 +36,9 @@ struct ForwardOptions {
 // Parameters are named as in transformers, whatever the architecture
 // ("model.layers.0.self_attn.q_proj.weight", "lm_head.weight"). Adapters are "<map>.lora_A.weight"
 // [r, in] and "<map>.lora_B.weight" [out, r], projectors "entities.drug.0.weight",
-// "entities.drug.2.bias", collab "entities.drug.collab". All have the policy's dtype, except in a
-// bfloat16 policy: there adapters, projectors and collab are float32, the optimizer's own
-// precision, and are converted on use. Copies of a policy share storage.
+// "entities.drug.2.bias", collab "entities.drug.collab" unless it is borrowed. All have the
+// policy's dtype, except in a bfloat16 policy: there adapters, projectors and collab are float32,
+// the optimizer's own precision, and are converted on use. Copies of a policy share storage.
 class Policy : public ShardedModel {
  public:
   // Draws normal weights with standard deviation 1 / sqrt(fan-in) from counter-based numbers; norms
@@ -55,8 +55,10 @@ class Policy : public ShardedModel {
   void AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed);
   const std::vector<EntitySlots>& entities() const { return parts_.entities; }
   // Replaces the vectors that a kind's slots are projected from. Throws UsageError if there is no
-  // such kind or the shape is another one.
+  // such kind or the shape is another one; of a borrowed kind, only the width must be the same.
   void SetCollab(const std::string& kind, const at::Tensor& vectors);
+  // Gives each borrowed kind one slot, whose vector is 0, and makes it a kind like others.
+  void DropBorrowed();
 
   // Adds adapters: lora_A Kaiming-uniform (a = sqrt 5) as in peft, lora_B 0, so that the policy's
   // output is unchanged at first. Throws UsageError on an unknown target or if the policy has
@@ -70,9 +72,9 @@ class Policy : public ShardedModel {
   void TakeAdapters(const LoraOptions& options, NamedTensors adapters);
   // Adds scale * B A to each map and drops the adapters. A quantised map becomes a plain one.
   void MergeAdapters();
-  // Returns a policy whose slots are rows of the embedding table; vocab_size grows to cover them.
-  // Its head is untied. A slot's logit equals that of bos, which no text continues with, so that a
-  // server draws no slot; without a bos it is 0.
+  // Returns a policy whose slots, except borrowed ones, are rows of the embedding table; vocab_size
+  // grows to cover them. Its head is untied. A slot's logit equals that of bos, which no text
+  // continues with, so that a server draws no slot; without a bos it is 0.
   Policy MaterializeEntities() const;
 
   // Selects what trains: `full`: every weight and projector; `lora`: adapters and projectors;
@@ -130,7 +132,8 @@ class Policy : public ShardedModel {
   std::shared_ptr<BlockContext> MakeContext(const FamilyBatch& batch,
                                             const ForwardOptions& options) const;
   int64_t UnitOfHead() const;
-  at::Tensor ProjectedSlots(const EntitySlots& slots) const;  // [count, d_model]
+  // Returns the embeddings of some of a kind's vectors, [n, d_model].
+  at::Tensor Projected(const EntitySlots& slots, const at::Tensor& vectors) const;
   // Replaces a parameter by one whose values lie in `rows`.
   void Store(const std::string& name, at::IntArrayRef shape, const at::TensorOptions& options,
              RowSource rows);

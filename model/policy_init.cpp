@@ -111,7 +111,7 @@ void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
   for (EntitySlots entry : slots) {
     CheckSlots(entry, parts_.config, parts_.entities);
     entry.collab = entry.collab.to(device(), dtype).contiguous();
-    parts_.parameters["entities." + entry.kind + ".collab"] = entry.collab;
+    if (!entry.borrowed) parts_.parameters["entities." + entry.kind + ".collab"] = entry.collab;
     for (const auto& [name, shape] : ProjectorShapes(parts_.config, entry)) {
       const int64_t fan_in =
           name.find(".0.") != std::string::npos ? entry.collab.size(1) : entry.hidden;
@@ -126,18 +126,28 @@ void Policy::AddEntities(const std::vector<EntitySlots>& slots, uint64_t seed) {
 void Policy::SetCollab(const std::string& kind, const at::Tensor& vectors) {
   for (EntitySlots& slots : parts_.entities) {
     if (slots.kind != kind) continue;
-    if (slots.collab.sizes() != vectors.sizes()) {
+    const int64_t count = slots.borrowed ? vectors.size(0) : slots.collab.size(0);
+    if (vectors.sizes() != at::IntArrayRef({count, slots.collab.size(1)})) {
       throw UsageError("entity kind '", kind, "': ", vectors.size(0), " vectors of width ",
-                       vectors.size(1), "; expected ", slots.collab.size(0), " of width ",
-                       slots.collab.size(1));
+                       vectors.size(1), "; expected ", count, " of width ", slots.collab.size(1));
     }
-    const std::string name = "entities." + kind + ".collab";
     slots.collab = vectors.to(slots.collab.options().requires_grad(false)).contiguous();
+    if (slots.borrowed) return;
+    const std::string name = "entities." + kind + ".collab";
     parts_.parameters[name] = slots.collab;
     MarkRead(name);
     return;
   }
   throw UsageError("the policy has no slots of entity kind '", kind, "'");
+}
+
+void Policy::DropBorrowed() {
+  for (EntitySlots& slots : parts_.entities) {
+    if (!slots.borrowed) continue;
+    slots.borrowed = false;
+    slots.collab = at::zeros({1, slots.collab.size(1)}, slots.collab.options());
+    parts_.parameters["entities." + slots.kind + ".collab"] = slots.collab;
+  }
 }
 
 }  // namespace flame

@@ -26,16 +26,19 @@ EntityTokens FindEntities(const Tokenizer& tokenizer, const Corpus& corpus) {
     entities.first[kind] = first;
     entities.count[kind] = counts[kind];
   }
+  entities.visit = tokenizer.IdOf(kVisitToken);
   return entities;
 }
 
 }  // namespace
 
 std::unique_ptr<Materials> LoadMaterials(Corpus corpus, const std::filesystem::path& tokenizer,
-                                         const std::filesystem::path& templates) {
+                                         const std::filesystem::path& templates,
+                                         bool patient_slot) {
   auto materials = std::unique_ptr<Materials>(
       new Materials{std::move(corpus), Tokenizer::Load(tokenizer), {}, nullptr});
   materials->entities = FindEntities(materials->tokenizer, materials->corpus);
+  if (!patient_slot) materials->entities.visit = -1;
   materials->prompts = std::make_unique<PromptBuilder>(templates, materials->corpus,
                                                        materials->tokenizer, materials->entities);
   return materials;

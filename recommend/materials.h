@@ -26,8 +26,10 @@ struct Materials {
 
 // Reads the tokenizer.json with the corpus's slots and the prompt templates. `templates` is YAML.
 // Throws DataError if a file is missing or damaged, or if slots and corpus do not match.
+// `patient_slot` false: prompts without the patient's slot, even if the tokenizer has one.
 std::unique_ptr<Materials> LoadMaterials(Corpus corpus, const std::filesystem::path& tokenizer,
-                                         const std::filesystem::path& templates);
+                                         const std::filesystem::path& templates,
+                                         bool patient_slot = true);
 
 // Returns the lines that a completion may consist of if options.constrain is "drugs"; nullopt if it
 // is "none".

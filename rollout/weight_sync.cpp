@@ -59,6 +59,7 @@ std::vector<int32_t> CanaryTokens(const Policy& policy, RandomStream* random, in
     tokens.push_back(static_cast<int32_t>(random->Below(policy.config().vocab_size)));
   }
   for (const EntitySlots& slots : policy.entities()) {
+    if (slots.collab.size(0) == 0) continue;
     tokens.push_back(static_cast<int32_t>(slots.first_token));
     tokens.push_back(static_cast<int32_t>(slots.first_token + slots.collab.size(0) - 1));
   }

@@ -13,7 +13,6 @@ import argparse
 import array
 import collections
 import io
-import json
 import math
 import pathlib
 import pickle
@@ -22,6 +21,7 @@ import sys
 import zipfile
 
 from records_file import BadData, write_file
+from safetensors_file import safetensors_bytes
 
 # Storage types of floats: bytes of a number and struct's letter.
 FLOATS = {"FloatStorage": (4, "f"), "DoubleStorage": (8, "d"), "HalfStorage": (2, "e")}
@@ -121,21 +121,6 @@ def read_state(path):
     return state
 
 
-def safetensors_bytes(state):
-    header, data = {}, bytearray()
-    for name, tensor in sorted(state.items()):
-        if tensor.values is None:
-            continue
-        begin = len(data)
-        data += tensor.values.tobytes()
-        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [begin, len(data)]}
-    if not header:
-        raise BadData("the state dict has no tensor of floats; expected at least one")
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + bytes(data)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("state", type=pathlib.Path, metavar="FILE", help="what torch.save wrote")
@@ -143,7 +128,10 @@ def main():
     options = parser.parse_args()
     try:
         state = read_state(options.state)
-        write_file(options.out, safetensors_bytes(state))
+        floats = {name: (tensor.shape, tensor.values) for name, tensor in state.items() if tensor.values is not None}
+        if not floats:
+            raise BadData(f"{options.state}: the state dict has no tensor of floats; expected at least one")
+        write_file(options.out, safetensors_bytes(floats))
     except (OSError, BadData) as fault:
         print(f"convert_weights: {fault}", file=sys.stderr)
         return 3

@@ -12,11 +12,18 @@ inline constexpr int kNumEntityKinds = 3;
 // Returns "<DiagEmb-7>", "<ProcEmb-0>", "<DrugEmb-45>".
 std::string EntityToken(EntityKind kind, int32_t index);
 
+// The token of a visit's vector in prompts' texts. A corpus has many visits, so a tokenizer has
+// this one token for all.
+inline constexpr char kVisitToken[] = "<VisitEmb>";
+
 // The slots' ids: entity i of a kind is token first[kind] + i. If first[kind] is -1, the kind has
 // no slots and templates render it as text alone.
 struct EntityTokens {
   int32_t first[kNumEntityKinds] = {-1, -1, -1};
   int32_t count[kNumEntityKinds] = {0, 0, 0};
+  // The id of kVisitToken. In a prompt's ids, visit i is visit + i, although the tokenizer ends at
+  // `visit`. -1: prompts have no vector of their visit.
+  int32_t visit = -1;
 };
 
 }  // namespace flame

@@ -28,7 +28,10 @@ std::string End(const std::string& text) {
 
 PromptBuilder::PromptBuilder(const std::filesystem::path& templates, const Corpus& corpus,
                              const Tokenizer& tokenizer, const EntityTokens& entities)
-    : corpus_(corpus), tokenizer_(tokenizer), end_id_(tokenizer.eos_id()) {
+    : corpus_(corpus),
+      tokenizer_(tokenizer),
+      visit_token_(entities.visit),
+      end_id_(tokenizer.eos_id()) {
   CheckEntities(entities);
   texts_ = std::make_shared<const PromptTexts>(templates, corpus, entities);
   if (end_id_ < 0) {
@@ -77,18 +80,18 @@ void PromptBuilder::CheckSeams() const {
   const auto num_visits = static_cast<int32_t>(corpus_.visits.size());
   const int32_t num_drugs = corpus_.drugs.size();
   if (num_drugs == 0) return;
-  const auto check = [&](std::vector<int32_t> ids, const std::vector<int32_t>& more,
+  const auto check = [&](int32_t visit, std::vector<int32_t> ids, const std::vector<int32_t>& more,
                          const std::string& before, const std::string& text) {
     ids.insert(ids.end(), more.begin(), more.end());
-    if (ids != Trunk(before + text)) FailSeam(before, text);
+    if (ids != Trunk(before + text, visit)) FailSeam(before, text);
   };
   for (int32_t i = 0; i < std::min(kVisits, num_visits); ++i) {
     const int32_t visit = num_visits / std::min(kVisits, num_visits) * i, drug = i % num_drugs;
-    check(ClassifierTrunk(visit), EncodeAfter(kBreak, texts_->Candidate(drug)),
+    check(visit, ClassifierTrunk(visit), EncodeAfter(kBreak, texts_->Candidate(drug)),
           texts_->ClassifierTrunk(visit), texts_->Candidate(drug));
     const std::vector<int32_t>& drugs = corpus_.visits[visit].drugs;
     for (const Edit edit : {Edit::kAdd, Edit::kRemove}) {
-      check(ListTrunk(visit), ListQuestion(drugs, edit), texts_->ListTrunk(visit),
+      check(visit, ListTrunk(visit), ListQuestion(drugs, edit), texts_->ListTrunk(visit),
             texts_->Question(drugs, edit));
     }
   }
@@ -119,17 +122,24 @@ void PromptBuilder::CheckEntities(const EntityTokens& entities) const {
                       " of the tokenizer; expected ", entities.first[k] + i);
     }
   }
+  // Nothing may lie behind the token: the visits' ids do.
+  if (entities.visit >= 0 &&
+      (tokenizer_.IdOf(kVisitToken) != entities.visit || entities.visit != tokenizer_.size() - 1)) {
+    throw DataError(kVisitToken, " is token ", tokenizer_.IdOf(kVisitToken),
+                    " of the tokenizer; expected ", entities.visit, ", its last");
+  }
 }
 
-std::vector<int32_t> PromptBuilder::Trunk(const std::string& text) const {
+std::vector<int32_t> PromptBuilder::Trunk(const std::string& text, int32_t visit) const {
   std::vector<int32_t> ids = tokenizer_.prefix_ids();
   const std::vector<int32_t> rest = tokenizer_.Encode(text);
   ids.insert(ids.end(), rest.begin(), rest.end());
+  if (visit_token_ >= 0) std::replace(ids.begin(), ids.end(), visit_token_, visit_token_ + visit);
   return ids;
 }
 
 std::vector<int32_t> PromptBuilder::ClassifierTrunk(int32_t visit) const {
-  return Trunk(texts_->ClassifierTrunk(visit));
+  return Trunk(texts_->ClassifierTrunk(visit), visit);
 }
 
 const std::vector<int32_t>& PromptBuilder::CandidateBranch(int32_t drug) const {
@@ -137,7 +147,7 @@ const std::vector<int32_t>& PromptBuilder::CandidateBranch(int32_t drug) const {
 }
 
 std::vector<int32_t> PromptBuilder::ListTrunk(int32_t visit) const {
-  return Trunk(texts_->ListTrunk(visit));
+  return Trunk(texts_->ListTrunk(visit), visit);
 }
 
 std::vector<int32_t> PromptBuilder::ListQuestion(const std::vector<int32_t>& drugs,

@@ -54,13 +54,15 @@ class PromptBuilder {
 
  private:
   void CheckEntities(const EntityTokens& entities) const;
-  std::vector<int32_t> Trunk(const std::string& text) const;
+  // Returns the ids of a trunk's text, with the slot of `visit` for kVisitToken.
+  std::vector<int32_t> Trunk(const std::string& text, int32_t visit) const;
   std::vector<int32_t> EncodeAfter(const std::string& before, const std::string& text) const;
   void SetAnswers(const std::filesystem::path& templates);
   void CheckSeams() const;
 
   const Corpus& corpus_;
   const Tokenizer& tokenizer_;
+  const int32_t visit_token_;  // EntityTokens::visit
   std::shared_ptr<const PromptTexts> texts_;
   std::vector<std::vector<int32_t>> candidate_branches_;
   int32_t yes_id_ = -1, no_id_ = -1, end_id_ = -1;

@@ -122,11 +122,15 @@ PromptTexts::PromptTexts(const std::filesystem::path& templates, const Corpus& c
   visit_ = file.Template("visit", {}, kVisitPlaceholders);
   visit_without_note_ = file.Template("visit_without_note", {}, kVisitPlaceholders);
   previous_ = file.Template("previous", {}, with_drugs);
-  classifier_trunk_ = file.Piece("classifier.trunk", {"visit"}, {"previous"});
+  // A template that has no place for the patient's slot would drop it in silence.
+  const bool with_patient = entities.visit >= 0;
+  std::vector<std::string> needed = {"visit"}, allowed = {"previous"};
+  (with_patient ? needed : allowed).emplace_back("patient");
+  classifier_trunk_ = file.Piece("classifier.trunk", needed, allowed);
   candidate_ = file.Piece("classifier.candidate", {"name"}, {"slot"});
   yes_ = file.Answer("classifier.yes");
   no_ = file.Answer("classifier.no");
-  list_trunk_ = file.Piece("list.trunk", {"visit"}, {"previous"});
+  list_trunk_ = file.Piece("list.trunk", needed, allowed);
   add_ = file.Piece("list.add", {"drugs"}, {});
   remove_ = file.Piece("list.remove", {"drugs"}, {});
   file.CheckAllAsked();
@@ -182,7 +186,8 @@ PromptTexts::Values PromptTexts::TrunkValues(int32_t index) const {
   const Visit& visit = corpus_.visits[index];
   const PromptTemplate& current = visit.note.empty() ? visit_without_note_ : visit_;
   Values values = {{"visit", WithoutBreak(current.Render(VisitValues(visit, false)))},
-                   {"previous", ""}};
+                   {"previous", ""},
+                   {"patient", entities_.visit < 0 ? "" : kVisitToken + separator_}};
   if (visit.previous >= 0) {
     const Values before = VisitValues(corpus_.visits[visit.previous], true);
     values["previous"] = WithoutBreak(previous_.Render(before));

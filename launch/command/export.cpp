@@ -1,17 +1,24 @@
 // flame export: a trained policy for servers, or a corpus for other projects.
 #include "launch/run/export.h"
 
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/files/atomic_file.h"
+#include "base/log.h"
 #include "data/export/write_pyhealth.h"
 #include "data/export/write_records.h"
+#include "data/prompts/entity_tokens.h"
 #include "launch/command/command.h"
 #include "launch/config/run_paths.h"
+#include "launch/run/evaluate.h"
 
 namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 // Refuses options of another form of export than `form`.
 void CheckAlone(const ParsedOptions& options, const std::string& form) {
@@ -40,6 +47,29 @@ void ExportCorpus(const ParsedOptions& options, const std::string& form) {
   folder.Commit();
 }
 
+// Says what a server that has no vectors of visits does without, and what that costs if the
+// evaluation of `run` has measured it ("": no run).
+void TellPatientSlot(const fs::path& run) {
+  std::string cost = "not measured: the run has no evaluation.json";
+  if (run.empty()) cost = "not measured: export with --run";
+  if (!run.empty() && fs::exists(RunPaths(run).evaluation())) {
+    Config config;
+    config.run.dir = run;
+    const json evaluation = ReadEvaluation(config);
+    for (const json& item : evaluation.at("comparisons")) {
+      if (item.at("baseline") != kWithoutPatientSlot) continue;
+      char text[80];
+      std::snprintf(text, sizeof text, "%+.4f [%+.4f, %+.4f] on the evaluation's visits",
+                    item.at("difference").get<double>(), item.at("ci")[0].get<double>(),
+                    item.at("ci")[1].get<double>());
+      cost = text;
+    }
+  }
+  LogWarning("the policy was trained with a vector of the patient's visit (encoders.patient). A ",
+             "server does not have it: leave ", kVisitToken, " and the separator out of prompts. ",
+             "What it adds to the Jaccard: ", cost);
+}
+
 }  // namespace
 
 int RunExport(const ParsedOptions& options) {
@@ -56,7 +86,7 @@ int RunExport(const ParsedOptions& options) {
   }
   const fs::path model =
       options.Has("model") ? fs::path(options.Text("model")) : RunPaths(options.Text("run")).grpo();
-  ExportPolicy(model, out);
+  if (ExportPolicy(model, out)) TellPatientSlot(options.Text("run", ""));
   return 0;
 }
 

@@ -149,7 +149,7 @@ void Replay(const Config& config, const fs::path& out, bool as_json, RankSession
   session->LogTo(out / "logs");
   const auto materials = MaterialsOfRun(config);
   const auto tasks = ReadListTasks(RunPaths(config.run.dir).tasks());
-  Policy policy = LoadGrpoPolicy(config, session->first());
+  Policy policy = LoadGrpoPolicy(config, materials->corpus, session->first());
   const auto lines = AllowedLines(config.grpo.sampling, *materials);
   GrpoJob job = MakeGrpoJob(config, tasks, &policy, Sha256("replay " + inputs),
                             StageSettings(config, "grpo"));

@@ -1,6 +1,6 @@
 #include "launch/config/config.h"
 
-#include <tuple>
+#include <algorithm>
 
 #include "base/error.h"
 #include "model/map_names.h"
@@ -78,21 +78,17 @@ void CheckTogether(const Config& config) {
     if (encoder == "micron" || encoder == "raremed") continue;
     throw UsageError("encoders.train names '", encoder, "'; expected micron or raremed");
   }
-  for (const auto& [key, encoder, wrong] :
-       {std::tuple("encoders.diagnosis", config.encoders.diagnosis, "molecule"),
-        {"encoders.procedure", config.encoders.procedure, "molecule"},
-        {"encoders.drug", config.encoders.drug, "micron"}}) {
-    if (encoder != wrong) continue;
-    throw UsageError(key, " is ", wrong, ", which has no vectors of this kind; expected none, ",
-                     "random, ", encoder == "micron" ? "molecule" : "micron", " or a file");
+  for (const EncoderKey& key : EncoderKeys(config.encoders)) {
+    if (IsEncoderFile(key.encoder) ||
+        std::find(key.named.begin(), key.named.end(), key.encoder) != key.named.end()) {
+      continue;
+    }
+    throw UsageError(key.key, " is ", key.encoder, ", which has no vectors of this kind; expected ",
+                     key.Expected());
   }
   if (config.raremed.dim % config.raremed.heads != 0) {
     throw UsageError("raremed.heads is ", config.raremed.heads, " and raremed.dim ",
                      config.raremed.dim, "; expected heads that divide it");
-  }
-  if (config.encoders.patient != "none") {
-    throw UsageError("encoders.patient is '", config.encoders.patient,
-                     "'; expected none: a patient slot needs an encoder of visits");
   }
   if (config.data.hospital != "synth" && config.data.root.empty()) {
     throw UsageError("data.root is empty; expected the folder with the tables of data.hospital '",

@@ -109,7 +109,9 @@ struct Input {
 
 Input EncoderInput(const std::string& encoder) {
   if (!IsEncoderFile(encoder)) return {{}, encoder};
-  return {OneFile(encoder), ""};
+  InputFiles files = OneFile(encoder);
+  for (const InputFile& ids : OneFile(IdsFile(encoder))) files.push_back({"ids", ids.path});
+  return {files, ""};
 }
 
 // The record file and the mappings that name what it does not; its harmful pairs are in it.
@@ -164,9 +166,9 @@ std::map<std::string, Input> InputsOf(const Config& config) {
   } else {
     inputs["model.path"].files = ModelFiles(config.model.path);
   }
-  inputs["encoders.diagnosis"] = EncoderInput(config.encoders.diagnosis);
-  inputs["encoders.procedure"] = EncoderInput(config.encoders.procedure);
-  inputs["encoders.drug"] = EncoderInput(config.encoders.drug);
+  for (const EncoderKey& key : EncoderKeys(config.encoders)) {
+    inputs[key.key] = EncoderInput(key.encoder);
+  }
   inputs["prompts.file"].files = OneFile(PromptFile(config));
   return inputs;
 }

@@ -19,6 +19,8 @@ struct RunPaths {
   std::filesystem::path encoder(const std::string& name) const {  // "micron", "raremed"
     return dir / "encode" / name / "model.safetensors";
   }
+  // The visits' vectors that encoders.patient takes from a file, as entities.h5 has them.
+  std::filesystem::path visit_vectors() const { return dir / "visits.h5"; }
   std::filesystem::path stage(const char* name) const { return dir / name; }
   std::filesystem::path classifier() const { return dir / "classifier" / "model"; }
   std::filesystem::path scores() const { return dir / "tasks" / "scores.h5"; }

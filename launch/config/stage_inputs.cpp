@@ -78,15 +78,9 @@ void CheckInputs(const Config& config) {
   }
   if (!config.data.drug_mapping.empty()) ExpectFile("data.drug_mapping", config.data.drug_mapping);
   if (!config.model.path.empty()) ExpectFolder("model.path", config.model.path);
-  for (const auto& [key, encoder] : {std::pair("encoders.diagnosis", config.encoders.diagnosis),
-                                     {"encoders.procedure", config.encoders.procedure},
-                                     {"encoders.drug", config.encoders.drug}}) {
-    if (IsEncoderFile(encoder) && !fs::is_regular_file(encoder)) {
-      throw DataError(key, ": there is no file ", encoder,
-                      key == std::string("encoders.drug")
-                          ? "; expected none, random, molecule or a file of vectors"
-                          : "; expected none, random, micron or a file of vectors");
-    }
+  for (const EncoderKey& key : EncoderKeys(config.encoders)) {
+    if (!IsEncoderFile(key.encoder) || fs::is_regular_file(key.encoder)) continue;
+    throw DataError(key.key, ": there is no file ", key.encoder, "; expected ", key.Expected());
   }
   for (const auto& [key, file] : EncoderFiles(config)) {
     const bool made = key == "molecule.smiles" && config.molecule.smiles.empty();

@@ -14,8 +14,8 @@ using Keys = std::vector<std::string>;
 const std::map<std::string, Keys>& InputsOfStages() {
   static const std::map<std::string, Keys> inputs = {
       {"prepare",
-       {"data", "prompts", "encoders.patient", "model.path", "model.preset", "model.dtype",
-        "model.quantize", "model.vocab_size", "micron.dim", "molecule.dim", "run.seed"}},
+       {"data", "prompts", "model.path", "model.preset", "model.dtype", "model.quantize",
+        "model.vocab_size", "micron.dim", "molecule.dim", "raremed.dim", "run.seed"}},
       {"encode", {"encoders.train", "micron", "raremed", "molecule", "run.seed"}},
       {"classifier", {"classifier", "tasks.errors", "tasks.holdout", "model", "run.seed"}},
       {"tasks", {"tasks", "run.seed"}},
@@ -57,11 +57,11 @@ const Keys& KeysThatChangeNoResult() {
 }
 
 const Keys& KeysOfInputFiles() {
-  static const Keys keys = {"data.ddi",      "data.drug_mapping",  "data.drug_synonyms",
-                            "data.mappings", "data.root",          "encoders.diagnosis",
-                            "encoders.drug", "encoders.procedure", "micron.weights",
-                            "model.path",    "molecule.smiles",    "molecule.weights",
-                            "prompts.file",  "raremed.weights",    "tasks.feedback"};
+  static const Keys keys = {
+      "data.ddi",           "data.drug_mapping",  "data.drug_synonyms", "data.mappings",
+      "data.root",          "encoders.diagnosis", "encoders.drug",      "encoders.patient",
+      "encoders.procedure", "micron.weights",     "model.path",         "molecule.smiles",
+      "molecule.weights",   "prompts.file",       "raremed.weights",    "tasks.feedback"};
   return keys;
 }
 

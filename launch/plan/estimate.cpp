@@ -20,17 +20,16 @@ int64_t ItemBytes(const std::string& dtype) {
 }
 
 // Counts the corpus's entities. Without a corpus, assumes the numbers of MIMIC-III.
-EntityCounts CountsOfEntities(const Config& config) {
+EntityCounts PlannedEntities(const Config& config) {
   const auto path = RunPaths(config.run.dir).corpus();
-  if (!std::filesystem::exists(path)) return {2000, 700, config.data.top_drugs};
-  const Corpus corpus = ReadCorpus(path);
-  return {corpus.diagnoses.size(), corpus.procedures.size(), corpus.drugs.size()};
+  if (!std::filesystem::exists(path)) return {2000, 700, config.data.top_drugs, 15000};
+  return CountsOfEntities(ReadCorpus(path));
 }
 
 std::vector<PlannedSlots> SlotsOf(const Config& config, int64_t d_model) {
   std::vector<PlannedSlots> slots;
-  for (const SlotShape& s : SlotShapes(config, CountsOfEntities(config), d_model)) {
-    slots.push_back({s.count, s.dim, s.hidden});
+  for (const SlotShape& s : SlotShapes(config, PlannedEntities(config), d_model)) {
+    slots.push_back({s.count, s.dim, s.hidden, s.of_visits()});
   }
   return slots;
 }
@@ -49,10 +48,14 @@ PlannedModel ModelOf(const Config& config, const std::string& stage) {
     model.lora = config.model.lora;
     return model;
   }
-  // In GRPO, slots are rows of the table, and the head is a tensor of its own.
-  for (const PlannedSlots& s : model.slots) model.config.vocab_size += s.count;
-  if (!model.slots.empty()) model.config.tie_embeddings = false;
-  model.slots.clear();
+  // In GRPO, slots of codes and drugs are rows of the table, and the head is a tensor of its own.
+  for (const PlannedSlots& s : model.slots) {
+    if (s.borrowed) continue;
+    model.config.vocab_size += s.count;
+    model.config.tie_embeddings = false;
+  }
+  std::erase_if(model.slots, [](const PlannedSlots& s) { return !s.borrowed; });
+  model.adapters_only = true;
   model.lora = config.grpo.lora;
   return model;
 }

@@ -171,10 +171,11 @@ class UpdateWalk {
   }
 
   // Returns the bytes of projected slots: hidden values before and after the GELU, and the vectors.
+  // A family has one slot of visits, which is too little to count.
   int64_t SlotBytes() const {
     int64_t numbers = 0;
     for (const PlannedSlots& s : model_.slots) {
-      numbers += s.count * (2 * s.hidden + model_.config.d_model);
+      if (!s.borrowed) numbers += s.count * (2 * s.hidden + model_.config.d_model);
     }
     return numbers * model_.wide_bytes();
   }

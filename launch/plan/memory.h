@@ -21,6 +21,7 @@ namespace flame {
 
 struct PlannedSlots {
   int64_t count = 0, dim = 0, hidden = 0;
+  bool borrowed = false;  // EntitySlots::borrowed
 };
 
 struct PlannedModel {

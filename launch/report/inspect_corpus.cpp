@@ -186,6 +186,7 @@ EntityTokens SlotsOf(const Config& config, const Corpus& corpus) {
   set(EntityKind::kDiagnosis, config.encoders.diagnosis, corpus.diagnoses.num_slots());
   set(EntityKind::kProcedure, config.encoders.procedure, corpus.procedures.num_slots());
   set(EntityKind::kDrug, config.encoders.drug, corpus.drugs.size());
+  slots.visit = config.encoders.patient == "none" ? -1 : 0;
   return slots;
 }
 

@@ -9,9 +9,12 @@
 #include "base/files/atomic_file.h"
 #include "base/random.h"
 #include "data/prompts/prompt.h"
+#include "data/prompts/texts.h"
 #include "encoders/entity_tables.h"
+#include "launch/config/run_paths.h"
 #include "launch/config/stage_inputs.h"
 #include "launch/run/device.h"
+#include "launch/run/slots.h"
 #include "model/files/policy_files.h"
 #include "model/policy.h"
 #include "model/shapes.h"
@@ -30,8 +33,20 @@ at::Tensor RandomEmbeddings(int64_t count, int64_t dim, uint64_t seed, uint32_t 
   return values;
 }
 
-// Returns the vectors of a kind's slots: those of an encoder that the run trains are 0 until then.
+// Returns the width of the visits' vectors. Those of a file are kept beside the base model.
+int64_t VisitWidth(const Config& config, const Corpus& corpus, const SlotShape& shape) {
+  if (!IsEncoderFile(shape.encoder)) return shape.dim;
+  EntityTable table;
+  for (const Visit& visit : corpus.visits) table.ids.push_back(std::to_string(visit.hadm));
+  table.vectors = ReadVectors(shape.encoder, shape.name, table.ids);
+  WriteEntities({{shape.name, table}}, RunPaths(config.run.dir).visit_vectors());
+  return table.vectors.size(1);
+}
+
+// Returns the vectors of a kind's slots: those of an encoder that the run trains are 0 until then,
+// and visits have none yet.
 at::Tensor VectorsOf(const Config& config, const Corpus& corpus, const SlotShape& shape) {
+  if (shape.of_visits()) return at::zeros({0, VisitWidth(config, corpus, shape)}, at::kFloat);
   if (shape.encoder == "random") {
     return RandomEmbeddings(shape.count, shape.dim, config.run.seed,
                             static_cast<uint32_t>(shape.kind));
@@ -65,6 +80,21 @@ Policy StartingPolicy(const Config& config, const Tokenizer& tokenizer) {
   return Policy::Random(preset, DtypeOf(config.model.dtype), config.run.seed);
 }
 
+// Throws DataError if the prompts have no place for the patient's slot.
+void CheckPatient(const Config& config, const Corpus& corpus) {
+  if (config.encoders.patient == "none") return;
+  EntityTokens tokens;
+  tokens.visit = 0;
+  const PromptTexts texts(PromptFile(config), corpus, tokens);
+}
+
+std::vector<std::string> TokensOf(const SlotShape& shape) {
+  if (shape.of_visits()) return {kVisitToken};
+  std::vector<std::string> names;
+  for (int32_t i = 0; i < shape.count; ++i) names.push_back(EntityToken(shape.kind, i));
+  return names;
+}
+
 // Adds the entity slots behind the embedding table's rows. If the table has more rows than the
 // tokenizer has tokens, unused tokens fill the gap.
 void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, Policy* policy) {
@@ -74,16 +104,14 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
   }
   if (!fill.empty()) tokenizer->AddSpecialTokens(fill);
   std::vector<EntitySlots> slots;
-  const EntityCounts counts = {corpus.diagnoses.size(), corpus.procedures.size(),
-                               corpus.drugs.size()};
-  for (const SlotShape& shape : SlotShapes(config, counts, policy->config().d_model)) {
-    std::vector<std::string> names;
-    for (int32_t i = 0; i < shape.count; ++i) names.push_back(EntityToken(shape.kind, i));
+  for (const SlotShape& shape :
+       SlotShapes(config, CountsOfEntities(corpus), policy->config().d_model)) {
     EntitySlots slot;
     slot.kind = shape.name;
-    slot.first_token = tokenizer->AddSpecialTokens(names);
+    slot.first_token = tokenizer->AddSpecialTokens(TokensOf(shape));
     slot.collab = VectorsOf(config, corpus, shape);
     slot.hidden = shape.hidden;
+    slot.borrowed = shape.of_visits();
     slots.push_back(std::move(slot));
   }
   if (!slots.empty()) policy->AddEntities(slots, config.run.seed);
@@ -91,19 +119,28 @@ void AddSlots(const Config& config, const Corpus& corpus, Tokenizer* tokenizer, 
 
 }  // namespace
 
+bool SlotShape::of_visits() const { return name == kVisitKind; }
+
+EntityCounts CountsOfEntities(const Corpus& corpus) {
+  return {corpus.diagnoses.size(), corpus.procedures.size(), corpus.drugs.size(),
+          static_cast<int64_t>(corpus.visits.size())};
+}
+
 std::vector<SlotShape> SlotShapes(const Config& config, const EntityCounts& counts,
                                   int64_t d_model) {
   const EncoderOptions& encoders = config.encoders;
   const auto width = [&](const std::string& encoder) {
     return encoder == "micron" ? config.micron.dim : 64;
   };
+  const int64_t drug_width = encoders.drug == "molecule" ? config.molecule.dim : 300;
   // Widths as docs/method.md has them, Hybrid representations.
-  std::vector<SlotShape> all = {{EntityKind::kDiagnosis, "diagnosis", encoders.diagnosis,
-                                 counts.diagnoses, width(encoders.diagnosis), 512},
-                                {EntityKind::kProcedure, "procedure", encoders.procedure,
-                                 counts.procedures, width(encoders.procedure), 512},
-                                {EntityKind::kDrug, "drug", encoders.drug, counts.drugs,
-                                 encoders.drug == "molecule" ? config.molecule.dim : 300, 1024}};
+  std::vector<SlotShape> all = {
+      {"diagnosis", encoders.diagnosis, counts.diagnoses, width(encoders.diagnosis), 512,
+       EntityKind::kDiagnosis},
+      {"procedure", encoders.procedure, counts.procedures, width(encoders.procedure), 512,
+       EntityKind::kProcedure},
+      {"drug", encoders.drug, counts.drugs, drug_width, 1024, EntityKind::kDrug},
+      {kVisitKind, encoders.patient, counts.visits, config.raremed.dim, 1024}};
   std::erase_if(all, [](const SlotShape& shape) { return shape.encoder == "none"; });
   // A small model would have more numbers in its projectors than in its blocks.
   for (SlotShape& shape : all) shape.hidden = std::min(shape.hidden, 4 * d_model);
@@ -112,6 +149,7 @@ std::vector<SlotShape> SlotShapes(const Config& config, const EntityCounts& coun
 
 void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& folder) {
   const AtomicPath scratch(folder.string() + ".tokenizer", AtomicPath::Kind::kFolder);
+  CheckPatient(config, corpus);
   Tokenizer tokenizer = StartingTokenizer(config, corpus, scratch.temporary());
   Policy policy = StartingPolicy(config, tokenizer);
   if (tokenizer.size() > policy.config().vocab_size) {
@@ -125,14 +163,15 @@ void WriteBaseModel(const Config& config, const Corpus& corpus, const fs::path& 
   SaveModel(policy, tokenizer, folder);
 }
 
-Policy OpenModel(const Config& config, const fs::path& folder) {
+Policy OpenModel(const Config& config, const Corpus& corpus, const fs::path& folder) {
   Policy policy = OpenOnHost(config, folder);
   policy.MoveTo(OpenDevice(config.model.device));
+  FillVisits(config, corpus, &policy);
   return policy;
 }
 
-Policy LoadModel(const Config& config, const fs::path& folder) {
-  Policy policy = OpenModel(config, folder);
+Policy LoadModel(const Config& config, const Corpus& corpus, const fs::path& folder) {
+  Policy policy = OpenModel(config, corpus, folder);
   policy.ReadStored();
   return policy;
 }

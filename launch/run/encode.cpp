@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
-#include <cmath>
 #include <functional>
 #include <numeric>
 #include <unordered_map>
@@ -228,11 +227,6 @@ EntityTable DrugTable(const Trainings& trainings) {
   return {codes, vectors.index_select(0, LongTensor(rows))};
 }
 
-at::Tensor OfUnitSize(const at::Tensor& vectors) {
-  const double mean_square = vectors.square().mean().item<double>();
-  return mean_square > 0 ? vectors / std::sqrt(mean_square) : vectors;
-}
-
 }  // namespace
 
 void MakeEntities(const Config& config, const std::string& inputs, const std::string& settings,
@@ -252,17 +246,6 @@ void MakeEntities(const Config& config, const std::string& inputs, const std::st
   }
   if (config.encoders.Trains("molecule")) tables["drug"] = DrugTable(trainings);
   if (trainings.first()) WriteEntities(tables, paths.entities());
-}
-
-void FillSlots(const Config& config, Policy* policy) {
-  EntityTables tables;
-  for (const auto& [kind, encoder] : {std::pair("diagnosis", config.encoders.diagnosis),
-                                      {"procedure", config.encoders.procedure},
-                                      {"drug", config.encoders.drug}}) {
-    if (encoder != "micron" && encoder != "molecule") continue;
-    if (tables.empty()) tables = ReadEntities(RunPaths(config.run.dir).entities());
-    policy->SetCollab(kind, OfUnitSize(tables.at(kind).vectors));
-  }
 }
 
 TrainedEncoders LoadEncoders(const Config& config, const Corpus& corpus) {

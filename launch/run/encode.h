@@ -1,4 +1,4 @@
-// The encoders of a run, and the vectors that they give its slots.
+// The encoders of a run.
 #ifndef FLAME_LAUNCH_RUN_ENCODE_H_
 #define FLAME_LAUNCH_RUN_ENCODE_H_
 
@@ -10,7 +10,6 @@
 #include "encoders/micron.h"
 #include "encoders/raremed.h"
 #include "launch/config/config.h"
-#include "model/policy.h"
 
 namespace flame {
 
@@ -18,10 +17,6 @@ namespace flame {
 // weights and entities.h5. A training resumes from its checkpoints.
 void MakeEntities(const Config& config, const std::string& inputs, const std::string& settings,
                   Communicator* world);
-
-// Gives the slots of kinds whose encoder the run has trained their vectors, divided by the root of
-// their mean square, so that the projector meets numbers of the size that it was drawn for.
-void FillSlots(const Config& config, Policy* policy);
 
 // The encoders that the run has trained, for a corpus with its codes.
 struct TrainedEncoders {

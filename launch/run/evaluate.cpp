@@ -26,8 +26,8 @@ namespace fs = std::filesystem;
 
 // Loads a policy with adapters merged and slots as rows of the embedding table: a frozen policy
 // needs no projectors.
-Policy LoadFrozen(const Config& config, const std::filesystem::path& folder) {
-  Policy policy = OpenModel(config, folder);
+Policy LoadFrozen(const Config& config, const Corpus& corpus, const fs::path& folder) {
+  Policy policy = OpenModel(config, corpus, folder);
   policy.MergeAdapters();
   policy = policy.MaterializeEntities();
   policy.ReadStored();
@@ -47,7 +47,7 @@ ListInferenceOptions InferenceOptions(const Config& config) {
 Row ListRow(const Config& config, const Field& field, const Materials& materials,
             const std::string& policy_name, const std::filesystem::path& folder,
             const Sets& inputs) {
-  Policy policy = LoadFrozen(config, folder);
+  Policy policy = LoadFrozen(config, field.corpus, folder);
   const ListPredictions predictions =
       PredictLists(InferenceOptions(config), materials, &policy, field.visits, inputs, policy_name);
   Row row = MakeRow(field, policy_name, predictions.greedy);
@@ -105,7 +105,7 @@ struct ClassifierAnswers {
 
 ClassifierAnswers Classify(const Config& config, const Field& field, const Materials& materials) {
   const auto folder = RunPaths(config.run.dir).classifier();
-  const Policy policy = LoadFrozen(config, folder);
+  const Policy policy = LoadFrozen(config, field.corpus, folder);
   const auto logits_of = [&](const std::vector<int32_t>& visits, const char* label) {
     return ClassifierLogits(policy, *materials.prompts, field.corpus.drugs.size(), visits,
                             config.classifier.token_budget, label);
@@ -172,7 +172,24 @@ std::vector<Row> PolicyRows(const Config& config, const Field& field, const Mate
   return rows;
 }
 
-json EvaluationOf(const Field& field, const std::string& split, const std::vector<Row>& rows) {
+// Compares the trained policy with itself on prompts without the patient's slot: a server that has
+// no encoder gets these. Null if there is no such slot.
+json PatientSlot(const Config& config, const Field& field, const Row& trained) {
+  if (config.encoders.patient == "none") return nullptr;
+  const RunPaths paths(config.run.dir);
+  const auto materials = MaterialsOfRun(config, field.corpus, /*patient_slot=*/false);
+  const std::vector<float> logits = ClassifierLogits(
+      LoadFrozen(config, field.corpus, paths.classifier()), *materials->prompts,
+      field.corpus.drugs.size(), field.visits, config.classifier.token_budget, "no patient slot");
+  const Sets predicted =
+      DrugsAbove(logits, field.corpus.drugs.size(), ReadThreshold(paths.classifier()));
+  const Row without =
+      ListRow(config, field, *materials, kWithoutPatientSlot, paths.grpo(), predicted);
+  return Compare(field, trained, without, "jaccard", trained.jaccard, without.jaccard);
+}
+
+json EvaluationOf(const Config& config, const Field& field, const std::string& split,
+                  const std::vector<Row>& rows) {
   json result = {{"split", split},
                  {"num_visits", field.visits.size()},
                  {"hospital", field.corpus.hospital},
@@ -183,6 +200,8 @@ json EvaluationOf(const Field& field, const std::string& split, const std::vecto
                  {"comparisons", json::array()}};
   for (const Row& row : rows) result["rows"].push_back(row.fields);
   result["comparisons"] = Comparisons(field, rows, rows.size() - 2);
+  const json slot = PatientSlot(config, field, rows.back());
+  if (!slot.is_null()) result["comparisons"].push_back(slot);
   return result;
 }
 
@@ -218,7 +237,7 @@ json EvaluateRun(const Config& config) {
     WritePredictions(RunPaths(config.run.dir).predictions(row.policy), field.corpus, field.visits,
                      row.sets);
   }
-  return EvaluationOf(field, config.evaluate.split, rows);
+  return EvaluationOf(config, field, config.evaluate.split, rows);
 }
 
 json EvaluateTransfer(const Config& config, const fs::path& other, const YearRange& years) {
@@ -226,7 +245,7 @@ json EvaluateTransfer(const Config& config, const fs::path& other, const YearRan
       OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other, years);
   const auto materials = MaterialsOfRun(config, joint);
   const Field field = MakeField(config, materials->corpus, "test");
-  return EvaluationOf(field, "test", PolicyRows(config, field, *materials));
+  return EvaluationOf(config, field, "test", PolicyRows(config, field, *materials));
 }
 
 json ReadEvaluation(const Config& config) {

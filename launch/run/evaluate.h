@@ -19,12 +19,15 @@ namespace flame {
 //              "ddi", "ddi_pooled", "drugs", "edits", "jaccard_sampled"}],
 //    "comparisons": [{"policy", "baseline", "metric", "difference", "ci": [lo, hi]}],
 //    "oracle": {"list", "threshold"}}
+// If prompts have a patient's slot, the last comparison is of list-grpo with itself on prompts
+// without it, kWithoutPatientSlot.
 // The policies are popularity, previous, logistic, knn, the encoders that the run has trained
 // (micron, raremed), classifier, classifier-calibrated, list-sft
 // and list-grpo (docs/method.md, Metrics). A field is null if the policy has no value for it;
 // "oracle" is null if the hospital's truth is unknown. Fractions are in 0..1; intervals are 95 %,
 // from a bootstrap over patients. Throws DataError if the split has no visit.
 nlohmann::json EvaluateRun(const Config& config);
+inline constexpr char kWithoutPatientSlot[] = "list-grpo, no patient slot";
 
 // Evaluates the run's policies on all visits of `other`, a corpus that was prepared onto the run's
 // (flame prepare --onto). What is fitted or chosen, such as cuts and baselines, comes from the

@@ -30,6 +30,7 @@ std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
       ids.push_back(id);
     }
   }
+  if (const int32_t visit = tokenizer.IdOf(kVisitToken); visit >= 0) ids.push_back(visit);
   return ids;
 }
 
@@ -49,13 +50,14 @@ void ExpectNewFolder(const fs::path& out) {
   }
 }
 
-void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
+bool ExportPolicy(const fs::path& model_dir, const fs::path& out) {
   ExpectNewFolder(out);
   const at::NoGradGuard no_grad;
   const Tokenizer tokenizer = Tokenizer::Load(model_dir / "tokenizer.json");
   Policy policy = LoadPolicy(model_dir, at::kFloat);
   policy.EndWith(tokenizer.eos_id());
   if (policy.has_adapters()) policy.MergeAdapters();
+  policy.DropBorrowed();
   if (!policy.entities().empty()) policy = policy.MaterializeEntities();
   if (tokenizer.size() > policy.config().vocab_size) {
     throw DataError((model_dir / "tokenizer.json").string(), " has ", tokenizer.size(),
@@ -70,6 +72,7 @@ void ExportPolicy(const fs::path& model_dir, const fs::path& out) {
     fs::copy_file(model_dir / kThresholdFile, folder.temporary() / kThresholdFile);
   }
   folder.Commit();
+  return tokenizer.IdOf(kVisitToken) >= 0;
 }
 
 }  // namespace flame

@@ -12,13 +12,15 @@ void ExpectNewFolder(const std::filesystem::path& out);
 
 // Reads the policy and tokenizer of `model_dir` and writes `out`, completely or not at all. `out`
 // holds:
-//   - the policy with merged adapters, and with entity slots as rows of the embedding table;
+//   - the policy with merged adapters, and with entity slots as rows of the embedding table. The
+//     patient's slot is none of these: its token has a row that no prompt should use;
 //   - the tokenizer;
 //   - generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the slots,
 //     which are input only;
 //   - threshold.json, if `model_dir` has one, as a classifier's has.
-// Throws DataError if `model_dir` is damaged, and does as ExpectNewFolder.
-void ExportPolicy(const std::filesystem::path& model_dir, const std::filesystem::path& out);
+// Returns true if the policy had a patient's slot. Throws DataError if `model_dir` is damaged, and
+// does as ExpectNewFolder.
+bool ExportPolicy(const std::filesystem::path& model_dir, const std::filesystem::path& out);
 
 }  // namespace flame
 

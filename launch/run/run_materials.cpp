@@ -14,9 +14,9 @@ std::unique_ptr<Materials> MaterialsOfRun(const Config& config) {
   return MaterialsOfRun(config, ReadCorpus(paths.corpus()));
 }
 
-std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus) {
+std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus, bool patient_slot) {
   return LoadMaterials(std::move(corpus), RunPaths(config.run.dir).base() / "tokenizer.json",
-                       PromptFile(config));
+                       PromptFile(config), patient_slot);
 }
 
 int64_t MaxPositions(const Config& config) {

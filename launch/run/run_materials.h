@@ -15,8 +15,9 @@ namespace flame {
 // Reads run.dir's corpus.h5 and base/tokenizer.json, and the prompt templates: prompts.file or
 // those that come with the program (LoadMaterials).
 std::unique_ptr<Materials> MaterialsOfRun(const Config& config);
-// The same with another corpus, which has the run's codes.
-std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus);
+// The same with another corpus, which has the run's codes. `patient_slot` as of LoadMaterials.
+std::unique_ptr<Materials> MaterialsOfRun(const Config& config, Corpus corpus,
+                                          bool patient_slot = true);
 
 // Returns max_position_embeddings of the run's base model: the most tokens of a sequence.
 int64_t MaxPositions(const Config& config);

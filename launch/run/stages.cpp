@@ -24,6 +24,7 @@
 #include "launch/run/run_materials.h"
 #include "launch/run/run_stage.h"
 #include "launch/run/session.h"
+#include "launch/run/slots.h"
 #include "launch/run/stage.h"
 #include "recommend/calibrate.h"
 #include "recommend/classifier_examples.h"
@@ -93,7 +94,7 @@ void TrainClassifier(const Config& config, const Materials& materials,
                      const std::vector<int32_t>& visits, const std::string& label,
                      const fs::path& folder, const std::string& inputs,
                      std::function<void(const Policy&)> end, Communicator* world) {
-  Policy policy = OpenModel(config, RunPaths(config.run.dir).base());
+  Policy policy = OpenModel(config, materials.corpus, RunPaths(config.run.dir).base());
   FillSlots(config, &policy);
   if (config.model.trainable == "lora") policy.AddAdapters(config.model.lora, config.run.seed);
   SftJob job = MakeSftJob(config, "classifier", label, config.classifier, folder, inputs, world);
@@ -173,6 +174,7 @@ void PrepareStage(const Config& config) {
   const DataOptions data = DataOf(config);
   Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
   if (synth) stage.outputs.push_back("hospital");
+  if (IsEncoderFile(config.encoders.patient)) stage.outputs.push_back("visits.h5");
   for (const auto& [key, digest] : InputDigests(config)) stage.inputs += key + digest;
   stage.check = [&] { CheckInputs(config); };
   stage.make = [&](const std::string&) {
@@ -196,8 +198,9 @@ void PrepareStage(const Config& config) {
 void EncodeStage(const Config& config, Communicator* world) {
   if (!config.encoders.TrainsAny()) {
     if (IsFirst(world)) {
-      LogInfo("encode: nothing to do: no slot has the vectors of an encoder (encoders.diagnosis=",
-              "micron, encoders.drug=molecule), and encoders.train is empty");
+      LogInfo(
+          "encode: nothing to do: no slot has the vectors of an encoder (encoders.diagnosis=",
+          "micron, encoders.drug=molecule, encoders.patient=raremed), and encoders.train is empty");
     }
     return;
   }
@@ -256,9 +259,10 @@ void TasksStage(const Config& config) {
     const Scores scores =
         config.tasks.errors == "crossfit"
             ? CrossFit(config, *materials, scored, inputs)
-            : ClassifyVisits(LoadModel(config, paths.classifier()), *materials->prompts, num_drugs,
-                             scored, ReadThreshold(paths.classifier()),
-                             config.classifier.token_budget, "scores");
+            : ClassifyVisits(LoadModel(config, materials->corpus, paths.classifier()),
+                             *materials->prompts, num_drugs, scored,
+                             ReadThreshold(paths.classifier()), config.classifier.token_budget,
+                             "scores");
     WriteScores(scores, num_drugs, paths.scores());
     if (feedback) KeepFeedback(config, materials->corpus, scored);
     const Corpus truths = TruthsOfRun(config, materials->corpus);
@@ -278,7 +282,7 @@ void ListStage(const Config& config, Communicator* world) {
     const std::vector<ListTask> list_tasks = ReadListTasks(paths.tasks());
     CheckListLengths(*materials, list_tasks, MaxPositions(config));
     const auto tasks = TasksByVisit(list_tasks);
-    Policy policy = OpenModel(config, paths.classifier());
+    Policy policy = OpenModel(config, materials->corpus, paths.classifier());
     SftJob job =
         MakeSftJob(config, "list", "list", config.list, paths.stage("list"), inputs, world);
     job.policy = &policy;
@@ -297,8 +301,8 @@ void ListStage(const Config& config, Communicator* world) {
   RunStageOf(config, std::move(stage), world);
 }
 
-Policy LoadGrpoPolicy(const Config& config, bool tell) {
-  Policy policy = OpenModel(config, RunPaths(config.run.dir).list());
+Policy LoadGrpoPolicy(const Config& config, const Corpus& corpus, bool tell) {
+  Policy policy = OpenModel(config, corpus, RunPaths(config.run.dir).list());
   const size_t quantized = policy.quantized().size();
   policy.MergeAdapters();
   if (const size_t plain = quantized - policy.quantized().size(); plain > 0 && tell) {
@@ -327,7 +331,7 @@ void GrpoStage(const Config& config, Communicator* world) {
   Stage stage = MakeGrpoStage(config);
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
-    const auto load = [&] { return LoadGrpoPolicy(config, IsFirst(world)); };
+    const auto load = [&] { return LoadGrpoPolicy(config, materials->corpus, IsFirst(world)); };
     const auto save = [&](const Policy& policy) {
       SaveModel(policy, materials->tokenizer, paths.grpo(), IsFirst(world));
     };

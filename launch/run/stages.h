@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "data/corpus.h"
 #include "launch/config/config.h"
 #include "model/policy.h"
 
@@ -28,9 +29,10 @@ void ListStage(const Config& config, Communicator* world);
 // Trains pi_list by step-wise GRPO: grpo/model. config.cluster assigns roles to the ranks of
 // `world`.
 void GrpoStage(const Config& config, Communicator* world);
-// Returns the policy that GrpoStage trains: pi_list with merged adapters, entity slots as rows of
-// the embedding table, and new adapters. If `tell`, logs the quantised maps that merging changed.
-Policy LoadGrpoPolicy(const Config& config, bool tell);
+// Returns the policy that GrpoStage trains: pi_list with merged adapters, slots of codes and drugs
+// as rows of the embedding table, and new adapters; for the visits of `corpus`. If `tell`, logs the
+// quantised maps that merging changed.
+Policy LoadGrpoPolicy(const Config& config, const Corpus& corpus, bool tell);
 // Returns the SHA-256 of GrpoStage's inputs, as recorded in its shards and checkpoints. Throws
 // DataError if an earlier stage is not done.
 std::string GrpoInputs(const Config& config);

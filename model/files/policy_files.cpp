@@ -127,13 +127,13 @@ void ReadEntities(const fs::path& folder, at::ScalarType trainable, PolicyParts*
       // Only the shape of `collab` matters until the tensor itself is read.
       EntitySlots kind{entry.at("kind"), entry.at("first_token"),
                        at::empty({entry.at("count"), entry.at("dim")}, trainable),
-                       entry.at("hidden")};
+                       entry.at("hidden"), entry.value("borrowed", false)};
       CheckSlots(kind, parts->config, parts->entities);
       const std::string prefix = kEntityPrefix;
       for (const auto& [name, shape] : ProjectorShapes(parts->config, kind)) {
         expected[name.substr(prefix.size())] = shape;
       }
-      expected[kind.kind + ".collab"] = kind.collab.sizes().vec();
+      if (!kind.borrowed) expected[kind.kind + ".collab"] = kind.collab.sizes().vec();
       parts->entities.push_back(std::move(kind));
     }
   } catch (const std::exception& error) {  // from JSON, a negative size or CheckSlots
@@ -142,7 +142,7 @@ void ReadEntities(const fs::path& folder, at::ScalarType trainable, PolicyParts*
   const auto weights = ReadWeights({folder / "entities.safetensors"}, expected, trainable);
   parts->parameters.merge(Renamed(weights, "", kEntityPrefix));
   for (EntitySlots& kind : parts->entities) {
-    kind.collab = parts->parameters.at(kEntityPrefix + kind.kind + ".collab");
+    if (!kind.borrowed) kind.collab = parts->parameters.at(kEntityPrefix + kind.kind + ".collab");
   }
 }
 
@@ -213,8 +213,9 @@ void SaveEntities(const PolicyParts& parts, const fs::path& folder) {
     list.push_back({{"kind", kind.kind},
                     {"first_token", kind.first_token},
                     {"hidden", kind.hidden},
-                    {"count", kind.collab.size(0)},
+                    {"count", kind.borrowed ? 0 : kind.collab.size(0)},
                     {"dim", kind.collab.size(1)}});
+    if (kind.borrowed) list.back()["borrowed"] = true;
   }
   WriteFileAtomically(folder / "entities.json", list.dump(2) + "\n");
   WriteWeights(folder / "entities.safetensors", Renamed(parts.parameters, kEntityPrefix, ""));

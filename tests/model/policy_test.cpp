@@ -7,6 +7,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
@@ -248,6 +249,48 @@ TEST(Policy, MaterializedSlots_GiveTheSameHiddenStates) {
   EXPECT_EQ(plain.config().vocab_size, 48);
   EXPECT_TRUE(plain.entities().empty());
   EXPECT_LT(Difference(plain.Hidden(batch, {}), policy.Hidden(batch, {})), 1e-14);
+}
+
+// Slots of visits, of which a corpus has many and a batch few.
+Policy PolicyWithVisits() {
+  Policy policy = TestPolicy(at::kDouble);
+  AddTestEntities(&policy);
+  EntitySlots visits{"visit", 48, at::zeros({0, 4}, at::kDouble), 6, /*borrowed=*/true};
+  policy.AddEntities({visits}, 4);
+  return policy;
+}
+
+TEST(Policy, BorrowedSlots_MatchOracleForEveryCorpus) {
+  Policy policy = PolicyWithVisits();
+  AddTestAdapters(&policy);
+  EXPECT_EQ(policy.SelectTrainable("lora").size(), 3u * 7 * 2 + 3 * 4);
+  EXPECT_FALSE(policy.parameters().contains("entities.visit.collab"));
+  for (const int64_t count : {3, 100}) {
+    policy.SetCollab("visit", (at::arange(count * 4, at::kDouble) * 3).sin().view({count, 4}));
+    auto families = VariedFamilies(37, 13);
+    families[0].trunk = {3, 41, 7, 46, 48};
+    families[1].trunk = {static_cast<int32_t>(47 + count), 5, static_cast<int32_t>(47 + count)};
+    ExpectClose(RunPacked(&policy, families, {}), RunOracle(&policy, families, 4.0), 1e-9);
+    const Family beyond{{static_cast<int32_t>(48 + count)}, {}};
+    EXPECT_THROW(policy.Hidden(PackFamilies({beyond}), {}), UsageError);
+  }
+  EXPECT_THROW(policy.SetCollab("visit", at::zeros({3, 5}, at::kDouble)), UsageError);
+  const EntitySlots behind{"procedure", 60, at::zeros({2, 4}, at::kDouble), 6};
+  EXPECT_THROW(policy.AddEntities({behind}, 4), UsageError);
+}
+
+TEST(Policy, MaterializedSlots_LeaveBorrowedOnesUntilDropped) {
+  Policy policy = PolicyWithVisits();
+  policy.SetCollab("visit", at::arange(20, at::kDouble).sin().view({5, 4}));
+  Family family = MakeFamily(6, {2, 3}, 37, 22);
+  family.trunk[2] = 43, family.trunk[3] = 52;
+  const FamilyBatch batch = PackFamilies({family});
+  Policy plain = policy.MaterializeEntities();
+  EXPECT_EQ(plain.config().vocab_size, 48);
+  ASSERT_EQ(plain.entities().size(), 1u);
+  EXPECT_LT(Difference(plain.Hidden(batch, {}), policy.Hidden(batch, {})), 1e-14);
+  plain.DropBorrowed();
+  EXPECT_EQ(plain.MaterializeEntities().config().vocab_size, 49);
 }
 
 TEST(Policy, LogitsOf_CarriesGradients) {

@@ -1,10 +1,12 @@
 """RAREMed and MICRON equal a restatement in PyTorch: vectors, losses and every gradient."""
 
 import json
+import pickle
 import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from program import ROOT, built_program
@@ -223,3 +225,55 @@ def test_state_dict_of_other_sizes_is_refused(tmp_path):
     del weights["health_net.0.bias"]
     with pytest.raises(subprocess.CalledProcessError):
         ours(tmp_path, "micron", make_case(0), ["micron.dim=6"], weights)
+
+
+def convert_table(table, out, *options):
+    return subprocess.run([sys.executable, ROOT / "scripts" / "convert_table.py", table, "--out", out, *options],
+                          capture_output=True, text=True, check=False)
+
+
+def test_pickled_tables_become_safetensors_with_their_ids(tmp_path):
+    rows = np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
+    out = tmp_path / "out.safetensors"
+    (tmp_path / "ids.txt").write_text("b\na\n401.9\n")
+    ids = ["b", "a", "401.9"]
+    for table, options, has_ids in ((dict(zip(ids, rows, strict=True)), [], True),
+                                    (dict(zip(ids, rows.tolist(), strict=True)), [], True),
+                                    (rows, ["--ids", tmp_path / "ids.txt"], True), (list(rows), [], False),
+                                    (rows.astype("float64"), [], False), (np.asfortranarray(rows), [], False)):
+        (tmp_path / "table.pkl").write_bytes(pickle.dumps(table))
+        told = convert_table(tmp_path / "table.pkl", out, *options)
+        assert told.returncode == 0, told.stderr
+        assert np.array_equal(load_file(out)["embeddings"].numpy(), rows)
+        assert (tmp_path / "out.ids.txt").exists() == has_ids
+        if has_ids:
+            assert (tmp_path / "out.ids.txt").read_text().split() == ids
+            (tmp_path / "out.ids.txt").unlink()
+
+
+@pytest.mark.parametrize("table,words", [
+    ({"a": [1.0, 2.0], "b": [1.0]}, "vectors of 1 and of 2 numbers"),
+    ({"a": [1.0, float("nan")]}, "'a' has the value nan"),
+    ({"a": "text"}, "the vector of 'a' is a str"),
+    ({1: [1.0], "1": [2.0]}, "two keys of the dict are the same id"),
+    ({}, "the table is empty"),
+    (np.zeros((2, 2, 2)), "array of shape (2, 2, 2)"),
+    ("text", "expected a dict of vectors, or a table"),
+    ({"a": Evil()}, "which is not read"),
+])
+def test_pickle_that_is_no_table_is_refused(tmp_path, table, words):
+    (tmp_path / "table.pkl").write_bytes(pickle.dumps(table))
+    refused = convert_table(tmp_path / "table.pkl", tmp_path / "out.safetensors")
+    assert refused.returncode == 3 and words in refused.stderr, refused.stderr
+    assert "run by a pickle" not in refused.stdout and not (tmp_path / "out.safetensors").exists()
+    assert not (tmp_path / "out.ids.txt").exists()
+
+
+def test_table_without_ids_does_not_meet_those_of_another(tmp_path):
+    (tmp_path / "table.pkl").write_bytes(pickle.dumps(np.ones((2, 3))))
+    (tmp_path / "out.ids.txt").write_text("a\nb\n")
+    refused = convert_table(tmp_path / "table.pkl", tmp_path / "out.safetensors")
+    assert refused.returncode == 3 and "has no ids; expected no such file" in refused.stderr
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    refused = convert_table(tmp_path / "table.pkl", tmp_path / "two.safetensors", "--ids", tmp_path / "three.txt")
+    assert refused.returncode == 3 and "has 3 lines" in refused.stderr

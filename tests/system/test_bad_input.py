@@ -223,7 +223,7 @@ def test_earlier_output_of_the_same_size_but_other_bytes_is_named(run_copy):
 @pytest.mark.parametrize("override,word", [
     ("credit.segmentation=chunk:0", "chunk:0"), ("grpo.temperature=0", "grpo.temperature"),
     ("data.split=[1, 0, 0]", "data.split"), ("cluster.sharding=half", "cluster.sharding"),
-    ("encoders.patient=raremed", "encoders.patient"), ("model.dtype=bfloat16", "model.trainable"),
+    ("encoders.patient=micron", "encoders.patient"), ("model.dtype=bfloat16", "model.trainable"),
     ("model.quantize=nf4", "model.trainable")])
 def test_config_fault_of_a_later_stage_is_found_before_work_starts(run_copy, override, word):
     folder = run_copy()

@@ -1,6 +1,7 @@
 """Encoders that a run trains: their vectors in the slots, their rows in the evaluation, and what goes wrong."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -123,7 +124,76 @@ def test_vectors_of_one_run_serve_another(encoded, tmp_path):
     assert f"no vector for 1 of the 50 entities of kind diagnosis, such as '{ids[0]}'" in refused.stderr
 
 
+def stored_rows(file, kind):
+    with h5py.File(file) as tables:
+        return tables[f"{kind}/ids"].asstr()[:], tables[f"{kind}/vectors"][:]
+
+
+PATIENT = ["encoders.patient=raremed", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def with_patient(tmp_path_factory):
+    """A run whose prompts have the patient's slot."""
+    folder = tmp_path_factory.mktemp("patient") / "run"
+    run("pipeline", "--config", TINY, f"run.dir={folder}", *PATIENT, "grpo.steps=2")
+    return folder
+
+
+def test_patients_slot_is_in_the_prompts_and_its_worth_is_told(with_patient, tmp_path):
+    visit = json.loads(run("inspect", with_patient / "corpus.h5", "--visits").stdout.splitlines()[0])
+    assert run("inspect", with_patient / "corpus.h5", "--visit", visit["hadm"]).stdout.count("<VisitEmb>, ") == 2
+    for stage in ("classifier", "list", "grpo"):
+        kinds = json.loads((with_patient / stage / "model" / "entities.json").read_text())
+        assert {"borrowed": True, "count": 0, "dim": 16, "kind": "visit"}.items() <= kinds[-1].items()
+    worth = json.loads((with_patient / "evaluation.json").read_text())["comparisons"][-1]
+    assert (worth["policy"], worth["baseline"]) == ("list-grpo", "list-grpo, no patient slot")
+    told = run("export", "--run", with_patient, "--out", tmp_path / "served").stderr
+    assert f"{worth['difference']:+.4f} [{worth['ci'][0]:+.4f}, {worth['ci'][1]:+.4f}]" in told
+    assert not (tmp_path / "served" / "entities.json").exists()
+    slots = json.loads((tmp_path / "served" / "generation_config.json").read_text())["suppress_tokens"]
+    assert json.loads((tmp_path / "served" / "config.json").read_text())["vocab_size"] == slots[-1] + 1
+
+
+def test_patients_slot_of_other_visits_is_computed(with_patient, tmp_path):
+    run("synth", "--out", tmp_path / "hospital", "--patients", 60, "--seed", 9)
+    run("prepare", "data.hospital=mimic3", f"data.root={tmp_path}/hospital", "data.min_visits=1",
+        f"data.mappings={tmp_path}/hospital/mappings", "--onto", with_patient / "corpus.h5", "--out",
+        tmp_path / "other.h5")
+    told = json.loads(run("evaluate", "--config", TINY, f"run.dir={with_patient}", *PATIENT, "grpo.steps=2", "--on",
+                          tmp_path / "other.h5", "--json").stdout)
+    assert told["comparisons"][-1]["baseline"] == "list-grpo, no patient slot"
+
+
+def test_patients_slot_on_two_ranks_trains_alike(with_patient, tmp_path):
+    shutil.copytree(with_patient, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "grpo")
+    words = mpirun(2, "grpo", "--config", TINY, f"run.dir={tmp_path}/run", *PATIENT, "grpo.steps=2",
+                   "cluster.placement=colocated")
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stderr
+    one, two = ((folder / "grpo" / "model" / "model.safetensors").read_bytes()
+                for folder in (with_patient, tmp_path / "run"))
+    assert one == two
+
+
+def test_patients_slot_from_a_file(encoded, tmp_path):
+    ids, vectors = stored_rows(encoded / "encode" / "entities.h5", "visit")
+    order = np.random.default_rng(1).permutation(len(ids))
+    np.save(tmp_path / "visits.npy", vectors[order].astype("float32"))
+    (tmp_path / "visits.ids.txt").write_text("".join(f"{ids[i]}\n" for i in order))
+    keys = ["--config", TINY, f"run.dir={tmp_path}/run", f"encoders.patient={tmp_path}/visits.npy"]
+    run("prepare", *keys)
+    kept_ids, kept = stored_rows(tmp_path / "run" / "visits.h5", "visit")
+    assert list(kept_ids) == list(ids) and (kept == vectors).all()
+    run("sft", "classifier", *keys)
+    (tmp_path / "visits.ids.txt").write_text("".join(f"{ids[i]}\n" for i in order[:-1]) + "7\n")
+    refused = run("prepare", *keys, check=False)
+    assert refused.returncode == 3 and "no vector for 1 of the" in refused.stderr
+
+
 @pytest.mark.parametrize("key,words", [
+    ("encoders.patient=molecule", "no vectors of this kind; expected none, raremed or a file"),
     ("encoders.drug=micron", "no vectors of this kind; expected none, random, molecule or a file"),
     ("encoders.procedure=molecule", "no vectors of this kind; expected none, random, micron or a file"),
     ("encoders.train=[gamenet]", "expected micron or raremed"),

@@ -12,8 +12,10 @@ namespace {
 
 using testing::AllOf;
 using testing::Contains;
+using testing::Ge;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 const std::filesystem::path kConfigs = FLAME_SOURCE_DIR "/configs";
 
@@ -180,6 +182,51 @@ TEST_F(PromptTest, SlotsNotInTokenizer_Refused) {
   slots.first[0] -= 1;
   slots.count[2] = 4;
   EXPECT_THAT(MessageOf(build), HasSubstr("4 slots like <DrugEmb-0>; the corpus has 3"));
+}
+
+TEST_F(PromptTest, PatientsSlot_IdOfItsVisit) {
+  for (const char* name : {"prompts.yaml", "prompts-compact.yaml"}) {
+    Tokenizer tokenizer = Train(kConfigs / name);
+    EntityTokens slots = AddSlots(&tokenizer);
+    const PromptBuilder without(kConfigs / name, corpus_, tokenizer, slots);
+    slots.visit = tokenizer.AddSpecialTokens({kVisitToken});
+    const PromptTexts texts(kConfigs / name, corpus_, slots);
+    const PromptBuilder prompts(kConfigs / name, corpus_, tokenizer, slots);
+    for (int32_t visit = 0; visit < 3; ++visit) {
+      for (const auto& [ids, text] :
+           {std::pair(prompts.ClassifierTrunk(visit), texts.ClassifierTrunk(visit)),
+            std::pair(prompts.ListTrunk(visit), texts.ListTrunk(visit))}) {
+        EXPECT_EQ(std::count(ids.begin(), ids.end(), slots.visit + visit), 1);
+        std::vector<int32_t> shared = tokenizer.Encode(text);
+        EXPECT_EQ(std::count(shared.begin(), shared.end(), slots.visit), 1);
+        std::replace(shared.begin(), shared.end(), slots.visit, slots.visit + visit);
+        EXPECT_EQ(std::vector<int32_t>(ids.begin() + 1, ids.end()), shared);
+      }
+      EXPECT_THAT(without.ListTrunk(visit), Not(Contains(Ge(slots.visit))));
+    }
+  }
+}
+
+TEST_F(PromptTest, PatientsSlot_TextByHand) {
+  EntityTokens slots;
+  slots.visit = 500;
+  EXPECT_THAT(PromptTexts(kConfigs / "prompts.yaml", corpus_, slots).ListTrunk(0),
+              HasSubstr("one a line.\nPatient representation: <VisitEmb>, Age: 70, Gender: F"));
+  EXPECT_THAT(PromptTexts(kConfigs / "prompts-compact.yaml", corpus_, slots).ListTrunk(2),
+              StartsWith("<VisitEmb>, 9 M\nDx: "));
+}
+
+TEST_F(PromptTest, PatientsSlotWithoutItsPlace_Refused) {
+  EntityTokens slots;
+  slots.visit = 500;
+  const auto path = WriteTemplates("{patient}", "");
+  EXPECT_THAT(MessageOf([&] { PromptTexts(path, corpus_, slots); }),
+              HasSubstr("template 'classifier.trunk' does not have the placeholder {patient}"));
+  Tokenizer tokenizer = Train(kConfigs / "prompts.yaml");
+  slots.visit = tokenizer.AddSpecialTokens({kVisitToken, "<more>"});
+  EXPECT_THAT(
+      MessageOf([&] { PromptBuilder(kConfigs / "prompts.yaml", corpus_, tokenizer, slots); }),
+      HasSubstr("its last"));
 }
 
 // Compares the joined ids of pieces with the ids of the joined text.

@@ -95,6 +95,20 @@ TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
 }
 
+TEST_F(PolicyFolder, BorrowedSlots_StoredWithoutTheirVectors) {
+  Policy policy = FullPolicy();
+  policy.AddEntities({{"visit", 60, at::ones({7, 4}, at::kDouble), 3, /*borrowed=*/true}}, 3);
+  SavePolicy(policy, folder_);
+  Policy loaded = LoadPolicy(folder_, at::kFloat);
+  ExpectSameParameters(policy, loaded);
+  ASSERT_EQ(loaded.entities().size(), 3u);
+  EXPECT_TRUE(loaded.entities()[2].borrowed);
+  EXPECT_EQ(loaded.entities()[2].collab.sizes(), at::IntArrayRef({0, 4}));
+  loaded.SetCollab("visit", at::ones({7, 4}, at::kFloat));
+  const FamilyBatch batch = PackFamilies({{{1, 66, 5}, {}}});
+  EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
+}
+
 // Returns the policy in the form that GRPO starts from.
 Policy Frozen(Policy policy) {
   policy.MergeAdapters();
