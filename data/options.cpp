@@ -62,6 +62,9 @@ void TaskOptions::Bind(ConfigSchema* schema) {
                  {.low = 0, .high = 1, .low_open = true, .high_open = true},
                  "share of the training patients that tasks.errors: holdout excludes from the "
                  "classifier's training");
+  schema->Choice("tasks.list_order", &list_order, {"predicted", "micron", "raremed"},
+                 "order of the drugs of a prompt's list: as the classifier's list has them, or by "
+                 "the scores of an encoder that the run trains, the surest first");
   schema->Int("tasks.per_visit", &per_visit, {.low = 2},
               "number of list tasks per visit; half are Add tasks, half are Remove tasks");
   schema->Path("tasks.feedback", &feedback,

@@ -46,7 +46,10 @@ struct TaskOptions {
   // patients.
   std::string errors = "train";
   double holdout = 0.3;
-  int64_t per_visit = 4;           // list tasks per visit: half Add, half Remove; at least 2
+  int64_t per_visit = 4;  // list tasks per visit: half Add, half Remove; at least 2
+  // The order of the drugs of the list that a prompt shows: predicted (that of ListTask), or by
+  // the scores of an encoder that the run trains (micron, raremed), the surest first.
+  std::string list_order = "predicted";
   std::filesystem::path feedback;  // physicians' decisions (data/feedback.h); "": none
   void Bind(ConfigSchema* schema);
 };

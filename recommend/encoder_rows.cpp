@@ -5,10 +5,9 @@
 #include "recommend/baselines/simple.h"
 
 namespace flame {
-namespace {
 
-std::vector<float> LogitsOf(const VisitEncoder& encoder, const Corpus& corpus,
-                            const std::vector<int32_t>& visits) {
+std::vector<float> EncoderLogits(const VisitEncoder& encoder, const Corpus& corpus,
+                                 const std::vector<int32_t>& visits) {
   // Some at a time: memory.
   constexpr size_t kVisitsAtOnce = 512;
   std::vector<float> logits;
@@ -22,6 +21,8 @@ std::vector<float> LogitsOf(const VisitEncoder& encoder, const Corpus& corpus,
   }
   return logits;
 }
+
+namespace {
 
 // Adds `bonus` to the logits of the drugs of each visit's previous one.
 std::vector<float> WithBonus(const Corpus& corpus, const std::vector<int32_t>& visits, double bonus,
@@ -38,13 +39,13 @@ std::vector<float> WithBonus(const Corpus& corpus, const std::vector<int32_t>& v
 
 Row RaremedRow(const Field& field, const Raremed& raremed) {
   return ScoredRow(field, "raremed",
-                   LogitsOf(raremed, field.corpus, field.corpus.VisitsOf(Split::kValidation)),
-                   LogitsOf(raremed, field.corpus, field.visits), /*otherwise=*/0);
+                   EncoderLogits(raremed, field.corpus, field.corpus.VisitsOf(Split::kValidation)),
+                   EncoderLogits(raremed, field.corpus, field.visits), /*otherwise=*/0);
 }
 
 Row MicronRow(const Field& field, const Micron& micron) {
   const std::vector<int32_t> validation = field.corpus.VisitsOf(Split::kValidation);
-  const std::vector<float> known = LogitsOf(micron, field.corpus, validation);
+  const std::vector<float> known = EncoderLogits(micron, field.corpus, validation);
   double best_bonus = 0, best_jaccard = -1;
   for (const double bonus : {0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0}) {
     if (known.empty()) break;
@@ -56,7 +57,7 @@ Row MicronRow(const Field& field, const Micron& micron) {
   }
   return ScoredRow(field, "micron", WithBonus(field.corpus, validation, best_bonus, known),
                    WithBonus(field.corpus, field.visits, best_bonus,
-                             LogitsOf(micron, field.corpus, field.visits)),
+                             EncoderLogits(micron, field.corpus, field.visits)),
                    /*otherwise=*/0);
 }
 

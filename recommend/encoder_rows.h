@@ -8,6 +8,10 @@
 
 namespace flame {
 
+// Returns an encoder's logits, [visits, drugs], row by row.
+std::vector<float> EncoderLogits(const VisitEncoder& encoder, const Corpus& corpus,
+                                 const std::vector<int32_t>& visits);
+
 // The drugs whose logit is above a cut that is best on the validation visits. Each drug of the
 // previous visit has a bonus first, likewise chosen: MICRON tells what changes, and keeps the rest
 // (the authors have two cuts, 0.8 to add a drug and 0.2 to drop one).

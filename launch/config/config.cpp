@@ -86,6 +86,10 @@ void CheckTogether(const Config& config) {
     throw UsageError(key.key, " is ", key.encoder, ", which has no vectors of this kind; expected ",
                      key.Expected());
   }
+  if (config.tasks.list_order != "predicted" && !config.encoders.Trains(config.tasks.list_order)) {
+    throw UsageError("tasks.list_order is ", config.tasks.list_order,
+                     ", which the run does not train; expected it in encoders.train");
+  }
   if (config.raremed.dim % config.raremed.heads != 0) {
     throw UsageError("raremed.heads is ", config.raremed.heads, " and raremed.dim ",
                      config.raremed.dim, "; expected heads that divide it");

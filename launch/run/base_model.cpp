@@ -1,5 +1,6 @@
 #include "launch/run/base_model.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -55,7 +56,8 @@ at::Tensor VectorsOf(const Config& config, const Corpus& corpus, const SlotShape
   const Vocabulary& vocabulary = shape.kind == EntityKind::kDiagnosis   ? corpus.diagnoses
                                  : shape.kind == EntityKind::kProcedure ? corpus.procedures
                                                                         : corpus.drugs;
-  return ReadVectors(shape.encoder, shape.name, vocabulary.codes);
+  const at::Tensor vectors = ReadVectors(shape.encoder, shape.name, vocabulary.codes);
+  return vectors / RootMeanSquare(vectors);
 }
 
 // Returns the pretrained model's tokenizer, or trains one on every prompt that the corpus can

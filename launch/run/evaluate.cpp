@@ -9,6 +9,7 @@
 #include "launch/config/run_paths.h"
 #include "launch/run/base_model.h"
 #include "launch/run/encode.h"
+#include "launch/run/list_order.h"
 #include "launch/run/run_materials.h"
 #include "recommend/calibrate.h"
 #include "recommend/classify.h"
@@ -45,8 +46,8 @@ ListInferenceOptions InferenceOptions(const Config& config) {
 }
 
 Row ListRow(const Config& config, const Field& field, const Materials& materials,
-            const std::string& policy_name, const std::filesystem::path& folder,
-            const Sets& inputs) {
+            const std::string& policy_name, const std::filesystem::path& folder, Sets inputs) {
+  OrderLists(config, field.corpus, field.visits, &inputs);
   Policy policy = LoadFrozen(config, field.corpus, folder);
   const ListPredictions predictions =
       PredictLists(InferenceOptions(config), materials, &policy, field.visits, inputs, policy_name);

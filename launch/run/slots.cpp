@@ -15,11 +15,6 @@
 namespace flame {
 namespace {
 
-double RootMeanSquare(const at::Tensor& vectors) {
-  const double mean_square = vectors.square().mean().item<double>();
-  return mean_square > 0 ? std::sqrt(mean_square) : 1;
-}
-
 // Throws DataError unless `table` is that of the first visits of `corpus`.
 void CheckVisits(const EntityTable& table, const Corpus& corpus, const std::string& file) {
   const size_t count = table.ids.size();
@@ -47,6 +42,11 @@ at::Tensor VectorsOfOthers(const Config& config, const Corpus& corpus, size_t fi
 }
 
 }  // namespace
+
+double RootMeanSquare(const at::Tensor& vectors) {
+  const double mean_square = vectors.square().mean().item<double>();
+  return mean_square > 0 ? std::sqrt(mean_square) : 1;
+}
 
 void FillSlots(const Config& config, Policy* policy) {
   EntityTables tables;

@@ -11,10 +11,11 @@ namespace flame {
 // The kind of the patient's slot, which holds the vector of the visit in question.
 inline constexpr char kVisitKind[] = "visit";
 
+// Vectors of encoders and files are divided by this, so that the projector meets numbers of the
+// size that it was drawn for; those of visits by that of the run's own.
+double RootMeanSquare(const at::Tensor& vectors);
+
 // Gives the slots of codes and drugs whose encoder the run has trained their vectors.
-//
-// These and the visits' vectors are divided by the root of the mean square of the run's own, so
-// that the projector meets numbers of the size that it was drawn for.
 void FillSlots(const Config& config, Policy* policy);
 
 // Gives the patient's slot, if the policy has one, a vector for every visit of `corpus`. It begins

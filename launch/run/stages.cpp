@@ -21,6 +21,7 @@
 #include "launch/run/encode.h"
 #include "launch/run/evaluate.h"
 #include "launch/run/grpo_roles.h"
+#include "launch/run/list_order.h"
 #include "launch/run/run_materials.h"
 #include "launch/run/run_stage.h"
 #include "launch/run/session.h"
@@ -147,9 +148,10 @@ std::vector<Family> ListValidation(const Config& config, const Materials& materi
   TaskOptions predictions = config.tasks;
   predictions.errors = "holdout";
   predictions.per_visit = 2;
+  auto all = BuildListTasks(materials.corpus, scores, visits, predictions, config.run.seed);
+  OrderInputs(config, materials.corpus, &all);
   std::vector<Family> families;
-  for (const auto& tasks : TasksByVisit(
-           BuildListTasks(materials.corpus, scores, visits, predictions, config.run.seed))) {
+  for (const auto& tasks : TasksByVisit(all)) {
     families.push_back(ListFamily(*materials.prompts, tasks));
   }
   return families;
@@ -266,7 +268,8 @@ void TasksStage(const Config& config) {
     WriteScores(scores, num_drugs, paths.scores());
     if (feedback) KeepFeedback(config, materials->corpus, scored);
     const Corpus truths = TruthsOfRun(config, materials->corpus);
-    const auto tasks = BuildListTasks(truths, scores, scored, config.tasks, config.run.seed);
+    auto tasks = BuildListTasks(truths, scores, scored, config.tasks, config.run.seed);
+    OrderInputs(config, materials->corpus, &tasks);
     WriteListTasks(tasks, paths.tasks());
     LogInfo("tasks: ", tasks.size(), " from ", scored.size(), " visits");
   };

@@ -129,7 +129,7 @@ def stored_rows(file, kind):
         return tables[f"{kind}/ids"].asstr()[:], tables[f"{kind}/vectors"][:]
 
 
-PATIENT = ["encoders.patient=raremed", *SMALL]
+PATIENT = ["encoders.patient=raremed", "classifier.threshold=calibrated", *SMALL]
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,28 @@ def test_patients_slot_from_a_file(encoded, tmp_path):
     (tmp_path / "visits.ids.txt").write_text("".join(f"{ids[i]}\n" for i in order[:-1]) + "7\n")
     refused = run("prepare", *keys, check=False)
     assert refused.returncode == 3 and "no vector for 1 of the" in refused.stderr
+
+
+def lists_of(file, name):
+    offsets = file[f"{name}_offsets"][:]
+    return [file[name][begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+def test_lists_in_the_order_of_an_encoder(with_patient, tmp_path):
+    """The same drugs in each list, and RAREMed's surest first; not by default."""
+    folder = tmp_path / "run"
+    shutil.copytree(with_patient, folder)
+    keys = ["--config", TINY, f"run.dir={folder}", *PATIENT, "grpo.steps=2"]
+    assert "stage tasks: inputs unchanged" in run("tasks", *keys).stderr
+    run("pipeline", *keys, "tasks.list_order=raremed")
+    with h5py.File(with_patient / "tasks" / "tasks.h5") as before, h5py.File(folder / "tasks" / "tasks.h5") as after:
+        moved = 0
+        for one, two in zip(lists_of(before, "input"), lists_of(after, "input"), strict=True):
+            assert sorted(one) == sorted(two)
+            moved += list(one) != list(two)
+        assert moved > 0
+    refused = run("tasks", "--config", TINY, f"run.dir={folder}", "tasks.list_order=micron", check=False)
+    assert refused.returncode == 2 and "expected it in encoders.train" in refused.stderr
 
 
 @pytest.mark.parametrize("key,words", [
