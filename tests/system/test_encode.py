@@ -1,5 +1,6 @@
 """Encoders that a run trains: their vectors in the slots, their rows in the evaluation, and what goes wrong."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -194,7 +195,7 @@ def test_patients_slot_from_a_file(encoded, tmp_path):
 
 def lists_of(file, name):
     offsets = file[f"{name}_offsets"][:]
-    return [file[name][begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [file[name][begin:end] for begin, end in itertools.pairwise(offsets)]
 
 
 def test_lists_in_the_order_of_an_encoder(with_patient, tmp_path):
