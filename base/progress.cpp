@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/clock.h"
@@ -14,6 +15,8 @@
 
 namespace flame {
 namespace {
+
+ProgressForm form = ProgressForm::kPlain;
 
 size_t TerminalWidth() {
   winsize size = {};
@@ -26,7 +29,7 @@ std::string Bar(double fraction) {
   return "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "]";
 }
 
-std::string Rate(double per_second) {
+std::string ShortNumber(double per_second) {
   char text[32];
   std::snprintf(text, sizeof text, per_second < 10 ? "%.2f" : "%.0f", per_second);
   return text;
@@ -34,13 +37,16 @@ std::string Rate(double per_second) {
 
 }  // namespace
 
+void SetProgressForm(ProgressForm wanted) { form = wanted; }
+
 Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
       done_(done),
       start_done_(done),
-      terminal_(isatty(STDERR_FILENO) && ShownLogLevel() <= LogLevel::kInfo),
+      terminal_(isatty(STDERR_FILENO) && form == ProgressForm::kPlain &&
+                ShownLogLevel() <= LogLevel::kInfo),
       start_(Clock::now()),
       drawn_(start_) {}
 
@@ -48,31 +54,61 @@ Progress::~Progress() { Draw(true); }
 
 void Progress::Add(int64_t n) {
   done_ += n;
-  if (SecondsSince(drawn_) >= (terminal_ ? 0.1 : 10.0)) Draw(false);
+  DrawIfDue();
 }
 
 void Progress::Step(const std::string& note) {
   ++done_;
   note_ = note;
-  if (!terminal_) return Draw(false);
-  LogToFileAlone(label_ + ": " + Text(false));
-  if (SecondsSince(drawn_) >= 0.1) Draw(false);
+  const bool first = !drawn_once_;
+  // Draw writes plain lines to the file as well.
+  const bool by_draw = !terminal_ && form == ProgressForm::kPlain && (first || Due());
+  if (!by_draw) LogToFileAlone(label_ + ": " + Text(false));
+  if (first) return Draw(false);
+  DrawIfDue();
+}
+
+bool Progress::Due() const { return SecondsSince(drawn_) >= (terminal_ ? 0.1 : 10.0); }
+
+void Progress::DrawIfDue() {
+  if (Due()) Draw(false);
+}
+
+double Progress::Rate() const {
+  const double elapsed = SecondsSince(start_);
+  return elapsed > 0 ? static_cast<double>(done_ - start_done_) / elapsed : 0;
 }
 
 std::string Progress::Text(bool last) const {
-  const double elapsed = SecondsSince(start_);
-  const double rate = elapsed > 0 ? static_cast<double>(done_ - start_done_) / elapsed : 0;
-  std::string text = StrCat(done_, "/", total_, " ", unit_, ", ", Rate(rate), " ", unit_, "/s");
+  const double rate = Rate();
+  std::string text =
+      StrCat(done_, "/", total_, " ", unit_, ", ", ShortNumber(rate), " ", unit_, "/s");
   if (last) {
-    text += ", took " + HumanDuration(elapsed);
+    text += ", took " + HumanDuration(SecondsSince(start_));
   } else if (rate > 0) {
     text += ", " + HumanDuration(static_cast<double>(total_ - done_) / rate) + " left";
   }
   return note_.empty() ? text : text + ", " + note_;
 }
 
+std::string Progress::Json(bool last) const {
+  const double rate = Rate();
+  nlohmann::ordered_json line = {
+      {"progress", label_},      {"done", done_},      {"total", total_},
+      {"unit", unit_},           {"per_second", rate}, {"seconds", SecondsSince(start_)},
+      {"seconds_left", nullptr}, {"note", note_},      {"ended", last}};
+  if (!last && rate > 0) line["seconds_left"] = static_cast<double>(total_ - done_) / rate;
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 void Progress::Draw(bool last) {
   drawn_ = Clock::now();
+  drawn_once_ = true;
+  if (form == ProgressForm::kJson) {
+    if (ShownLogLevel() <= LogLevel::kInfo) std::fprintf(stderr, "%s\n", Json(last).c_str());
+    if (last) LogToFileAlone(label_ + ": " + Text(last));
+    return;
+  }
   const std::string text = Text(last);
   if (!terminal_) return LogInfo(label_, ": ", text);
   const double fraction = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1;

@@ -1,6 +1,7 @@
 #include "launch/cli/config_arguments.h"
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/trace.h"
 
 namespace flame {
@@ -11,6 +12,7 @@ void UseLogLevel(const ParsedOptions& options) {
 
 Config ConfigOf(const ParsedOptions& options) {
   UseLogLevel(options);
+  if (options.Text("progress", "plain") == "json") SetProgressForm(ProgressForm::kJson);
   Config config = LoadConfig(options.Text("config"), options.overrides);
   if (options.Has("trace")) StartTrace();
   return config;

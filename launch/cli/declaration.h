@@ -29,7 +29,8 @@ struct Declaration {
   std::string text;                   // a paragraph of help; it is wrapped to the terminal
   WordsDeclaration words = {};
   std::vector<OptionDeclaration> options = {};
-  // Runs a config: takes --config, --json, --log-level, --trace and a.b=value overrides.
+  // Runs a config: takes --config, --json, --log-level, --progress, --trace and a.b=value
+  // overrides.
   bool takes_config = false;
 };
 

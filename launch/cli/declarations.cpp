@@ -343,6 +343,10 @@ std::vector<OptionDeclaration> AllOptions(const Declaration& declaration) {
         {{"config", "FILE", "YAML file; every key has a default"},
          {"json", "", "results as JSON on stdout"},
          {"log-level", "LEVEL", "what goes to stderr, info by default", kLogLevels},
+         {"progress",
+          "FORM",
+          "how stderr shows progress: for people, or a line of JSON every ten seconds",
+          {"plain", "json"}},
          {"trace", "", "write run.dir/trace.json, a timeline of all ranks for Perfetto"}});
   }
   options.push_back({"help", "", "print this text"});

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 
 #include "base/files/atomic_file.h"
 #include "base/progress.h"
@@ -72,18 +74,47 @@ TEST(LogToFile, FolderAbsent_MachineErrorNamesIt) {
   EXPECT_THROW(LogToFile((folder / "absent/run.log").string()), MachineError);
 }
 
-TEST(Progress, TrainingWithoutTerminal_OneLineAStepAndTheEnd) {
+TEST(Progress, TrainingWithoutTerminal_FirstStepAndEndAndEveryStepInTheFile) {
   const TemporaryFolder folder;
-  const std::string text = StderrOf(folder, [] {
-    Progress progress("sft", 3, "step", 1);
+  const std::string text = StderrOf(folder, [&] {
+    LogToFile((folder / "run.log").string());
+    Progress progress("sft", 4, "step", 1);
     progress.Step("loss 0.52");
+    progress.Step("loss 0.47");
     progress.Step("loss 0.42");
   });
   const std::regex expected(
-      "\\[info\\] sft: 2/3 step, .* step/s, 0 s left, loss 0.52\n"
-      "\\[info\\] sft: 3/3 step, .* step/s, 0 s left, loss 0.42\n"
-      "\\[info\\] sft: 3/3 step, .* step/s, took 0 s, loss 0.42\n");
+      "\\[info\\] sft: 2/4 step, .* step/s, 0 s left, loss 0.52\n"
+      "\\[info\\] sft: 4/4 step, .* step/s, took 0 s, loss 0.42\n");
   EXPECT_TRUE(std::regex_match(text, expected)) << text;
+  const std::string file = ReadWholeFile(folder / "run.log");
+  const std::regex lines(
+      ".*sft: 2/4 step.*\n.*sft: 3/4 step.*\n.*sft: 4/4 step, .* left.*\n.*sft: 4/4 step, .* "
+      "took.*\n");
+  EXPECT_TRUE(std::regex_match(file, lines)) << file;
+}
+
+TEST(Progress, JsonForm_ObjectsOfNumbers) {
+  const TemporaryFolder folder;
+  const std::string text = StderrOf(folder, [] {
+    SetProgressForm(ProgressForm::kJson);
+    Progress progress("sft", 3, "step", 1);
+    progress.Step("loss \"0.52\"");
+    progress.Step("loss 0.42");
+  });
+  std::istringstream lines(text);
+  std::string first, last, more;
+  std::getline(lines, first);
+  std::getline(lines, last);
+  EXPECT_FALSE(std::getline(lines, more)) << more;
+  const auto begin = nlohmann::json::parse(first), end = nlohmann::json::parse(last);
+  EXPECT_EQ(begin.at("progress"), "sft");
+  EXPECT_EQ(begin.at("done"), 2);
+  EXPECT_EQ(begin.at("note"), "loss \"0.52\"");
+  EXPECT_GT(begin.at("seconds_left"), 0);
+  EXPECT_EQ(end.at("done"), 3);
+  EXPECT_EQ(end.at("ended"), true);
+  EXPECT_TRUE(end.at("seconds_left").is_null());
 }
 
 TEST(Progress, OtherLoopWithoutTerminal_LinesAreSecondsApart) {

@@ -1,5 +1,6 @@
 """The messages of a run, and where they go."""
 
+import json
 import re
 import subprocess
 
@@ -19,7 +20,7 @@ def test_every_rank_has_a_log_of_its_own_and_the_end_tells_where_time_went(run_c
     assert "waiting for rollouts" in logs[0]
     # Only rank 0 writes a line per step. The log continues that of the copied run.
     steps = [int(step) for step in re.findall(r"grpo: (\d+)/6 step, .* left, reward", logs[0])]
-    assert steps == 2 * [1, 2, 3, 4, 5, 6] and "grpo: 3/6 step" in result.stderr
+    assert steps == 2 * [1, 2, 3, 4, 5, 6] and "grpo: 1/6 step" in result.stderr
     assert not any("/6 step" in log for log in logs[1:])
     assert re.search(r"idle: learners \d+ %, rollout ranks \d+ %, reward ranks \d+ %",
                      result.stderr)
@@ -54,3 +55,12 @@ def test_ranks_that_do_everything_tell_how_long_they_waited(run_copy):
     idle = re.search(r"idle: ranks (\d+) % of their time, waiting for other ranks' rollouts",
                      result.stderr)
     assert int(idle[1]) >= 5, result.stderr  # the second rank has nothing to sample
+
+
+def test_progress_for_programs_is_lines_of_json(run_copy):
+    folder = run_copy("list")
+    told = run("sft", "list", "--config", TINY, f"run.dir={folder}", "--progress", "json").stderr.splitlines()
+    lines = [json.loads(line) for line in told if line.startswith("{")]
+    assert [line["done"] == line["total"] for line in lines if line["progress"] == "list"][-1]
+    assert lines[-1]["ended"] and all(0 <= line["done"] <= line["total"] for line in lines)
+    assert all(line.startswith(("{", "[")) for line in told)
