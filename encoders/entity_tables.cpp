@@ -42,7 +42,13 @@ EntityTable ReadTable(const Hdf5File& file, const std::string& kind, const std::
   if (shape.size() != 2) {
     throw DataError(where, ": '", vectors, "' has ", shape.size(), " dimensions; expected 2");
   }
-  return {file.Read<std::string>(ids), Matrix(file.Read<float>(vectors), shape[0], shape[1])};
+  EntityTable table = {file.Read<std::string>(ids),
+                       Matrix(file.Read<float>(vectors), shape[0], shape[1])};
+  if (table.ids.empty() && shape[0] > 0) {
+    throw DataError(where, ": '", ids, "' is empty; expected an id for each of ", shape[0],
+                    " rows");
+  }
+  return table;
 }
 
 // The lines of NAME.ids.txt beside the file; none if there is no such file.
@@ -55,6 +61,7 @@ std::vector<std::string> IdsBeside(const fs::path& file) {
     if (line.ends_with('\r')) line.pop_back();
     ids.push_back(line);
   }
+  if (ids.empty()) throw DataError(path.string(), ": no id; expected one a line for each row");
   return ids;
 }
 
@@ -126,6 +133,11 @@ void WriteEntities(const EntityTables& tables, const fs::path& path) {
   Hdf5File file = Hdf5File::Create(atomic.temporary());
   file.SetAttribute("schema", kSchema);
   for (const auto& [kind, table] : tables) {
+    if (!at::isfinite(table.vectors).all().item<bool>()) {
+      throw DataError(
+          path.string(), ": a vector of kind ", kind,
+          " has a value that is no finite number; the training of its encoder diverged");
+    }
     file.Write(kind + "/ids", table.ids);
     const at::Tensor vectors = table.vectors.contiguous();
     const float* begin = vectors.const_data_ptr<float>();
@@ -160,6 +172,9 @@ at::Tensor ReadVectors(const fs::path& file, const std::string& kind,
     throw DataError(file.string(), ": has ", table.vectors.size(0), " rows; expected ", count,
                     table.ids.empty() ? ", one for each " + kind + " of the corpus, in its order"
                                       : ", one for each of its ids");
+  }
+  if (table.vectors.size(1) == 0) {
+    throw DataError(file.string(), ": its rows have no numbers; expected at least one");
   }
   if (!at::isfinite(table.vectors).all().item<bool>()) {
     throw DataError(file.string(), ": a value is no finite number");

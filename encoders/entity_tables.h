@@ -19,7 +19,8 @@ using EntityTables =
     std::map<std::string, EntityTable>;  // "visit", "diagnosis", "procedure", "drug"
 
 // Writes entities.h5 atomically: for each kind "KIND/ids" (text) and "KIND/vectors" (float32
-// [ids, dim]), attribute schema "flame-entities 1", sealed.
+// [ids, dim]), attribute schema "flame-entities 1", sealed. Throws DataError if a value is no
+// finite number.
 void WriteEntities(const EntityTables& tables, const std::filesystem::path& path);
 // True if an HDF5 file, whose seal has been checked, has the schema of entities.h5.
 bool IsEntities(const std::filesystem::path& path);

@@ -42,6 +42,17 @@ std::vector<int32_t> PreviousOf(const Corpus& corpus, const std::vector<int32_t>
   return previous;
 }
 
+// The visits before, as far as a loss may see them: a training visit's only if it is one itself.
+std::vector<int32_t> TrainedPreviousOf(const Corpus& corpus, const std::vector<int32_t>& visits) {
+  std::vector<int32_t> previous = PreviousOf(corpus, visits);
+  for (size_t i = 0; i < visits.size(); ++i) {
+    if (previous[i] < 0) continue;
+    const Split before = corpus.visits[previous[i]].split;
+    if (before != Split::kTrain && before != corpus.visits[visits[i]].split) previous[i] = -1;
+  }
+  return previous;
+}
+
 at::Tensor IsVisit(const std::vector<int32_t>& visits) {
   at::Tensor is = at::zeros({static_cast<int64_t>(visits.size())}, at::kFloat);
   for (size_t i = 0; i < visits.size(); ++i) is.mutable_data_ptr<float>()[i] = visits[i] >= 0;
@@ -106,7 +117,7 @@ at::Tensor Micron::Drugs(const at::Tensor& health) const {
 
 at::Tensor Micron::Loss(const Corpus& corpus, const std::vector<int32_t>& visits,
                         uint64_t dropout_seed) const {
-  const std::vector<int32_t> previous = PreviousOf(corpus, visits);
+  const std::vector<int32_t> previous = TrainedPreviousOf(corpus, visits);
   const at::Tensor health = Health(corpus, visits, dropout_seed, 0);
   const at::Tensor health_last = Health(corpus, previous, dropout_seed, 2);
   const at::Tensor now = Drugs(health), last = Drugs(health_last);

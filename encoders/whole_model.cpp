@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/linear.h>
 
 #include <cmath>
@@ -27,8 +28,12 @@ at::Tensor FloatsOf(const TensorView& view, const std::string& where) {
   if (type == types.end()) {
     throw DataError(where, " is ", view.dtype, "; expected F64, F32, F16 or BF16");
   }
-  return at::from_blob(const_cast<void*>(view.data), view.shape, type->second)
-      .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  const at::Tensor floats = at::from_blob(const_cast<void*>(view.data), view.shape, type->second)
+                                .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  if (!at::isfinite(floats).all().item<bool>()) {
+    throw DataError(where, " has a value that is no finite number");
+  }
+  return floats;
 }
 
 }  // namespace

@@ -66,6 +66,12 @@ bool EncoderOptions::Trains(const std::string& encoder) const {
          std::find(train.begin(), train.end(), encoder) != train.end();
 }
 
+bool EncoderOptions::FillsSlots() const {
+  EncoderOptions slots = *this;
+  slots.train.clear();
+  return slots.TrainsAny();
+}
+
 bool IsEncoderFile(const std::string& encoder) {
   const std::vector<std::string> names = {"none", "random", "micron", "raremed", "molecule"};
   return std::find(names.begin(), names.end(), encoder) == names.end();

@@ -43,6 +43,8 @@ struct EncoderOptions {
   void Bind(ConfigSchema* schema);
   // True if the run trains this encoder: "micron", "raremed", "molecule".
   bool Trains(const std::string& encoder) const;
+  // True if a slot has the vectors of an encoder that the run trains.
+  bool FillsSlots() const;
   bool TrainsAny() const { return Trains("micron") || Trains("raremed") || Trains("molecule"); }
 };
 

@@ -83,6 +83,9 @@ std::vector<float> LogitsOverRanks(int64_t token_budget, const Materials& materi
 Calibration BestOffset(const std::vector<float>& logits,
                        const std::vector<std::vector<int32_t>>& truth, int32_t num_drugs) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit); })) {
+    throw DataError("a logit of the validation visits is not a number; expected numbers");
+  }
   std::vector<int64_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),

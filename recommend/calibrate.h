@@ -24,7 +24,8 @@ struct Calibration {
 // Returns the offset with the highest mean Jaccard. The predicted sets change only at logits, so it
 // tries one offset per gap between neighbouring logits: 0 if the gap contains 0, else the middle of
 // the gap (1 beyond the outermost logits). Among equally good offsets it returns the one nearest to
-// 0. `logits` is [visits, num_drugs]; `truth` has one set per visit.
+// 0. `logits` is [visits, num_drugs]; `truth` has one set per visit. Throws DataError if a logit is
+// not a number.
 Calibration BestOffset(const std::vector<float>& logits,
                        const std::vector<std::vector<int32_t>>& truth, int32_t num_drugs);
 

@@ -34,13 +34,22 @@ Molecules ReadMolecules(const std::filesystem::path& table) {
   std::string fault;
   CsvTable::OfFile(table, {"drug_id", "smiles"}).ForEachRowOfFilled([&](const CsvRow& row) {
     const std::string id = CanonicalId(row[0]);
-    if (IsMissing(row[1]) || !seen.insert(id).second) return;
+    if (IsMissing(row[1])) return;
+    if (IsMissing(row[0])) {
+      ++molecules.unnamed;
+      return;
+    }
+    if (seen.contains(id)) {
+      molecules.doubled.push_back(id);
+      return;
+    }
     MoleculeGraph graph;
     read(std::string(row[1]), &graph, &fault);
     if (!fault.empty()) {
       molecules.refused.push_back(StrCat(id, ": ", fault));
       return;
     }
+    seen.insert(id);
     molecules.ids.push_back(id);
     molecules.graphs.push_back(std::move(graph));
   });

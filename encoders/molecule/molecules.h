@@ -2,6 +2,7 @@
 #ifndef FLAME_ENCODERS_MOLECULE_MOLECULES_H_
 #define FLAME_ENCODERS_MOLECULE_MOLECULES_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,11 +15,13 @@ struct Molecules {
   std::vector<std::string> ids;  // no repeats
   std::vector<MoleculeGraph> graphs;
   std::vector<std::string> refused;  // "DB00006: why", of the SMILES that RDKit refuses
+  std::vector<std::string> doubled;  // ids of further rows of a drug that has a graph already
+  int64_t unnamed = 0;               // rows with a SMILES and no id
 };
 
 // Reads the table's columns drug_id and smiles (drugbank_to_smiles.csv), in the order of its rows.
-// The first of several rows of a drug counts. Throws DataError if no SMILES can be read,
-// MachineError if the program was built without RDKit.
+// The first of several rows of a drug whose SMILES can be read counts. Throws DataError if no
+// SMILES can be read, MachineError if the program was built without RDKit.
 Molecules ReadMolecules(const std::filesystem::path& table);
 
 }  // namespace flame

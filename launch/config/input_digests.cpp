@@ -137,8 +137,12 @@ std::vector<std::string> MappingsRead(const Layout& layout, const DataOptions& d
   return stems;
 }
 
-std::map<std::string, Input> InputsOf(const Config& config) {
+std::map<std::string, Input> InputsOf(const Config& config, const std::string& stage) {
   std::map<std::string, Input> inputs;
+  if (stage == "encode") {
+    for (const auto& [key, file] : EncoderFiles(config)) inputs[key].files = OneFile(file);
+    return inputs;
+  }
   if (config.data.hospital == "records") {
     inputs = RecordInputs(config.data);
   } else if (MakesHospital(config)) {
@@ -173,17 +177,14 @@ std::map<std::string, Input> InputsOf(const Config& config) {
   return inputs;
 }
 
-fs::path KeptDigests(const Config& config) {
-  return fs::path(config.run.dir) / ".stages" / "prepared-inputs";
+fs::path KeptDigests(const Config& config, const std::string& stage) {
+  return fs::path(config.run.dir) / ".stages" / (stage + "d-inputs");
 }
 
-}  // namespace
-
-namespace {
-
-std::map<std::string, std::string> DigestsOf(const Config& config, DigestCache* cache) {
+std::map<std::string, std::string> DigestsOf(const Config& config, const std::string& stage,
+                                             DigestCache* cache) {
   std::map<std::string, std::string> digests;
-  for (const auto& [key, input] : InputsOf(config)) {
+  for (const auto& [key, input] : InputsOf(config, stage)) {
     std::string lines;
     for (const InputFile& file : input.files)
       lines += file.role + " " + cache->Of(file.path) + "\n";
@@ -194,18 +195,18 @@ std::map<std::string, std::string> DigestsOf(const Config& config, DigestCache* 
 
 }  // namespace
 
-std::map<std::string, std::string> InputDigests(const Config& config) {
+std::map<std::string, std::string> InputDigests(const Config& config, const std::string& stage) {
   DigestCache cache(config.run.dir);
-  return DigestsOf(config, &cache);
+  return DigestsOf(config, stage, &cache);
 }
 
 std::string InputPaths(const Config& config, const std::string& stage) {
   if (stage == "tasks" && !config.tasks.feedback.empty()) {
     return fs::weakly_canonical(config.tasks.feedback).string();
   }
-  if (stage != "prepare") return "";
+  if (stage != "prepare" && stage != "encode") return "";
   std::string text;
-  for (const auto& [key, input] : InputsOf(config)) {
+  for (const auto& [key, input] : InputsOf(config, stage)) {
     text += key + " " + input.value + "\n";
     for (const InputFile& file : input.files) {
       text += fs::weakly_canonical(file.path).string() + "\n";
@@ -214,24 +215,24 @@ std::string InputPaths(const Config& config, const std::string& stage) {
   return text;
 }
 
-void KeepInputDigests(const Config& config) {
+void KeepInputDigests(const Config& config, const std::string& stage) {
   DigestCache cache(config.run.dir);
-  const std::string kept = json(DigestsOf(config, &cache)).dump(1) + "\n";
-  const fs::path path = KeptDigests(config);
+  const std::string kept = json(DigestsOf(config, stage, &cache)).dump(1) + "\n";
+  const fs::path path = KeptDigests(config, stage);
   if (!fs::exists(path) || ReadWholeFile(path) != kept) WriteFileAtomically(path, kept);
   cache.Save();
 }
 
-void CheckInputsUnchanged(const Config& config) {
-  const fs::path path = KeptDigests(config);
+void CheckInputsUnchanged(const Config& config, const std::string& stage) {
+  const fs::path path = KeptDigests(config, stage);
   if (!fs::exists(path)) return;
   const json kept = json::parse(ReadWholeFile(path), nullptr, /*allow_exceptions=*/false);
   if (!kept.is_object()) throw DataError(path.string(), ": not JSON; remove it");
-  for (const auto& [key, digest] : InputDigests(config)) {
+  for (const auto& [key, digest] : InputDigests(config, stage)) {
     if (digest.empty() || kept.value(key, digest) == digest) continue;
-    throw DataError(key, " names other contents than stage prepare in ", config.run.dir.string(),
-                    " was made from; expected the same. `flame pipeline` makes again what they ",
-                    "change");
+    throw DataError(
+        key, " names other contents than stage ", stage, " in ", config.run.dir.string(),
+        " was made from; expected the same. `flame pipeline` makes again what they ", "change");
   }
 }
 

@@ -33,7 +33,15 @@ fs::path PromptFile(const Config& config) {
 }
 
 std::string StageSettings(const Config& config, const std::string& stage) {
-  return config.Canonical(ResultKeys(stage));
+  std::vector<std::string> keys = ResultKeys(stage);
+  EncoderOptions slots = config.encoders;
+  if (stage == "prepare") slots.train.clear();  // the base model has the slots' widths
+  for (const char* encoder : {"micron", "molecule", "raremed"}) {
+    if (slots.Trains(encoder)) continue;
+    std::erase_if(
+        keys, [&](const std::string& key) { return key.starts_with(std::string(encoder) + "."); });
+  }
+  return config.Canonical(keys);
 }
 
 bool MakesHospital(const Config& config) {
@@ -81,6 +89,11 @@ void CheckInputs(const Config& config) {
   for (const EncoderKey& key : EncoderKeys(config.encoders)) {
     if (!IsEncoderFile(key.encoder) || fs::is_regular_file(key.encoder)) continue;
     throw DataError(key.key, ": there is no file ", key.encoder, "; expected ", key.Expected());
+  }
+  if (config.encoders.Trains("molecule") && config.molecule.smiles.empty() &&
+      config.data.hospital == "records" && config.data.mappings.empty()) {
+    throw DataError("encoders.drug is molecule, and there is no table of structures; expected ",
+                    "molecule.smiles, or data.mappings with drugbank_to_smiles.csv");
   }
   for (const auto& [key, file] : EncoderFiles(config)) {
     const bool made = key == "molecule.smiles" && config.molecule.smiles.empty();

@@ -19,9 +19,10 @@ const std::map<std::string, Keys>& InputsOfStages() {
       {"encode", {"encoders.train", "micron", "raremed", "molecule", "run.seed"}},
       {"classifier", {"classifier", "tasks.errors", "tasks.holdout", "model", "run.seed"}},
       {"tasks", {"tasks", "run.seed"}},
-      {"list", {"list", "model", "run.seed"}},
+      {"list", {"list", "tasks.list_order", "model", "run.seed"}},
       {"grpo", {"grpo", "reward", "credit", "model.dtype", "model.quantize", "run.seed"}},
-      {"evaluate", {"evaluate", "grpo.constrain", "grpo.max_tokens", "run.seed"}}};
+      {"evaluate",
+       {"evaluate", "grpo.constrain", "grpo.max_tokens", "tasks.list_order", "run.seed"}}};
   return inputs;
 }
 

@@ -196,6 +196,13 @@ void TellUnknown(const Molecules& molecules, const std::vector<std::string>& unk
                molecules.refused.size() + molecules.ids.size(),
                " SMILES cannot be read, such as that of ", molecules.refused[0]);
   }
+  if (!molecules.doubled.empty()) {
+    LogWarning("molecule: ", molecules.doubled.size(), " further rows of drugs that have a ",
+               "structure already, such as ", molecules.doubled[0], ", are not read");
+  }
+  if (molecules.unnamed > 0) {
+    LogWarning("molecule: ", molecules.unnamed, " rows with a SMILES and no drug_id are not read");
+  }
   if (unknown.empty()) return;
   LogWarning("molecule: ", unknown.size(), " of ", all, " drugs have no structure, such as ",
              unknown[0], "; they share the vector of an unknown molecule");

@@ -25,7 +25,9 @@ namespace fs = std::filesystem;
 // Returns the digests of earlier stages' outputs. Throws DataError unless each stage is done and
 // was made with this config.
 std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
-  if (!stages.empty()) CheckInputsUnchanged(config);
+  for (const std::string& stage : stages) {
+    if (stage == "prepare" || stage == "encode") CheckInputsUnchanged(config, stage);
+  }
   for (const std::string& stage : stages) {
     CheckSettings(config.run.dir, stage, StageSettings(config, stage));
   }
@@ -63,9 +65,12 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
   return stage;
 }
 
-std::vector<std::string> EarlierStages(const Config& config, const std::vector<std::string>& more) {
+std::vector<std::string> EarlierStages(const Config& config, const std::vector<std::string>& more,
+                                       bool reads_encoders) {
   std::vector<std::string> stages = {"prepare"};
-  if (config.encoders.TrainsAny()) stages.push_back("encode");
+  if (config.encoders.FillsSlots() || (reads_encoders && config.encoders.TrainsAny())) {
+    stages.push_back("encode");
+  }
   stages.insert(stages.end(), more.begin(), more.end());
   return stages;
 }

@@ -18,8 +18,10 @@ namespace flame {
 Stage StageOf(const Config& config, const std::string& name,
               std::vector<std::filesystem::path> outputs, const std::vector<std::string>& earlier);
 
-// Returns the stages before the classifier's, followed by `more`.
-std::vector<std::string> EarlierStages(const Config& config, const std::vector<std::string>& more);
+// Returns the stages before the classifier's, followed by `more`. `reads_encoders`: encoders count
+// even if they give no slot its vectors.
+std::vector<std::string> EarlierStages(const Config& config, const std::vector<std::string>& more,
+                                       bool reads_encoders = false);
 
 bool IsFirst(Communicator* world);  // true on rank 0 and in a process alone
 

@@ -132,13 +132,13 @@ void LinkFile(const fs::path& from, const fs::path& to) {
   copy.Commit();
 }
 
+}  // namespace
+
 bool IsCurrent(const Stage& stage) {
   const json record = ReadRecord(stage.run_dir, stage.name);
   return record.is_object() && record.at("inputs") == Sha256(stage.inputs) &&
          FaultOfOutputs(stage.run_dir, record).empty();
 }
-
-}  // namespace
 
 bool BeginStage(const Stage& stage) {
   StopIfRequested();

@@ -25,8 +25,11 @@ struct Stage {
   std::function<void(const std::string& inputs_sha256)> make;
 };
 
-// Returns false, and logs that the stage is skipped, if run_dir/.stages/NAME.json says that the
-// outputs were made from these inputs and all outputs have the recorded sizes. Otherwise calls
+// True if run_dir/.stages/NAME.json says that the outputs were made from these inputs and all
+// outputs have the recorded sizes.
+bool IsCurrent(const Stage& stage);
+
+// Returns false, and logs that the stage is skipped, if it is current. Otherwise calls
 // `check`, moves the results of other inputs to NAME.stale-<digest>, so that none of them is taken
 // for new, and returns true; <digest> is the first 8 characters of the old inputs' digest. Throws
 // DataError if the folder holds an unfinished training from other inputs, such as other settings.

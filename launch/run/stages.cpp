@@ -177,7 +177,7 @@ void PrepareStage(const Config& config) {
   Stage stage = StageOf(config, "prepare", {"corpus.h5", "base"}, {});
   if (synth) stage.outputs.push_back("hospital");
   if (IsEncoderFile(config.encoders.patient)) stage.outputs.push_back("visits.h5");
-  for (const auto& [key, digest] : InputDigests(config)) stage.inputs += key + digest;
+  for (const auto& [key, digest] : InputDigests(config, "prepare")) stage.inputs += key + digest;
   stage.check = [&] { CheckInputs(config); };
   stage.make = [&](const std::string&) {
     if (synth) {
@@ -194,7 +194,7 @@ void PrepareStage(const Config& config) {
     WriteBaseModel(config, corpus, paths.base());
   };
   RunStageOf(config, std::move(stage), nullptr);
-  KeepInputDigests(config);
+  KeepInputDigests(config, "prepare");
 }
 
 void EncodeStage(const Config& config, Communicator* world) {
@@ -208,7 +208,7 @@ void EncodeStage(const Config& config, Communicator* world) {
   }
   const RunPaths paths(config.run.dir);
   Stage stage = StageOf(config, "encode", {"encode/entities.h5"}, {"prepare"});
-  for (const auto& [key, file] : EncoderFiles(config)) stage.inputs += key + Sha256OfFile(file);
+  for (const auto& [key, digest] : InputDigests(config, "encode")) stage.inputs += key + digest;
   for (const char* encoder : {"micron", "raremed", "molecule"}) {
     if (config.encoders.Trains(encoder)) {
       stage.outputs.push_back(fs::relative(paths.encoder(encoder), config.run.dir));
@@ -218,6 +218,7 @@ void EncodeStage(const Config& config, Communicator* world) {
     MakeEntities(config, inputs, StageSettings(config, "encode"), world);
   };
   RunStageOf(config, std::move(stage), world, /*on_device=*/false);
+  if (IsFirst(world)) KeepInputDigests(config, "encode");
 }
 
 void ClassifierStage(const Config& config, Communicator* world) {
@@ -242,8 +243,9 @@ void ClassifierStage(const Config& config, Communicator* world) {
 
 void TasksStage(const Config& config) {
   const RunPaths paths(config.run.dir);
+  const bool ordered = config.tasks.list_order != "predicted";
   Stage stage = StageOf(config, "tasks", {"tasks/scores.h5", "tasks/tasks.h5"},
-                        EarlierStages(config, {"classifier"}));
+                        EarlierStages(config, {"classifier"}, ordered));
   const bool feedback = !config.tasks.feedback.empty();
   if (feedback) {
     if (!fs::is_regular_file(config.tasks.feedback)) {
@@ -278,8 +280,9 @@ void TasksStage(const Config& config) {
 
 void ListStage(const Config& config, Communicator* world) {
   const RunPaths paths(config.run.dir);
-  Stage stage =
-      StageOf(config, "list", {"list/model"}, EarlierStages(config, {"classifier", "tasks"}));
+  const bool ordered = config.tasks.list_order != "predicted";
+  Stage stage = StageOf(config, "list", {"list/model"},
+                        EarlierStages(config, {"classifier", "tasks"}, ordered));
   stage.make = [&](const std::string& inputs) {
     const auto materials = MaterialsOfRun(config);
     const std::vector<ListTask> list_tasks = ReadListTasks(paths.tasks());
@@ -347,10 +350,15 @@ void GrpoStage(const Config& config, Communicator* world) {
   RunStageOf(config, std::move(stage), world, !OnlyScores(config.cluster, world));
 }
 
+Stage MakeEvaluateStage(const Config& config) {
+  return StageOf(config, "evaluate", {"evaluation.json", "predictions"},
+                 EarlierStages(config, {"classifier", "tasks", "list", "grpo"},
+                               /*reads_encoders=*/true));
+}
+
 void EvaluateStage(const Config& config) {
   const RunPaths paths(config.run.dir);
-  Stage stage = StageOf(config, "evaluate", {"evaluation.json", "predictions"},
-                        EarlierStages(config, {"classifier", "tasks", "list", "grpo"}));
+  Stage stage = MakeEvaluateStage(config);
   stage.make = [&](const std::string&) {
     WriteFileAtomically(paths.evaluation(), EvaluateRun(config).dump(2) + "\n");
   };
@@ -361,7 +369,7 @@ void TellTimes(const Config& config) {
   std::string text;
   double all = 0;
   for (const std::string& stage :
-       EarlierStages(config, {"classifier", "tasks", "list", "grpo", "evaluate"})) {
+       EarlierStages(config, {"classifier", "tasks", "list", "grpo", "evaluate"}, true)) {
     const double seconds = SecondsOfStage(config.run.dir, stage);
     all += seconds;
     text += StrCat(text.empty() ? "" : ", ", stage, " ", HumanDuration(seconds));

@@ -9,6 +9,7 @@
 #include "comm/communicator.h"
 #include "data/corpus.h"
 #include "launch/config/config.h"
+#include "launch/run/stage.h"
 #include "model/policy.h"
 
 namespace flame {
@@ -38,6 +39,9 @@ Policy LoadGrpoPolicy(const Config& config, const Corpus& corpus, bool tell);
 std::string GrpoInputs(const Config& config);
 // Evaluates the policies: evaluation.json.
 void EvaluateStage(const Config& config);
+// Returns the stage as EvaluateStage begins it, without `make`. Throws DataError unless the stages
+// before it are done and were made with this config.
+Stage MakeEvaluateStage(const Config& config);
 
 // Runs all stages in order in one process.
 void RunPipeline(const Config& config);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "base/error.h"
 #include "base/files/hdf5.h"
@@ -140,6 +141,29 @@ TEST_F(EntityTablesTest, ValueThatIsNoNumber_IsRefused) {
   vectors[1][1] = std::numeric_limits<float>::quiet_NaN();
   WriteText(folder_ / "table.npy", FloatsAsNpy(vectors));
   EXPECT_THAT(FailureOf(folder_ / "table.npy"), HasSubstr("no finite number"));
+}
+
+TEST_F(EntityTablesTest, NoIdsAndNoNumbers_AreRefused) {
+  WriteText(folder_ / "rows.npy", FloatsAsNpy(Rows(3)));
+  WriteText(folder_ / "rows.ids.txt", "");
+  EXPECT_THAT(FailureOf(folder_ / "rows.npy"), HasSubstr("rows.ids.txt: no id"));
+  WriteText(folder_ / "flat.npy", FloatsAsNpy(Rows(3).narrow(1, 0, 0)));
+  EXPECT_THAT(FailureOf(folder_ / "flat.npy"), HasSubstr("its rows have no numbers"));
+  Hdf5File file = Hdf5File::Create(folder_ / "empty.h5");
+  file.Write("diagnosis/ids", std::vector<std::string>());
+  file.WriteMatrix("diagnosis/vectors", std::vector<float>(6), 3, 2);
+  file.Close();
+  EXPECT_THAT(FailureOf(folder_ / "empty.h5"), HasSubstr("'diagnosis/ids' is empty"));
+}
+
+TEST_F(EntityTablesTest, DivergedVectors_AreNotWritten) {
+  at::Tensor vectors = Rows(3);
+  vectors[1][0] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(MessageOf<DataError>([&] {
+                WriteEntities({{"drug", {kIds, vectors}}}, folder_ / "entities.h5");
+              }),
+              HasSubstr("a vector of kind drug has a value that is no finite number"));
+  EXPECT_FALSE(fs::exists(folder_ / "entities.h5"));
 }
 
 TEST_F(EntityTablesTest, OtherFiles_AreRefused) {

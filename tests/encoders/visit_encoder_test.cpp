@@ -1,21 +1,29 @@
 #include "encoders/visit_encoder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <limits>
 #include <numeric>
 
+#include "base/error.h"
 #include "encoders/dropout.h"
 #include "encoders/long_tensor.h"
 #include "encoders/losses.h"
 #include "encoders/micron.h"
 #include "encoders/raremed.h"
+#include "tests/base/fresh_folder.h"
 #include "tests/encoders/small_corpus.h"
 
 namespace flame {
 namespace {
+
+using testing::HasSubstr;
 
 RaremedOptions SmallRaremed() {
   RaremedOptions options;
@@ -44,6 +52,41 @@ TEST(VisitEncoder, BatchOfVisits_EachAsAlone) {
   const Corpus corpus = SmallCorpus(12);
   ExpectEachAsAlone(corpus, Micron::Random(CountsOf(corpus), MicronOptions(), 1));
   ExpectEachAsAlone(corpus, Raremed::Random(CountsOf(corpus), SmallRaremed(), 1));
+}
+
+// Visits of a patient can be in two splits.
+TEST(VisitEncoder, OtherSplitsVisits_DoNotReachALoss) {
+  Corpus corpus = SmallCorpus(12);
+  corpus.visits[3].split = Split::kTest;  // the visit before visit 4
+  const Micron micron = Micron::Random(CountsOf(corpus), MicronOptions(), 1);
+  const Raremed raremed = Raremed::Random(CountsOf(corpus), SmallRaremed(), 1);
+  const at::Tensor of_micron = micron.Loss(corpus, {4, 5}, 0).detach();
+  const at::Tensor of_raremed = raremed.Loss(corpus, {4, 5}, 0).detach();
+  corpus.visits[3].drugs = {0, 5};
+  corpus.visits[3].diagnoses = {8};
+  EXPECT_TRUE(micron.Loss(corpus, {4, 5}, 0).equal(of_micron));
+  EXPECT_TRUE(raremed.Loss(corpus, {4, 5}, 0).equal(of_raremed));
+  corpus.visits[3].split = Split::kTrain;
+  EXPECT_FALSE(micron.Loss(corpus, {4, 5}, 0).equal(of_micron));
+}
+
+TEST(VisitEncoder, WeightThatIsNoNumber_RefusedWithItsFileAndName) {
+  const std::filesystem::path folder = FreshFolder();
+  const Corpus corpus = SmallCorpus(3);
+  Micron micron = Micron::Random(CountsOf(corpus), MicronOptions(), 1);
+  at::Tensor one = micron.parameters().begin()->second;
+  {
+    const at::NoGradGuard no_grad;
+    one.flatten()[0] = std::numeric_limits<float>::quiet_NaN();
+  }
+  micron.Save(folder / "micron.safetensors");
+  try {
+    Micron::Load(folder / "micron.safetensors", CountsOf(corpus), MicronOptions());
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const DataError& failure) {
+    EXPECT_THAT(failure.what(), HasSubstr("micron.safetensors: '" +
+                                          micron.parameters().begin()->first + "' has a value"));
+  }
 }
 
 // A corpus prepared onto another one has codes that the encoder never saw.

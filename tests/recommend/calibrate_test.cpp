@@ -66,6 +66,10 @@ TEST(BestOffset, RandomLogits_NoOffsetIsBetter) {
   }
 }
 
+TEST(BestOffset, LogitThatIsNoNumber_Refused) {
+  EXPECT_THROW(BestOffset({3, std::numeric_limits<float>::quiet_NaN()}, {{0}}, 2), DataError);
+}
+
 TEST(BestOffset, PerfectAtZero_StaysThere) {
   const Calibration best = BestOffset({3, -1, 0.5, -2}, {{0}, {0}}, 2);
   EXPECT_EQ(best.offset, 0);

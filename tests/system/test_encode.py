@@ -113,6 +113,32 @@ def test_weights_of_one_run_serve_another_and_are_not_trained(encoded, tmp_path)
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_other_weights_are_noticed_by_every_command(encoded, tmp_path):
+    weights = tmp_path / "raremed.safetensors"
+    shutil.copy(encoded / "encode" / "raremed" / "model.safetensors", weights)
+    keys = ["--config", TINY, f"run.dir={tmp_path}/run", *PATIENT, f"raremed.weights={weights}"]
+    for command in (["prepare"], ["encode"], ["sft", "classifier"]):
+        run(*command, *keys)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    for command in (["sft", "classifier"], ["tasks"]):
+        refused = run(*command, *keys, check=False)
+        assert refused.returncode == 3, refused.stderr
+        assert "raremed.weights names other contents than stage encode" in refused.stderr
+
+
+def test_encoder_for_its_row_alone_leaves_the_policy_as_it_is(tmp_path):
+    keys = ["--config", TINY, f"run.dir={tmp_path}/run", "grpo.steps=1"]
+    run("pipeline", *keys)
+    told = run("pipeline", *keys, "encoders.train=[micron]", *SMALL).stderr
+    for stage in ("prepare", "classifier", "tasks", "list", "grpo"):
+        assert f"stage {stage}: inputs unchanged, skipped" in told, told
+    assert "stage evaluate: done" in told
+    assert "stage encode: inputs unchanged" in run("pipeline", *keys, "encoders.train=[micron]", *SMALL,
+                                                   "raremed.batch=7").stderr
+
+
 def test_vectors_of_one_run_serve_another(encoded, tmp_path):
     keys = [f"encoders.diagnosis={encoded}/encode/entities.h5", f"encoders.drug={encoded}/encode/entities.h5"]
     run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys)
@@ -164,6 +190,10 @@ def test_patients_slot_of_other_visits_is_computed(with_patient, tmp_path):
     told = json.loads(run("evaluate", "--config", TINY, f"run.dir={with_patient}", *PATIENT, "grpo.steps=2", "--on",
                           tmp_path / "other.h5", "--json").stdout)
     assert told["comparisons"][-1]["baseline"] == "list-grpo, no patient slot"
+    # Two heads trained; four would read the same weights otherwise.
+    refused = run("evaluate", "--config", TINY, f"run.dir={with_patient}", *PATIENT, "grpo.steps=2", "raremed.heads=4",
+                  "--on", tmp_path / "other.h5", check=False)
+    assert refused.returncode == 3 and "was made with other settings" in refused.stderr
 
 
 def test_patients_slot_on_two_ranks_trains_alike(with_patient, tmp_path):
@@ -234,12 +264,15 @@ def test_drugs_without_a_structure_share_the_unknown_vector_and_are_told(encoded
     table = (encoded / "hospital" / "mappings" / "drugbank_to_smiles.csv").read_text().splitlines()
     lost = [line.split(",")[1] for line in table[1:4]]
     smiles = tmp_path / "smiles.csv"
-    smiles.write_text("\n".join([table[0], *table[3:], "99,DB99999,C1CC"]) + "\n")
+    double = ",".join([*table[4].split(",")[:2], "CCO"])
+    smiles.write_text("\n".join([table[0], *table[3:], "99,DB99999,C1CC", double, "100,,CCO"]) + "\n")
     text = smiles.read_text().replace(table[3], ",".join(table[3].split(",")[:2]) + ",not-a-smiles")
     smiles.write_text(text)
     keys = ["encoders.drug=molecule", *SMALL, f"molecule.smiles={smiles}"]
     run("prepare", "--config", TINY, f"run.dir={tmp_path}/run", *keys)
     told = run("encode", "--config", TINY, f"run.dir={tmp_path}/run", *keys).stderr
+    assert "1 further rows of drugs that have a structure already" in told
+    assert "1 rows with a SMILES and no drug_id are not read" in told
     assert "2 of 57 SMILES cannot be read" in told and "3 of 58 drugs have no structure" in told
     ids, vectors = entities(tmp_path / "run")["drug"]
     unknown = [vectors[list(ids).index(drug)] for drug in lost]

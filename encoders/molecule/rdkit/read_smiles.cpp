@@ -57,7 +57,8 @@ int64_t DirectionOf(const RDKit::Bond& bond) {
 
 std::string Read(const std::string& smiles, MoleculeGraph* graph) {
   const std::unique_ptr<RDKit::RWMol> molecule(RDKit::SmilesToMol(smiles));
-  if (molecule == nullptr || molecule->getNumAtoms() == 0) return "no atom";
+  if (molecule == nullptr) return "not a SMILES";
+  if (molecule->getNumAtoms() == 0) return "no atom";
   for (const RDKit::Atom* atom : molecule->atoms()) {
     if (atom->getAtomicNum() < 1 || atom->getAtomicNum() > 118) return "an atom of no element";
     graph->atoms.push_back({atom->getAtomicNum() - 1, ChiralityOf(*atom)});
