@@ -312,8 +312,22 @@ void Tokenizer::Save(const std::filesystem::path& folder) const {
     const auto found = state_->added.find(id);
     return found == state_->added.end() ? state_->model.tokens()[id] : found->second.content;
   };
-  if (bos_id() >= 0) config["bos_token"] = name_of(bos_id());
-  if (eos_id() >= 0) config["eos_token"] = name_of(eos_id());
+  json special = json::object();
+  if (bos_id() >= 0) special["bos_token"] = name_of(bos_id());
+  if (eos_id() >= 0) special["eos_token"] = name_of(eos_id());
+  WriteFileAtomically(folder / "special_tokens_map.json", special.dump(1) + "\n");
+
+  config.update(special);
+  config["added_tokens_decoder"] = json::object();
+  for (const auto& [id, token] : state_->added) {
+    json entry = WriteAddedToken(token);
+    entry.erase("id");
+    config["added_tokens_decoder"][std::to_string(id)] = entry;
+  }
+  std::string prefix;
+  for (const int32_t id : prefix_ids()) prefix += name_of(id);
+  config["chat_template"] = "{{ " + json(prefix).dump() +
+                            " }}{% for message in messages %}{{ message['content'] }}{% endfor %}";
   WriteFileAtomically(folder / "tokenizer_config.json", config.dump(1) + "\n");
 }
 

@@ -53,8 +53,9 @@ class Tokenizer {
   // Appends special tokens with the next ids, in order, and returns the first id. Throws DataError
   // if a name is empty or exists already, or if the ids of the vocabulary have gaps.
   int32_t AddSpecialTokens(const std::vector<std::string>& names);
-  // Writes tokenizer.json (added tokens included) and tokenizer_config.json with bos and eos, which
-  // transformers.AutoTokenizer loads.
+  // Writes tokenizer.json (added tokens included), tokenizer_config.json and
+  // special_tokens_map.json, which transformers.AutoTokenizer loads. The chat template gives the
+  // texts of the messages behind prefix_ids, and nothing else: prompts are plain text.
   void Save(const std::filesystem::path& folder) const;
 
  private:

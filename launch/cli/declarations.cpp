@@ -151,15 +151,22 @@ std::vector<Declaration> ClusterCommands() {
       {"export",
        "export a Hugging Face directory for serving, or a corpus for other projects",
        {"flame export --run runs/quickstart --out exported",
-        "flame export --records exported runs/quickstart",
+        "flame export --run runs/quickstart --out exported --dtype bfloat16",
+        "flame export --verify exported", "flame export --records exported runs/quickstart",
         "flame export --pyhealth exported --mappings mappings corpus.h5"},
-       "Writes a Hugging Face directory: adapters merged, entity slots as tokens. With --records "
+       "Writes a Hugging Face directory: adapters merged, entity slots as tokens, a model card, "
+       "grammars of the drugs, and manifest.json with digests. With --records "
        "or "
        "--pyhealth writes a corpus, or that of a run folder, in place of a model.\n",
        {"CORPUS", 0, 1},
        {{"run", "DIR", "run folder whose grpo/model is exported"},
         {"model", "DIR", "a model folder, in place of --run"},
         {"out", "DIR", "folder to make for a model"},
+        {"dtype",
+         "TYPE",
+         "of the weights, float32 by default; adapters are merged in float32",
+         {"float32", "bfloat16", "float16"}},
+        {"verify", "DIR", "compare an exported folder with its manifest.json, and do nothing else"},
         {"records", "DIR", "folder to make for records.jsonl, which data.hospital: records reads"},
         {"pyhealth", "DIR", "folder to make for tables and code maps that PyHealth 1.1.6 reads"},
         {"mappings", "DIR",

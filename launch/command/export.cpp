@@ -1,8 +1,5 @@
 // flame export: a trained policy for servers, or a corpus for other projects.
-#include "launch/run/export.h"
-
-#include <cstdio>
-#include <nlohmann/json.hpp>
+#include "launch/export/export.h"
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
@@ -12,17 +9,16 @@
 #include "data/prompts/entity_tokens.h"
 #include "launch/command/command.h"
 #include "launch/config/run_paths.h"
-#include "launch/run/evaluate.h"
+#include "launch/export/manifest.h"
 
 namespace flame {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 // Refuses options of another form of export than `form`.
 void CheckAlone(const ParsedOptions& options, const std::string& form) {
-  for (const char* other : {"run", "model", "out", "records", "pyhealth", "mappings"}) {
+  for (const char* other : {"run", "model", "out", "dtype", "records", "pyhealth", "mappings"}) {
     const bool fits = other == form || (form == "pyhealth" && std::string(other) == "mappings");
     if (options.Has(other) && !fits) {
       throw UsageError("--", form, " and --", other, " do not go together");
@@ -47,32 +43,25 @@ void ExportCorpus(const ParsedOptions& options, const std::string& form) {
   folder.Commit();
 }
 
-// Says what a server that has no vectors of visits does without, and what that costs if the
-// evaluation of `run` has measured it ("": no run).
-void TellPatientSlot(const fs::path& run) {
-  std::string cost = "not measured: the run has no evaluation.json";
-  if (run.empty()) cost = "not measured: export with --run";
-  if (!run.empty() && fs::exists(RunPaths(run).evaluation())) {
-    Config config;
-    config.run.dir = run;
-    const json evaluation = ReadEvaluation(config);
-    for (const json& item : evaluation.at("comparisons")) {
-      if (item.at("baseline") != kWithoutPatientSlot) continue;
-      char text[80];
-      std::snprintf(text, sizeof text, "%+.4f [%+.4f, %+.4f] on the evaluation's visits",
-                    item.at("difference").get<double>(), item.at("ci")[0].get<double>(),
-                    item.at("ci")[1].get<double>());
-      cost = text;
-    }
-  }
+// Says what a server that has no vectors of visits does without, and what that costs.
+void TellPatientSlot(const std::string& worth) {
   LogWarning("the policy was trained with a vector of the patient's visit (encoders.patient). A ",
              "server does not have it: leave ", kVisitToken, " and the separator out of prompts. ",
-             "What it adds to the Jaccard: ", cost);
+             "What it adds to the Jaccard: ",
+             worth.empty() ? "not measured; export with --run after `flame evaluate`"
+                           : worth + " on the evaluation's visits");
 }
 
 }  // namespace
 
 int RunExport(const ParsedOptions& options) {
+  if (options.Has("verify")) {
+    for (const char* other : {"run", "model", "out", "dtype", "records", "pyhealth", "mappings"}) {
+      if (options.Has(other)) throw UsageError("--verify and --", other, " do not go together");
+    }
+    LogInfo(VerifyManifest(options.Text("verify")), " files are as they were exported");
+    return 0;
+  }
   for (const char* form : {"records", "pyhealth"}) {
     if (!options.Has(form)) continue;
     ExportCorpus(options, form);
@@ -84,9 +73,16 @@ int RunExport(const ParsedOptions& options) {
   if (options.Has("run") == options.Has("model")) {
     throw UsageError("expected one of --run and --model");
   }
-  const fs::path model =
+  ExportRequest request;
+  request.out = out;
+  request.run = options.Text("run", "");
+  request.model =
       options.Has("model") ? fs::path(options.Text("model")) : RunPaths(options.Text("run")).grpo();
-  if (ExportPolicy(model, out)) TellPatientSlot(options.Text("run", ""));
+  request.dtype = options.Text("dtype", "float32");
+  const ExportReport report = ExportPolicy(request);
+  LogInfo("exported to ", out.string(), " in ", request.dtype,
+          "; a logit differs from the policy's by at most ", report.logit_difference);
+  if (report.patient_slot) TellPatientSlot(report.patient_slot_worth);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -151,7 +152,7 @@ at::Tensor Whole(const Policy& policy, const std::string& name, at::IntArrayRef 
                  at::ScalarType dtype) {
   const PolicyParts& parts = policy.parts();
   if (!parts.stored.contains(name) && !parts.quantized.contains(name)) {
-    return parts.parameters.at(name);
+    return parts.parameters.at(name).to(dtype);
   }
   at::Tensor whole = at::empty(shape, dtype);
   CopyElements(policy.RowsOf(name), whole.numel() / shape[0], 0, whole.flatten());
@@ -188,10 +189,55 @@ ShapeMap AdapterShapesOf(const PolicyParts& parts) {
   return AdapterShapes(parts.config, parts.lora.targets, parts.lora.rank);
 }
 
-void SaveBase(const Policy& policy, const fs::path& folder) {
+int64_t BytesOf(const std::vector<int64_t>& shape, at::ScalarType dtype) {
+  int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
+  for (const int64_t size : shape) bytes *= size;
+  return bytes;
+}
+
+// Cuts the tensors, in their order, into files of at most `limit` bytes; a larger tensor has a file
+// of its own.
+std::vector<ShapeMap> CutIntoFiles(const ShapeMap& shapes, at::ScalarType dtype, int64_t limit) {
+  std::vector<ShapeMap> files(1);
+  int64_t bytes = 0;
+  for (const auto& [name, shape] : shapes) {
+    const int64_t more = BytesOf(shape, dtype);
+    if (bytes + more > limit && !files.back().empty()) {
+      files.emplace_back();
+      bytes = 0;
+    }
+    files.back()[name] = shape;
+    bytes += more;
+  }
+  return files;
+}
+
+// Writes the weights as transformers does: one file, or several and their index.
+void WriteBase(const Policy& policy, const fs::path& folder, const ShapeMap& shapes,
+               at::ScalarType dtype, int64_t limit) {
+  const std::vector<ShapeMap> files = CutIntoFiles(shapes, dtype, limit);
+  if (files.size() == 1) {
+    return WriteTensors(policy, folder / "model.safetensors", shapes, dtype, "");
+  }
+  json places = json::object();
+  int64_t total = 0;
+  for (size_t i = 0; i < files.size(); ++i) {
+    char file[64];
+    std::snprintf(file, sizeof file, "model-%05zu-of-%05zu.safetensors", i + 1, files.size());
+    WriteTensors(policy, folder / file, files[i], dtype, "");
+    for (const auto& [name, shape] : files[i]) {
+      places[name] = file;
+      total += BytesOf(shape, dtype);
+    }
+  }
+  const json index = {{"metadata", {{"total_size", total}}}, {"weight_map", places}};
+  WriteFileAtomically(folder / "model.safetensors.index.json", index.dump(1) + "\n");
+}
+
+void SaveBase(const Policy& policy, const fs::path& folder, at::ScalarType dtype, int64_t limit) {
   const PolicyParts& parts = policy.parts();
   const ShapeMap shapes = BaseShapes(parts.config);
-  WriteTensors(policy, folder / "model.safetensors", shapes, policy.dtype(), "");
+  WriteBase(policy, folder, shapes, dtype, limit);
   json plain = json::array();
   for (const auto& [name, shape] : shapes) {
     if (IsMapWeight(name) && !parts.quantized.contains(name)) plain.push_back(name);
@@ -243,11 +289,13 @@ Policy OpenPolicy(const fs::path& folder, at::ScalarType dtype, Quantization qua
   return policy;
 }
 
-void SavePolicy(const Policy& policy, const fs::path& folder) {
+void SavePolicy(const Policy& policy, const fs::path& folder, const SaveOptions& options) {
   AtomicPath target(folder, AtomicPath::Kind::kFolder);
+  const at::ScalarType dtype = options.dtype.value_or(policy.dtype());
+  const std::string name = dtype == at::kHalf ? "float16" : DtypeName(dtype);
   WriteFileAtomically(target.temporary() / "config.json",
-                      PolicyConfigJson(policy.config(), DtypeName(policy.dtype())).dump(2) + "\n");
-  SaveBase(policy, target.temporary());
+                      PolicyConfigJson(policy.config(), name).dump(2) + "\n");
+  SaveBase(policy, target.temporary(), dtype, options.shard_bytes);
   if (policy.has_adapters()) SaveAdapters(policy, target.temporary());
   if (!policy.entities().empty()) SaveEntities(policy.parts(), target.temporary());
   target.Commit();

@@ -3,6 +3,7 @@
 #define FLAME_MODEL_FILES_POLICY_FILES_H_
 
 #include <filesystem>
+#include <optional>
 
 #include "model/kernels/quantized.h"
 #include "model/policy.h"
@@ -28,7 +29,14 @@ Policy OpenPolicy(const std::filesystem::path& folder, at::ScalarType dtype,
 // Quantization gives the same bits again. quantization.json names the linear maps of the blocks
 // that were not quantised, if any. If the parameters are spread over ranks, one rank calls
 // SavePolicy and the others JoinSavePolicy.
-void SavePolicy(const Policy& policy, const std::filesystem::path& folder);
+struct SaveOptions {
+  // Of the base's weights, float16 too; none: the policy's own. Values are rounded once.
+  std::optional<at::ScalarType> dtype;
+  // Weights of more bytes are written to several files and model.safetensors.index.json.
+  int64_t shard_bytes = 5'000'000'000;
+};
+void SavePolicy(const Policy& policy, const std::filesystem::path& folder,
+                const SaveOptions& options = {});
 void JoinSavePolicy(const Policy& policy);
 
 // Loads the adapters of a folder in peft's format, ours or another program's. Throws DataError if

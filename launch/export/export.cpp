@@ -1,0 +1,218 @@
+#include "launch/export/export.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files/atomic_file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "data/corpus.h"
+#include "data/prompts/prompt.h"
+#include "launch/config/config.h"
+#include "launch/config/run_paths.h"
+#include "launch/export/drug_grammar.h"
+#include "launch/export/manifest.h"
+#include "launch/export/model_card.h"
+#include "launch/run/evaluate.h"
+#include "launch/run/stages.h"
+#include "model/files/policy_config.h"
+#include "model/files/policy_files.h"
+#include "model/policy.h"
+#include "model/shapes.h"
+#include "recommend/calibrate.h"
+#include "tokenizer/tokenizer.h"
+
+namespace flame {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Returns the ids of all entity slots in the tokenizer.
+std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  for (int kind = 0; kind < kNumEntityKinds; ++kind) {
+    for (int32_t i = 0;; ++i) {
+      const int32_t id = tokenizer.IdOf(EntityToken(static_cast<EntityKind>(kind), i));
+      if (id < 0) break;
+      ids.push_back(id);
+    }
+  }
+  if (const int32_t visit = tokenizer.IdOf(kVisitToken); visit >= 0) ids.push_back(visit);
+  return ids;
+}
+
+json GenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots) {
+  json generation = {{"do_sample", false}};
+  if (config.bos_id >= 0) generation["bos_token_id"] = config.bos_id;
+  if (!config.end_ids.empty()) generation["eos_token_id"] = EndIdsJson(config);
+  if (!slots.empty()) generation["suppress_tokens"] = slots;
+  return generation;
+}
+
+at::ScalarType DtypeOfExport(const std::string& name) {
+  return name == "float16" ? at::kHalf : DtypeOf(name);
+}
+
+// Logits of the vocabulary before slots, at every place of a family of random tokens and slots.
+struct Probe {
+  Family family;
+  std::vector<int64_t> vocabulary;
+};
+
+Probe ProbeOf(const Policy& policy) {
+  RandomStream random(/*seed=*/0, kSampling);
+  Probe probe;
+  const auto draw = [&] { return static_cast<int32_t>(random.Below(policy.config().vocab_size)); };
+  for (int i = 0; i < 16; ++i) probe.family.trunk.push_back(draw());
+  for (const EntitySlots& slots : policy.entities()) {
+    if (!slots.borrowed) probe.family.trunk.push_back(static_cast<int32_t>(slots.first_token));
+  }
+  std::vector<int32_t> branch;
+  for (int i = 0; i < 32; ++i) branch.push_back(draw());
+  probe.family.branches.push_back({branch, /*loss_from=*/0});
+  probe.vocabulary.resize(policy.config().vocab_size);
+  std::iota(probe.vocabulary.begin(), probe.vocabulary.end(), 0);
+  return probe;
+}
+
+at::Tensor LogitsOf(const Policy& policy, const Probe& probe) {
+  const FamilyBatch batch = PackFamilies({probe.family});
+  return policy.LogitsOf(policy.Hidden(batch, {}), batch.sources, probe.vocabulary).to(at::kFloat);
+}
+
+double LogitDifference(const fs::path& model, const fs::path& exported) {
+  Probe probe;
+  at::Tensor before;
+  {
+    const Policy policy = LoadPolicy(model, at::kFloat);
+    probe = ProbeOf(policy);
+    before = LogitsOf(policy, probe);
+  }
+  const at::Tensor after = LogitsOf(LoadPolicy(exported, at::kFloat), probe);
+  return (after - before).abs().max().item<double>();
+}
+
+// The policy as a plain model. Its weights stay in their files.
+Policy PlainPolicy(const fs::path& model, const Tokenizer& tokenizer) {
+  Policy policy = OpenPolicy(model, at::kFloat);
+  policy.EndWith(tokenizer.eos_id());
+  if (policy.has_adapters()) policy.MergeAdapters();
+  policy.DropBorrowed();
+  if (!policy.entities().empty()) policy = policy.MaterializeEntities();
+  if (tokenizer.size() > policy.config().vocab_size) {
+    throw DataError((model / "tokenizer.json").string(), " has ", tokenizer.size(),
+                    " tokens, the model's table ", policy.config().vocab_size, " rows");
+  }
+  return policy;
+}
+
+// What the run tells of the model. All is null or empty if there is no run.
+struct Origin {
+  json evaluation;     // null if there is none of this policy
+  std::string config;  // config.yaml
+  fs::path base;
+  std::vector<std::string> drugs;
+  json funnel = json::array();
+};
+
+// The run's evaluation, if it is there and of the run's present policies; else null.
+json EvaluationOf(const Config& config) {
+  try {
+    if (!IsCurrent(MakeEvaluateStage(config))) {
+      LogWarning("the run's policies are not evaluated; `flame evaluate` does so, and an export ",
+                 "after it tells the results");
+      return nullptr;
+    }
+    return ReadEvaluation(config);
+  } catch (const DataError& error) {
+    LogWarning("the evaluation is left out: ", error.what());
+    return nullptr;
+  }
+}
+
+Origin OriginOf(const fs::path& run) {
+  Origin origin;
+  if (run.empty()) return origin;
+  const RunPaths paths(run);
+  const Config config = LoadConfig(paths.config(), {StrCat("run.dir=", run.string())});
+  origin.config = ReadWholeFile(paths.config());
+  origin.base = config.model.path;
+  origin.evaluation = EvaluationOf(config);
+  const Corpus corpus = ReadCorpus(paths.corpus());
+  origin.drugs = corpus.drugs.titles;
+  for (const FunnelStep& step : corpus.funnel) {
+    origin.funnel.push_back({{"rule", step.rule},
+                             {"rows", step.rows},
+                             {"visits", step.visits},
+                             {"patients", step.patients}});
+  }
+  return origin;
+}
+
+// "+0.0123 [+0.0011, +0.0234]"; "" if it was not measured.
+std::string PatientSlotWorth(const json& evaluation) {
+  if (evaluation.is_null()) return "";
+  for (const json& item : evaluation.at("comparisons")) {
+    if (item.at("baseline") != kWithoutPatientSlot) continue;
+    char text[80];
+    std::snprintf(text, sizeof text, "%+.4f [%+.4f, %+.4f]", item.at("difference").get<double>(),
+                  item.at("ci")[0].get<double>(), item.at("ci")[1].get<double>());
+    return text;
+  }
+  return "";
+}
+
+json ManifestOf(const ExportRequest& request, const Origin& origin, const ExportReport& report) {
+  json manifest = {{"dtype", request.dtype}, {"logit_difference", report.logit_difference}};
+  if (request.run.empty()) return manifest;
+  manifest["config"] = origin.config;
+  manifest["evaluation"] = origin.evaluation;
+  manifest["funnel"] = origin.funnel;
+  return manifest;
+}
+
+}  // namespace
+
+void ExpectNewFolder(const fs::path& out) {
+  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
+    throw UsageError(out.string(), " is there already; expected no such folder, or an empty one");
+  }
+}
+
+ExportReport ExportPolicy(const ExportRequest& request) {
+  ExpectNewFolder(request.out);
+  const at::NoGradGuard no_grad;
+  const Tokenizer tokenizer = Tokenizer::Load(request.model / "tokenizer.json");
+  const Policy policy = PlainPolicy(request.model, tokenizer);
+  const Origin origin = OriginOf(request.run);
+  AtomicPath folder(request.out, AtomicPath::Kind::kFolder);
+  const fs::path& made = folder.temporary();
+  SavePolicy(policy, made, {DtypeOfExport(request.dtype)});
+  tokenizer.Save(made);
+  WriteFileAtomically(made / "generation_config.json",
+                      GenerationConfig(policy.config(), SlotIds(tokenizer)).dump(1) + "\n");
+  const bool classifier = fs::exists(request.model / kThresholdFile);
+  if (classifier) fs::copy_file(request.model / kThresholdFile, made / kThresholdFile);
+  if (!origin.drugs.empty()) {
+    WriteFileAtomically(made / "drugs.gbnf", DrugGbnf(origin.drugs));
+    WriteFileAtomically(made / "drugs.regex", DrugRegex(origin.drugs) + "\n");
+  }
+  ExportReport report;
+  report.patient_slot = tokenizer.IdOf(kVisitToken) >= 0;
+  report.logit_difference = LogitDifference(request.model, made);
+  report.patient_slot_worth = PatientSlotWorth(origin.evaluation);
+  WriteFileAtomically(made / "README.md", ModelCard({origin.base, request.dtype, origin.evaluation,
+                                                     classifier, report.patient_slot}));
+  WriteManifest(made, ManifestOf(request, origin, report));
+  folder.Commit();
+  return report;
+}
+
+}  // namespace flame

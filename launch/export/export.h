@@ -1,0 +1,45 @@
+// Export of a trained policy as a plain Hugging Face folder, which any server of Llama models
+// loads.
+#ifndef FLAME_LAUNCH_EXPORT_EXPORT_H_
+#define FLAME_LAUNCH_EXPORT_EXPORT_H_
+
+#include <filesystem>
+#include <string>
+
+namespace flame {
+
+// Throws UsageError if `out` exists and is not an empty folder.
+void ExpectNewFolder(const std::filesystem::path& out);
+
+struct ExportRequest {
+  std::filesystem::path model;  // the folder of policy and tokenizer
+  std::filesystem::path run;    // the run that made it; "": unknown, so that less is written
+  std::filesystem::path out;
+  std::string dtype = "float32";  // or bfloat16, float16
+};
+
+struct ExportReport {
+  bool patient_slot = false;  // the policy had the patient's slot, and the export has not
+  // What the slot adds to the Jaccard, with its interval, from the run's evaluation; "": unknown.
+  std::string patient_slot_worth;
+  // The largest difference of a logit between the export and the policy before merging and
+  // rounding, on random tokens and slots.
+  double logit_difference = 0;
+};
+
+// Reads the policy and tokenizer of request.model and writes request.out, completely or not at all:
+//   - the policy with merged adapters, and with entity slots as rows of the embedding table. The
+//     patient's slot is none of these: its token has a row that no prompt should use;
+//   - the tokenizer;
+//   - generation_config.json with the end tokens and, as `suppress_tokens`, the ids of the slots,
+//     which are input only;
+//   - threshold.json, if the model has one, as a classifier's has;
+//   - README.md, a model card;
+//   - of a run, drugs.gbnf and drugs.regex, grammars of a list of its drugs;
+//   - manifest.json, with the files' digests and, of a run, its config, evaluation and funnel.
+// Throws DataError if the model is damaged, and does as ExpectNewFolder.
+ExportReport ExportPolicy(const ExportRequest& request);
+
+}  // namespace flame
+
+#endif  // FLAME_LAUNCH_EXPORT_EXPORT_H_
