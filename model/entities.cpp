@@ -138,4 +138,20 @@ Policy Policy::MaterializeEntities() const {
   return result;
 }
 
+void Policy::SilenceTokens(const std::vector<int32_t>& ids) {
+  if (ids.empty()) return;
+  const at::NoGradGuard no_grad;
+  const bool was_read = parts_.stored.empty();
+  const std::string source = parts_.config.tie_embeddings ? kTableName : "lm_head.weight";
+  const std::vector<int64_t> shape = {parts_.config.vocab_size, parts_.config.d_model};
+  const at::Tensor bos = at::zeros({1, shape[1]}, HeadWeight().options().requires_grad(false));
+  const RowSource head = RowsOf(source);
+  if (parts_.config.bos_id >= 0) head(parts_.config.bos_id, bos);
+  std::vector<Patch> patches;
+  for (const int32_t id : ids) patches.push_back({id, bos});
+  Store("lm_head.weight", shape, bos.options(), ExtendedRows(head, shape[0], bos[0], patches));
+  parts_.config.tie_embeddings = false;
+  if (was_read) ReadStored();
+}
+
 }  // namespace flame

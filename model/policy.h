@@ -77,6 +77,10 @@ class Policy : public ShardedModel {
   // continues with, so that a server draws no slot; without a bos it is 0.
   Policy MaterializeEntities() const;
 
+  // Gives tokens that are input alone the output row of bos, which no text continues with (0
+  // without a bos), whatever they had, and unties the head.
+  void SilenceTokens(const std::vector<int32_t>& ids);
+
   // Selects what trains: `full`: every weight and projector; `lora`: adapters and projectors;
   // `adapters`: adapters only. Sets requires_grad accordingly and returns the trainable tensors,
   // sorted by name. Throws UsageError if `which` is `full` and the policy is quantised or bfloat16:

@@ -152,20 +152,22 @@ std::vector<Declaration> ClusterCommands() {
        "export a Hugging Face directory for serving, or a corpus for other projects",
        {"flame export --run runs/quickstart --out exported",
         "flame export --run runs/quickstart --out exported --dtype bfloat16",
+        "flame export --run runs/quickstart --gguf exported.gguf --dtype q8_0",
         "flame export --verify exported", "flame export --records exported runs/quickstart",
         "flame export --pyhealth exported --mappings mappings corpus.h5"},
        "Writes a Hugging Face directory: adapters merged, entity slots as tokens, a model card, "
-       "grammars of the drugs, and manifest.json with digests. With --records "
-       "or "
+       "grammars of the drugs, and manifest.json with digests; or a GGUF file. With --records or "
        "--pyhealth writes a corpus, or that of a run folder, in place of a model.\n",
        {"CORPUS", 0, 1},
        {{"run", "DIR", "run folder whose grpo/model is exported"},
         {"model", "DIR", "a model folder, in place of --run"},
         {"out", "DIR", "folder to make for a model"},
+        {"gguf", "FILE", "a GGUF file for llama.cpp to make, in place of --out"},
         {"dtype",
          "TYPE",
-         "of the weights, float32 by default; adapters are merged in float32",
-         {"float32", "bfloat16", "float16"}},
+         "of the weights: float32 (the default), bfloat16 or float16 with --out; f32, f16 (the "
+         "default) or q8_0 with --gguf; adapters are merged in float32",
+         {"float32", "bfloat16", "float16", "f32", "f16", "q8_0"}},
         {"verify", "DIR", "compare an exported folder with its manifest.json, and do nothing else"},
         {"records", "DIR", "folder to make for records.jsonl, which data.hospital: records reads"},
         {"pyhealth", "DIR", "folder to make for tables and code maps that PyHealth 1.1.6 reads"},

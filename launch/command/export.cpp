@@ -1,6 +1,8 @@
 // flame export: a trained policy for servers, or a corpus for other projects.
 #include "launch/export/export.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
@@ -18,7 +20,8 @@ namespace fs = std::filesystem;
 
 // Refuses options of another form of export than `form`.
 void CheckAlone(const ParsedOptions& options, const std::string& form) {
-  for (const char* other : {"run", "model", "out", "dtype", "records", "pyhealth", "mappings"}) {
+  for (const char* other :
+       {"run", "model", "out", "gguf", "dtype", "records", "pyhealth", "mappings"}) {
     const bool fits = other == form || (form == "pyhealth" && std::string(other) == "mappings");
     if (options.Has(other) && !fits) {
       throw UsageError("--", form, " and --", other, " do not go together");
@@ -43,6 +46,13 @@ void ExportCorpus(const ParsedOptions& options, const std::string& form) {
   folder.Commit();
 }
 
+void CheckDtype(const std::string& dtype, const std::vector<std::string>& known,
+                const std::string& form) {
+  if (std::find(known.begin(), known.end(), dtype) != known.end()) return;
+  throw UsageError("--dtype is ", dtype, " with ", form, "; expected ", known[0], ", ", known[1],
+                   " or ", known[2]);
+}
+
 // Says what a server that has no vectors of visits does without, and what that costs.
 void TellPatientSlot(const std::string& worth) {
   LogWarning("the policy was trained with a vector of the patient's visit (encoders.patient). A ",
@@ -56,7 +66,8 @@ void TellPatientSlot(const std::string& worth) {
 
 int RunExport(const ParsedOptions& options) {
   if (options.Has("verify")) {
-    for (const char* other : {"run", "model", "out", "dtype", "records", "pyhealth", "mappings"}) {
+    for (const char* other :
+         {"run", "model", "out", "gguf", "dtype", "records", "pyhealth", "mappings"}) {
       if (options.Has(other)) throw UsageError("--verify and --", other, " do not go together");
     }
     LogInfo(VerifyManifest(options.Text("verify")), " files are as they were exported");
@@ -69,18 +80,27 @@ int RunExport(const ParsedOptions& options) {
   }
   if (!options.words.empty()) throw UsageError("CORPUS needs --records or --pyhealth");
   if (options.Has("mappings")) throw UsageError("--mappings needs --pyhealth");
-  const fs::path out = options.Required("out");
+  if (options.Has("gguf") == options.Has("out"))
+    throw UsageError("expected one of --out and --gguf");
   if (options.Has("run") == options.Has("model")) {
     throw UsageError("expected one of --run and --model");
   }
   ExportRequest request;
-  request.out = out;
+  request.out = options.Text("out", "");
   request.run = options.Text("run", "");
   request.model =
       options.Has("model") ? fs::path(options.Text("model")) : RunPaths(options.Text("run")).grpo();
+  if (options.Has("gguf")) {
+    const std::string type = options.Text("dtype", "f16");
+    CheckDtype(type, {"f32", "f16", "q8_0"}, "--gguf");
+    ExportGguf(request.model, options.Text("gguf"), type);
+    LogInfo("exported to ", options.Text("gguf"), " in ", type);
+    return 0;
+  }
   request.dtype = options.Text("dtype", "float32");
+  CheckDtype(request.dtype, {"float32", "bfloat16", "float16"}, "--out");
   const ExportReport report = ExportPolicy(request);
-  LogInfo("exported to ", out.string(), " in ", request.dtype,
+  LogInfo("exported to ", request.out.string(), " in ", request.dtype,
           "; a logit differs from the policy's by at most ", report.logit_difference);
   if (report.patient_slot) TellPatientSlot(report.patient_slot_worth);
   return 0;

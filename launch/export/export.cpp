@@ -17,6 +17,7 @@
 #include "launch/config/config.h"
 #include "launch/config/run_paths.h"
 #include "launch/export/drug_grammar.h"
+#include "launch/export/gguf.h"
 #include "launch/export/manifest.h"
 #include "launch/export/model_card.h"
 #include "launch/run/evaluate.h"
@@ -110,6 +111,8 @@ Policy PlainPolicy(const fs::path& model, const Tokenizer& tokenizer) {
     throw DataError((model / "tokenizer.json").string(), " has ", tokenizer.size(),
                     " tokens, the model's table ", policy.config().vocab_size, " rows");
   }
+  // Not every loader honours suppress_tokens.
+  policy.SilenceTokens(SlotIds(tokenizer));
   return policy;
 }
 
@@ -213,6 +216,18 @@ ExportReport ExportPolicy(const ExportRequest& request) {
   WriteManifest(made, ManifestOf(request, origin, report));
   folder.Commit();
   return report;
+}
+
+void ExportGguf(const fs::path& model, const fs::path& out, const std::string& type) {
+  if (fs::exists(out)) {
+    throw UsageError(out.string(), " is there already; expected no such file");
+  }
+  const at::NoGradGuard no_grad;
+  const Tokenizer tokenizer = Tokenizer::Load(model / "tokenizer.json");
+  // The tokenizer as an export has it, whatever file the model's came from.
+  const AtomicPath scratch(out.string() + ".tokenizer", AtomicPath::Kind::kFolder);
+  tokenizer.Save(scratch.temporary());
+  WriteGguf(PlainPolicy(model, tokenizer), {scratch.temporary(), out, type, out.stem().string()});
 }
 
 }  // namespace flame

@@ -27,6 +27,11 @@ struct ExportReport {
   double logit_difference = 0;
 };
 
+// Writes the policy of `model` as the GGUF file `out` (launch/export/gguf.h), with matrices of
+// `type`: f32, f16 or q8_0. Throws UsageError if there is such a file.
+void ExportGguf(const std::filesystem::path& model, const std::filesystem::path& out,
+                const std::string& type);
+
 // Reads the policy and tokenizer of request.model and writes request.out, completely or not at all:
 //   - the policy with merged adapters, and with entity slots as rows of the embedding table. The
 //     patient's slot is none of these: its token has a row that no prompt should use;
