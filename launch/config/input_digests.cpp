@@ -177,6 +177,7 @@ std::map<std::string, Input> InputsOf(const Config& config, const std::string& s
   return inputs;
 }
 
+// "prepared-inputs", "encoded-inputs".
 fs::path KeptDigests(const Config& config, const std::string& stage) {
   return fs::path(config.run.dir) / ".stages" / (stage + "d-inputs");
 }
