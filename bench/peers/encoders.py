@@ -5,7 +5,7 @@
 
 The visits are those of a synthetic hospital. The model in PyTorch is torch.nn.TransformerEncoder over padded batches,
 trained by torch.optim.AdamW with the same losses. Both take the median of the steps behind the first ten. Also times
-the encoding of every molecule of --smiles, from SMILES to vectors, with `flame encode` after one epoch of training."""
+the encoding of every molecule of --smiles, from SMILES to vectors, by build/bench/molecule_bench."""
 
 import argparse
 import json
@@ -98,6 +98,8 @@ def our_seconds(options, run):
 def molecule_seconds(options):
     """Returns the seconds from a table of SMILES to vectors, and the number of molecules."""
     bench = options.flame.resolve().parents[1] / "bench" / "molecule_bench"
+    if not bench.exists():
+        raise SystemExit(f"no {bench}; expected the benchmark: ninja -C build molecule_bench")
     output = subprocess.run([bench, options.smiles], capture_output=True, text=True, check=True,
                             env={**os.environ, "OMP_NUM_THREADS": str(options.threads)}).stdout
     return json.loads(output)

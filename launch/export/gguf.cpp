@@ -210,8 +210,9 @@ std::vector<GgufTensor> TensorsOf(const Policy& policy, const GgmlType& type) {
     const at::Tensor one = at::ones({1}, at::kFloat);
     const at::Tensor divisors =
         (RotationAngles(plain, one) / RotationAngles(config, one)).flatten();
-    tensors.push_back(
-        {"rope_freqs.weight", {divisors.size(0)}, kF32, [divisors] { return divisors; }});
+    tensors.push_back({"rope_freqs.weight", {divisors.size(0)}, kF32, [divisors] {
+                         return at::Tensor(divisors);
+                       }});
   }
   return tensors;
 }

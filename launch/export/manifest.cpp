@@ -61,10 +61,10 @@ int64_t VerifyManifest(const fs::path& folder) {
       ++count;
       if (!files.contains(name)) {
         faults += StrCat("\n  ", name, ": missing");
-      } else if (fs::file_size(files[name]) != entry.at("bytes")) {
+      } else if (fs::file_size(files[name]) != entry.at("bytes").get<uint64_t>()) {
         faults += StrCat("\n  ", name, ": ", fs::file_size(files[name]), " bytes; expected ",
                          entry.at("bytes"));
-      } else if (Sha256OfFile(files[name]) != entry.at("sha256")) {
+      } else if (Sha256OfFile(files[name]) != entry.at("sha256").get<std::string>()) {
         faults += StrCat("\n  ", name, ": its SHA-256 is another one");
       }
       files.erase(name);

@@ -14,7 +14,16 @@ import pytest
 import torch
 from program import FLAME, ROOT, answers, run
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 TINY = ROOT / "tests" / "system" / "tiny.yaml"
 TOKENS = 24
@@ -130,6 +139,43 @@ def test_likely_slots_are_written_by_no_loader(finished_run, prompts, ours, tmp_
         written = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=TOKENS)[0, len(prompt):]
         assert tokenizer.decode(written, skip_special_tokens=True) == text
     assert llama(export(planted, tmp_path / "model.gguf", "f32"), some, tmp_path) == expected
+
+
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "max_position_embeddings": 1024, "initializer_range": 0.2, "bos_token_id": 0,
+         "eos_token_id": 1}
+SCALED = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize("make", [
+    lambda size: LlamaForCausalLM(LlamaConfig(vocab_size=size, rope_parameters=SCALED, **SIZES)),
+    lambda size: LlamaForCausalLM(LlamaConfig(vocab_size=size, tie_word_embeddings=True, rope_parameters={
+        "rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}, **SIZES)),
+    lambda size: Qwen2ForCausalLM(Qwen2Config(vocab_size=size, **SIZES)),
+    lambda size: Qwen3ForCausalLM(Qwen3Config(vocab_size=size, head_dim=32, **SIZES)),
+], ids=["llama3", "linear", "qwen2", "qwen3"])
+def test_every_architecture_continues_as_in_transformers(finished_run, prompts, tmp_path, make):
+    base = finished_run / "grpo" / "model"
+    torch.manual_seed(1)
+    model = make(json.loads((base / "config.json").read_text())["vocab_size"]).eval()
+    with torch.no_grad():
+        for name, tensor in model.named_parameters():
+            if "bias" in name or "norm" in name:
+                tensor.add_(0.3 * torch.randn_like(tensor))
+    model.save_pretrained(tmp_path / "model")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(base / name, tmp_path / "model" / name)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    file = export(tmp_path / "model", tmp_path / "model.gguf", "f32")
+    slots = [id for token, id in tokenizer.get_vocab().items() if "Emb-" in token]
+    expected = []
+    for prompt in prompts[:12]:
+        written = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=TOKENS, suppress_tokens=slots,
+                                 pad_token_id=1)[0, len(prompt):]
+        expected.append(tokenizer.decode(written, skip_special_tokens=True))
+    assert len(set(expected)) > 6
+    assert llama(file, prompts[:12], tmp_path) == expected
 
 
 def test_grammar_keeps_llama_cpp_to_known_drugs(finished_run, prompts, tmp_path):
