@@ -31,6 +31,15 @@ size_t SourceOf(int64_t token, int64_t vocab_size, const std::vector<EntitySlots
                    ") nor an entity slot");
 }
 
+// The output row of a token that is input alone: that of bos, which no text continues with; 0
+// without a bos.
+at::Tensor SilentRow(const PolicyConfig& config, const RowSource& head,
+                     const at::TensorOptions& options) {
+  at::Tensor row = at::zeros({1, config.d_model}, options);
+  if (config.bos_id >= 0) head(config.bos_id, row);
+  return row;
+}
+
 }  // namespace
 
 void CheckSlots(const EntitySlots& slots, const PolicyConfig& config,
@@ -121,8 +130,6 @@ Policy Policy::MaterializeEntities() const {
   const RowSource table = RowsOf(kTableName);
   const RowSource head = RowsOf(parts_.config.tie_embeddings ? kTableName : "lm_head.weight");
   const at::Tensor nothing = at::zeros({parts_.config.d_model}, options);
-  at::Tensor bos = nothing.clone().unsqueeze(0);
-  if (parts_.config.bos_id >= 0) head(parts_.config.bos_id, bos);
   std::vector<Patch> slots;
   for (const EntitySlots& kind : parts_.entities) {
     if (!kind.borrowed) slots.push_back({kind.first_token, Projected(kind, kind.collab)});
@@ -130,8 +137,9 @@ Policy Policy::MaterializeEntities() const {
   const std::vector<int64_t> shape = {vocab_size, parts_.config.d_model};
   result.Store(kTableName, shape, options,
                ExtendedRows(table, parts_.config.vocab_size, nothing, std::move(slots)));
-  result.Store("lm_head.weight", shape, options,
-               ExtendedRows(head, parts_.config.vocab_size, bos[0], {}));
+  result.Store(
+      "lm_head.weight", shape, options,
+      ExtendedRows(head, parts_.config.vocab_size, SilentRow(parts_.config, head, options)[0], {}));
   result.parts_.config.vocab_size = vocab_size;
   result.parts_.config.tie_embeddings = false;
   if (parts_.stored.empty()) result.ReadStored();
@@ -144,12 +152,13 @@ void Policy::SilenceTokens(const std::vector<int32_t>& ids) {
   const bool was_read = parts_.stored.empty();
   const std::string source = parts_.config.tie_embeddings ? kTableName : "lm_head.weight";
   const std::vector<int64_t> shape = {parts_.config.vocab_size, parts_.config.d_model};
-  const at::Tensor bos = at::zeros({1, shape[1]}, HeadWeight().options().requires_grad(false));
   const RowSource head = RowsOf(source);
-  if (parts_.config.bos_id >= 0) head(parts_.config.bos_id, bos);
+  const at::Tensor silent =
+      SilentRow(parts_.config, head, HeadWeight().options().requires_grad(false));
   std::vector<Patch> patches;
-  for (const int32_t id : ids) patches.push_back({id, bos});
-  Store("lm_head.weight", shape, bos.options(), ExtendedRows(head, shape[0], bos[0], patches));
+  for (const int32_t id : ids) patches.push_back({id, silent});
+  Store("lm_head.weight", shape, silent.options(),
+        ExtendedRows(head, shape[0], silent[0], patches));
   parts_.config.tie_embeddings = false;
   if (was_read) ReadStored();
 }

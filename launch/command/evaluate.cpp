@@ -87,7 +87,7 @@ int RunEvaluate(const ParsedOptions& options) {
     throw UsageError("--years is for an evaluation --on another hospital");
   }
   if (on) {
-    MakeEvaluateStage(config);
+    MakeEvaluateStage(config);  // refuses a config that the run was not made with
     Tell(EvaluateTransfer(config, options.Text("on"), YearsOf(options)), options);
     return 0;
   }

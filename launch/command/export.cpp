@@ -27,13 +27,13 @@ void CheckAlone(const ParsedOptions& options, const std::string& form) {
       throw UsageError("--", form, " and --", other, " do not go together");
     }
   }
-  if (options.words.empty()) {
-    throw UsageError("--", form, " needs CORPUS: a corpus.h5 or a run folder");
-  }
 }
 
 void ExportCorpus(const ParsedOptions& options, const std::string& form) {
   CheckAlone(options, form);
+  if (options.words.empty()) {
+    throw UsageError("--", form, " needs CORPUS: a corpus.h5 or a run folder");
+  }
   const fs::path out = options.Text(form), source = options.words[0];
   ExpectNewFolder(out);
   const Corpus corpus = ReadCorpus(fs::is_directory(source) ? RunPaths(source).corpus() : source);
@@ -66,10 +66,7 @@ void TellPatientSlot(const std::string& worth) {
 
 int RunExport(const ParsedOptions& options) {
   if (options.Has("verify")) {
-    for (const char* other :
-         {"run", "model", "out", "gguf", "dtype", "records", "pyhealth", "mappings"}) {
-      if (options.Has(other)) throw UsageError("--verify and --", other, " do not go together");
-    }
+    CheckAlone(options, "verify");
     LogInfo(VerifyManifest(options.Text("verify")), " files are as they were exported");
     return 0;
   }
@@ -80,28 +77,28 @@ int RunExport(const ParsedOptions& options) {
   }
   if (!options.words.empty()) throw UsageError("CORPUS needs --records or --pyhealth");
   if (options.Has("mappings")) throw UsageError("--mappings needs --pyhealth");
-  if (options.Has("gguf") == options.Has("out"))
-    throw UsageError("expected one of --out and --gguf");
+  const bool gguf = options.Has("gguf");
+  if (gguf == options.Has("out")) throw UsageError("expected one of --out and --gguf");
   if (options.Has("run") == options.Has("model")) {
     throw UsageError("expected one of --run and --model");
   }
   ExportRequest request;
-  request.out = options.Text("out", "");
+  request.out = options.Text(gguf ? "gguf" : "out");
   request.run = options.Text("run", "");
   request.model =
       options.Has("model") ? fs::path(options.Text("model")) : RunPaths(options.Text("run")).grpo();
-  if (options.Has("gguf")) {
-    const std::string type = options.Text("dtype", "f16");
-    CheckDtype(type, {"f32", "f16", "q8_0"}, "--gguf");
-    ExportGguf(request.model, options.Text("gguf"), type);
-    LogInfo("exported to ", options.Text("gguf"), " in ", type);
-    return 0;
+  request.dtype = options.Text("dtype", gguf ? "f16" : "float32");
+  ExportReport report;
+  if (gguf) {
+    CheckDtype(request.dtype, {"f32", "f16", "q8_0"}, "--gguf");
+    report = ExportGguf(request);
+    LogInfo("exported to ", request.out.string(), " in ", request.dtype);
+  } else {
+    CheckDtype(request.dtype, {"float32", "bfloat16", "float16"}, "--out");
+    report = ExportPolicy(request);
+    LogInfo("exported to ", request.out.string(), " in ", request.dtype,
+            "; a logit differs from the policy's by at most ", report.logit_difference);
   }
-  request.dtype = options.Text("dtype", "float32");
-  CheckDtype(request.dtype, {"float32", "bfloat16", "float16"}, "--out");
-  const ExportReport report = ExportPolicy(request);
-  LogInfo("exported to ", request.out.string(), " in ", request.dtype,
-          "; a logit differs from the policy's by at most ", report.logit_difference);
   if (report.patient_slot) TellPatientSlot(report.patient_slot_worth);
   return 0;
 }

@@ -116,7 +116,7 @@ Policy PlainPolicy(const fs::path& model, const Tokenizer& tokenizer) {
   return policy;
 }
 
-// What the run tells of the model. All is null or empty if there is no run.
+// The run's words on the model. All is null or empty if there is no run.
 struct Origin {
   json evaluation;     // null if there is none of this policy
   std::string config;  // config.yaml
@@ -218,16 +218,24 @@ ExportReport ExportPolicy(const ExportRequest& request) {
   return report;
 }
 
-void ExportGguf(const fs::path& model, const fs::path& out, const std::string& type) {
+ExportReport ExportGguf(const ExportRequest& request) {
+  const fs::path& out = request.out;
   if (fs::exists(out)) {
     throw UsageError(out.string(), " is there already; expected no such file");
   }
   const at::NoGradGuard no_grad;
-  const Tokenizer tokenizer = Tokenizer::Load(model / "tokenizer.json");
+  const Tokenizer tokenizer = Tokenizer::Load(request.model / "tokenizer.json");
   // The tokenizer as an export has it, whatever file the model's came from.
   const AtomicPath scratch(out.string() + ".tokenizer", AtomicPath::Kind::kFolder);
   tokenizer.Save(scratch.temporary());
-  WriteGguf(PlainPolicy(model, tokenizer), {scratch.temporary(), out, type, out.stem().string()});
+  WriteGguf(PlainPolicy(request.model, tokenizer),
+            {scratch.temporary(), out, request.dtype, out.stem().string()});
+  ExportReport report;
+  report.patient_slot = tokenizer.IdOf(kVisitToken) >= 0;
+  if (report.patient_slot) {
+    report.patient_slot_worth = PatientSlotWorth(OriginOf(request.run).evaluation);
+  }
+  return report;
 }
 
 }  // namespace flame

@@ -15,22 +15,21 @@ struct ExportRequest {
   std::filesystem::path model;  // the folder of policy and tokenizer
   std::filesystem::path run;    // the run that made it; "": unknown, so that less is written
   std::filesystem::path out;
-  std::string dtype = "float32";  // or bfloat16, float16
+  std::string dtype = "float32";  // or bfloat16, float16; of a GGUF file f32, f16 or q8_0
 };
 
 struct ExportReport {
   bool patient_slot = false;  // the policy had the patient's slot, and the export has not
-  // What the slot adds to the Jaccard, with its interval, from the run's evaluation; "": unknown.
+  // The Jaccard that the slot adds, with its interval, from the run's evaluation; "": unknown.
   std::string patient_slot_worth;
-  // The largest difference of a logit between the export and the policy before merging and
-  // rounding, on random tokens and slots.
+  // The folder's only: the largest difference of a logit between the export and the policy before
+  // merging and rounding, on random tokens and slots.
   double logit_difference = 0;
 };
 
-// Writes the policy of `model` as the GGUF file `out` (launch/export/gguf.h), with matrices of
-// `type`: f32, f16 or q8_0. Throws UsageError if there is such a file.
-void ExportGguf(const std::filesystem::path& model, const std::filesystem::path& out,
-                const std::string& type);
+// Writes the policy as the GGUF file request.out (launch/export/gguf.h). Throws UsageError if there
+// is such a file.
+ExportReport ExportGguf(const ExportRequest& request);
 
 // Reads the policy and tokenizer of request.model and writes request.out, completely or not at all:
 //   - the policy with merged adapters, and with entity slots as rows of the embedding table. The

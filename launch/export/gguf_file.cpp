@@ -72,50 +72,44 @@ std::string DataOf(const GgufTensor& tensor) {
 
 }  // namespace
 
-void GgufFile::Text(const std::string& key, const std::string& value) {
+void GgufFile::Begin(const std::string& key, uint32_t type) {
   AppendText(key, &keys_);
-  Append(kText, &keys_);
-  AppendText(value, &keys_);
+  Append(type, &keys_);
   ++count_;
+}
+
+void GgufFile::Text(const std::string& key, const std::string& value) {
+  Begin(key, kText);
+  AppendText(value, &keys_);
 }
 
 void GgufFile::Whole(const std::string& key, uint32_t value) {
-  AppendText(key, &keys_);
-  Append(kWhole, &keys_);
+  Begin(key, kWhole);
   Append(value, &keys_);
-  ++count_;
 }
 
 void GgufFile::Float(const std::string& key, float value) {
-  AppendText(key, &keys_);
-  Append(kFloat, &keys_);
+  Begin(key, kFloat);
   Append(value, &keys_);
-  ++count_;
 }
 
 void GgufFile::Bool(const std::string& key, bool value) {
-  AppendText(key, &keys_);
-  Append(kBool, &keys_);
+  Begin(key, kBool);
   Append<uint8_t>(value ? 1 : 0, &keys_);
-  ++count_;
 }
 
 void GgufFile::Texts(const std::string& key, const std::vector<std::string>& values) {
-  AppendText(key, &keys_);
-  Append(kArray, &keys_);
+  Begin(key, kArray);
   Append(kText, &keys_);
   Append<uint64_t>(values.size(), &keys_);
   for (const std::string& value : values) AppendText(value, &keys_);
-  ++count_;
 }
 
 void GgufFile::Wholes(const std::string& key, const std::vector<int32_t>& values) {
-  AppendText(key, &keys_);
-  Append(kArray, &keys_);
+  Begin(key, kArray);
   Append(kInt, &keys_);
   Append<uint64_t>(values.size(), &keys_);
   for (const int32_t value : values) Append(value, &keys_);
-  ++count_;
 }
 
 void GgufFile::Write(const std::filesystem::path& path,

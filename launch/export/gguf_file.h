@@ -42,6 +42,7 @@ class GgufFile {
   void Write(const std::filesystem::path& path, const std::vector<GgufTensor>& tensors) const;
 
  private:
+  void Begin(const std::string& key, uint32_t type);
   std::string keys_;
   uint64_t count_ = 0;
 };

@@ -80,8 +80,10 @@ std::string Table(const json& evaluation) {
 std::string ModelCard(const CardFacts& facts) {
   const std::string policy = facts.classifier ? "classifier-calibrated" : "list-grpo";
   const std::string licence = LicenceOf(facts.base);
+  // "models/llama/" has an empty last part.
+  const std::string base = (facts.base / "").parent_path().filename().string();
   std::string text = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n";
-  if (!facts.base.empty()) text += "base_model: " + facts.base.filename().string() + "\n";
+  if (!facts.base.empty()) text += "base_model: " + base + "\n";
   text += "license: " + (licence.empty() ? "other" : licence) + "\n";
   text += "tags:\n- medication-recommendation\n- research-only\n";
   if (!facts.evaluation.is_null()) text += ModelIndex(facts.evaluation, policy);
@@ -92,14 +94,17 @@ std::string ModelCard(const CardFacts& facts) {
                 "Yes or No. "
               : "The list policy: it reads a patient and a list of drugs, and writes the drugs to "
                 "add or to remove, one name a line. ";
-  text += StrCat("Trained by `flame` from ",
-                 facts.base.empty() ? "random weights" : "`" + facts.base.filename().string() + "`",
-                 "; weights in ", facts.dtype, ".\n\n");
+  text +=
+      StrCat("Trained by `flame` from ", facts.base.empty() ? "random weights" : "`" + base + "`",
+             "; weights in ", facts.dtype, ".\n\n");
   text +=
       "## Use\n\n"
       "Prompts are plain text, as `flame inspect CORPUS --visit HADM_ID` shows them; the chat "
       "template adds nothing but the token that begins a text. Slots (`<DrugEmb-7>`) are input "
-      "alone. `drugs.gbnf` and `drugs.regex` keep a server's answers to known drugs.\n\n";
+      "alone.\n\n";
+  if (facts.grammars) {
+    text += "`drugs.gbnf` and `drugs.regex` keep a server's lists to known drugs.\n\n";
+  }
   if (facts.patient_slot) {
     text +=
         "The model was trained with a vector of the visit. A server does not have it: leave "

@@ -14,6 +14,7 @@ struct CardFacts {
   nlohmann::json evaluation;  // evaluation.json; null: not evaluated
   bool classifier = false;    // pi_cls, in place of the list policy
   bool patient_slot = false;  // trained with a vector of the visit
+  bool grammars = false;      // the export has grammars of the drugs
 };
 
 // Returns the card. The licence is that of the base's own card, or "other" where it has none.

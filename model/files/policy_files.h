@@ -30,7 +30,7 @@ Policy OpenPolicy(const std::filesystem::path& folder, at::ScalarType dtype,
 // that were not quantised, if any. If the parameters are spread over ranks, one rank calls
 // SavePolicy and the others JoinSavePolicy.
 struct SaveOptions {
-  // Of the base's weights, float16 too; none: the policy's own. Values are rounded once.
+  // The type of the base's weights, float16 too; none: the policy's own. Values are rounded once.
   std::optional<at::ScalarType> dtype;
   // Weights of more bytes are written to several files and model.safetensors.index.json.
   int64_t shard_bytes = 5'000'000'000;

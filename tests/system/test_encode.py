@@ -177,6 +177,8 @@ def test_patients_slot_is_in_the_prompts_and_its_worth_is_told(with_patient, tmp
     assert (worth["policy"], worth["baseline"]) == ("list-grpo", "list-grpo, no patient slot")
     told = run("export", "--run", with_patient, "--out", tmp_path / "served").stderr
     assert f"{worth['difference']:+.4f} [{worth['ci'][0]:+.4f}, {worth['ci'][1]:+.4f}]" in told
+    told = run("export", "--run", with_patient, "--gguf", tmp_path / "served.gguf").stderr
+    assert f"{worth['difference']:+.4f}" in told
     assert not (tmp_path / "served" / "entities.json").exists()
     slots = json.loads((tmp_path / "served" / "generation_config.json").read_text())["suppress_tokens"]
     assert json.loads((tmp_path / "served" / "config.json").read_text())["vocab_size"] == slots[-1] + 1

@@ -9,7 +9,6 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -21,6 +20,7 @@
 #include "model/files/weights.h"
 #include "model/named_tensors.h"
 #include "model/policy.h"
+#include "tests/model/files/policy_folder.h"
 #include "tests/model/oracle.h"
 
 namespace flame {
@@ -38,48 +38,6 @@ NamedTensors Tensors(const fs::path& file) {
   return tensors;
 }
 
-class PolicyFolder : public ::testing::Test {
- protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("flame-policy-" + std::to_string(getpid()));
-    folder_ = root_ / "policy";
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  // Changes one key of a JSON file in the folder.
-  void Edit(const char* file, const char* key, const json& value) const {
-    json object = json::parse(ReadWholeFile(folder_ / file));
-    object[key] = value;
-    WriteFileAtomically(folder_ / file, object.dump());
-  }
-  std::string LoadError() const {
-    try {
-      LoadPolicy(folder_, at::kFloat);
-    } catch (const DataError& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-  fs::path root_, folder_;
-};
-
-void ExpectSameParameters(const Policy& a, const Policy& b) {
-  ASSERT_EQ(a.parameters().size(), b.parameters().size());
-  for (const auto& [name, tensor] : a.parameters()) {
-    EXPECT_TRUE(at::equal(tensor, b.parameters().at(name))) << name;
-  }
-}
-
-Policy FullPolicy() {
-  Policy policy = TestPolicy(at::kFloat, /*tie=*/false);
-  policy.AddEntities({{"drug", 40, at::arange(30, at::kDouble).sin().view({5, 6}), 7},
-                      {"procedure", 50, at::arange(8, at::kDouble).cos().view({4, 2}), 3}},
-                     3);
-  AddTestAdapters(&policy);
-  return policy;
-}
-
 TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   const Policy policy = FullPolicy();
   SavePolicy(policy, folder_);
@@ -92,49 +50,6 @@ TEST_F(PolicyFolder, SaveAndLoad_KeepEverything) {
   auto families = VariedFamilies(37, 1);
   families[0].trunk[1] = 52;
   const FamilyBatch batch = PackFamilies(families);
-  EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
-}
-
-TEST_F(PolicyFolder, ManyBytes_CutIntoFilesWithAnIndex) {
-  const Policy policy = TestPolicy(at::kFloat, /*tie=*/false);
-  SavePolicy(policy, folder_, {std::nullopt, /*shard_bytes=*/20000});
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "model.safetensors"));
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "model.safetensors.index.json"));
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-    EXPECT_LT(entry.file_size(), 24000u) << entry.path();
-  }
-  ExpectSameParameters(policy, LoadPolicy(folder_, at::kFloat));
-}
-
-TEST_F(PolicyFolder, OtherDtype_RoundedOnce) {
-  Policy policy = FullPolicy();
-  SavePolicy(policy, folder_ / "whole");
-  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
-    const std::string name = dtype == at::kHalf ? "half" : "bfloat";
-    Policy opened = OpenPolicy(folder_ / "whole", at::kFloat);
-    opened.MergeAdapters();
-    SavePolicy(opened.MaterializeEntities(), folder_ / name, {dtype});
-    Policy merged = policy;
-    merged.MergeAdapters();
-    const Policy expected = merged.MaterializeEntities(),
-                 found = LoadPolicy(folder_ / name, at::kFloat);
-    for (const auto& [key, tensor] : expected.parameters()) {
-      EXPECT_TRUE(at::equal(found.parameters().at(key), tensor.to(dtype).to(at::kFloat))) << key;
-    }
-  }
-}
-
-TEST_F(PolicyFolder, BorrowedSlots_StoredWithoutTheirVectors) {
-  Policy policy = FullPolicy();
-  policy.AddEntities({{"visit", 60, at::ones({7, 4}, at::kDouble), 3, /*borrowed=*/true}}, 3);
-  SavePolicy(policy, folder_);
-  Policy loaded = LoadPolicy(folder_, at::kFloat);
-  ExpectSameParameters(policy, loaded);
-  ASSERT_EQ(loaded.entities().size(), 3u);
-  EXPECT_TRUE(loaded.entities()[2].borrowed);
-  EXPECT_EQ(loaded.entities()[2].collab.sizes(), at::IntArrayRef({0, 4}));
-  loaded.SetCollab("visit", at::ones({7, 4}, at::kFloat));
-  const FamilyBatch batch = PackFamilies({{{1, 66, 5}, {}}});
   EXPECT_TRUE(at::equal(loaded.Hidden(batch, {}), policy.Hidden(batch, {})));
 }
 
