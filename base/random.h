@@ -61,6 +61,7 @@ enum RandomUse : uint32_t {
   kSweep = 13,
   kEncoders = 14,
   kPretraining = 15,
+  kPermutation = 16,
 };
 
 }  // namespace flame

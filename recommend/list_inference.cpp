@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "base/progress.h"
 #include "base/signals.h"
@@ -31,18 +32,22 @@ std::vector<ListTask> EditTasks(const std::vector<int32_t>& visits,
   return tasks;
 }
 
-// Samples every task and returns its edited lists, [task][sample], as the reward layer reads them.
-std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& materials,
-                                                           const RewardOptions& reward,
-                                                           const RolloutContext& context,
-                                                           const std::string& label) {
+// A task's lists as the reward layer reads them. The last is the greedy one.
+struct EditedTask {
+  std::vector<std::vector<int32_t>> lists;  // [sample]
+  std::vector<float> phi;                   // of the greedy list's states
+};
+
+// Samples every task.
+std::vector<EditedTask> EditedLists(const Materials& materials, const RewardOptions& reward,
+                                    const RolloutContext& context, const std::string& label) {
   const std::vector<ListTask>& tasks = *context.tasks;
   // Only the edited lists are needed, so no external program has to score them.
   RewardOptions options = reward;
   options.external.clear();
   const Scorer scorer(materials.corpus, materials.tokenizer, materials.prompts->end_id(), options);
   Progress progress(label, static_cast<int64_t>(tasks.size()), "list");
-  std::vector<std::vector<std::vector<int32_t>>> edited(tasks.size());
+  std::vector<EditedTask> edited(tasks.size());
   for (int64_t begin = 0; begin < static_cast<int64_t>(tasks.size()); begin += kTasksABatch) {
     StopIfRequested();
     RolloutRequest request;
@@ -55,8 +60,10 @@ std::vector<std::vector<std::vector<int32_t>>> EditedLists(const Materials& mate
       const ListTask& task = tasks[group.task];
       ScoreRequest score{group.task_id, task.visit, task.edit, task.input, {}};
       for (const Trajectory& member : group.members) score.completions.push_back(member.tokens);
-      for (const Verdict& verdict : scorer.Score(score)) {
-        edited[group.task].push_back(verdict.final_list);
+      EditedTask& made = edited[group.task];
+      for (Verdict& verdict : scorer.Score(score)) {
+        made.lists.push_back(std::move(verdict.final_list));
+        made.phi = std::move(verdict.phi);
       }
     }
     progress.Add(end - begin);
@@ -81,20 +88,23 @@ ListPredictions PredictLists(const ListInferenceOptions& options, const Material
   const std::optional<LineTrie> lines = AllowedLines(options.sampling, materials);
   context.lines = lines ? &*lines : nullptr;
   context.seed = options.seed;
-  const auto edited = EditedLists(materials, options.reward, context, label);
+  const std::vector<EditedTask> edited = EditedLists(materials, options.reward, context, label);
   ListPredictions predictions;
   for (size_t i = 0; i < visits.size(); ++i) {
     std::vector<int32_t> input = inputs[i];
     std::sort(input.begin(), input.end());
+    const EditedTask &added = edited[2 * i], &removed = edited[2 * i + 1];
     std::vector<std::vector<int32_t>>& sets = predictions.sampled.emplace_back();
-    for (size_t k = 0; k < edited[2 * i].size(); ++k) {
-      sets.push_back(Difference(edited[2 * i][k], Difference(input, edited[2 * i + 1][k])));
+    for (size_t k = 0; k < added.lists.size(); ++k) {
+      sets.push_back(Difference(added.lists[k], Difference(input, removed.lists[k])));
     }
     predictions.greedy.push_back(std::move(sets.back()));
     sets.pop_back();
-    const size_t added = edited[2 * i].back().size() - input.size();
-    const size_t removed = Difference(input, edited[2 * i + 1].back()).size();
-    predictions.edits.push_back(static_cast<int64_t>(added + removed));
+    const size_t num_added = added.lists.back().size() - input.size();
+    const size_t num_removed = Difference(input, removed.lists.back()).size();
+    predictions.edits.push_back(static_cast<int64_t>(num_added + num_removed));
+    predictions.phi_add.push_back(added.phi);
+    predictions.phi_remove.push_back(removed.phi);
   }
   return predictions;
 }

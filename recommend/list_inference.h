@@ -19,6 +19,8 @@ struct ListPredictions {
   std::vector<std::vector<int32_t>> greedy;                // [visit]
   std::vector<int64_t> edits;                              // [visit]: drugs added or removed there
   std::vector<std::vector<std::vector<int32_t>>> sampled;  // [visit][sample]
+  // [visit]: phi of the states of its greedy list (Verdict::phi), from M_p on.
+  std::vector<std::vector<float>> phi_add, phi_remove;
 };
 
 struct ListInferenceOptions {

@@ -1,10 +1,7 @@
 #include "recommend/metrics.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
-
-#include "base/random.h"
 
 namespace flame {
 namespace {
@@ -15,33 +12,28 @@ int64_t NumShared(const std::vector<int32_t>& a, const std::vector<int32_t>& b) 
   });
 }
 
-struct PatientSum {
-  double sum = 0;
-  int64_t count = 0;
-};
-
-std::vector<PatientSum> SumByPatient(const std::vector<double>& values,
-                                     const std::vector<int32_t>& patients) {
-  std::map<int32_t, PatientSum> sums;
-  for (size_t i = 0; i < values.size(); ++i) {
-    PatientSum& sum = sums[patients[i]];
-    sum.sum += values[i];
-    sum.count += 1;
+// Returns the average precision of a ranking in which answer i is true if truth[i] is 1, of
+// `num_true` true ones in all.
+double RankedPrecision(const std::vector<float>& scores, const std::vector<char>& truth,
+                       double num_true) {
+  std::vector<int32_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+  double area = 0;
+  int64_t hits = 0, last_hits = 0;
+  for (size_t n = 0; n < order.size(); ++n) {
+    hits += truth[order[n]];
+    // Equal scores form one threshold.
+    if (n + 1 < order.size() && scores[order[n + 1]] == scores[order[n]]) continue;
+    const double precision = static_cast<double>(hits) / static_cast<double>(n + 1);
+    area += precision * static_cast<double>(hits - last_hits) / num_true;
+    last_hits = hits;
   }
-  std::vector<PatientSum> list;
-  for (const auto& [patient, sum] : sums) list.push_back(sum);
-  return list;
+  return area;
 }
 
-double ResampledMean(const std::vector<PatientSum>& sums, RandomStream* stream) {
-  PatientSum total;
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const PatientSum& drawn = sums[stream->Below(sums.size())];
-    total.sum += drawn.sum;
-    total.count += drawn.count;
-  }
-  return total.sum / static_cast<double>(total.count);
-}
+double Ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 }  // namespace
 
@@ -66,36 +58,36 @@ SetMetrics ScoreSet(const std::vector<int32_t>& predicted, const std::vector<int
 }
 
 double AveragePrecision(const std::vector<float>& scores, const std::vector<int32_t>& truth) {
-  std::vector<int32_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
-  double area = 0;
-  int64_t hits = 0, last_hits = 0;
-  for (size_t n = 0; n < order.size(); ++n) {
-    if (std::find(truth.begin(), truth.end(), order[n]) != truth.end()) ++hits;
-    // Equal scores form one threshold.
-    if (n + 1 < order.size() && scores[order[n + 1]] == scores[order[n]]) continue;
-    const double precision = static_cast<double>(hits) / static_cast<double>(n + 1);
-    area += precision * static_cast<double>(hits - last_hits) / static_cast<double>(truth.size());
-    last_hits = hits;
-  }
-  return area;
+  std::vector<char> given(scores.size());
+  for (const int32_t drug : truth) given[drug] = 1;
+  return RankedPrecision(scores, given, static_cast<double>(truth.size()));
 }
 
-Interval BootstrapMean(const std::vector<double>& values, const std::vector<int32_t>& patients,
-                       int64_t resamples, uint64_t seed) {
-  Interval interval;
-  interval.mean =
-      std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  const std::vector<PatientSum> sums = SumByPatient(values, patients);
-  RandomStream stream(seed, kBootstrap);
-  std::vector<double> means(resamples);
-  for (double& mean : means) mean = ResampledMean(sums, &stream);
-  std::sort(means.begin(), means.end());
-  interval.low = means[static_cast<size_t>(0.025 * static_cast<double>(resamples - 1))];
-  interval.high = means[static_cast<size_t>(0.975 * static_cast<double>(resamples - 1))];
-  return interval;
+double PooledAveragePrecision(const std::vector<float>& scores,
+                              const std::vector<std::vector<int32_t>>& truth) {
+  std::vector<char> given(scores.size());
+  const size_t num_drugs = truth.empty() ? 0 : scores.size() / truth.size();
+  double num_true = 0;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    for (const int32_t drug : truth[i]) given[i * num_drugs + drug] = 1;
+    num_true += static_cast<double>(truth[i].size());
+  }
+  return num_true > 0 ? RankedPrecision(scores, given, num_true) : 0;
+}
+
+PooledMetrics PoolSets(const std::vector<std::vector<int32_t>>& predicted,
+                       const std::vector<std::vector<int32_t>>& truth, const DdiGraph& ddi) {
+  double shared = 0, listed = 0, given = 0, harmful = 0, pairs = 0;
+  for (size_t i = 0; i < predicted.size(); ++i) {
+    const auto count = static_cast<double>(predicted[i].size());
+    shared += static_cast<double>(NumShared(predicted[i], truth[i]));
+    listed += count;
+    given += static_cast<double>(truth[i].size());
+    pairs += count * (count - 1) / 2;
+    harmful += ddi.Rate(predicted[i]) * count * (count - 1) / 2;
+  }
+  return {Ratio(shared, listed + given - shared), Ratio(shared, listed), Ratio(shared, given),
+          Ratio(2 * shared, listed + given), Ratio(harmful, pairs)};
 }
 
 }  // namespace flame

@@ -1,4 +1,4 @@
-// Metrics of predicted drug sets (docs/method.md, Metrics) and their confidence intervals.
+// Metrics of predicted drug sets (docs/method.md, Metrics).
 #ifndef FLAME_RECOMMEND_METRICS_H_
 #define FLAME_RECOMMEND_METRICS_H_
 
@@ -25,15 +25,18 @@ SetMetrics ScoreSet(const std::vector<int32_t>& predicted, const std::vector<int
 // thresholds, as sklearn.metrics.average_precision_score does. `truth` must not be empty.
 double AveragePrecision(const std::vector<float>& scores, const std::vector<int32_t>& truth);
 
-struct Interval {
-  double mean = 0, low = 0, high = 0;
-};
+// Returns the average precision of all visits' drugs ranked together; 0 if no visit has a drug.
+// `scores` is [visits, drugs].
+double PooledAveragePrecision(const std::vector<float>& scores,
+                              const std::vector<std::vector<int32_t>>& truth);
 
-// Returns the mean over visits and its 95 % percentile interval. Each of `resamples` resamples
-// draws patients with replacement, each with all its visits. values[i] is of a visit of
-// patients[i].
-Interval BootstrapMean(const std::vector<double>& values, const std::vector<int32_t>& patients,
-                       int64_t resamples, uint64_t seed);
+// Metrics of sums over visits, so that a drug counts as much in a long list as in a short one; 0
+// where a sum to divide by is 0.
+struct PooledMetrics {
+  double jaccard = 0, precision = 0, recall = 0, f1 = 0, ddi = 0;
+};
+PooledMetrics PoolSets(const std::vector<std::vector<int32_t>>& predicted,
+                       const std::vector<std::vector<int32_t>>& truth, const DdiGraph& ddi);
 
 }  // namespace flame
 

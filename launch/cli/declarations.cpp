@@ -113,9 +113,12 @@ std::vector<Declaration> StageCommands() {
        "evaluate every policy of a run on held-out visits",
        {"flame evaluate --config configs/quickstart.yaml --json",
         "flame evaluate --config configs/quickstart.yaml --predictions gamenet.jsonl,micron.jsonl",
+        "flame evaluate --config configs/quickstart.yaml --compare list-grpo,logistic",
         "flame evaluate --config configs/quickstart.yaml --on other.h5 --out transfer.json"},
        "Evaluates the run's policies and the baselines on the visits of evaluate.split, or on "
-       "another hospital's visits. The lists on the run's own visits go to run.dir/predictions.\n",
+       "another hospital's visits. The lists on the run's own visits go to run.dir/predictions. "
+       "With --json come also results by group of patients, calibration, abstention, the commonest "
+       "errors and phi along the lists; `flame report` shows them.\n",
        {},
        {{"on", "FILE",
          "a corpus that `flame prepare --onto` made; all its visits are evaluated, and nothing is "
@@ -126,7 +129,11 @@ std::vector<Declaration> StageCommands() {
          "other systems' lists, a comma between files: rows of their own on the same visits, "
          "compared with the best baseline and the run's policies. A line is {\"hadm_id\": 142345, "
          "\"drugs\": [\"DB00316\"]}, perhaps with \"scores\": {\"DB00316\": 0.9}"},
-        {"out", "FILE", "with --on or --predictions, also write the result as JSON to this file"}},
+        {"compare", "A,B",
+         "two rows, compared visit by visit in every metric: difference, 95 % interval, and p of a "
+         "permutation test"},
+        {"out", "FILE", "with --on or --predictions, also write the result as JSON to this file"},
+        {"lists", "DIR", "with --on, also write the lists of each row to this folder"}},
        true},
   };
 }

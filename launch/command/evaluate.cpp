@@ -17,6 +17,7 @@
 #include "launch/cli/config_arguments.h"
 #include "launch/command/command.h"
 #include "launch/command/print_evaluation.h"
+#include "launch/report/evaluation_table.h"
 #include "launch/run/session.h"
 #include "launch/run/stages.h"
 
@@ -67,6 +68,31 @@ std::vector<std::filesystem::path> FilesOf(const std::string& value) {
   return files;
 }
 
+// The two rows of --compare.
+std::vector<std::string> PairOf(const std::string& value) {
+  const size_t comma = value.find(',');
+  if (comma == std::string::npos || value.find(',', comma + 1) != std::string::npos) {
+    throw UsageError("--compare is '", value, "'; expected two rows such as list-grpo,logistic");
+  }
+  return {value.substr(0, comma), value.substr(comma + 1)};
+}
+
+// Throws UsageError if options are there that do not go together.
+void CheckTogether(const ParsedOptions& options) {
+  const bool on = options.Has("on"), predictions = options.Has("predictions");
+  if (on + predictions + options.Has("compare") > 1) {
+    throw UsageError("--on, --predictions and --compare: expected at most one of them");
+  }
+  if (options.Has("out") && !on && !predictions) {
+    throw UsageError("--out is for an evaluation --on another hospital or of --predictions");
+  }
+  for (const char* name : {"years", "lists"}) {
+    if (options.Has(name) && !on) {
+      throw UsageError("--", name, " is for an evaluation --on another hospital");
+    }
+  }
+}
+
 }  // namespace
 
 void PrintEvaluation(const Config& config, bool as_json) {
@@ -78,25 +104,25 @@ int RunEvaluate(const ParsedOptions& options) {
   const Config config = ConfigOf(options);
   RankSession session(config);
   session.RequireOneProcess("evaluate");
-  const bool on = options.Has("on"), predictions = options.Has("predictions");
-  if (on && predictions) throw UsageError("--on and --predictions: expected one of them");
-  if (options.Has("out") && !on && !predictions) {
-    throw UsageError("--out is for an evaluation --on another hospital or of --predictions");
-  }
-  if (options.Has("years") && !on) {
-    throw UsageError("--years is for an evaluation --on another hospital");
-  }
-  if (on) {
+  CheckTogether(options);
+  if (options.Has("on")) {
     MakeEvaluateStage(config);  // refuses a config that the run was not made with
-    Tell(EvaluateTransfer(config, options.Text("on"), YearsOf(options)), options);
+    Tell(EvaluateTransfer(config, {options.Text("on"), YearsOf(options),
+                                   options.Has("lists") ? options.Text("lists") : ""}),
+         options);
     return 0;
   }
   std::vector<std::filesystem::path> files;
-  if (predictions) files = FilesOf(options.Text("predictions"));
+  std::vector<std::string> pair;
+  if (options.Has("predictions")) files = FilesOf(options.Text("predictions"));
+  if (options.Has("compare")) pair = PairOf(options.Text("compare"));
   EvaluateStage(config);
   TellTimes(config);
-  if (predictions) {
+  if (!files.empty()) {
     Tell(EvaluatePredictions(config, files), options);
+  } else if (!pair.empty()) {
+    const nlohmann::json comparisons = CompareRows(config, pair[0], pair[1]);
+    std::cout << (options.Has("json") ? comparisons.dump() + "\n" : ComparisonLines(comparisons));
   } else {
     PrintEvaluation(config, options.Has("json"));
   }

@@ -30,8 +30,9 @@ struct RunPaths {
   std::filesystem::path grpo() const { return dir / "grpo" / "model"; }
   std::filesystem::path evaluation() const { return dir / "evaluation.json"; }
   // The lists of a row of evaluation.json, as ReadPredictions reads them.
+  std::filesystem::path predictions() const { return dir / "predictions"; }
   std::filesystem::path predictions(const std::string& policy) const {
-    return dir / "predictions" / (policy + ".jsonl");
+    return predictions() / (policy + ".jsonl");
   }
 };
 

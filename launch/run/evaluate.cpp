@@ -1,7 +1,7 @@
 #include "launch/run/evaluate.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
@@ -13,11 +13,13 @@
 #include "launch/run/run_materials.h"
 #include "recommend/calibrate.h"
 #include "recommend/classify.h"
-#include "recommend/encoder_rows.h"
-#include "recommend/evaluation_rows.h"
+#include "recommend/evaluation/details.h"
+#include "recommend/evaluation/encoder_rows.h"
+#include "recommend/evaluation/predictions.h"
+#include "recommend/evaluation/rows.h"
+#include "recommend/evaluation/subgroups.h"
 #include "recommend/list_inference.h"
 #include "recommend/metrics.h"
-#include "recommend/predictions.h"
 
 namespace flame {
 namespace {
@@ -45,55 +47,54 @@ ListInferenceOptions InferenceOptions(const Config& config) {
   return options;
 }
 
-Row ListRow(const Config& config, const Field& field, const Materials& materials,
-            const std::string& policy_name, const std::filesystem::path& folder, Sets inputs) {
+// The rows of a run, and phi along the lists of the list policies (docs/formats.md).
+struct PolicyResults {
+  std::vector<Row> rows;  // the last two are those of the list policies
+  json phi = json::array();
+};
+
+// Appends the row of a list policy that edits `inputs`.
+void AddListRow(const Config& config, const Field& field, const Materials& materials,
+                const std::string& policy_name, const fs::path& folder, Sets inputs,
+                PolicyResults* results) {
   OrderLists(config, field.corpus, field.visits, &inputs);
   Policy policy = LoadFrozen(config, field.corpus, folder);
   const ListPredictions predictions =
       PredictLists(InferenceOptions(config), materials, &policy, field.visits, inputs, policy_name);
   Row row = MakeRow(field, policy_name, predictions.greedy);
-  row.fields["edits"] = Mean({predictions.edits.begin(), predictions.edits.end()});
+  row.values["edits"] = {predictions.edits.begin(), predictions.edits.end()};
   for (size_t i = 0; i < field.visits.size(); ++i) {
     std::vector<double> values;
     for (const auto& set : predictions.sampled[i]) values.push_back(Jaccard(set, field.Truth(i)));
-    row.jaccard_sampled.push_back(Mean(values));
+    row.values["jaccard_sampled"].push_back(Mean(values));
   }
-  row.fields["jaccard_sampled"] = Mean(row.jaccard_sampled);
-  return row;
-}
-
-json Compare(const Field& field, const Row& policy, const Row& baseline, const char* metric,
-             const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> differences(a.size());
-  for (size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
-  const Interval interval = field.Bootstrap(differences);
-  return {{"policy", policy.policy},
-          {"baseline", baseline.policy},
-          {"metric", metric},
-          {"difference", interval.mean},
-          {"ci", {interval.low, interval.high}}};
+  results->rows.push_back(std::move(row));
+  for (const auto& [edit, phi] :
+       {std::pair("add", &predictions.phi_add), std::pair("remove", &predictions.phi_remove)}) {
+    results->phi.push_back(
+        {{"policy", policy_name}, {"edit", edit}, {"steps", PhiAlongJson(*phi)}});
+  }
 }
 
 // Compares the lists with the classifier's answers, with each other and with the best of the
 // `num_simple` rows before them.
 json Comparisons(const Field& field, const std::vector<Row>& rows, size_t num_simple) {
   const Row &sft = rows[num_simple], &grpo = rows[num_simple + 1];
-  const auto best = std::max_element(
-      rows.begin(), rows.begin() + static_cast<int64_t>(num_simple),
-      [](const Row& a, const Row& b) { return Mean(a.jaccard) < Mean(b.jaccard); });
+  const auto best =
+      std::max_element(rows.begin(), rows.begin() + static_cast<int64_t>(num_simple),
+                       [](const Row& a, const Row& b) {
+                         return Mean(a.values.at("jaccard")) < Mean(b.values.at("jaccard"));
+                       });
   json comparisons = json::array();
   for (const Row* list : {&sft, &grpo}) {
     for (size_t i = 0; i < num_simple; ++i) {
       const Row& row = rows[i];
       const bool always = row.policy == "logistic" || row.policy.starts_with("classifier");
-      if (always || &row == &*best) {
-        comparisons.push_back(Compare(field, *list, row, "jaccard", list->jaccard, row.jaccard));
-      }
+      if (always || &row == &*best) comparisons.push_back(Compare(field, *list, row, "jaccard"));
     }
   }
-  comparisons.push_back(Compare(field, grpo, sft, "jaccard", grpo.jaccard, sft.jaccard));
-  comparisons.push_back(
-      Compare(field, grpo, sft, "jaccard_sampled", grpo.jaccard_sampled, sft.jaccard_sampled));
+  comparisons.push_back(Compare(field, grpo, sft, "jaccard"));
+  comparisons.push_back(Compare(field, grpo, sft, "jaccard_sampled"));
   return comparisons;
 }
 
@@ -140,25 +141,24 @@ json Oracle(const Field& field) {
 }
 
 Field MakeField(const Config& config, const Corpus& corpus, const std::string& split) {
-  Field field{corpus,
-              corpus.VisitsOf(split == "test" ? Split::kTest : Split::kValidation),
-              {},
-              config.evaluate.bootstrap,
-              static_cast<uint64_t>(config.run.seed)};
-  if (field.visits.empty()) {
+  std::vector<int32_t> visits =
+      corpus.VisitsOf(split == "test" ? Split::kTest : Split::kValidation);
+  if (visits.empty()) {
     throw DataError(RunPaths(config.run.dir).corpus().string(), ": no visit in the ", split,
                     " split; expected at least one (data.split)");
   }
-  for (const int32_t visit : field.visits) field.patients.push_back(corpus.visits[visit].patient);
-  return field;
+  return {corpus, std::move(visits), config.evaluate.bootstrap,
+          static_cast<uint64_t>(config.run.seed)};
 }
 
-// Returns the rows of the baselines, the classifier and the list policies. The last two are those
-// of the list policies.
-std::vector<Row> PolicyRows(const Config& config, const Field& field, const Materials& materials) {
+// Returns the rows of the baselines, the encoders, the classifier and the list policies.
+PolicyResults EvaluatePolicies(const Config& config, const Field& field,
+                               const Materials& materials) {
   const RunPaths paths(config.run.dir);
   const int32_t num_drugs = materials.corpus.drugs.size();
-  std::vector<Row> rows = BaselineRows(field);
+  PolicyResults results;
+  std::vector<Row>& rows = results.rows;
+  rows = BaselineRows(field);
   const TrainedEncoders encoders = LoadEncoders(config, field.corpus);
   if (encoders.micron) rows.push_back(MicronRow(field, *encoders.micron));
   if (encoders.raremed) rows.push_back(RaremedRow(field, *encoders.raremed));
@@ -167,10 +167,12 @@ std::vector<Row> PolicyRows(const Config& config, const Field& field, const Mate
   rows.push_back(MakeRow(field, "classifier", DrugsAbove(answers.logits, num_drugs, 0)));
   rows.push_back(MakeRow(field, "classifier-calibrated",
                          DrugsAbove(answers.logits, num_drugs, answers.best_offset)));
-  rows.push_back(ListRow(config, field, materials, "list-sft", paths.list(), predicted));
-  rows.push_back(ListRow(config, field, materials, "list-grpo", paths.grpo(), predicted));
-  for (size_t i = rows.size() - 4; i < rows.size(); ++i) SetPrauc(field, answers.logits, &rows[i]);
-  return rows;
+  AddListRow(config, field, materials, "list-sft", paths.list(), predicted, &results);
+  AddListRow(config, field, materials, "list-grpo", paths.grpo(), predicted, &results);
+  for (size_t i = rows.size() - 4; i < rows.size(); ++i) {
+    SetScores(field, {"classifier", answers.logits, DrugScores::kLogits}, &rows[i]);
+  }
+  return results;
 }
 
 // Compares the trained policy with itself on prompts without the patient's slot: a server that has
@@ -184,32 +186,57 @@ json PatientSlot(const Config& config, const Field& field, const Row& trained) {
       field.corpus.drugs.size(), field.visits, config.classifier.token_budget, "no patient slot");
   const Sets predicted =
       DrugsAbove(logits, field.corpus.drugs.size(), ReadThreshold(paths.classifier()));
-  const Row without =
-      ListRow(config, field, *materials, kWithoutPatientSlot, paths.grpo(), predicted);
-  return Compare(field, trained, without, "jaccard", trained.jaccard, without.jaccard);
+  PolicyResults without;
+  AddListRow(config, field, *materials, kWithoutPatientSlot, paths.grpo(), predicted, &without);
+  return Compare(field, trained, without.rows[0], "jaccard");
 }
 
 json EvaluationOf(const Config& config, const Field& field, const std::string& split,
-                  const std::vector<Row>& rows) {
-  json result = {{"split", split},
-                 {"num_visits", field.visits.size()},
-                 {"hospital", field.corpus.hospital},
-                 {"diagnoses", field.corpus.diagnoses_known},
-                 {"truth", Truth(field)},
-                 {"oracle", Oracle(field)},
-                 {"rows", json::array()},
-                 {"comparisons", json::array()}};
-  for (const Row& row : rows) result["rows"].push_back(row.fields);
-  result["comparisons"] = Comparisons(field, rows, rows.size() - 2);
+                  const PolicyResults& results) {
+  const std::vector<Row>& rows = results.rows;
+  json evaluation = {{"split", split},
+                     {"num_visits", field.visits.size()},
+                     {"hospital", field.corpus.hospital},
+                     {"diagnoses", field.corpus.diagnoses_known},
+                     {"truth", Truth(field)},
+                     {"oracle", Oracle(field)},
+                     {"rows", json::array()},
+                     {"comparisons", Comparisons(field, rows, rows.size() - 2)},
+                     {"groups", SubgroupsJson(field, rows)},
+                     {"rare_drugs", RareDrugsJson(field, rows)},
+                     {"calibration", CalibrationJson(field, rows)},
+                     {"abstention", AbstentionJson(field, rows)},
+                     {"errors", DrugErrorsJson(field, rows)},
+                     {"phi", results.phi}};
+  for (const Row& row : rows) evaluation["rows"].push_back(RowJson(field, row));
   const json slot = PatientSlot(config, field, rows.back());
-  if (!slot.is_null()) result["comparisons"].push_back(slot);
-  return result;
+  if (!slot.is_null()) evaluation["comparisons"].push_back(slot);
+  return evaluation;
 }
 
-// The lists of a row of evaluation.json, for comparison.
+// Writes each row's lists to a file of `folder`, with the scores of the recommenders that made
+// them.
+void WriteLists(const fs::path& folder, const Field& field, const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    const bool own = row.scores.source == row.policy;
+    WritePredictions(folder / (row.policy + ".jsonl"), field.corpus, field.visits, row.sets,
+                     own ? row.scores.values : std::vector<float>());
+  }
+}
+
+// Returns the row of a file of lists.
+Row RowOfFile(const Field& field, const fs::path& file, const std::string& policy) {
+  Predictions predictions = ReadPredictions(file, field.corpus, field.visits);
+  Row row = MakeRow(field, policy, predictions.drugs);
+  if (!predictions.scores.empty()) {
+    SetScores(field, {policy, std::move(predictions.scores), DrugScores::kRanks}, &row);
+  }
+  return row;
+}
+
+// A row of evaluation.json, for comparison.
 Row RowOfRun(const Config& config, const Field& field, const std::string& policy) {
-  const fs::path file = RunPaths(config.run.dir).predictions(policy);
-  return MakeRow(field, policy, ReadPredictions(file, field.corpus, field.visits).drugs);
+  return RowOfFile(field, RunPaths(config.run.dir).predictions(policy), policy);
 }
 
 // Returns the rows to compare other systems with: the best baseline, the calibrated classifier and
@@ -233,20 +260,19 @@ std::vector<Row> Yardsticks(const Config& config, const Field& field, const json
 json EvaluateRun(const Config& config) {
   const auto materials = MaterialsOfRun(config);
   const Field field = MakeField(config, materials->corpus, config.evaluate.split);
-  const std::vector<Row> rows = PolicyRows(config, field, *materials);
-  for (const Row& row : rows) {
-    WritePredictions(RunPaths(config.run.dir).predictions(row.policy), field.corpus, field.visits,
-                     row.sets);
-  }
-  return EvaluationOf(config, field, config.evaluate.split, rows);
+  const PolicyResults results = EvaluatePolicies(config, field, *materials);
+  WriteLists(RunPaths(config.run.dir).predictions(), field, results.rows);
+  return EvaluationOf(config, field, config.evaluate.split, results);
 }
 
-json EvaluateTransfer(const Config& config, const fs::path& other, const YearRange& years) {
-  const Corpus joint =
-      OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()), ReadCorpus(other), other, years);
+json EvaluateTransfer(const Config& config, const TransferTarget& target) {
+  const Corpus joint = OntoTrained(ReadCorpus(RunPaths(config.run.dir).corpus()),
+                                   ReadCorpus(target.corpus), target.corpus, target.years);
   const auto materials = MaterialsOfRun(config, joint);
   const Field field = MakeField(config, materials->corpus, "test");
-  return EvaluationOf(config, field, "test", PolicyRows(config, field, *materials));
+  const PolicyResults results = EvaluatePolicies(config, field, *materials);
+  if (!target.lists.empty()) WriteLists(target.lists, field, results.rows);
+  return EvaluationOf(config, field, "test", results);
 }
 
 json ReadEvaluation(const Config& config) {
@@ -271,60 +297,38 @@ json EvaluatePredictions(const Config& config, const std::vector<fs::path>& file
       throw UsageError(file.string(), ": the evaluation has a row ", name,
                        " already; expected another file name");
     }
-    const Predictions predictions = ReadPredictions(file, corpus, field.visits);
-    Row row = MakeRow(field, name, predictions.drugs);
-    if (!predictions.scores.empty()) SetPrauc(field, predictions.scores, &row);
-    result["rows"].push_back(row.fields);
+    const Row row = RowOfFile(field, file, name);
+    result["rows"].push_back(RowJson(field, row));
     for (const Row& other : yardsticks) {
-      result["comparisons"].push_back(
-          Compare(field, row, other, "jaccard", row.jaccard, other.jaccard));
+      result["comparisons"].push_back(Compare(field, row, other, "jaccard"));
     }
   }
   return result;
 }
 
-std::string EvaluationTable(const json& evaluation) {
-  std::string table;
-  char line[256];
-  const auto number = [](const json& value, const char* format) {
-    if (value.is_null()) return std::string("-");
-    char text[32];
-    std::snprintf(text, sizeof text, format, value.get<double>());
-    return std::string(text);
-  };
-  std::snprintf(line, sizeof line, "%-21s %8s %16s %8s %7s %7s %7s %6s %6s\n", "policy", "jaccard",
-                "95 % interval", "sampled", "f1", "prauc", "ddi", "drugs", "edits");
-  table += line;
-  for (const json& row : evaluation.at("rows")) {
-    const std::string interval = "[" + number(row.at("jaccard_ci")[0], "%.4f") + ", " +
-                                 number(row.at("jaccard_ci")[1], "%.4f") + "]";
-    std::snprintf(line, sizeof line, "%-21s %8s %16s %8s %7s %7s %7s %6s %6s\n",
-                  row.at("policy").get<std::string>().c_str(),
-                  number(row.at("jaccard"), "%.4f").c_str(), interval.c_str(),
-                  number(row.at("jaccard_sampled"), "%.4f").c_str(),
-                  number(row.at("f1"), "%.4f").c_str(), number(row.at("prauc"), "%.4f").c_str(),
-                  number(row.at("ddi"), "%.4f").c_str(), number(row.at("drugs"), "%.2f").c_str(),
-                  number(row.at("edits"), "%.2f").c_str());
-    table += line;
+json CompareRows(const Config& config, const std::string& policy, const std::string& baseline) {
+  const json evaluation = ReadEvaluation(config);
+  for (const std::string& name : {policy, baseline}) {
+    std::string known;
+    bool found = false;
+    for (const json& row : evaluation.at("rows")) {
+      const auto one = row.at("policy").get<std::string>();
+      known += (known.empty() ? "" : ", ") + one;
+      found = found || one == name;
+    }
+    if (!found) {
+      throw UsageError("--compare: the evaluation has no row '", name, "'; expected two of ",
+                       known);
+    }
   }
-  const json& truth = evaluation.at("truth");
-  table += StrCat("truth: DDI rate ", number(truth.at("ddi"), "%.4f"), ", ",
-                  number(truth.at("drugs"), "%.2f"), " drugs a visit; ",
-                  evaluation.at("num_visits").get<int64_t>(), " ",
-                  evaluation.at("split").get<std::string>(), " visits\n");
-  if (!evaluation.at("oracle").is_null()) {
-    table += StrCat("ceiling: best list ", number(evaluation["oracle"]["list"], "%.4f"),
-                    ", every drug with P > 0.5 ", number(evaluation["oracle"]["threshold"], "%.4f"),
-                    "\n");
+  const Corpus corpus = ReadCorpus(RunPaths(config.run.dir).corpus());
+  const Field field = MakeField(config, corpus, config.evaluate.split);
+  const Row a = RowOfRun(config, field, policy), b = RowOfRun(config, field, baseline);
+  json comparisons = json::array();
+  for (const auto& [metric, values] : a.values) {
+    if (b.values.count(metric) != 0) comparisons.push_back(Compare(field, a, b, metric));
   }
-  for (const json& item : evaluation.at("comparisons")) {
-    table += StrCat(
-        item.at("policy").get<std::string>(), " - ", item.at("baseline").get<std::string>(), ", ",
-        item.at("metric").get<std::string>(), ": ", number(item.at("difference"), "%+.4f"), " [",
-        number(item["ci"][0], "%+.4f"), ", ", number(item["ci"][1], "%+.4f"), "]\n");
-  }
-  table += "Research software: not for treating patients.\n";
-  return table;
+  return comparisons;
 }
 
 }  // namespace flame

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "launch/run/encode.h"
-#include "recommend/encoder_rows.h"
+#include "recommend/evaluation/encoder_rows.h"
 
 namespace flame {
 namespace {

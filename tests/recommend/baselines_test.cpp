@@ -7,7 +7,7 @@
 #include "recommend/baselines/facts.h"
 #include "recommend/baselines/logistic.h"
 #include "recommend/baselines/neighbours.h"
-#include "recommend/evaluation_rows.h"
+#include "recommend/evaluation/rows.h"
 
 namespace flame {
 namespace {
@@ -131,17 +131,16 @@ TEST(BaselineRows, TruthOfTestVisits_ChangesNoPrediction) {
   honest.ddi = changed.ddi = DdiGraph(3);
   for (int32_t i = 75; i < 90; ++i) changed.visits[i].drugs = {(i + 1) % 3, (i + 2) % 3};
   const auto rows_of = [](const Corpus& corpus) {
-    Field field{corpus, corpus.VisitsOf(Split::kTest), {}, 100, 1};
-    for (const int32_t visit : field.visits) field.patients.push_back(corpus.visits[visit].patient);
+    const Field field(corpus, corpus.VisitsOf(Split::kTest), 100, 1);
     return BaselineRows(field);
   };
   const std::vector<Row> a = rows_of(honest), b = rows_of(changed);
   ASSERT_EQ(a.size(), 4u);
   for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].fields.at("drugs"), b[i].fields.at("drugs")) << a[i].policy;
+    EXPECT_EQ(a[i].values.at("drugs"), b[i].values.at("drugs")) << a[i].policy;
     if (a[i].policy != "logistic" && a[i].policy != "knn") continue;
-    for (const double jaccard : a[i].jaccard) EXPECT_EQ(jaccard, 1) << a[i].policy;
-    for (const double jaccard : b[i].jaccard) EXPECT_EQ(jaccard, 0) << b[i].policy;
+    for (const double jaccard : a[i].values.at("jaccard")) EXPECT_EQ(jaccard, 1) << a[i].policy;
+    for (const double jaccard : b[i].values.at("jaccard")) EXPECT_EQ(jaccard, 0) << b[i].policy;
   }
 }
 

@@ -40,37 +40,15 @@ TEST(AveragePrecision, PerfectRanking_IsOne) {
   EXPECT_DOUBLE_EQ(AveragePrecision({.1f, .9f, .8f}, {1, 2}), 1.0);
 }
 
-// With one visit per patient, values are independent: the interval is about 1.96 s / sqrt(n).
-TEST(BootstrapMean, IndependentVisits_MatchTheNormalInterval) {
-  std::vector<double> values;
-  std::vector<int32_t> patients;
-  for (int i = 0; i < 400; ++i) {
-    values.push_back(i % 4 == 0 ? 1.0 : 0.0);
-    patients.push_back(i);
-  }
-  const Interval interval = BootstrapMean(values, patients, 4000, 1);
-  const double half = 1.96 * std::sqrt(0.25 * 0.75 / 400);
-  EXPECT_DOUBLE_EQ(interval.mean, 0.25);
-  EXPECT_NEAR(interval.low, 0.25 - half, 0.006);
-  EXPECT_NEAR(interval.high, 0.25 + half, 0.006);
-}
-
-// A patient's visits are drawn together, so four copies of each value do not narrow the interval.
-TEST(BootstrapMean, RepeatedVisitsOfAPatient_DoNotNarrowTheInterval) {
-  std::vector<double> values, copies;
-  std::vector<int32_t> patients, copied_patients;
-  for (int i = 0; i < 100; ++i) {
-    values.push_back(i % 2);
-    patients.push_back(i);
-    for (int k = 0; k < 4; ++k) {
-      copies.push_back(i % 2);
-      copied_patients.push_back(i);
-    }
-  }
-  const Interval one = BootstrapMean(values, patients, 2000, 1);
-  const Interval four = BootstrapMean(copies, copied_patients, 2000, 1);
-  EXPECT_DOUBLE_EQ(one.low, four.low);
-  EXPECT_DOUBLE_EQ(one.high, four.high);
+// Two lists of two visits: 2 shared of 3 + 2 listed and 4 + 1 given; one pair of 3 + 1 interacts.
+TEST(PooledMetrics, TwoVisits_GiveTheHandComputedFigures) {
+  const PooledMetrics pooled =
+      PoolSets({{4, 1, 7}, {3, 5}}, {{1, 4, 2, 9}, {6}}, OnePair(10, 1, 7));
+  EXPECT_DOUBLE_EQ(pooled.jaccard, 2.0 / 8);
+  EXPECT_DOUBLE_EQ(pooled.precision, 2.0 / 5);
+  EXPECT_DOUBLE_EQ(pooled.recall, 2.0 / 5);
+  EXPECT_DOUBLE_EQ(pooled.f1, 2.0 / 5);
+  EXPECT_DOUBLE_EQ(pooled.ddi, 1.0 / 4);
 }
 
 }  // namespace

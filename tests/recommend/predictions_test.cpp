@@ -1,4 +1,4 @@
-#include "recommend/predictions.h"
+#include "recommend/evaluation/predictions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,7 +69,7 @@ TEST_F(PredictionsTest, Scores_AreRanks_DrugsWithoutOneComeLast) {
 }
 
 TEST_F(PredictionsTest, Written_ReadsTheSame) {
-  WritePredictions(file_, corpus_, {1, 2}, {{1}, {0, 2}});
+  WritePredictions(file_, corpus_, {1, 2}, {{1}, {0, 2}}, {});
   EXPECT_THAT(ReadPredictions(file_, corpus_, {1, 2}).drugs,
               ElementsAre(ElementsAre(1), ElementsAre(0, 2)));
 }

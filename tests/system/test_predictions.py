@@ -38,6 +38,9 @@ def test_own_lists_have_their_own_row(tiny_run, tmp_path):
         for metric in ("jaccard", "jaccard_ci", "precision", "recall", "f1", "ddi", "ddi_pooled", "drugs"):
             assert again[f"as-{policy}"][metric] == row[metric]
         assert again[policy] == row
+        if policy in ("logistic", "knn", "classifier"):  # their files have their scores
+            for metric in ("prauc", "prauc_ci", "prauc_pooled"):
+                assert again[f"as-{policy}"][metric] == row[metric]
     same = [c for c in shown["comparisons"] if c["policy"] == "as-list-grpo" and c["baseline"] == "list-grpo"]
     assert [c["difference"] for c in same] == [0]
     assert (tiny_run / "evaluation.json").read_bytes() == before
@@ -67,3 +70,45 @@ def test_wrong_files_are_refused_before_anything_is_shown(tiny_run, truths, tmp_
     assert failed.returncode == 2 and "there is no file 'nowhere.jsonl'" in failed.stderr
     for others in (("--out", "x.json"), ("--on", "x.h5", "--predictions", named)):
         assert evaluate(tiny_run, *others, check=False).returncode == 2
+
+
+def test_any_two_rows_are_compared(tiny_run):
+    evaluation = json.loads((tiny_run / "evaluation.json").read_text())
+    shown = json.loads(evaluate(tiny_run, "--compare", "list-grpo,list-sft", "--json").stdout)
+    again = {c["metric"]: c for c in shown}
+    assert list(again) == ["ddi", "drugs", "f1", "jaccard", "precision", "recall"]
+    known = [c for c in evaluation["comparisons"]
+             if (c["policy"], c["baseline"], c["metric"]) == ("list-grpo", "list-sft", "jaccard")]
+    assert [again["jaccard"]] == known
+    text = evaluate(tiny_run, "--compare", "logistic,knn").stdout
+    assert "logistic - knn, prauc: " in text and ", p " in text
+    failed = evaluate(tiny_run, "--compare", "list-grpo,nobody", check=False)
+    assert failed.returncode == 2 and "has no row 'nobody'; expected two of popularity" in failed.stderr
+    failed = evaluate(tiny_run, "--compare", "list-grpo", check=False)
+    assert failed.returncode == 2 and "expected two rows such as" in failed.stderr
+
+
+def test_details_agree_with_the_lists(tiny_run, truths):
+    evaluation = json.loads((tiny_run / "evaluation.json").read_text())
+    rows = {row["policy"]: row for row in evaluation["rows"]}
+    for by in {group["by"] for group in evaluation["groups"]}:
+        groups = [group for group in evaluation["groups"] if group["by"] == by]
+        assert sum(group["num_visits"] for group in groups) == evaluation["num_visits"] == len(truths)
+        for policy, row in rows.items():  # groups divide the visits, so their means give the whole
+            parts = [(group["num_visits"], r["jaccard"]) for group in groups
+                     for r in group["rows"] if r["policy"] == policy]
+            whole = sum(n * jaccard for n, jaccard in parts) / len(truths)
+            assert whole == pytest.approx(row["jaccard"], abs=1e-12)
+    for curve in evaluation["abstention"]:
+        assert curve["levels"][0]["jaccard"] == pytest.approx(rows[curve["policy"]]["jaccard"], abs=1e-12)
+    assert [c["policy"] for c in evaluation["calibration"]] == ["logistic", "knn", "classifier"]
+    for curve in evaluation["phi"]:
+        lists = [step["lists"] for step in curve["steps"]]
+        assert lists[0] == len(truths) and lists == sorted(lists, reverse=True)
+    for errors in evaluation["errors"]:
+        lines = (tiny_run / "predictions" / f"{errors['policy']}.jsonl").read_text().splitlines()
+        lists = {line["hadm_id"]: set(line["drugs"]) for line in map(json.loads, lines)}
+        for entry in errors["wrong"]:
+            assert entry["count"] == sum(entry["drug"] in lists[h] - set(truths[h]) for h in lists)
+        for entry in errors["missed"]:
+            assert entry["count"] == sum(entry["drug"] in set(truths[h]) - lists[h] for h in lists)

@@ -1,6 +1,7 @@
-#include "recommend/encoder_rows.h"
+#include "recommend/evaluation/encoder_rows.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "recommend/baselines/simple.h"
 
@@ -38,9 +39,10 @@ std::vector<float> WithBonus(const Corpus& corpus, const std::vector<int32_t>& v
 }  // namespace
 
 Row RaremedRow(const Field& field, const Raremed& raremed) {
-  return ScoredRow(field, "raremed",
-                   EncoderLogits(raremed, field.corpus, field.corpus.VisitsOf(Split::kValidation)),
-                   EncoderLogits(raremed, field.corpus, field.visits), /*otherwise=*/0);
+  return ScoredRow(
+      field, EncoderLogits(raremed, field.corpus, field.corpus.VisitsOf(Split::kValidation)),
+      {"raremed", EncoderLogits(raremed, field.corpus, field.visits), DrugScores::kLogits},
+      /*otherwise=*/0);
 }
 
 Row MicronRow(const Field& field, const Micron& micron) {
@@ -55,10 +57,10 @@ Row MicronRow(const Field& field, const Micron& micron) {
     best_jaccard = jaccard;
     best_bonus = bonus;
   }
-  return ScoredRow(field, "micron", WithBonus(field.corpus, validation, best_bonus, known),
-                   WithBonus(field.corpus, field.visits, best_bonus,
-                             EncoderLogits(micron, field.corpus, field.visits)),
-                   /*otherwise=*/0);
+  std::vector<float> asked = WithBonus(field.corpus, field.visits, best_bonus,
+                                       EncoderLogits(micron, field.corpus, field.visits));
+  return ScoredRow(field, WithBonus(field.corpus, validation, best_bonus, known),
+                   {"micron", std::move(asked), DrugScores::kLogits}, /*otherwise=*/0);
 }
 
 }  // namespace flame

@@ -1,10 +1,10 @@
 // The rows of encoders that predict drugs by themselves.
-#ifndef FLAME_RECOMMEND_ENCODER_ROWS_H_
-#define FLAME_RECOMMEND_ENCODER_ROWS_H_
+#ifndef FLAME_RECOMMEND_EVALUATION_ENCODER_ROWS_H_
+#define FLAME_RECOMMEND_EVALUATION_ENCODER_ROWS_H_
 
 #include "encoders/micron.h"
 #include "encoders/raremed.h"
-#include "recommend/evaluation_rows.h"
+#include "recommend/evaluation/rows.h"
 
 namespace flame {
 
@@ -21,4 +21,4 @@ Row RaremedRow(const Field& field, const Raremed& raremed);
 
 }  // namespace flame
 
-#endif  // FLAME_RECOMMEND_ENCODER_ROWS_H_
+#endif  // FLAME_RECOMMEND_EVALUATION_ENCODER_ROWS_H_

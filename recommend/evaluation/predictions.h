@@ -1,6 +1,6 @@
 // Predicted drug lists in a file, so that any system is evaluated on the visits of another.
-#ifndef FLAME_RECOMMEND_PREDICTIONS_H_
-#define FLAME_RECOMMEND_PREDICTIONS_H_
+#ifndef FLAME_RECOMMEND_EVALUATION_PREDICTIONS_H_
+#define FLAME_RECOMMEND_EVALUATION_PREDICTIONS_H_
 
 #include <cstdint>
 #include <filesystem>
@@ -29,11 +29,13 @@ struct Predictions {
 Predictions ReadPredictions(const std::filesystem::path& file, const Corpus& corpus,
                             const std::vector<int32_t>& visits);
 
-// Writes the drugs of `visits` in that form.
+// Writes the drugs of `visits` in that form, with `scores`, [visits, drugs], unless empty. A score
+// has the digits that give the same float32 again.
 void WritePredictions(const std::filesystem::path& file, const Corpus& corpus,
                       const std::vector<int32_t>& visits,
-                      const std::vector<std::vector<int32_t>>& drugs);
+                      const std::vector<std::vector<int32_t>>& drugs,
+                      const std::vector<float>& scores);
 
 }  // namespace flame
 
-#endif  // FLAME_RECOMMEND_PREDICTIONS_H_
+#endif  // FLAME_RECOMMEND_EVALUATION_PREDICTIONS_H_

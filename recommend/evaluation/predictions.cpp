@@ -1,6 +1,7 @@
-#include "recommend/predictions.h"
+#include "recommend/evaluation/predictions.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -141,6 +142,19 @@ class Reader {
   bool any_ = false, has_scores_ = false;
 };
 
+// Returns the scores of visit i as a JSON object.
+std::string ScoresText(const Corpus& corpus, const std::vector<float>& scores, size_t i) {
+  const int32_t num_drugs = corpus.drugs.size();
+  std::string text;
+  for (int32_t drug = 0; drug < num_drugs; ++drug) {
+    char number[32];
+    const auto end = std::to_chars(number, number + sizeof number, scores[i * num_drugs + drug]);
+    text += drug == 0 ? "{" : ",";
+    text += json(corpus.drugs.codes[drug]).dump() + ":" + std::string(number, end.ptr);
+  }
+  return text + "}";
+}
+
 }  // namespace
 
 Predictions ReadPredictions(const std::filesystem::path& file, const Corpus& corpus,
@@ -165,12 +179,16 @@ Predictions ReadPredictions(const std::filesystem::path& file, const Corpus& cor
 
 void WritePredictions(const std::filesystem::path& file, const Corpus& corpus,
                       const std::vector<int32_t>& visits,
-                      const std::vector<std::vector<int32_t>>& drugs) {
+                      const std::vector<std::vector<int32_t>>& drugs,
+                      const std::vector<float>& scores) {
   std::string text;
   for (size_t i = 0; i < visits.size(); ++i) {
     json codes = json::array();
     for (const int32_t drug : drugs[i]) codes.push_back(corpus.drugs.codes[drug]);
-    text += json{{"hadm_id", corpus.visits[visits[i]].hadm}, {"drugs", codes}}.dump() + "\n";
+    text += "{\"hadm_id\":" + std::to_string(corpus.visits[visits[i]].hadm) +
+            ",\"drugs\":" + codes.dump();
+    if (!scores.empty()) text += ",\"scores\":" + ScoresText(corpus, scores, i);
+    text += "}\n";
   }
   WriteFileAtomically(file, text);
 }
