@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -48,16 +49,15 @@ class Reader {
     }
     has_scores_ = scores != line.end();
     any_ = true;
-    std::vector<float> row;
+    std::vector<double> row;
     if (has_scores_) row = ScoresOf(*scores);
     if (place == kElsewhere) return;
     if (seen_[place]) throw DataError("HADM_ID ", ShownJson(line["hadm_id"]), " has a line before");
     seen_[place] = true;
     predictions_.drugs[place] = std::move(drugs);
     if (!has_scores_) return;
-    predictions_.scores.resize(seen_.size() * drugs_.size());
-    std::copy(row.begin(), row.end(),
-              predictions_.scores.begin() + place * static_cast<int64_t>(drugs_.size()));
+    scores_.resize(seen_.size() * drugs_.size());
+    std::copy(row.begin(), row.end(), scores_.begin() + place * static_cast<int64_t>(drugs_.size()));
   }
 
   // Returns what was read; `visits` are those of the constructor.
@@ -68,6 +68,7 @@ class Reader {
                       "; ", std::count(missing, seen_.end(), false), " of ", visits.size(),
                       " visits are missing");
     }
+    predictions_.scores = Ranks();
     return std::move(predictions_);
   }
 
@@ -112,32 +113,42 @@ class Reader {
     return drugs;
   }
 
-  // Returns each drug's rank, the lowest first: as float32 numbers, other scores would be equal.
-  std::vector<float> ScoresOf(const json& scores) const {
+  // Returns each drug's score; kNoScore where there is none.
+  std::vector<double> ScoresOf(const json& scores) const {
     if (!scores.is_object()) {
       throw DataError("'scores' is ", ShownJson(scores),
                       "; expected an object of codes and numbers");
     }
-    std::vector<double> values;
+    std::vector<double> row(drugs_.size(), kNoScore);
     for (const auto& [code, score] : scores.items()) {
       if (!score.is_number() || !std::isfinite(score.get<double>())) {
         throw DataError("the score of '", code, "' is ", ShownJson(score), "; expected a number");
       }
-      values.push_back(score.get<double>());
-    }
-    std::sort(values.begin(), values.end());
-    std::vector<float> row(drugs_.size(), -1);
-    for (const auto& [code, score] : scores.items()) {
-      const auto place = std::lower_bound(values.begin(), values.end(), score.get<double>());
-      row[DrugOf(code)] = static_cast<float>(place - values.begin());
+      row[DrugOf(code)] = score.get<double>();
     }
     return row;
   }
 
+  // Returns the ranks of all scores: as float32 numbers, different scores could be equal.
+  std::vector<float> Ranks() const {
+    std::vector<double> values = scores_;
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    const bool lacking = !values.empty() && values.front() == kNoScore;
+    std::vector<float> ranks;
+    for (const double score : scores_) {
+      const auto place = std::lower_bound(values.begin(), values.end(), score) - values.begin();
+      ranks.push_back(static_cast<float>(place - (lacking ? 1 : 0)));
+    }
+    return ranks;
+  }
+
+  static constexpr double kNoScore = -std::numeric_limits<double>::infinity();
   const Corpus& corpus_;
   std::unordered_map<int64_t, int64_t> places_;  // of a HADM_ID: its number among the visits
   std::unordered_map<std::string, int32_t> drugs_;
   Predictions predictions_;
+  std::vector<double> scores_;  // [visits, drugs]; empty without scores
   std::vector<bool> seen_;  // [visit]
   bool any_ = false, has_scores_ = false;
 };

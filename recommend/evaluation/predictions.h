@@ -18,8 +18,8 @@ namespace flame {
 // score come last.
 struct Predictions {
   std::vector<std::vector<int32_t>> drugs;  // [visit], ascending
-  // [visits, drugs]: the rank of a drug's score among those of its visit, 0 for the lowest, equal
-  // for equal scores; -1 for a drug without one. Empty without scores.
+  // [visits, drugs]: the rank of a drug's score among the different scores of all visits, 0 for the
+  // lowest; -1 for a drug without one. Empty without scores.
   std::vector<float> scores;
 };
 

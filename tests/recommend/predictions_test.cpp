@@ -65,7 +65,7 @@ TEST_F(PredictionsTest, Scores_AreRanks_DrugsWithoutOneComeLast) {
       R"({"hadm_id": 12, "drugs": [], "scores": {"DB3": 0.99999999991, "DB1": 0.9999999999, "DB2": 1e-60}})"
       "\n"
       R"({"hadm_id": 13, "drugs": [], "scores": {"DB3": 2, "DB1": 2, "DB2": 3}})");
-  EXPECT_THAT(close.scores, ElementsAre(1, 0, 2, 0, 2, 0));
+  EXPECT_THAT(close.scores, ElementsAre(1, 0, 2, 3, 4, 3));
 }
 
 TEST_F(PredictionsTest, Written_ReadsTheSame) {
