@@ -256,12 +256,29 @@ std::vector<Declaration> ClusterCommands() {
 
 std::vector<Declaration> FileCommands() {
   return {
+      {"report",
+       "make one page of runs: results, learning curves, examples",
+       {"flame report runs/quickstart", "flame report runs/quickstart --watch",
+        "flame report runs/seed1 runs/seed2 runs/seed3 --out seeds.html --curve curve.svg"},
+       "Writes one HTML file that needs no other file and no network: all rows of the evaluation "
+       "with intervals, groups of patients, calibration, errors; learning curves, the terms of "
+       "phi, "
+       "time by role; sampled lists with phi and advantages; the data and the stages. Several runs "
+       "are compared first. Works while a run goes.\n",
+       {"RUN", 1, 100},
+       {{"out", "FILE", "the page; report.html of the first run's folder by default"},
+        {"curve", "FILE", "also draw the learning curve of GRPO as an SVG file, for a README"},
+        {"watch", "",
+         "serve the page on this machine alone (127.0.0.1), made anew every ten seconds, until "
+         "Ctrl-C"},
+        {"port", "N", "with --watch, the port; a free one by default"}}},
       {"inspect",
-       "show what a corpus, a shard, entities.h5 or a stage's checkpoints hold",
-       {"flame inspect runs/quickstart/corpus.h5",
+       "show what a run, a corpus, a shard, entities.h5 or a stage's checkpoints hold",
+       {"flame inspect runs/quickstart", "flame inspect runs/quickstart/corpus.h5",
         "flame inspect runs/quickstart/corpus.h5 --leaks",
         "flame inspect runs/quickstart/grpo/rollouts/step-000000-part-000.h5",
         "flame inspect runs/quickstart/grpo"},
+       "Sums up a run's folder: stages, done or stale and why, figures and the next command. "
        "Summarises a corpus and what the preparation did to the tables' rows; shows a shard's "
        "groups, lists and advantages, coloured on a terminal; counts the vectors of entities.h5; "
        "or lists and verifies the checkpoints in a stage's folder.\n",

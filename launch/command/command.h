@@ -30,6 +30,7 @@ int RunExport(const ParsedOptions& options);
 int RunLaunch(const ParsedOptions& options);
 int RunPlan(const ParsedOptions& options);
 int RunDoctor(const ParsedOptions& options);
+int RunReport(const ParsedOptions& options);
 int RunReplay(const ParsedOptions& options);
 int RunInspect(const ParsedOptions& options);
 int RunTokenize(const ParsedOptions& options);

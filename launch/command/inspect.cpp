@@ -11,8 +11,10 @@
 #include "data/corpus.h"
 #include "encoders/entity_tables.h"
 #include "launch/command/command.h"
+#include "launch/config/run_paths.h"
 #include "launch/report/inspect_corpus.h"
 #include "launch/report/inspect_shard.h"
+#include "launch/report/run_view.h"
 #include "rollout/trajectory.h"
 #include "trainer/checkpoint/checkpoint.h"
 
@@ -109,6 +111,11 @@ void InspectShard(const std::filesystem::path& file, const ParsedOptions& option
 int RunInspect(const ParsedOptions& options) {
   const std::filesystem::path file = options.words[0];
   const bool as_json = options.Has("json");
+  if (std::filesystem::exists(RunPaths(file).config())) {
+    const RunView run = ReadRun(file);
+    std::cout << (as_json ? RunJson(run).dump() + "\n" : RunText(run));
+    return 0;
+  }
   if (std::filesystem::is_directory(file)) {
     ShowCheckpoints(file, as_json);
     return 0;

@@ -25,6 +25,7 @@ const Commands& ComputingCommands() {
       {"doctor", RunDoctor},
       {"replay", RunReplay},
       {"inspect", RunInspect},
+      {"report", RunReport},
       {"tokenize", RunTokenize},
       {"generate", RunGenerate},
       {"score", RunScore},

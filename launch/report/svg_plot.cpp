@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "launch/report/html.h"
 
 namespace flame {
 namespace {
@@ -118,12 +119,25 @@ std::string Whiskers(const PlotPoint& point, const Axis& x, const Axis& y,
   return svg;
 }
 
+// The area within y_half of the line.
+std::string Band(const PlotSeries& series, const std::string& color, const Axis& x, const Axis& y) {
+  std::string above, below;
+  for (const PlotPoint& point : series.points) {
+    const double half = point.y_half.value_or(0);
+    above += Px(x.At(point.x)) + "," + Px(y.At(point.y + half)) + " ";
+    below = Px(x.At(point.x)) + "," + Px(y.At(point.y - half)) + " " + below;
+  }
+  return "<polygon class=\"band\" fill=\"" + color + "\" points=\"" + above + below + "\"/>\n";
+}
+
 std::string Drawn(const PlotSeries& series, const std::string& color, const Axis& x,
                   const Axis& y) {
-  std::string svg, path;
+  std::string svg = series.band ? Band(series, color, x, y) : "", path;
   for (const PlotPoint& point : series.points) {
     path += Px(x.At(point.x)) + "," + Px(y.At(point.y)) + " ";
-    svg += Whiskers(point, x, y, "class=\"whisker\" stroke=\"" + color + "\"");
+    if (!series.band) {
+      svg += Whiskers(point, x, y, "class=\"whisker\" stroke=\"" + color + "\"");
+    }
     if (series.markers) {
       svg += "<circle cx=\"" + Px(x.At(point.x)) + "\" cy=\"" + Px(y.At(point.y)) +
              "\" r=\"4\" fill=\"" + color + "\"/>\n";
@@ -139,24 +153,6 @@ std::string Drawn(const PlotSeries& series, const std::string& color, const Axis
 
 }  // namespace
 
-std::string HtmlText(const std::string& text) {
-  std::string html;
-  for (const char c : text) {
-    if (c == '<') {
-      html += "&lt;";
-    } else if (c == '>') {
-      html += "&gt;";
-    } else if (c == '&') {
-      html += "&amp;";
-    } else if (c == '"') {
-      html += "&quot;";
-    } else {
-      html += c;
-    }
-  }
-  return html;
-}
-
 std::string LinePlot(const std::string& title, const std::string& x_title,
                      const std::string& y_title, const std::vector<PlotSeries>& series,
                      double width) {
@@ -171,7 +167,7 @@ std::string LinePlot(const std::string& title, const std::string& x_title,
   const Axis x(across.low, across.high, kLeft, size.width - kRight);
   const Axis y(up.low, up.high, size.height - kBottom, kTop);
   std::string body = Frame(size, x, y, x_title, y_title);
-  double legend = size.height + 4;
+  double legend = size.height + 12;
   for (size_t i = 0; i < series.size(); ++i) {
     const std::string color = StrCat("var(--s", i % kPlotColors, ")");
     body += Drawn(series[i], color, x, y);
@@ -182,6 +178,43 @@ std::string LinePlot(const std::string& title, const std::string& x_title,
     legend += kLegendLine;
   }
   return Open(size.width, legend, title) + body + "</svg>\n";
+}
+
+std::string IntervalPlot(const std::string& title, const std::vector<PlotInterval>& rows,
+                         const std::vector<PlotInterval>& bounds, double width) {
+  constexpr double kSide = 140, kTopOfRows = 38, kRow = 22;
+  const double bottom = kTopOfRows + kRow * static_cast<double>(rows.size());
+  Extent range;
+  for (const auto* all : {&rows, &bounds}) {
+    for (const PlotInterval& row : *all) {
+      range.Add(row.low, std::nullopt);
+      range.Add(row.high, std::nullopt);
+    }
+  }
+  const Axis x(range.low, range.high, kSide, width - kRight);
+  std::string body;
+  for (const double tick : x.Ticks()) {
+    body += Line(x.At(tick), kTopOfRows, x.At(tick), bottom, "class=\"grid\"");
+    body += Text(x.At(tick), bottom + 16, "middle", x.Label(tick));
+  }
+  double legend = bottom + 36;
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    const std::string stroke = StrCat("stroke=\"var(--s", i + 1, ")\" stroke-dasharray=\"4 3\"");
+    const double at = x.At(bounds[i].value);
+    body += Line(at, kTopOfRows, at, bottom, stroke);
+    body += Line(kSide, legend - 4, kSide + 22, legend - 4, stroke);
+    body += Text(kSide + 30, legend, "start", bounds[i].label);
+    legend += kLegendLine;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double y = kTopOfRows + kRow * (static_cast<double>(i) + 0.5);
+    body += Text(kSide - 10, y + 4, "end", rows[i].label);
+    body += Line(x.At(rows[i].low), y, x.At(rows[i].high), y,
+                 "stroke=\"var(--s0)\" stroke-width=\"2\"");
+    body += "<circle cx=\"" + Px(x.At(rows[i].value)) + "\" cy=\"" + Px(y) +
+            "\" r=\"4\" fill=\"var(--s0)\"/>\n";
+  }
+  return Open(width, legend, title) + body + "</svg>\n";
 }
 
 std::string HeatMap(const std::string& title, const std::string& row_title,

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
+#include <map>
 #include <utility>
 
 #include "base/clock.h"
@@ -24,7 +25,8 @@ namespace fs = std::filesystem;
 
 // Returns the digests of earlier stages' outputs. Throws DataError unless each stage is done and
 // was made with this config.
-std::string OutputDigests(const Config& config, const std::vector<std::string>& stages) {
+std::map<std::string, std::string> OutputDigests(const Config& config,
+                                                 const std::vector<std::string>& stages) {
   for (const std::string& stage : stages) {
     if (stage == "prepare" || stage == "encode") CheckInputsUnchanged(config, stage);
   }
@@ -32,8 +34,8 @@ std::string OutputDigests(const Config& config, const std::vector<std::string>& 
     CheckSettings(config.run.dir, stage, StageSettings(config, stage));
   }
   // The order is the given one, so that the error names the first missing stage.
-  std::string digests;
-  for (const std::string& stage : stages) digests += OutputDigest(config.run.dir, stage);
+  std::map<std::string, std::string> digests;
+  for (const std::string& stage : stages) digests[stage] = OutputDigest(config.run.dir, stage);
   return digests;
 }
 
@@ -60,7 +62,9 @@ Stage StageOf(const Config& config, const std::string& name, std::vector<fs::pat
   stage.name = name;
   stage.run_dir = config.run.dir;
   stage.settings = StageSettings(config, name);
-  stage.inputs = stage.settings + OutputDigests(config, earlier);
+  stage.earlier = OutputDigests(config, earlier);
+  stage.inputs = stage.settings;
+  for (const std::string& name : earlier) stage.inputs += stage.earlier.at(name);
   stage.outputs = std::move(outputs);
   return stage;
 }

@@ -79,6 +79,8 @@ std::string FaultOfOutputs(const fs::path& run_dir, const json& record) {
   return "";
 }
 
+std::string DigestOfOutputs(const json& record) { return Sha256(record.at("outputs").dump()); }
+
 // Moves the results of other inputs out of the stage's folder. A folder of the same inputs stays,
 // because a training resumes from it.
 void PutAsideStale(const Stage& stage, const std::string& inputs) {
@@ -166,6 +168,7 @@ void FinishStage(const Stage& stage, const StageCost& cost) {
   }
   const json record = {{"settings", Sha256(stage.settings)},
                        {"inputs", Sha256(stage.inputs)},
+                       {"earlier", stage.earlier},
                        {"outputs", outputs},
                        {"seconds", cost.seconds},
                        {"peak_bytes", cost.peak_bytes}};
@@ -204,6 +207,51 @@ void ShareStages(const fs::path& from, const fs::path& to) {
   }
 }
 
+const char* StateName(StageState::State state) {
+  switch (state) {
+    case StageState::kMissing:
+      return "not made";
+    case StageState::kBegun:
+      return "begun";
+    case StageState::kDone:
+      return "done";
+    case StageState::kStale:
+      return "stale";
+  }
+  return "";
+}
+
+StageState StateOfStage(const fs::path& run_dir, const std::string& stage,
+                        const std::string& settings) {
+  StageState result;
+  try {
+    const json record = ReadRecord(run_dir, stage);
+    if (!record.is_object()) {
+      const bool begun = fs::exists(run_dir / ".stages" / (stage + ".begun"));
+      result.state = begun ? StageState::kBegun : StageState::kMissing;
+      return result;
+    }
+    result.seconds = record.value("seconds", 0.0);
+    result.why = FaultOfOutputs(run_dir, record);
+    if (result.why.empty() && record.value("settings", "") != Sha256(settings)) {
+      result.why = "made with other settings than those in " + (run_dir / "config.yaml").string();
+    }
+    // Records of earlier versions of the program do not tell the stages before.
+    const json earlier = record.value("earlier", json::object());
+    for (const auto& [name, digest] : earlier.items()) {
+      const json before = ReadRecord(run_dir, name);
+      if (!result.why.empty()) break;
+      if (!before.is_object() || DigestOfOutputs(before) != digest) {
+        result.why = "made from another " + name;
+      }
+    }
+  } catch (const Error& error) {
+    result.why = error.what();
+  }
+  result.state = result.why.empty() ? StageState::kDone : StageState::kStale;
+  return result;
+}
+
 double SecondsOfStage(const fs::path& run_dir, const std::string& stage) {
   const json record = ReadRecord(run_dir, stage);
   return record.is_object() ? record.value("seconds", 0.0) : 0;
@@ -219,7 +267,7 @@ std::string OutputDigest(const fs::path& run_dir, const std::string& stage) {
                     "; run `flame pipeline`, or the stage's own command, first");
   }
   CheckBytes(run_dir, record);
-  return Sha256(record.at("outputs").dump());
+  return DigestOfOutputs(record);
 }
 
 }  // namespace flame

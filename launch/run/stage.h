@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Stage {
   std::string settings;
   // The settings, the digests of earlier outputs and the stamps of files outside the run.
   std::string inputs;
+  std::map<std::string, std::string> earlier;  // stages before it: OutputDigest of each
   std::vector<std::filesystem::path> outputs;  // files or folders, relative to run_dir
   // Throws if the stage cannot be made; called before earlier results are put aside. `check`
   // may be empty.
@@ -49,6 +51,24 @@ void CheckSettings(const std::filesystem::path& run_dir, const std::string& stag
 
 // Returns the seconds that making the stage took, from its record; 0 without a record.
 double SecondsOfStage(const std::filesystem::path& run_dir, const std::string& stage);
+
+// What a run folder has of a stage.
+struct StageState {
+  enum State {
+    kMissing,  // not begun
+    kBegun,    // begun, and not finished or not yet
+    kDone,
+    kStale,  // made, and to be made again: `why`
+  } state = kMissing;
+  std::string why;
+  double seconds = 0;  // that making it took
+};
+const char* StateName(StageState::State state);  // "not made", "begun", "done", "stale"
+
+// Compares the stage's record with its outputs' sizes, with `settings` and with the records of the
+// stages before it. Does not read the outputs. A record that cannot be read is stale.
+StageState StateOfStage(const std::filesystem::path& run_dir, const std::string& stage,
+                        const std::string& settings);
 
 // Returns a digest over the outputs of a stage, from its record. Throws DataError if there is no
 // record or an output is missing, naming the command that makes the stage, and if an output's bytes

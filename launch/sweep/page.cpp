@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <cstdio>
+#include <utility>
 
 #include "base/error.h"
+#include "launch/report/html.h"
 #include "launch/report/svg_plot.h"
 #include "launch/sweep/curves.h"
 #include "launch/sweep/report.h"
@@ -12,55 +13,6 @@ namespace {
 using Strings = std::vector<std::string>;
 
 constexpr size_t kBins = 30;  // most bins of a learning curve
-
-const char* kHead = R"html(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sweep</title>
-<style>
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1d232b; --soft: #5b6572;
-  --faint: #dfe3e8; --mark: #fff3cd; --heat: #1f6fb4;
-  --s0: #1f6fb4; --s1: #c9510c; --s2: #2a8a4a; --s3: #8a4fbf;
-  --s4: #b3215b; --s5: #77700a; --s6: #0f7f86; --s7: #5b6572; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14181d; --ink: #e4e8ed; --soft: #9aa5b1; --faint: #323a44; --mark: #3d3514;
-    --heat: #6db3f2; --s0: #6db3f2; --s1: #f59e5b; --s2: #6fd08c;
-    --s3: #c39bf0; --s4: #f27ea9; --s5: #d6d05c; --s6: #5cc9d0; --s7: #9aa5b1; } }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  max-width: 1200px; margin: 0 auto; padding: 24px; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 8px; }
-p { max-width: 75ch; } .soft { color: var(--soft); }
-.warning { border-left: 4px solid var(--s1); padding: 4px 12px; }
-.plots { display: flex; flex-wrap: wrap; gap: 20px; align-items: flex-start; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--faint); }
-th:first-child, td:first-child { text-align: left; } tr.best { background: var(--mark); }
-svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--ink); }
-svg .title { font-size: 14px; font-weight: 600; }
-svg .grid { stroke: var(--faint); } svg .axis { stroke: var(--soft); }
-svg .series { fill: none; stroke-width: 2; } svg .whisker { stroke-width: 1.2; opacity: 0.6; }
-svg .note { font-size: 11px; } svg .cell { fill: var(--heat); }
-</style>
-</head>
-<body>
-)html";
-
-std::string Fixed(double value, const char* format = "%.4f") {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
-std::string Tag(const std::string& name, const std::string& inner) {
-  return "<" + name + ">" + inner + "</" + name + ">";
-}
-
-std::string Paragraph(const std::string& text, const std::string& kind = "") {
-  return (kind.empty() ? "<p>" : "<p class=\"" + kind + "\">") + HtmlText(text) + "</p>\n";
-}
 
 // Returns the values of `key` in their order, without "".
 Strings ValuesOf(const SweepResults& results, const std::string& key) {
@@ -87,8 +39,8 @@ class Page {
         keys_(VariedKeys(results)) {}
 
   std::string Html() const {
-    return kHead + Opening() + Table() + TradeOff() + Curves() + HeatMaps() + Failures() +
-           "</body>\n</html>\n";
+    return PageHead("Sweep " + results_.dir.filename().string()) + Opening() + Table() +
+           TradeOff() + Curves() + HeatMaps() + Failures() + kPageEnd;
   }
 
  private:
@@ -160,23 +112,23 @@ class Page {
 
   std::string Table() const {
     const Strings columns = {"jaccard", "jaccard_sampled", "f1", "ddi", "drugs"};
-    std::string head = Tag("th", "point") + Tag("th", "seeds");
-    for (const std::string& column : columns) head += Tag("th", column);
-    std::string rows;
+    HtmlTable table{{"point", "seeds"}, {}};
+    table.head.insert(table.head.end(), columns.begin(), columns.end());
     for (size_t i = 0; i < points_.size(); ++i) {
       const SweepPoint& point = points_[i];
-      std::string row = Tag("td", HtmlText(PointName(point.settings, keys_)));
       const auto any = point.columns.find("jaccard");
-      row += Tag("td", StrCat(any == point.columns.end() ? 0 : any->second.count, " of ",
-                              point.trials.size()));
-      for (const std::string& column : columns) row += Tag("td", Cell(point, column));
-      rows += (i == best_ ? "<tr class=\"best\">" : "<tr>") + row + "</tr>\n";
+      Strings row = {
+          HtmlText(PointName(point.settings, keys_)),
+          StrCat(any == point.columns.end() ? 0 : any->second.count, " of ", point.trials.size())};
+      for (const std::string& column : columns) row.push_back(Cell(point, column));
+      if (i == best_) table.marked = {i};
+      table.rows.push_back(std::move(row));
     }
     return "<h2>Points</h2>\n" +
            Paragraph(StrCat("Means over seeds of the policy ", results_.criterion.policy,
                             "; \xc2\xb1 is the half width of a 95 % t-interval over seeds."),
                      "soft") +
-           "<div class=\"wide\"><table>\n" + Tag("tr", head) + "\n" + rows + "</table></div>\n";
+           TableHtml(table);
   }
 
   static std::string Cell(const SweepPoint& point, const std::string& column) {
@@ -227,10 +179,10 @@ class Page {
     const std::string lines =
         told_apart ? "" : StrCat(" Lines and names are left out: more than ", kPlotColors, ".");
     return html + Paragraph(StrCat("Up and to the left is better. ", what, lines), "soft") +
-           "<div class=\"plots\">\n" +
+           "<div class=\"wide\">\n" +
            LinePlot(
                curves ? "Jaccard against DDI rate over reward.alpha" : "Jaccard against DDI rate",
-               "DDI rate", "Jaccard", series, /*width=*/1000) +
+               "DDI rate", "Jaccard", series, /*width=*/720) +
            "</div>\n";
   }
 
