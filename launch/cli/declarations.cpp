@@ -160,7 +160,8 @@ std::vector<Declaration> ClusterCommands() {
        {"flame export --run runs/quickstart --out exported",
         "flame export --run runs/quickstart --out exported --dtype bfloat16",
         "flame export --run runs/quickstart --gguf exported.gguf --dtype q8_0",
-        "flame export --verify exported", "flame export --records exported runs/quickstart",
+        "flame export --run runs/mimic3 --peft adapter", "flame export --verify exported",
+        "flame export --records exported runs/quickstart",
         "flame export --pyhealth exported --mappings mappings corpus.h5"},
        "Writes a Hugging Face directory: adapters merged, entity slots as tokens, a model card, "
        "grammars of the drugs, and manifest.json with digests; or a GGUF file. With --records or "
@@ -170,6 +171,15 @@ std::vector<Declaration> ClusterCommands() {
         {"model", "DIR", "a model folder, in place of --run"},
         {"out", "DIR", "folder to make for a model"},
         {"gguf", "FILE", "a GGUF file for llama.cpp to make, in place of --out"},
+        {"peft", "DIR",
+         "folder to make for a peft adapter of a LoRA run, in place of --out; for the model that "
+         "the run started from"},
+        {"slots",
+         "WHAT",
+         "with --peft, slots of codes and drugs: drop (the default; prompts are text alone) or "
+         "rows "
+         "(DIR/base is that model with slots as rows)",
+         {"drop", "rows"}},
         {"dtype",
          "TYPE",
          "of the weights: float32 (the default), bfloat16 or float16 with --out; f32, f16 (the "

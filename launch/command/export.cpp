@@ -12,6 +12,7 @@
 #include "launch/command/command.h"
 #include "launch/config/run_paths.h"
 #include "launch/export/manifest.h"
+#include "launch/export/peft.h"
 
 namespace flame {
 namespace {
@@ -20,9 +21,11 @@ namespace fs = std::filesystem;
 
 // Refuses options of another form of export than `form`.
 void CheckAlone(const ParsedOptions& options, const std::string& form) {
-  for (const char* other :
-       {"run", "model", "out", "gguf", "dtype", "records", "pyhealth", "mappings"}) {
-    const bool fits = other == form || (form == "pyhealth" && std::string(other) == "mappings");
+  for (const char* other : {"run", "model", "out", "gguf", "peft", "slots", "dtype", "records",
+                            "pyhealth", "mappings"}) {
+    const std::string name = other;
+    const bool fits = name == form || (form == "pyhealth" && name == "mappings") ||
+                      (form == "peft" && (name == "run" || name == "slots"));
     if (options.Has(other) && !fits) {
       throw UsageError("--", form, " and --", other, " do not go together");
     }
@@ -76,9 +79,19 @@ int RunExport(const ParsedOptions& options) {
     return 0;
   }
   if (!options.words.empty()) throw UsageError("CORPUS needs --records or --pyhealth");
+  if (options.Has("peft")) {
+    CheckAlone(options, "peft");
+    if (!options.Has("run")) throw UsageError("--peft needs --run");
+    const PeftReport report =
+        ExportPeft({options.Text("run"), options.Text("peft"), options.Text("slots", "drop")});
+    LogInfo("exported an adapter of rank ", report.rank, " to ", options.Text("peft"),
+            "; a logit differs from the policy's by at most ", report.logit_difference);
+    return 0;
+  }
+  if (options.Has("slots")) throw UsageError("--slots needs --peft");
   if (options.Has("mappings")) throw UsageError("--mappings needs --pyhealth");
   const bool gguf = options.Has("gguf");
-  if (gguf == options.Has("out")) throw UsageError("expected one of --out and --gguf");
+  if (gguf == options.Has("out")) throw UsageError("expected one of --out, --gguf and --peft");
   if (options.Has("run") == options.Has("model")) {
     throw UsageError("expected one of --run and --model");
   }

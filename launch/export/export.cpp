@@ -5,19 +5,18 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <vector>
 
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "data/corpus.h"
 #include "data/prompts/prompt.h"
 #include "launch/config/config.h"
 #include "launch/config/run_paths.h"
 #include "launch/export/drug_grammar.h"
 #include "launch/export/gguf.h"
+#include "launch/export/logit_probe.h"
 #include "launch/export/manifest.h"
 #include "launch/export/model_card.h"
 #include "launch/run/evaluate.h"
@@ -35,20 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Returns the ids of all entity slots in the tokenizer.
-std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
-  std::vector<int32_t> ids;
-  for (int kind = 0; kind < kNumEntityKinds; ++kind) {
-    for (int32_t i = 0;; ++i) {
-      const int32_t id = tokenizer.IdOf(EntityToken(static_cast<EntityKind>(kind), i));
-      if (id < 0) break;
-      ids.push_back(id);
-    }
-  }
-  if (const int32_t visit = tokenizer.IdOf(kVisitToken); visit >= 0) ids.push_back(visit);
-  return ids;
-}
-
 json GenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots) {
   json generation = {{"do_sample", false}};
   if (config.bos_id >= 0) generation["bos_token_id"] = config.bos_id;
@@ -61,42 +46,24 @@ at::ScalarType DtypeOfExport(const std::string& name) {
   return name == "float16" ? at::kHalf : DtypeOf(name);
 }
 
-// Logits of the vocabulary before slots, at every place of a family of random tokens and slots.
-struct Probe {
-  Family family;
-  std::vector<int64_t> vocabulary;
-};
-
-Probe ProbeOf(const Policy& policy) {
-  RandomStream random(/*seed=*/0, kSampling);
-  Probe probe;
-  const auto draw = [&] { return static_cast<int32_t>(random.Below(policy.config().vocab_size)); };
-  for (int i = 0; i < 16; ++i) probe.family.trunk.push_back(draw());
-  for (const EntitySlots& slots : policy.entities()) {
-    if (!slots.borrowed) probe.family.trunk.push_back(static_cast<int32_t>(slots.first_token));
+// The first slot of every kind that an export has.
+std::vector<int32_t> FirstSlots(const Policy& policy) {
+  std::vector<int32_t> slots;
+  for (const EntitySlots& kind : policy.entities()) {
+    if (!kind.borrowed) slots.push_back(static_cast<int32_t>(kind.first_token));
   }
-  std::vector<int32_t> branch;
-  for (int i = 0; i < 32; ++i) branch.push_back(draw());
-  probe.family.branches.push_back({branch, /*loss_from=*/0});
-  probe.vocabulary.resize(policy.config().vocab_size);
-  std::iota(probe.vocabulary.begin(), probe.vocabulary.end(), 0);
-  return probe;
-}
-
-at::Tensor LogitsOf(const Policy& policy, const Probe& probe) {
-  const FamilyBatch batch = PackFamilies({probe.family});
-  return policy.LogitsOf(policy.Hidden(batch, {}), batch.sources, probe.vocabulary).to(at::kFloat);
+  return slots;
 }
 
 double LogitDifference(const fs::path& model, const fs::path& exported) {
-  Probe probe;
+  LogitProbe probe;
   at::Tensor before;
   {
     const Policy policy = LoadPolicy(model, at::kFloat);
-    probe = ProbeOf(policy);
-    before = LogitsOf(policy, probe);
+    probe = ProbeOf(policy.config().vocab_size, FirstSlots(policy));
+    before = ProbedLogits(policy, probe);
   }
-  const at::Tensor after = LogitsOf(LoadPolicy(exported, at::kFloat), probe);
+  const at::Tensor after = ProbedLogits(LoadPolicy(exported, at::kFloat), probe);
   return (after - before).abs().max().item<double>();
 }
 
@@ -182,6 +149,19 @@ json ManifestOf(const ExportRequest& request, const Origin& origin, const Export
 }
 
 }  // namespace
+
+std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  for (int kind = 0; kind < kNumEntityKinds; ++kind) {
+    for (int32_t i = 0;; ++i) {
+      const int32_t id = tokenizer.IdOf(EntityToken(static_cast<EntityKind>(kind), i));
+      if (id < 0) break;
+      ids.push_back(id);
+    }
+  }
+  if (const int32_t visit = tokenizer.IdOf(kVisitToken); visit >= 0) ids.push_back(visit);
+  return ids;
+}
 
 void ExpectNewFolder(const fs::path& out) {
   if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {

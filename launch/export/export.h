@@ -3,13 +3,20 @@
 #ifndef FLAME_LAUNCH_EXPORT_EXPORT_H_
 #define FLAME_LAUNCH_EXPORT_EXPORT_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
 
 namespace flame {
 
 // Throws UsageError if `out` exists and is not an empty folder.
 void ExpectNewFolder(const std::filesystem::path& out);
+
+// Returns the ids of all slots in the tokenizer: of entities, and of the patient.
+std::vector<int32_t> SlotIds(const Tokenizer& tokenizer);
 
 struct ExportRequest {
   std::filesystem::path model;  // the folder of policy and tokenizer

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from conftest import FLAME, ROOT, run
 
-COMMANDS = """pipeline synth prepare encode sft tasks grpo evaluate sweep export launch plan doctor replay inspect
-    tokenize generate score config completion""".split()
+COMMANDS = """pipeline synth prepare encode sft tasks grpo evaluate sweep export launch plan doctor replay report
+    inspect tokenize generate score config completion""".split()
 
 
 def test_help_lists_every_command():
