@@ -7,10 +7,14 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "recommend/baselines/facts.h"
+#include "recommend/baselines/logistic.h"
 #include "recommend/classify.h"
 
 namespace flame {
 namespace {
+
+// Smaller shares cost a row of logits each and change next to nothing.
+constexpr double kLeastTeacherShare = 0.003;
 
 bool Contains(const std::vector<int32_t>& drugs, int32_t drug) {
   return std::find(drugs.begin(), drugs.end(), drug) != drugs.end();
@@ -24,9 +28,13 @@ void Keep(const std::vector<int32_t>& branches, SftExample* example) {
     if (!example->early_weights.empty()) {
       kept.early_weights.push_back(example->early_weights[branch]);
     }
+    if (!example->early_answers.empty()) {
+      kept.early_answers.push_back(example->early_answers[branch]);
+    }
   }
   example->family.branches = std::move(kept.family.branches);
   example->early_weights = std::move(kept.early_weights);
+  example->early_answers = std::move(kept.early_answers);
 }
 
 }  // namespace
@@ -40,6 +48,9 @@ ClassifierExamples::ClassifierExamples(const PromptBuilder& prompts, const Corpu
       options_(options),
       names_(corpus.drugs.titles),
       seed_(seed) {
+  if (options_.teacher_share > 0) {
+    teacher_ = LogisticLogits(corpus, FactsOf(corpus), visits, visits);
+  }
   if (options_.balance != "weight") return;
   double yes = 0;
   for (const int32_t visit : visits_)
@@ -68,6 +79,20 @@ std::vector<int32_t> ClassifierExamples::Candidates(int32_t visit, int64_t epoch
   return others;
 }
 
+std::vector<EarlyAnswer> ClassifierExamples::TeacherAnswers(int64_t example) const {
+  const int32_t num_drugs = corpus_.drugs.size();
+  const std::vector<int32_t>& given = corpus_.visits[visits_[example]].drugs;
+  std::vector<EarlyAnswer> answers(num_drugs);
+  for (int32_t drug = 0; drug < num_drugs; ++drug) {
+    const bool yes = Contains(given, drug);
+    const double logit = teacher_[example * num_drugs + drug];
+    const double share = options_.teacher_share / (1 + std::exp(yes ? logit : -logit));
+    if (share < kLeastTeacherShare) continue;
+    answers[drug] = {static_cast<int32_t>(yes ? prompts_.no_id() : prompts_.yes_id()), share};
+  }
+  return answers;
+}
+
 SftExample ClassifierExamples::At(int64_t example, int64_t epoch) const {
   const int32_t visit = visits_[example];
   const std::vector<int32_t>& given = corpus_.visits[visit].drugs;
@@ -83,6 +108,7 @@ SftExample ClassifierExamples::At(int64_t example, int64_t epoch) const {
       made.early_weights[drug] *= options_.named_weight;
     }
   }
+  if (!teacher_.empty()) made.early_answers = TeacherAnswers(example);
   if (options_.balance == "subsample") Keep(Candidates(visit, epoch), &made);
   return made;
 }

@@ -13,7 +13,9 @@
 
 namespace flame {
 
-// Training visits as examples, balanced and weighted as ClassifierOptions says.
+// Training visits as examples, balanced and weighted as ClassifierOptions says. With a
+// teacher_share, LogisticLogits of the same visits are early answers (Hinton et al. 2015, arXiv
+// 1503.02531): a probability tells more of a visit than one draw from it.
 class ClassifierExamples {
  public:
   // Keeps references to all arguments but `options`. Throws DataError if balance is "weight" and no
@@ -28,6 +30,10 @@ class ClassifierExamples {
   double yes_weight() const { return yes_weight_; }
 
  private:
+  // Returns, for each drug, the answer that the visit's truth does not give, with the share that
+  // the teacher gives it.
+  std::vector<EarlyAnswer> TeacherAnswers(int64_t example) const;
+
   // Returns the visit's candidates to train on in this epoch, ascending.
   std::vector<int32_t> Candidates(int32_t visit, int64_t epoch) const;
 
@@ -38,6 +44,7 @@ class ClassifierExamples {
   DrugMentions names_;
   uint64_t seed_;
   double yes_weight_ = 1;
+  std::vector<float> teacher_;  // [visits, drugs]: logits of the teacher; empty: none
 };
 
 // Returns validation visits, ascending: all if `limit` is 0, else at most `limit`, drawn by seed.

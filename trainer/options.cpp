@@ -63,6 +63,10 @@ void ClassifierOptions::Bind(ConfigSchema* schema) {
   schema->Number("classifier.named_weight", &named_weight, kPositive,
                  "at the first step, answers about drugs of the previous visit or the note weigh "
                  "this many times as much; the factor moves to 1 over the first 0.6 of the steps");
+  schema->Number("classifier.teacher_share", &teacher_share, {.low = 0, .high = 1},
+                 "at the first step, the share of an answer that the probability of a logistic "
+                 "regression per drug has, fitted on the same visits; it moves to 0 over the first "
+                 "0.6 of the steps");
   schema->Choice("classifier.threshold", &threshold, {"paper", "calibrated"},
                  "paper: P(Yes) > P(No); calibrated: the offset of the logits with the best mean "
                  "Jaccard on validation visits");

@@ -57,6 +57,7 @@ struct ClassifierOptions : SftOptions {
   // over the first kEarlyShare of the steps (trainer/sft/sft.h). Such answers are few; without the
   // factor the policy learns them last.
   double named_weight = 1;
+  double teacher_share = 0;
   // paper: a drug is predicted if P(Yes) > P(No). calibrated: it is predicted if logit(Yes) -
   // logit(No) exceeds an offset, chosen for the highest mean Jaccard on the validation visits.
   std::string threshold = "paper";

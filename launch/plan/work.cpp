@@ -98,8 +98,10 @@ Course ClassifierCourse(const Config& config, const Prepared& prepared, StageWor
   CheckClassifierLengths(materials, MaxPositions(config));
   auto visits = std::make_shared<std::vector<int32_t>>(
       SplitTraining(config.tasks, materials.corpus, config.run.seed).classifier);
+  ClassifierOptions options = config.classifier;
+  options.teacher_share = 0;  // changes no length
   auto examples = std::make_shared<ClassifierExamples>(*materials.prompts, materials.corpus,
-                                                       *visits, config.classifier, config.run.seed);
+                                                       *visits, options, config.run.seed);
   return SftCourse(config.classifier, config.run.seed, examples->size(),
                    [visits, examples](int64_t example, int64_t epoch) {
                      return examples->At(example, epoch).family;

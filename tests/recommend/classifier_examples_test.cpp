@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
 #include "base/error.h"
+#include "recommend/baselines/facts.h"
+#include "recommend/baselines/logistic.h"
 #include "recommend/classify.h"
 #include "tests/rollout/rollout_fixture.h"
 
@@ -125,6 +128,34 @@ TEST_F(ClassifierExamplesTest, NamedDrugs_WeighMoreAtFirst) {
   EXPECT_EQ(kept.early_weights,
             first ? (std::vector<double>{4, 1, 1}) : (std::vector<double>{1, 1, 4}));
   EXPECT_TRUE(Make("none", 1).At(1, 0).early_weights.empty());
+}
+
+// The other answer has the teacher's probability of it times the share, wherever that is not tiny.
+TEST_F(ClassifierExamplesTest, Teacher_HasItsShareOfTheOtherAnswer) {
+  ClassifierOptions options;
+  options.teacher_share = 0.5;
+  const ClassifierExamples taught(*prompts_, corpus_, visits_, options, 1);
+  const std::vector<float> logits =
+      LogisticLogits(corpus_, FactsOf(corpus_), visits_, visits_);  // [4, 4]
+  const SftExample example = taught.At(1, 0);
+  ASSERT_EQ(example.early_answers.size(), 4u);
+  for (const auto& [drug, given] : Answers(example.family)) {
+    const EarlyAnswer& answer = example.early_answers[drug];
+    EXPECT_EQ(answer.token, given ? prompts_->no_id() : prompts_->yes_id());
+    const double yes = 1 / (1 + std::exp(-logits[4 + drug]));
+    EXPECT_NEAR(answer.share, 0.5 * (given ? 1 - yes : yes), 1e-6);
+    EXPECT_GT(answer.share, 0.003);
+  }
+  options.balance = "subsample";
+  options.balance_ratio = 0.5;
+  const SftExample kept = ClassifierExamples(*prompts_, corpus_, visits_, options, 1).At(1, 0);
+  ASSERT_EQ(kept.early_answers.size(), 3u);
+  size_t branch = 0;
+  for (const auto& [drug, given] : Answers(kept.family)) {
+    EXPECT_EQ(kept.early_answers[branch].token, example.early_answers[drug].token);
+    EXPECT_EQ(kept.early_answers[branch++].share, example.early_answers[drug].share);
+  }
+  EXPECT_TRUE(Make("none", 1).At(1, 0).early_answers.empty());
 }
 
 TEST_F(ClassifierExamplesTest, DrawValidation_TakesPartOfTheSplitBySeed) {

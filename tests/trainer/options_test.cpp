@@ -55,7 +55,8 @@ TEST(TrainerOptions, OutOfRange_IsNamed) {
   for (const std::string bad :
        {"grpo.clip=7", "grpo.kl=-1", "grpo.normalizer=mean", "grpo.steps=0", "grpo.beta2=1",
         "grpo.learning_rate=0", "grpo.loss=ppo", "credit.scheme=shapley",
-        "credit.scale_rewards=token", "classifier.named_weight=0", "classifier.projector_rate=0"}) {
+        "credit.scale_rewards=token", "classifier.named_weight=0", "classifier.teacher_share=1.5",
+        "classifier.projector_rate=0"}) {
     GrpoOptions grpo;
     ClassifierOptions classifier;
     CreditOptions credit;

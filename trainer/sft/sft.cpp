@@ -1,6 +1,6 @@
 #include "trainer/sft/sft.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -38,7 +38,9 @@ TrainingRunOptions RunOptionsOf(const SftJob& job, int64_t steps) {
 struct Share {
   std::vector<Family> families;
   std::vector<std::vector<double>> weights;  // [family][branch]
-  double tokens = 0, weight = 0;             // asked-for tokens; sum of their weights
+  std::vector<std::vector<EarlyAnswer>>
+      early_answers;              // [family][branch], with shares of this step
+  double tokens = 0, weight = 0;  // asked-for tokens; sum of their weights
 };
 
 double AskedFor(const Branch& branch) {
@@ -48,6 +50,13 @@ double AskedFor(const Branch& branch) {
 // Returns the share of an example's early weights at a step of a training, from 1 down to 0.
 double EarlyShare(int64_t step, int64_t steps) {
   return std::max(0.0, 1 - static_cast<double>(step) / (kEarlyShare * static_cast<double>(steps)));
+}
+
+// Returns the early answers with their shares at a step; none once they do not count.
+std::vector<EarlyAnswer> EarlyAnswersAt(std::vector<EarlyAnswer> answers, double early) {
+  if (early == 0) return {};
+  for (EarlyAnswer& answer : answers) answer.share *= early;
+  return answers;
 }
 
 // Returns the weights of the example's branches at a step where its early weights have this share.
@@ -75,6 +84,7 @@ Share LocalShare(const SftJob& job, const TrainingRun& run, SftOrder* order) {
     }
     share.families.push_back(std::move(example.family));
     share.weights.push_back(std::move(example.weights));
+    share.early_answers.push_back(EarlyAnswersAt(std::move(example.early_answers), early));
   }
   return share;
 }
@@ -84,16 +94,32 @@ struct StepResult {
   TrainingRun::Update update;
 };
 
-// Returns one weight per asked-for token, [N].
-at::Tensor WeightsOf(const Share& share, const MicroBatch& micro_batch, const FamilyBatch& batch) {
-  at::Tensor weights = at::empty({batch.targets.numel()}, at::kDouble);
-  double* values = weights.mutable_data_ptr<double>();
+// The tokens that the loss asks for, [N] each: those of the batch, then early answers.
+struct Asked {
+  std::vector<int64_t> sources, targets;
+  std::vector<double> weights;
+};
+
+Asked AskedOf(const Share& share, const MicroBatch& micro_batch, const FamilyBatch& batch) {
+  const int64_t* sources = batch.sources.const_data_ptr<int64_t>();
+  const int64_t* targets = batch.targets.const_data_ptr<int64_t>();
+  const int64_t count = batch.targets.numel();
+  Asked asked{{sources, sources + count}, {targets, targets + count}, {}};
+  asked.weights.resize(count);
   for (size_t i = 0; i < micro_batch.branches.size(); ++i) {
     const BranchPlace& place = micro_batch.branches[i];
-    std::fill(values + batch.target_offsets[i], values + batch.target_offsets[i + 1],
-              share.weights[place.family][place.branch]);
+    const double weight = share.weights[place.family][place.branch];
+    const int64_t end = batch.target_offsets[i + 1];
+    std::fill(asked.weights.begin() + batch.target_offsets[i], asked.weights.begin() + end, weight);
+    const std::vector<EarlyAnswer>& answers = share.early_answers[place.family];
+    if (answers.empty() || answers[place.branch].share == 0) continue;
+    const EarlyAnswer& answer = answers[place.branch];
+    asked.weights[end - 1] = weight * (1 - answer.share);
+    asked.sources.push_back(sources[end - 1]);
+    asked.targets.push_back(answer.token);
+    asked.weights.push_back(weight * answer.share);
   }
-  return weights;
+  return asked;
 }
 
 // Adds the micro-batch's gradient to the parameters' gradients, and its loss and packed tokens to
@@ -103,8 +129,10 @@ void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_bat
   const FamilyBatch batch = PackFamilies(micro_batch.families);
   const at::Tensor hidden =
       job.policy->Hidden(batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
-  const at::Tensor logprobs = job.policy->LogProbs(hidden, batch.sources, batch.targets);
-  const at::Tensor weights = WeightsOf(share, micro_batch, batch).to(logprobs.options());
+  const Asked asked = AskedOf(share, micro_batch, batch);
+  const at::Tensor logprobs =
+      job.policy->LogProbs(hidden, at::tensor(asked.sources), at::tensor(asked.targets));
+  const at::Tensor weights = at::tensor(asked.weights, at::kDouble).to(logprobs.options());
   const at::Tensor loss = NegativeLogLikelihood(logprobs, weights, total_weight);
   loss.backward();
   local->loss += loss.item<double>();

@@ -15,15 +15,23 @@
 
 namespace flame {
 
+// Another token in place of a branch's last one. `share` of that token's weight is its at the first
+// step, in [0, 1], and moves linearly to 0 over the first kEarlyShare of the steps.
+struct EarlyAnswer {
+  int32_t token = 0;
+  double share = 0;
+};
+
 struct SftExample {
   Family family;
   std::vector<double> weights;  // [branches]: weight, >= 0, of its asked-for tokens; empty: all 1
   // [branches]: the weights at the first step, which move linearly to `weights` over the first
   // kEarlyShare of the steps; empty: `weights` from the first step on.
   std::vector<double> early_weights = {};
+  std::vector<EarlyAnswer> early_answers = {};  // [branches]; empty: there are none
 };
 
-// Share of a training's steps after which early weights no longer count.
+// Share of a training's steps after which early weights and answers no longer count.
 inline constexpr double kEarlyShare = 0.6;
 
 struct SftJob : PolicyJob {

@@ -61,6 +61,38 @@ TEST(RunSft, EarlyWeights_MoveToTheWeights) {
   EXPECT_LT(MaxDifference(early, by_hand), 1e-9);
 }
 
+// An answer with a share s is as two branches: the truth with weight 1 - s, the other with s. Five
+// steps: the share is whole at the first and 0 from the fourth on.
+TEST(RunSft, EarlyAnswers_AreSharesOfTheLastToken) {
+  constexpr int32_t kOther = 3;
+  Policy early = ToyPolicy(at::kDouble), by_hand = ToyPolicy(at::kDouble);
+  SftJob job = CopyJob(&early, FreshFolder("early"));
+  job.options.batch = 21;  // one step per epoch
+  job.options.epochs = 5;
+  job.example = [](int64_t example, int64_t) {
+    SftExample some{CopyExample(example), {}};
+    some.early_answers.resize(some.family.branches.size());
+    some.early_answers[0] = {kOther, 0.6};
+    return some;
+  };
+  const SftReport report = RunSft(job);
+  job = CopyJob(&by_hand, FreshFolder("by-hand"));
+  job.options.batch = 21;
+  job.options.epochs = 5;
+  job.example = [](int64_t example, int64_t epoch) {
+    SftExample some{CopyExample(example), {}};
+    const double share = std::vector<double>{0.6, 0.4, 0.2, 0, 0}[epoch];
+    some.weights.assign(some.family.branches.size(), 1);
+    some.weights[0] = 1 - share;
+    some.weights.push_back(share);
+    some.family.branches.push_back(some.family.branches[0]);
+    some.family.branches.back().tokens.back() = kOther;
+    return some;
+  };
+  EXPECT_NEAR(report.last_loss, RunSft(job).last_loss, 1e-12);
+  EXPECT_LT(MaxDifference(early, by_hand), 1e-9);
+}
+
 SftExample WeighedEarly(int64_t example, int64_t epoch) {
   SftExample some = Unweighted(example, epoch);
   some.early_weights.assign(some.family.branches.size(), 1);
