@@ -209,7 +209,7 @@ ExportReport ExportGguf(const ExportRequest& request) {
   const AtomicPath scratch(out.string() + ".tokenizer", AtomicPath::Kind::kFolder);
   tokenizer.Save(scratch.temporary());
   WriteGguf(PlainPolicy(request.model, tokenizer),
-            {scratch.temporary(), out, request.dtype, out.stem().string()});
+            {scratch.temporary(), out, request.dtype, out.stem().string(), SlotIds(tokenizer)});
   ExportReport report;
   report.patient_slot = tokenizer.IdOf(kVisitToken) >= 0;
   if (report.patient_slot) {

@@ -224,6 +224,7 @@ void WriteGguf(const Policy& policy, const GgufRequest& request) {
   GgufFile file;
   AddModel(policy.config(), request.name, type, &file);
   AddTokenizer(policy, request.tokenizer, &file);
+  if (!request.slots.empty()) file.Wholes("tokenizer.ggml.suppress_tokens", request.slots);
   file.Write(request.file, TensorsOf(policy, type.type));
 }
 

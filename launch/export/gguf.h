@@ -3,8 +3,10 @@
 #ifndef FLAME_LAUNCH_EXPORT_GGUF_H_
 #define FLAME_LAUNCH_EXPORT_GGUF_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "model/policy.h"
 
@@ -13,8 +15,9 @@ namespace flame {
 struct GgufRequest {
   // `tokenizer` is the folder with tokenizer.json and tokenizer_config.json.
   std::filesystem::path tokenizer, file;
-  std::string type = "f16";  // of the matrices: f32, f16 or q8_0; norms and biases are float32
-  std::string name;          // general.name
+  std::string type = "f16";    // of the matrices: f32, f16 or q8_0; norms and biases are float32
+  std::string name;            // general.name
+  std::vector<int32_t> slots;  // tokens that are input only: tokenizer.ggml.suppress_tokens
 };
 
 // Writes a policy that has neither adapters nor projectors. Its tokenizer must be byte-level BPE

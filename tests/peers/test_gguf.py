@@ -105,7 +105,10 @@ def test_tensors_are_those_of_gguf_py(finished_run, tmp_path, dtype):
     file = export(finished_run / "grpo" / "model", tmp_path / "model.gguf", dtype)
     run("export", "--model", finished_run / "grpo" / "model", "--out", tmp_path / "plain")
     weights = load_file(tmp_path / "plain" / "model.safetensors")
-    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    reader = gguf.GGUFReader(file)
+    generation = json.loads((tmp_path / "plain" / "generation_config.json").read_text())
+    assert reader.fields["tokenizer.ggml.suppress_tokens"].contents() == generation["suppress_tokens"]
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
     assert len(tensors) == len(weights)
     for theirs, name in (("token_embd.weight", "model.embed_tokens.weight"),
                          ("blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight"),
