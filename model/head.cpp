@@ -5,7 +5,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
@@ -62,22 +61,23 @@ void AddWeightGradient(const at::Tensor& slope, const at::Tensor& rows, at::Tens
 using Pass = ParameterUnits::Pass;
 
 struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
-  // hidden [T, d], weight [V, d], sources and targets [N] -> log-probabilities [N]; also fills
-  // `entropy` [N] unless null.
+  // hidden [T, d], weight [V, d], sources [N], targets [N, K] -> log-probabilities [N, K]; also
+  // fills `entropy` [N] unless null.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& sources,
                             const at::Tensor& targets, double temperature, at::Tensor* entropy,
                             c10::intrusive_ptr<WeightUnit> owner) {
     UnitUse use(owner->units, owner->unit, Pass::kForward, -1);
-    at::Tensor logprobs = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
-    at::Tensor logsumexp = at::empty_like(logprobs);
+    const auto wide = hidden.options().dtype(WideType(hidden));
+    at::Tensor logprobs = at::empty(targets.sizes(), wide);
+    at::Tensor logsumexp = at::empty({sources.size(0)}, wide);
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
       const at::Tensor rows = at::embedding(hidden, sources.narrow(0, begin, size));
       const at::Tensor logits = ChunkLogits(rows, weight, temperature);
       const at::Tensor lse = at::logsumexp(logits, 1);
-      const at::Tensor picked = logits.gather(1, targets.narrow(0, begin, size).unsqueeze(1));
+      const at::Tensor picked = logits.gather(1, targets.narrow(0, begin, size));
       logsumexp.narrow(0, begin, size).copy_(lse);
-      logprobs.narrow(0, begin, size).copy_(picked.squeeze(1) - lse);
+      logprobs.narrow(0, begin, size).copy_(picked - lse.unsqueeze(1));
       if (entropy != nullptr) {
         const at::Tensor probability = (logits - lse.unsqueeze(1)).exp_();
         entropy->narrow(0, begin, size).copy_(lse - probability.mul_(logits).sum(1));
@@ -106,10 +106,12 @@ struct LogProbFunction : torch::autograd::Function<LogProbFunction> {
     ForEachChunk(sources.size(0), weight.size(0), [&](int64_t begin, int64_t size) {
       const at::Tensor index = sources.narrow(0, begin, size);
       const at::Tensor rows = at::embedding(hidden, index);
-      const at::Tensor grad = (grad_output[0].narrow(0, begin, size) / temperature).unsqueeze(1);
+      const at::Tensor grad = grad_output[0].narrow(0, begin, size) / temperature;
       at::Tensor slope = ChunkLogits(rows, weight, temperature);
-      slope.sub_(saved[4].narrow(0, begin, size).unsqueeze(1)).exp_().mul_(-grad);
-      slope.scatter_add_(1, saved[3].narrow(0, begin, size).unsqueeze(1), grad);
+      slope.sub_(saved[4].narrow(0, begin, size).unsqueeze(1))
+          .exp_()
+          .mul_(-grad.sum(1, /*keepdim=*/true));
+      slope.scatter_add_(1, saved[3].narrow(0, begin, size), grad);
       slope = slope.to(weight.scalar_type());
       AddRows(index, at::mm(slope, weight).to(grad_hidden.scalar_type()), &grad_hidden);
       if (wants_weight) AddWeightGradient(slope, rows, &grad_weight);
@@ -147,9 +149,12 @@ at::Tensor Policy::LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
   if (entropy != nullptr) {
     *entropy = at::empty({sources.size(0)}, hidden.options().dtype(WideType(hidden)));
   }
-  return LogProbFunction::apply(
-      hidden, HeadWeight(), sources.to(device()), targets.to(device()), temperature, entropy,
+  const bool one = targets.dim() == 1;
+  const at::Tensor tokens = (one ? targets.unsqueeze(1) : targets).to(device());
+  const at::Tensor logprobs = LogProbFunction::apply(
+      hidden, HeadWeight(), sources.to(device()), tokens, temperature, entropy,
       c10::make_intrusive<WeightUnit>(units_, UnitOfHead(), NormUnit(parts_.config.num_layers)));
+  return one ? logprobs.squeeze(1) : logprobs;
 }
 
 at::Tensor Policy::LogitsOf(const at::Tensor& hidden, const at::Tensor& sources,

@@ -106,9 +106,9 @@ class Policy : public ShardedModel {
   // Returns the final hidden states (after the last norm) of the batch's asked rows, [Q, d_model].
   at::Tensor Hidden(const FamilyBatch& batch, const ForwardOptions& options) const;
 
-  // Returns log softmax(head(hidden[sources]) / temperature)[targets], [N], in float32 or better.
-  // Computes in chunks of rows, forward and backward, so that no [N, vocab_size] tensor is kept.
-  // `entropy`, if given, receives the [N] entropies, without gradient.
+  // Returns log softmax(head(hidden[sources]) / temperature)[targets], [N], or [N, K] if targets
+  // are K tokens for each source, in float32 or better. Computes in chunks of rows, forward and
+  // backward: no [N, vocab_size] is kept. `entropy`, if given, receives [N], without gradient.
   at::Tensor LogProbs(const at::Tensor& hidden, const at::Tensor& sources,
                       const at::Tensor& targets, double temperature = 1.0,
                       at::Tensor* entropy = nullptr) const;

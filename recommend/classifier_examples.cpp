@@ -13,9 +13,6 @@
 namespace flame {
 namespace {
 
-// Smaller shares cost a row of logits each and change next to nothing.
-constexpr double kLeastTeacherShare = 0.003;
-
 bool Contains(const std::vector<int32_t>& drugs, int32_t drug) {
   return std::find(drugs.begin(), drugs.end(), drug) != drugs.end();
 }
@@ -87,7 +84,6 @@ std::vector<EarlyAnswer> ClassifierExamples::TeacherAnswers(int64_t example) con
     const bool yes = Contains(given, drug);
     const double logit = teacher_[example * num_drugs + drug];
     const double share = options_.teacher_share / (1 + std::exp(yes ? logit : -logit));
-    if (share < kLeastTeacherShare) continue;
     answers[drug] = {static_cast<int32_t>(yes ? prompts_.no_id() : prompts_.yes_id()), share};
   }
   return answers;

@@ -80,7 +80,7 @@ struct ImportanceCorrection {
 // `pi` and `mu` are the log-probabilities of the tokens under the two policies, [N]. `cap` >= 1.
 ImportanceCorrection TruncatedImportance(const at::Tensor& pi, const at::Tensor& mu, double cap);
 
-// Returns the scalar sum of -logprobs * weights / total_weight. Both tensors are [N];
+// Returns the scalar sum of -logprobs * weights / total_weight. Both tensors have one shape;
 // `total_weight` is the sum of the step's weights over all ranks.
 at::Tensor NegativeLogLikelihood(const at::Tensor& logprobs, const at::Tensor& weights,
                                  double total_weight);

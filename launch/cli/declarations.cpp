@@ -130,7 +130,8 @@ std::vector<Declaration> StageCommands() {
          "compared with the best baseline and the run's policies. A line is {\"hadm_id\": 142345, "
          "\"drugs\": [\"DB00316\"]}, perhaps with \"scores\": {\"DB00316\": 0.9}"},
         {"compare", "A,B",
-         "two rows, compared visit by visit in every metric: difference, 95 % interval, and p of a "
+         "two rows, compared visit by visit in every metric of lists and scores: difference, 95 % "
+         "interval, and p of a "
          "permutation test"},
         {"out", "FILE", "with --on or --predictions, also write the result as JSON to this file"},
         {"lists", "DIR", "with --on, also write the lists of each row to this folder"}},

@@ -112,6 +112,12 @@ int RunInspect(const ParsedOptions& options) {
   const std::filesystem::path file = options.words[0];
   const bool as_json = options.Has("json");
   if (std::filesystem::exists(RunPaths(file).config())) {
+    for (const char* option : {"visits", "visit", "leaks", "limit", "task-id", "full"}) {
+      if (options.Has(option)) {
+        throw UsageError("--", option, " is for a corpus or a shard, and ", file.string(),
+                         " is a run's folder");
+      }
+    }
     const RunView run = ReadRun(file);
     std::cout << (as_json ? RunJson(run).dump() + "\n" : RunText(run));
     return 0;

@@ -1,6 +1,9 @@
 // flame report: runs as one page.
+#include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -8,6 +11,7 @@
 #include "base/files/atomic_file.h"
 #include "base/signals.h"
 #include "launch/command/command.h"
+#include "launch/report/html.h"
 #include "launch/report/run_page.h"
 #include "launch/report/run_view.h"
 #include "launch/report/watch.h"
@@ -25,7 +29,25 @@ std::vector<RunView> RunsOf(const std::vector<std::string>& folders) {
   for (const std::string& folder : folders) {
     runs.push_back(ReadWholeRun(folder, folders.size() == 1 ? kGroupsOfOne : kGroupsOfMany));
   }
+  // Runs whose folders have the same name are told apart by their paths.
+  std::map<std::string, int> count;
+  for (const RunView& run : runs) ++count[run.name];
+  for (RunView& run : runs) {
+    if (count[run.name] > 1) run.name = run.dir.string();
+  }
   return runs;
+}
+
+// The page of now. What cannot be read is told there: it may be whole again at the next look.
+std::string PageOfNow(const std::vector<std::string>& folders) {
+  try {
+    const std::vector<RunView> runs = RunsOf(folders);
+    const bool done =
+        std::all_of(runs.begin(), runs.end(), [](const RunView& run) { return run.done(); });
+    return RunPage(runs, done ? 0 : kRefreshSeconds);
+  } catch (const std::exception& error) {
+    return PageHead("Report", kRefreshSeconds) + Paragraph(error.what(), "warning") + kPageEnd;
+  }
 }
 
 // The page's file if --out names none: report.html of the first run's folder.
@@ -43,7 +65,7 @@ void Watch(const ParsedOptions& options) {
   RunsOf(options.words);  // refuses wrong folders before it listens
   ServePage(
       static_cast<uint16_t>(options.Count("port", 0, 0, 65535)),
-      [&] { return RunPage(RunsOf(options.words), kRefreshSeconds); },
+      [&] { return PageOfNow(options.words); },
       [](const std::string& address) {
         std::cout << "the report is at " << address << ", until Ctrl-C" << std::endl;
       });
@@ -57,6 +79,9 @@ int RunReport(const ParsedOptions& options) {
     return 0;
   }
   if (options.Has("port")) throw UsageError("--port is for --watch");
+  if (options.Has("curve") && fs::path(options.Text("curve")) == OutOf(options)) {
+    throw UsageError("--curve and --out name one file; expected two");
+  }
   const std::vector<RunView> runs = RunsOf(options.words);
   std::string curve;
   if (options.Has("curve")) {

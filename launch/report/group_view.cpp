@@ -85,10 +85,11 @@ std::string GroupViewer::PieceOf(int32_t token) const {
 void GroupViewer::TellTask(GroupView* view) const {
   if (view->task < 0 || view->task >= static_cast<int64_t>(tasks_.size())) return;
   const ListTask& task = tasks_[view->task];
-  view->visit = task.visit;
+  view->visit = StrCat("visit ", task.visit);
   view->edit = task.edit == Edit::kAdd ? "add to" : "remove from";
   view->input = NamesOf(task.input);
   if (corpus_ && task.visit < static_cast<int32_t>(corpus_->visits.size())) {
+    view->visit = StrCat("HADM_ID ", corpus_->visits[task.visit].hadm);
     view->prescribed = NamesOf(corpus_->visits[task.visit].drugs);
   }
 }

@@ -36,8 +36,8 @@ struct MemberView {
 
 struct GroupView {
   int64_t task_id = 0, task = 0, version = 0;
-  int64_t visit = -1;  // -1: the task file is not there, and the next three are ""
-  std::string edit;    // "add to", "remove from"
+  std::string visit;  // "HADM_ID 142345"; "": the task file is not there, nor are the next three
+  std::string edit;   // "add to", "remove from"
   std::string input, prescribed;
   int64_t prompt_tokens = 0;
   std::string prompt;

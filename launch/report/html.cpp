@@ -57,7 +57,8 @@ summary h2 { display: inline-block; margin: 16px 0 8px; }
 @media print { body { max-width: none; padding: 0; font-size: 12px; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .wide { overflow: visible; } th, td { padding: 2px 6px; } svg, tr, .member { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } }
+  h2, h3 { break-after: avoid; }
+  details::details-content { content-visibility: visible; height: auto; } }
 )css";
 
 // Paper is white, whatever the screen is.

@@ -39,8 +39,8 @@ class GroupPrinter {
   void Print(const GroupView& group) {
     out_ << "task id " << group.task_id << " (task " << group.task << "), policy version "
          << group.version << "\n";
-    if (group.visit >= 0) {
-      out_ << "  visit " << group.visit << ", " << group.edit << ": " << group.input << "\n";
+    if (!group.visit.empty()) {
+      out_ << "  " << group.visit << ", " << group.edit << ": " << group.input << "\n";
     }
     if (!group.prescribed.empty()) out_ << "  prescribed: " << group.prescribed << "\n";
     PrintPrompt(group);

@@ -35,6 +35,13 @@ std::string LossPlot(const std::string& title, const Rows& rows) {
               {CurveOf({rows.begin() + static_cast<int64_t>(first), rows.end()}, "loss", "")});
 }
 
+size_t RanksOf(const RunView& run, const std::string& stage) {
+  for (const auto& [name, state] : run.stages) {
+    if (name == stage) return state.ranks;
+  }
+  return 0;
+}
+
 std::string Plots(const std::string& plots) {
   return plots.empty() ? "" : "<div class=\"plots\">\n" + plots + "</div>\n";
 }
@@ -89,7 +96,8 @@ PlotSeries CurveOf(const Rows& rows, const std::string& column, const std::strin
       step += known[i]->at("step").get<double>();
       sum += value;
       squares += value * value;
-      if (!spread.empty()) given += known[i]->value(spread, 0.0);
+      const json width = spread.empty() ? json() : known[i]->value(spread, json());
+      if (width.is_number()) given += width.get<double>();
     }
     const double mean = sum / count;
     const double within = std::sqrt(std::max(0.0, squares / count - mean * mean));
@@ -114,10 +122,9 @@ std::string RewardPlot(const std::vector<RunView>& runs, double width) {
 std::string CurvesSection(const RunView& run) {
   const Rows &classifier = RowsOf(run, "classifier"), &list = RowsOf(run, "list"),
              &grpo = RowsOf(run, "grpo");
-  std::string losses =
-      LossPlot("Classifier: loss on training visits", classifier) +
-      Validation(classifier, "Classifier") + LossPlot("List policy, SFT: loss", list) +
-      Validation(list, "List policy");
+  std::string losses = LossPlot("Classifier: loss on training visits", classifier) +
+                       Validation(classifier, "Classifier") +
+                       LossPlot("List policy, SFT: loss", list) + Validation(list, "List policy");
   std::string html;
   if (!losses.empty()) {
     html += Heading(3, "Supervised training") + Plots(losses) +
@@ -132,7 +139,10 @@ std::string CurvesSection(const RunView& run) {
                 Plot("Entropy of a token", "nats", {CurveOf(grpo, "entropy", "")}) +
                 Plot("KL to the reference", "nats", {CurveOf(grpo, "kl", "")}) +
                 Plot("Norm of the gradient", "norm", {CurveOf(grpo, "grad_norm", "")})) +
-          Paragraph("The band of the reward is its standard deviation within groups.", "soft") +
+          Paragraph(
+              "Bands are standard deviations: of the reward within groups, of the others between "
+              "the steps of a point.",
+              "soft") +
           Heading(3, "The potential phi") + Plots(PhiPlots(grpo)) +
           Paragraph(
               "Terms have their weights and signs: Jaccard, minus alpha times the DDI rate, "
@@ -151,19 +161,22 @@ std::string TimeSection(const RunView& run) {
   };
   const double rollout = SumOf(rows, "seconds_rollout"), reward = SumOf(rows, "seconds_reward");
   HtmlTable table{{"role", "works", "waits", "works on"}, {}};
+  // One process has no roles that wait for each other.
+  const bool apart = RanksOf(run, "grpo") > 1;
+  const auto idle = [&](double seconds) { return apart ? cell(seconds) : std::string(); };
   table.rows = {
-      {"learners", cell(SumOf(rows, "seconds_learn")), cell(SumOf(rows, "seconds_wait")),
+      {"learners", cell(SumOf(rows, "seconds_learn")), idle(SumOf(rows, "seconds_wait")),
        WordCell("updates; waits for lists")},
-      {"rollout ranks", cell(rollout), cell(SumOf(rows, "seconds_rollout_idle")),
+      {"rollout ranks", cell(rollout), idle(SumOf(rows, "seconds_rollout_idle")),
        WordCell("sampling")},
-      {"reward ranks", cell(reward), cell(std::max(0.0, all - reward)),
+      {"reward ranks", cell(reward), idle(std::max(0.0, all - reward)),
        WordCell("phi of every state")},
       {"sending weights", cell(SumOf(rows, "seconds_sync")), "", WordCell("to rollout ranks")}};
   return Heading(2, "Time of GRPO steps") + TableHtml(table) +
          Paragraph(
-             StrCat(rows.size(), " steps in ", HumanDuration(all),
-                    ". Shares are of that time. Roles work at the same time on ranks of their "
-                    "own, one after the other where one process has all roles."),
+             StrCat(rows.size(), " steps in ", HumanDuration(all), ". Shares are of that time. ",
+                    apart ? "Roles work at the same time, on ranks of their own."
+                          : "One process has all roles, one after the other."),
              "soft");
 }
 

@@ -54,8 +54,11 @@ std::string Rows(const json& evaluation) {
                            Cell(row, "prauc_pooled"), Cell(row, "ddi_pooled")});
   }
   return TableHtml(visits) +
-         Paragraph("Means over visits; intervals are 95 %, from a bootstrap over patients.",
-                   "soft") +
+         Paragraph(
+             "Means over visits; intervals are 95 %, from a bootstrap over patients. The marked "
+             "row is the "
+             "trained policy.",
+             "soft") +
          "<details><summary>Pooled: of the sums over all visits</summary>\n" + TableHtml(pooled) +
          "</details>\n";
 }
@@ -134,12 +137,13 @@ std::string Groups(const RunView& run) {
   const json groups = run.evaluation.value("groups", json());
   if (!groups.is_array()) return "";
   const std::vector<std::string> policies = MainPolicies(run);
-  HtmlTable table{{"visits", "number", "drugs given", "DDI rate given"}, {}};
+  HtmlTable table{{"visits", "number", "patients", "drugs given", "DDI rate given"}, {}};
   table.head.insert(table.head.end(), policies.begin(), policies.end());
   for (const json& group : groups) {
     std::vector<std::string> row = {
         HtmlText(group.at("by").get<std::string>() + ": " + group.at("value").get<std::string>()),
         std::to_string(group.at("num_visits").get<int64_t>()),
+        std::to_string(group.at("num_patients").get<int64_t>()),
         Fixed(group.at("truth").at("drugs"), "%.2f"), Fixed(group.at("truth").at("ddi"))};
     for (const std::string& policy : policies) {
       const json of = OfPolicy(group.at("rows"), policy);

@@ -73,8 +73,8 @@ std::string PromptEnd(const std::string& prompt) {
 
 std::string GroupHtml(const GroupView& group) {
   std::string html = Heading(4, StrCat("Task ", group.task, ", policy version ", group.version));
-  if (group.visit >= 0) {
-    html += Paragraph(StrCat("Visit ", group.visit, ", ", group.edit, ": ", group.input));
+  if (!group.visit.empty()) {
+    html += Paragraph(StrCat(group.visit, ", ", group.edit, ": ", group.input));
     html += Paragraph("Prescribed: " + group.prescribed);
   }
   html += "<details><summary>Prompt, " + std::to_string(group.prompt_tokens) +

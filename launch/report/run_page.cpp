@@ -22,6 +22,17 @@ bool AnyReward(const std::vector<RunView>& runs) {
   return std::any_of(runs.begin(), runs.end(), HasReward);
 }
 
+// Says if the evaluation is not of the run's present policies.
+std::string StaleEvaluation(const RunView& run) {
+  for (const auto& [name, state] : run.stages) {
+    if (name != "evaluate" || state.state == StageState::kDone) continue;
+    return Paragraph(StrCat("These figures are not of the run as it is: the evaluation is ",
+                            StateName(state.state), state.why.empty() ? "" : ": ", state.why, "."),
+                     "warning");
+  }
+  return "";
+}
+
 std::string WhatItReached(const RunView& run) {
   const json ours = run.Row("list-grpo"), best = run.BestBaseline();
   if (ours.is_null() || best.is_null()) return Paragraph("Not evaluated yet.");
@@ -35,8 +46,12 @@ std::string WhatItReached(const RunView& run) {
     text += "; the classifier at its best cut has " + Fixed(calibrated.at("jaccard"));
   }
   const json oracle = run.evaluation.value("oracle", json());
-  if (oracle.is_object()) text += "; no policy can have more than " + Fixed(oracle.at("list"));
-  return Paragraph(text + ".");
+  if (oracle.is_object()) text += "; no policy can expect more than " + Fixed(oracle.at("list"));
+  if (ours.value("edits", json()).is_number()) {
+    text += ". list-grpo changes " + Fixed(ours.at("edits"), "%.2f") +
+            " drugs a visit in the classifier's lists";
+  }
+  return StaleEvaluation(run) + Paragraph(text + ".");
 }
 
 std::string Faults(const RunView& run) {
@@ -45,9 +60,22 @@ std::string Faults(const RunView& run) {
   return items.empty() ? "" : Heading(3, "Not readable") + Tag("ul", items);
 }
 
+// A section; what is wrong with a file that it reads, if it is not as this program writes it.
+std::string Section(std::string (*section)(const RunView&), const char* file, const RunView& run) {
+  try {
+    return section(run);
+  } catch (const json::exception& error) {
+    return Paragraph(
+        (run.dir / file).string() + " is not as this version writes it: " + error.what(),
+        "warning");
+  }
+}
+
 std::string RunBody(const RunView& run) {
-  return WhatItReached(run) + Faults(run) + EvaluationSection(run) + CurvesSection(run) +
-         TimeSection(run) + SamplesSection(run) + FunnelSection(run) + StagesSection(run);
+  return WhatItReached(run) + Faults(run) + Section(EvaluationSection, "evaluation.json", run) +
+         Section(CurvesSection, "*/metrics.jsonl", run) +
+         Section(TimeSection, "grpo/metrics.jsonl", run) + SamplesSection(run) +
+         FunnelSection(run) + StagesSection(run);
 }
 
 // One line per run: its main figures, and the difference from the first run's.
@@ -115,7 +143,7 @@ std::string FunnelSection(const RunView& run) {
   if (run.data.empty()) return "";
   std::string html = Heading(2, "Data") + Paragraph(run.data + ".");
   if (run.funnel.empty()) return html;
-  HtmlTable table{{"table", "rule", "rows", "visits", "patients"}, {}};
+  HtmlTable table{{"table", "after the rule", "rows left", "visits", "patients"}, {}};
   int64_t most = 1;
   for (const FunnelStep& step : run.funnel) most = std::max(most, step.rows);
   for (const FunnelStep& step : run.funnel) {

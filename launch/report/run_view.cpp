@@ -10,9 +10,11 @@
 #include "base/progress.h"
 #include "data/corpus.h"
 #include "launch/config/config.h"
+#include "launch/config/input_digests.h"
 #include "launch/config/run_paths.h"
 #include "launch/config/stage_inputs.h"
 #include "launch/report/html.h"
+#include "launch/run/evaluate.h"
 #include "rollout/trajectory.h"
 
 namespace flame {
@@ -37,15 +39,6 @@ std::vector<json> ReadRows(const fs::path& folder) {
     rows.push_back(std::move(row));
   }
   return rows;
-}
-
-json ReadEvaluationOf(const fs::path& file) {
-  if (!fs::exists(file)) return nullptr;
-  json evaluation = json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
-  if (!evaluation.is_object() || !evaluation.value("rows", json()).is_array()) {
-    throw DataError(file.string(), ": expected a JSON object with rows");
-  }
-  return evaluation;
 }
 
 // Calls `read`, and notes its error.
@@ -106,6 +99,42 @@ void ReadData(RunView* run) {
   run->funnel = corpus.funnel;
 }
 
+// A word as bash reads it.
+std::string InShell(const std::string& word) {
+  const std::string plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=,:@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+// Stages are made again after one that is.
+void MarkLater(std::vector<std::pair<std::string, StageState>>* stages) {
+  std::string earlier;
+  for (auto& [name, state] : *stages) {
+    if (state.state == StageState::kDone && !earlier.empty()) {
+      state.state = StageState::kStale;
+      state.why = "comes after " + earlier;
+    } else if (state.state != StageState::kDone && earlier.empty()) {
+      earlier = name + ", which is " + StateName(state.state);
+    }
+  }
+}
+
+// Returns the stage's state. Files that the config names are compared with what the stage read.
+StageState StateOf(const Config& config, const std::string& stage) {
+  StageState state = StateOfStage(config.run.dir, stage, StageSettings(config, stage));
+  if (state.state != StageState::kDone || (stage != "prepare" && stage != "encode")) return state;
+  try {
+    CheckInputsUnchanged(config, stage);
+  } catch (const Error& error) {
+    state.state = StageState::kStale;
+    state.why = error.what();
+  }
+  return state;
+}
+
 bool IsLanguageModel(const std::string& policy) {
   return policy.starts_with("classifier") || policy.starts_with("list-");
 }
@@ -133,8 +162,9 @@ std::string RowText(const json& row) {
 }  // namespace
 
 bool RunView::done() const {
-  return std::all_of(stages.begin(), stages.end(),
-                     [](const auto& stage) { return stage.second.state == StageState::kDone; });
+  return !stages.empty() && std::all_of(stages.begin(), stages.end(), [](const auto& stage) {
+    return stage.second.state == StageState::kDone;
+  });
 }
 
 json RunView::Row(const std::string& policy) const {
@@ -156,9 +186,13 @@ json RunView::BestBaseline() const {
 }
 
 std::string RunView::NextCommand() const {
-  if (!done()) return "flame pipeline --config " + (dir / "config.yaml").string();
-  return StrCat("flame report ", dir.string(), ", or flame export --run ", dir.string(),
-                " --out DIR");
+  const std::string folder = InShell(dir.string());
+  if (stages.empty()) return "flame config --config " + InShell((dir / "config.yaml").string());
+  if (!done()) {
+    return StrCat("flame pipeline --config ", InShell((dir / "config.yaml").string()),
+                  " run.dir=", folder);
+  }
+  return StrCat("flame report ", folder, ", or flame export --run ", folder, " --out DIR");
 }
 
 RunView ReadRun(const fs::path& dir) {
@@ -176,13 +210,16 @@ RunView ReadRun(const fs::path& dir) {
     for (const char* stage :
          {"prepare", "encode", "classifier", "tasks", "list", "grpo", "evaluate"}) {
       if (std::string(stage) == "encode" && !config.encoders.TrainsAny()) continue;
-      run.stages.emplace_back(stage, StateOfStage(dir, stage, StageSettings(config, stage)));
+      run.stages.emplace_back(stage, StateOf(config, stage));
     }
+    MarkLater(&run.stages);
   });
   for (const char* stage : {"classifier", "list", "grpo"}) {
     Try(&run, [&] { run.metrics[stage] = ReadRows(paths.stage(stage)); });
   }
-  Try(&run, [&] { run.evaluation = ReadEvaluationOf(paths.evaluation()); });
+  Try(&run, [&] {
+    if (fs::exists(paths.evaluation())) run.evaluation = ReadEvaluation(paths.evaluation());
+  });
   return run;
 }
 
@@ -211,7 +248,8 @@ std::string RunText(const RunView& run) {
     if (!row.is_null()) text += "Jaccard " + RowText(row) + "\n";
   }
   if (!run.evaluation.is_null() && run.evaluation.value("oracle", json()).is_object()) {
-    text += "Jaccard of the best possible policy " + Fixed(run.evaluation["oracle"]["list"]) + "\n";
+    text += "Jaccard that the best possible policy can expect " +
+            Fixed(run.evaluation["oracle"]["list"]) + "\n";
   }
   return text + "next: " + run.NextCommand() +
          "\nResearch software: it must not be used to treat patients.\n";

@@ -193,9 +193,11 @@ std::string IntervalPlot(const std::string& title, const std::vector<PlotInterva
   }
   const Axis x(range.low, range.high, kSide, width - kRight);
   std::string body;
-  for (const double tick : x.Ticks()) {
-    body += Line(x.At(tick), kTopOfRows, x.At(tick), bottom, "class=\"grid\"");
-    body += Text(x.At(tick), bottom + 16, "middle", x.Label(tick));
+  const std::vector<double> ticks = x.Ticks();
+  for (size_t i = 0; i < ticks.size(); ++i) {
+    body += Line(x.At(ticks[i]), kTopOfRows, x.At(ticks[i]), bottom, "class=\"grid\"");
+    const bool room = ticks.size() <= 6 || i % 2 == 0;
+    if (room) body += Text(x.At(ticks[i]), bottom + 16, "middle", x.Label(ticks[i]));
   }
   double legend = bottom + 36;
   for (size_t i = 0; i < bounds.size(); ++i) {

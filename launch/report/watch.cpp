@@ -1,15 +1,14 @@
 #include "launch/report/watch.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
+#include <memory>
+#include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/signals.h"
 
 namespace flame {
@@ -20,12 +19,12 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using Response = http::response<http::string_body>;
 
-constexpr int kPollMs = 200;        // between looks whether to stop
-constexpr timeval kPatience{5, 0};  // for a request or its answer
+constexpr std::chrono::milliseconds kBetweenLooks(200);  // whether to stop
+constexpr std::chrono::seconds kPatience(5);
 
 bool IsLoopback(const std::string& host) {
   const std::string name = host.substr(0, host.rfind(':'));
-  return name == "127.0.0.1" || name == "localhost";
+  return name == "127.0.0.1" || boost::beast::iequals(name, "localhost");
 }
 
 Response Answer(const http::request<http::string_body>& request,
@@ -41,7 +40,7 @@ Response Answer(const http::request<http::string_body>& request,
   } else if (!reads) {
     response.result(http::status::method_not_allowed);
     response.body() = "expected GET\n";
-  } else if (request.target() != "/") {
+  } else if (request.target().substr(0, request.target().find('?')) != "/") {
     response.result(http::status::not_found);
     response.body() = "only / is here\n";
   } else {
@@ -52,28 +51,42 @@ Response Answer(const http::request<http::string_body>& request,
   return response;
 }
 
-void SetPatience(tcp::socket* socket) {
-  for (const int direction : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    setsockopt(socket->native_handle(), SOL_SOCKET, direction, &kPatience, sizeof kPatience);
+// One browser's connection: a request and its answer, each within kPatience.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(tcp::socket socket, const std::function<std::string()>& page)
+      : stream_(std::move(socket)), page_(page) {}
+
+  void Start() {
+    stream_.expires_after(kPatience);
+    http::async_read(stream_, buffer_, request_,
+                     [self = shared_from_this()](boost::system::error_code error, size_t) {
+                       if (!error) self->Reply();
+                     });
   }
-}
 
-void Serve(tcp::socket* socket, const std::function<std::string()>& page) {
-  SetPatience(socket);
-  boost::beast::flat_buffer buffer;
-  http::request<http::string_body> request;
-  boost::system::error_code error;
-  http::read(*socket, buffer, request, error);
-  if (error) return;  // the browser has gone, or sent no whole request
-  const Response response = Answer(request, page);
-  http::write(*socket, response, error);
-  socket->shutdown(tcp::socket::shutdown_send, error);
-}
+ private:
+  void Reply() {
+    response_ = Answer(request_, page_);
+    stream_.expires_after(kPatience);
+    http::async_write(stream_, response_,
+                      [self = shared_from_this()](boost::system::error_code error, size_t) {
+                        self->stream_.socket().shutdown(tcp::socket::shutdown_send, error);
+                      });
+  }
 
-// Returns whether a browser waits to be accepted.
-bool Waits(const tcp::acceptor& acceptor) {
-  pollfd wanted{const_cast<tcp::acceptor&>(acceptor).native_handle(), POLLIN, 0};
-  return poll(&wanted, 1, kPollMs) > 0;
+  boost::beast::tcp_stream stream_;
+  const std::function<std::string()>& page_;
+  boost::beast::flat_buffer buffer_;
+  http::request<http::string_body> request_;
+  Response response_;
+};
+
+void Accept(tcp::acceptor* acceptor, const std::function<std::string()>& page) {
+  acceptor->async_accept([acceptor, &page](boost::system::error_code error, tcp::socket socket) {
+    if (!error) std::make_shared<Connection>(std::move(socket), page)->Start();
+    Accept(acceptor, page);
+  });
 }
 
 }  // namespace
@@ -93,12 +106,8 @@ void ServePage(uint16_t port, const std::function<std::string()>& page,
                        "; --port takes another one");
   }
   tell(StrCat("http://127.0.0.1:", acceptor.local_endpoint().port(), "/"));
-  while (!StopRequested()) {
-    if (!Waits(acceptor)) continue;
-    tcp::socket socket(context);
-    acceptor.accept(socket, error);
-    if (!error) Serve(&socket, page);
-  }
+  Accept(&acceptor, page);
+  while (!StopRequested()) context.run_for(kBetweenLooks);
 }
 
 }  // namespace flame

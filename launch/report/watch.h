@@ -11,8 +11,8 @@ namespace flame {
 // Serves `page` at http://127.0.0.1:PORT/ until a signal asks the program to stop (StopRequested).
 // Listens on loopback alone, and refuses requests whose Host is another one, so that pages
 // of the web cannot read it. Port 0 takes a free one. `tell` gets the address once it listens. A
-// request that is not complete after five seconds is dropped. Throws MachineError if the port is
-// taken.
+// request that is not complete after five seconds is dropped, and keeps no other one waiting.
+// Throws MachineError if the port is taken.
 void ServePage(uint16_t port, const std::function<std::string()>& page,
                const std::function<void(const std::string& address)>& tell);
 

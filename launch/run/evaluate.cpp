@@ -196,6 +196,7 @@ json EvaluationOf(const Config& config, const Field& field, const std::string& s
   const std::vector<Row>& rows = results.rows;
   json evaluation = {{"split", split},
                      {"num_visits", field.visits.size()},
+                     {"num_patients", NumPatients(field)},
                      {"hospital", field.corpus.hospital},
                      {"diagnoses", field.corpus.diagnoses_known},
                      {"truth", Truth(field)},
@@ -224,6 +225,10 @@ void WriteLists(const fs::path& folder, const Field& field, const std::vector<Ro
   }
 }
 
+bool IsInterval(const json& value) {
+  return value.is_array() && value.size() == 2 && value[0].is_number() && value[1].is_number();
+}
+
 // Returns the row of a file of lists.
 Row RowOfFile(const Field& field, const fs::path& file, const std::string& policy) {
   Predictions predictions = ReadPredictions(file, field.corpus, field.visits);
@@ -234,9 +239,20 @@ Row RowOfFile(const Field& field, const fs::path& file, const std::string& polic
   return row;
 }
 
-// A row of evaluation.json, for comparison.
+// A row of evaluation.json, for comparison. Rows that edit or cut the classifier's answers have its
+// scores.
 Row RowOfRun(const Config& config, const Field& field, const std::string& policy) {
-  return RowOfFile(field, RunPaths(config.run.dir).predictions(policy), policy);
+  const RunPaths paths(config.run.dir);
+  if (!fs::exists(paths.predictions(policy))) {
+    throw DataError(paths.predictions(policy).string(), " is missing; delete ",
+                    paths.evaluation().string(), " to have the lists written again");
+  }
+  Row row = RowOfFile(field, paths.predictions(policy), policy);
+  const bool of_classifier = policy.starts_with("classifier") || policy.starts_with("list-");
+  if (of_classifier && row.scores.values.empty() && fs::exists(paths.predictions("classifier"))) {
+    SetScores(field, RowOfFile(field, paths.predictions("classifier"), "classifier").scores, &row);
+  }
+  return row;
 }
 
 // Returns the rows to compare other systems with: the best baseline, the calibrated classifier and
@@ -275,13 +291,35 @@ json EvaluateTransfer(const Config& config, const TransferTarget& target) {
   return EvaluationOf(config, field, "test", results);
 }
 
-json ReadEvaluation(const Config& config) {
-  const fs::path file = RunPaths(config.run.dir).evaluation();
+json ReadEvaluation(const fs::path& file) {
+  const auto expect = [&](bool holds, const char* what) {
+    if (!holds) {
+      throw DataError(file.string(), ": expected ", what, "; delete the file to evaluate again");
+    }
+  };
   json evaluation = json::parse(ReadWholeFile(file), nullptr, /*allow_exceptions=*/false);
-  if (!evaluation.is_object()) {
-    throw DataError(file.string(), ": expected a JSON object; delete the file to evaluate again");
+  expect(evaluation.is_object(), "a JSON object");
+  const json rows = evaluation.value("rows", json());
+  expect(rows.is_array() && !rows.empty(), "rows");
+  for (const json& row : rows) {
+    expect(row.is_object() && row.value("policy", json()).is_string(), "rows with a policy each");
+    for (const char* figure : {"jaccard", "f1", "ddi", "drugs"}) {
+      expect(row.value(figure, json()).is_number(), "jaccard, f1, ddi and drugs of each row");
+    }
+    expect(IsInterval(row.value("jaccard_ci", json())), "the interval jaccard_ci of each row");
   }
+  const json truth = evaluation.value("truth", json());
+  expect(truth.is_object() && truth.value("ddi", json()).is_number() &&
+             truth.value("drugs", json()).is_number(),
+         "truth with ddi and drugs");
+  expect(evaluation.value("comparisons", json()).is_array(), "comparisons");
+  expect(evaluation.value("num_visits", json()).is_number_integer(), "num_visits");
+  expect(evaluation.value("split", json()).is_string(), "split");
   return evaluation;
+}
+
+json ReadEvaluation(const Config& config) {
+  return ReadEvaluation(RunPaths(config.run.dir).evaluation());
 }
 
 json EvaluatePredictions(const Config& config, const std::vector<fs::path>& files) {

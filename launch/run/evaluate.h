@@ -14,7 +14,8 @@ namespace flame {
 
 // Evaluates the run's policies, writes the lists of each to its file of RunPaths::predictions, and
 // returns the contents of evaluation.json:
-//   {"split", "num_visits", "truth": {"ddi", "drugs"}, "oracle": {"list", "threshold"},
+//   {"split", "num_visits", "num_patients", "truth": {"ddi", "drugs"}, "oracle": {"list",
+//   "threshold"},
 //    "rows": [RowJson], "comparisons": [Compare], "groups": SubgroupsJson,
 //    "rare_drugs": RareDrugsJson, "calibration": CalibrationJson, "abstention": AbstentionJson,
 //    "errors": DrugErrorsJson, "phi": [{"policy", "edit", "steps": PhiAlongJson}]}
@@ -39,8 +40,10 @@ struct TransferTarget {
 // EvaluateRun.
 nlohmann::json EvaluateTransfer(const Config& config, const TransferTarget& target);
 
-// Returns the run's evaluation.json. Throws DataError naming the file if it is no JSON object.
-nlohmann::json ReadEvaluation(const Config& config);
+// Returns an evaluation.json. Throws DataError naming the file if a part is missing that every
+// version of the program writes.
+nlohmann::json ReadEvaluation(const std::filesystem::path& file);
+nlohmann::json ReadEvaluation(const Config& config);  // the run's
 
 // Adds rows of other systems' predictions (recommend/evaluation/predictions.h) to the run's
 // evaluation.json and returns that: each file is a row of its own, named by the file without its
@@ -51,7 +54,8 @@ nlohmann::json EvaluatePredictions(const Config& config,
                                    const std::vector<std::filesystem::path>& files);
 
 // Compares two rows of the run's evaluation by the lists in their files: one comparison (Compare)
-// for each metric that both have. Throws UsageError if the evaluation has no such row.
+// for each metric of lists and scores that both have. Throws UsageError if the evaluation has no
+// such row.
 nlohmann::json CompareRows(const Config& config, const std::string& policy,
                            const std::string& baseline);
 

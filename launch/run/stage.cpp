@@ -232,12 +232,16 @@ StageState StateOfStage(const fs::path& run_dir, const std::string& stage,
       return result;
     }
     result.seconds = record.value("seconds", 0.0);
+    result.ranks = record.value("peak_bytes", json::array()).size();
     result.why = FaultOfOutputs(run_dir, record);
     if (result.why.empty() && record.value("settings", "") != Sha256(settings)) {
       result.why = "made with other settings than those in " + (run_dir / "config.yaml").string();
     }
     // Records of earlier versions of the program do not tell the stages before.
     const json earlier = record.value("earlier", json::object());
+    if (!earlier.is_object()) {
+      throw DataError(RecordPath(run_dir, stage).string(), ": expected 'earlier' to be an object");
+    }
     for (const auto& [name, digest] : earlier.items()) {
       const json before = ReadRecord(run_dir, name);
       if (!result.why.empty()) break;
@@ -247,6 +251,8 @@ StageState StateOfStage(const fs::path& run_dir, const std::string& stage,
     }
   } catch (const Error& error) {
     result.why = error.what();
+  } catch (const json::exception& error) {
+    result.why = RecordPath(run_dir, stage).string() + ": " + error.what();
   }
   result.state = result.why.empty() ? StageState::kDone : StageState::kStale;
   return result;

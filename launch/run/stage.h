@@ -62,6 +62,7 @@ struct StageState {
   } state = kMissing;
   std::string why;
   double seconds = 0;  // that making it took
+  size_t ranks = 0;    // that made it; 0: unknown
 };
 const char* StateName(StageState::State state);  // "not made", "begun", "done", "stale"
 

@@ -81,13 +81,12 @@ std::vector<double> Chosen(const std::vector<double>& values, const std::vector<
 json RowOfGroup(const Field& part, const Row& row, const std::vector<size_t>& places) {
   const auto mean = [&](const char* metric) { return Mean(Chosen(row.values.at(metric), places)); };
   const Interval jaccard = part.statistics.Bootstrap(Chosen(row.values.at("jaccard"), places));
-  return {{"policy", row.policy},
-          {"jaccard", jaccard.mean},
-          {"jaccard_ci", {jaccard.low, jaccard.high}},
-          {"precision", mean("precision")},
-          {"recall", mean("recall")},
-          {"ddi", mean("ddi")},
-          {"drugs", mean("drugs")}};
+  json fields = {{"policy", row.policy},     {"jaccard", jaccard.mean},
+                 {"jaccard_ci", nullptr},    {"precision", mean("precision")},
+                 {"recall", mean("recall")}, {"ddi", mean("ddi")},
+                 {"drugs", mean("drugs")}};
+  if (NumPatients(part) >= kFewPatients) fields["jaccard_ci"] = {jaccard.low, jaccard.high};
+  return fields;
 }
 
 json Share(int64_t part, int64_t whole) {
@@ -112,6 +111,12 @@ std::vector<char> RareItems(const std::vector<int64_t>& counts) {
     rare[item] = 1;
   }
   return rare;
+}
+
+int64_t NumPatients(const Field& field) {
+  std::set<int32_t> patients;
+  for (size_t i = 0; i < field.visits.size(); ++i) patients.insert(field.At(i).patient);
+  return static_cast<int64_t>(patients.size());
 }
 
 std::vector<VisitGroup> GroupsOf(const Field& field) {
@@ -140,16 +145,14 @@ json SubgroupsJson(const Field& field, const std::vector<Row>& rows) {
   for (const VisitGroup& group : GroupsOf(field)) {
     const Field part = field.Part(group.places);
     std::vector<double> ddi, drugs;
-    std::set<int32_t> patients;
     for (size_t i = 0; i < part.visits.size(); ++i) {
       ddi.push_back(part.corpus.ddi.Rate(part.Truth(i)));
       drugs.push_back(static_cast<double>(part.Truth(i).size()));
-      patients.insert(part.At(i).patient);
     }
     json item = {{"by", group.by},
                  {"value", group.value},
                  {"num_visits", part.visits.size()},
-                 {"num_patients", patients.size()},
+                 {"num_patients", NumPatients(part)},
                  {"truth", {{"ddi", Mean(ddi)}, {"drugs", Mean(drugs)}}},
                  {"rows", json::array()}};
     for (const Row& row : rows) item["rows"].push_back(RowOfGroup(part, row, group.places));

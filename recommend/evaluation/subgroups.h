@@ -32,8 +32,15 @@ struct VisitGroup {
 // Groups without a visit are left out.
 std::vector<VisitGroup> GroupsOf(const Field& field);
 
+// Fewer patients give no interval: resamples of them hardly differ.
+inline constexpr int64_t kFewPatients = 10;
+
+// Returns the number of patients of the field's visits.
+int64_t NumPatients(const Field& field);
+
 // Returns [{"by", "value", "num_visits", "num_patients", "truth": {"ddi", "drugs"}, "rows":
-// [{"policy", "jaccard", "jaccard_ci", "precision", "recall", "ddi", "drugs"}]}].
+// [{"policy", "jaccard", "jaccard_ci", "precision", "recall", "ddi", "drugs"}]}]; jaccard_ci is
+// null below kFewPatients.
 nlohmann::json SubgroupsJson(const Field& field, const std::vector<Row>& rows);
 
 // Returns {"drugs", "of", "rows": [{"policy", "listed", "given", "right", "precision", "recall"}]}:

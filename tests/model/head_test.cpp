@@ -99,6 +99,35 @@ class MemoryMeter : public c10::MemoryReportingInfoBase {
   int64_t now_ = 0, peak_ = 0;
 };
 
+// Two tokens for each source give what two calls with one each give, values and gradients.
+TEST(Head, SeveralTargetsOfASource_AreAsSeveralCalls) {
+  const at::Tensor weight = Waves(300, 24, 1.3), weights = Waves(1100, 2, 0.9);
+  const at::Tensor sources = at::arange(1100) % 50;
+  const at::Tensor targets = at::arange(2200).view({1100, 2}) * 7 % 300;
+  std::vector<at::Tensor> gradients;
+  std::vector<double> losses;
+  for (const bool together : {true, false}) {
+    const at::Tensor hidden = Waves(50, 24, 0.7).set_requires_grad(true);
+    const Policy policy = WithHead(weight);
+    at::Tensor loss;
+    if (together) {
+      loss = (policy.LogProbs(hidden, sources, targets, 0.7) * weights).sum();
+    } else {
+      for (int64_t k = 0; k < 2; ++k) {
+        const at::Tensor part =
+            (policy.LogProbs(hidden, sources, targets.select(1, k), 0.7) * weights.select(1, k))
+                .sum();
+        loss = loss.defined() ? loss + part : part;
+      }
+    }
+    loss.backward();
+    losses.push_back(loss.item<double>());
+    gradients.push_back(hidden.grad());
+  }
+  EXPECT_NEAR(losses[0], losses[1], 1e-9);
+  EXPECT_LT((gradients[0] - gradients[1]).abs().max().item<double>(), 1e-12);
+}
+
 TEST(Head, LogProbsEntropyAndBackward_HoldAFewChunks) {
   constexpr int64_t kTokens = 512, kVocabSize = int64_t{1} << 18;
   constexpr int64_t kChunkBytes = (int64_t{1} << 24) * 4;

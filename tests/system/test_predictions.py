@@ -76,7 +76,8 @@ def test_any_two_rows_are_compared(tiny_run):
     evaluation = json.loads((tiny_run / "evaluation.json").read_text())
     shown = json.loads(evaluate(tiny_run, "--compare", "list-grpo,list-sft", "--json").stdout)
     again = {c["metric"]: c for c in shown}
-    assert list(again) == ["ddi", "drugs", "f1", "jaccard", "precision", "recall"]
+    assert list(again) == ["ddi", "drugs", "f1", "jaccard", "prauc", "precision", "recall"]
+    assert again["prauc"]["difference"] == 0  # both rank by the classifier's scores
     known = [c for c in evaluation["comparisons"]
              if (c["policy"], c["baseline"], c["metric"]) == ("list-grpo", "list-sft", "jaccard")]
     assert [again["jaccard"]] == known
@@ -112,3 +113,27 @@ def test_details_agree_with_the_lists(tiny_run, truths):
             assert entry["count"] == sum(entry["drug"] in lists[h] - set(truths[h]) for h in lists)
         for entry in errors["missed"]:
             assert entry["count"] == sum(entry["drug"] in set(truths[h]) - lists[h] for h in lists)
+
+
+def test_damaged_or_missing_files_are_named(tiny_run, tmp_path):
+    damaged = tmp_path / "run"
+    shutil.copytree(tiny_run, damaged)
+    (damaged / "predictions/list-sft.jsonl").unlink()
+    record = json.loads((damaged / ".stages/evaluate.json").read_text())
+    del record["outputs"]["predictions/list-sft.jsonl"]
+    (damaged / ".stages/evaluate.json").write_text(json.dumps(record))
+    failed = evaluate(damaged, "--compare", "list-grpo,list-sft", check=False)
+    assert failed.returncode == 3
+    assert f"{damaged}/predictions/list-sft.jsonl is missing; delete {damaged}/evaluation.json" in failed.stderr
+    evaluation = json.loads((damaged / "evaluation.json").read_text())
+    for change, words in ((lambda e: e.pop("truth"), "expected truth with ddi and drugs"),
+                          (lambda e: e.update(rows=[]), "expected rows"),
+                          (lambda e: e["rows"][0].pop("policy"), "expected rows with a policy each")):
+        changed = json.loads(json.dumps(evaluation))
+        change(changed)
+        text = json.dumps(changed)
+        (damaged / "evaluation.json").write_text(text)
+        record["outputs"]["evaluation.json"]["bytes"] = len(text)
+        (damaged / ".stages/evaluate.json").write_text(json.dumps(record))
+        failed = evaluate(damaged, check=False)
+        assert failed.returncode == 3 and f"{damaged}/evaluation.json: {words}" in failed.stderr

@@ -3,8 +3,10 @@
 import html.parser
 import json
 import re
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -171,7 +173,7 @@ def test_run_that_goes_on_is_reported_as_far_as_it_is(tiny_run, tmp_path):
     assert "Not readable" not in text
     told = run("inspect", going).stdout
     assert re.search(r"grpo +begun +step \d+, reward_mean", told)
-    assert f"next: flame pipeline --config {going}/config.yaml" in told
+    assert f"next: flame pipeline --config {going}/config.yaml run.dir={going}\n" in told
 
 
 def test_damage_is_named_and_the_rest_shown(tiny_run, tmp_path):
@@ -182,7 +184,7 @@ def test_damage_is_named_and_the_rest_shown(tiny_run, tmp_path):
     run("report", damaged)
     text = words(damaged / "report.html")
     assert f"{damaged}/list/metrics.jsonl:1: expected a JSON object with a step" in text
-    assert f"{damaged}/evaluation.json: expected a JSON object with rows" in text
+    assert f"{damaged}/evaluation.json: expected a JSON object; delete" in text
     assert "Classifier: loss on training visits" in text
 
 
@@ -206,6 +208,57 @@ def test_inspect_says_what_is_stale_and_why(tiny_run, tmp_path):
         "evaluate": "stale"}
     assert state["tasks"]["why"].endswith("tasks.h5 is missing")
     assert "made with other settings" in state["list"]["why"]
+
+
+def test_evaluation_of_other_policies_is_marked(tiny_run, tmp_path):
+    stale = tmp_path / "a run's <copy>"
+    shutil.copytree(tiny_run, stale)
+    config = stale / "config.yaml"
+    config.write_text(re.sub(r"(?m)^(grpo:\n(?:.*\n)*?  steps: )\d+", r"\g<1>7", config.read_text()))
+    state = {s["stage"]: (s["state"], s["why"]) for s in json.loads(run("inspect", stale, "--json").stdout)["stages"]}
+    assert state["list"][0] == "done" and state["grpo"][0] == "stale"
+    assert state["evaluate"] == ("stale", "comes after grpo, which is stale")
+    run("report", stale)
+    text = words(stale / "report.html")
+    assert "These figures are not of the run as it is: the evaluation is stale" in text
+    command = re.search(r"(?m)^next: (.*)$", run("inspect", stale).stdout)[1]
+    assert shlex.split(command) == ["flame", "pipeline", "--config", str(config), f"run.dir={stale}"]
+    failed = run("inspect", stale, "--visits", check=False)
+    assert failed.returncode == 2 and "--visits is for a corpus or a shard" in failed.stderr
+
+
+def test_run_without_a_config_that_can_be_read_is_not_done(tiny_run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_run, broken)
+    (broken / "config.yaml").write_text("nokey: 1\n")
+    told = run("inspect", broken).stdout
+    assert "not readable: " in told and "nokey" in told and "next: flame config --config" in told
+    shutil.copy(tiny_run / "config.yaml", broken / "config.yaml")
+    record = json.loads((broken / ".stages/list.json").read_text())
+    (broken / ".stages/list.json").write_text(json.dumps(record | {"seconds": "long"}))
+    state = {s["stage"]: s for s in json.loads(run("inspect", broken, "--json").stdout)["stages"]}
+    assert list(state) == ["prepare", "classifier", "tasks", "list", "grpo", "evaluate"]
+    assert state["list"]["state"] == "stale" and "list.json" in state["list"]["why"]
+
+
+def test_watch_outlives_a_broken_file(tiny_run, tmp_path):
+    going = tmp_path / "going"
+    shutil.copytree(tiny_run, going)
+    server = subprocess.Popen([FLAME, "report", going, "--watch"], stdout=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
+        for file in ("evaluation.json", "config.yaml"):
+            whole = (going / file).read_text()
+            (going / file).write_text('{"rows":[{}]}')
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert 'http-equiv="refresh"' in answer.read().decode()
+            (going / file).unlink()
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert answer.status == 200
+            (going / file).write_text(whole)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
 
 
 def test_several_runs_are_compared(tiny_run, tmp_path):
@@ -239,7 +292,11 @@ def test_watch_serves_the_page_to_this_machine_alone(tiny_run):
         address = re.search(r"http://127\.0\.0\.1:(\d+)/", server.stdout.readline())
         with urllib.request.urlopen(address[0], timeout=60) as answer:
             served = answer.read().decode()
-        assert "Evaluation" in served and 'http-equiv="refresh"' in served
+        assert "Evaluation" in served
+        # A browser that says nothing keeps no other one waiting.
+        with socket.create_connection(("127.0.0.1", int(address[1]))), \
+                urllib.request.urlopen(address[0], timeout=4) as answer:
+            assert answer.status == 200
         for request, status in [
                 (urllib.request.Request(address[0] + "etc/passwd"), 404),
                 (urllib.request.Request(address[0], headers={"Host": "example.com"}), 421),

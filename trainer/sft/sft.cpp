@@ -1,6 +1,6 @@
 #include "trainer/sft/sft.h"
 
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -94,30 +94,31 @@ struct StepResult {
   TrainingRun::Update update;
 };
 
-// The tokens that the loss asks for, [N] each: those of the batch, then early answers.
+// The tokens that the loss asks for and their weights, [N, 1], or [N, 2] with early answers in the
+// second column.
 struct Asked {
-  std::vector<int64_t> sources, targets;
-  std::vector<double> weights;
+  at::Tensor targets, weights;
 };
 
 Asked AskedOf(const Share& share, const MicroBatch& micro_batch, const FamilyBatch& batch) {
-  const int64_t* sources = batch.sources.const_data_ptr<int64_t>();
-  const int64_t* targets = batch.targets.const_data_ptr<int64_t>();
-  const int64_t count = batch.targets.numel();
-  Asked asked{{sources, sources + count}, {targets, targets + count}, {}};
-  asked.weights.resize(count);
+  const bool early = std::any_of(share.early_answers.begin(), share.early_answers.end(),
+                                 [](const auto& answers) { return !answers.empty(); });
+  const int64_t columns = early ? 2 : 1;
+  Asked asked{batch.targets.unsqueeze(1).repeat({1, columns}),
+              at::zeros({batch.targets.numel(), columns}, at::kDouble)};
+  int64_t* targets = asked.targets.mutable_data_ptr<int64_t>();
+  double* weights = asked.weights.mutable_data_ptr<double>();
   for (size_t i = 0; i < micro_batch.branches.size(); ++i) {
     const BranchPlace& place = micro_batch.branches[i];
     const double weight = share.weights[place.family][place.branch];
     const int64_t end = batch.target_offsets[i + 1];
-    std::fill(asked.weights.begin() + batch.target_offsets[i], asked.weights.begin() + end, weight);
+    for (int64_t n = batch.target_offsets[i]; n < end; ++n) weights[n * columns] = weight;
     const std::vector<EarlyAnswer>& answers = share.early_answers[place.family];
-    if (answers.empty() || answers[place.branch].share == 0) continue;
+    if (answers.empty()) continue;
     const EarlyAnswer& answer = answers[place.branch];
-    asked.weights[end - 1] = weight * (1 - answer.share);
-    asked.sources.push_back(sources[end - 1]);
-    asked.targets.push_back(answer.token);
-    asked.weights.push_back(weight * answer.share);
+    weights[(end - 1) * 2] = weight * (1 - answer.share);
+    weights[(end - 1) * 2 + 1] = weight * answer.share;
+    targets[(end - 1) * 2 + 1] = answer.token;
   }
   return asked;
 }
@@ -130,9 +131,8 @@ void Backward(const SftJob& job, const Share& share, const MicroBatch& micro_bat
   const at::Tensor hidden =
       job.policy->Hidden(batch, {.dropout_seed = dropout_seed, .recompute = job.recompute});
   const Asked asked = AskedOf(share, micro_batch, batch);
-  const at::Tensor logprobs =
-      job.policy->LogProbs(hidden, at::tensor(asked.sources), at::tensor(asked.targets));
-  const at::Tensor weights = at::tensor(asked.weights, at::kDouble).to(logprobs.options());
+  const at::Tensor logprobs = job.policy->LogProbs(hidden, batch.sources, asked.targets);
+  const at::Tensor weights = asked.weights.to(logprobs.options());
   const at::Tensor loss = NegativeLogLikelihood(logprobs, weights, total_weight);
   loss.backward();
   local->loss += loss.item<double>();
