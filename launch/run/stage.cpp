@@ -245,7 +245,7 @@ StageState StateOfStage(const fs::path& run_dir, const std::string& stage,
     for (const auto& [name, digest] : earlier.items()) {
       const json before = ReadRecord(run_dir, name);
       if (!result.why.empty()) break;
-      if (!before.is_object() || DigestOfOutputs(before) != digest) {
+      if (!before.is_object() || DigestOfOutputs(before) != digest.get<std::string>()) {
         result.why = "made from another " + name;
       }
     }
