@@ -25,13 +25,9 @@ void Keep(const std::vector<int32_t>& branches, SftExample* example) {
     if (!example->early_weights.empty()) {
       kept.early_weights.push_back(example->early_weights[branch]);
     }
-    if (!example->early_answers.empty()) {
-      kept.early_answers.push_back(example->early_answers[branch]);
-    }
   }
   example->family.branches = std::move(kept.family.branches);
   example->early_weights = std::move(kept.early_weights);
-  example->early_answers = std::move(kept.early_answers);
 }
 
 }  // namespace

@@ -19,6 +19,10 @@ double Mean(const std::vector<double>& values) {
   return count > 0 ? sum / count : 0;
 }
 
+bool HasNumber(const std::vector<double>& values) {
+  return std::any_of(values.begin(), values.end(), [](double value) { return !std::isnan(value); });
+}
+
 PatientStatistics::PatientStatistics(const std::vector<int32_t>& patients, int64_t resamples,
                                      uint64_t seed)
     : resamples_(resamples), seed_(seed) {
@@ -63,15 +67,16 @@ Interval PatientStatistics::Bootstrap(const std::vector<double>& values) const {
 
 double PatientStatistics::PermutationP(const std::vector<double>& differences) const {
   std::vector<double> sums;
-  double observed = 0;
+  double observed = 0, size = 0;
   for (const Sum& sum : SumByPatient(differences)) {
     if (sum.sum == 0) continue;
     sums.push_back(sum.sum);
     observed += sum.sum;
+    size += std::abs(sum.sum);
   }
   if (sums.empty()) return 1;
   // Sums of the same terms in another order differ by rounding.
-  const double bound = std::abs(observed) * (1 - 1e-12);
+  const double bound = std::abs(observed) - 1e-12 * size;
   const bool exact = sums.size() <= kExactPatients;
   const int64_t exchanges = exact ? int64_t{1} << sums.size() : resamples_;
   RandomStream stream(seed_, kPermutation);

@@ -13,6 +13,8 @@ namespace flame {
 // Returns the mean of the values that are numbers; 0 if there is none.
 double Mean(const std::vector<double>& values);
 
+bool HasNumber(const std::vector<double>& values);  // true if one of them is a number
+
 struct Interval {
   double mean = 0, low = 0, high = 0;
 };

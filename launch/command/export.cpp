@@ -86,6 +86,7 @@ int RunExport(const ParsedOptions& options) {
         ExportPeft({options.Text("run"), options.Text("peft"), options.Text("slots", "drop")});
     LogInfo("exported an adapter of rank ", report.rank, " to ", options.Text("peft"),
             "; a logit differs from the policy's by at most ", report.logit_difference);
+    if (report.patient_slot) TellPatientSlot("");
     return 0;
   }
   if (options.Has("slots")) throw UsageError("--slots needs --peft");

@@ -79,7 +79,8 @@ int RunReport(const ParsedOptions& options) {
     return 0;
   }
   if (options.Has("port")) throw UsageError("--port is for --watch");
-  if (options.Has("curve") && fs::path(options.Text("curve")) == OutOf(options)) {
+  if (options.Has("curve") &&
+      fs::weakly_canonical(options.Text("curve")) == fs::weakly_canonical(OutOf(options))) {
     throw UsageError("--curve and --out name one file; expected two");
   }
   const std::vector<RunView> runs = RunsOf(options.words);

@@ -50,6 +50,11 @@ void CheckCredit(const GrpoOptions& grpo, const CreditOptions& credit) {
 void CheckTogether(const Config& config) {
   CheckColocated(config.cluster);
   CheckCredit(config.grpo, config.credit);
+  if (config.classifier.teacher_share > 0 && config.classifier.balance != "none") {
+    throw UsageError("classifier.teacher_share is ", config.classifier.teacher_share,
+                     " with classifier.balance ", config.classifier.balance,
+                     "; expected none: the teacher's probabilities are those of all answers");
+  }
   if (config.data.split.size() != 3) {
     throw UsageError("data.split has ", config.data.split.size(),
                      " numbers; expected three: train, validation, test");

@@ -34,14 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-json GenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots) {
-  json generation = {{"do_sample", false}};
-  if (config.bos_id >= 0) generation["bos_token_id"] = config.bos_id;
-  if (!config.end_ids.empty()) generation["eos_token_id"] = EndIdsJson(config);
-  if (!slots.empty()) generation["suppress_tokens"] = slots;
-  return generation;
-}
-
 at::ScalarType DtypeOfExport(const std::string& name) {
   return name == "float16" ? at::kHalf : DtypeOf(name);
 }
@@ -92,21 +84,6 @@ struct Origin {
   json funnel = json::array();
 };
 
-// The run's evaluation, if it is there and of the run's present policies; else null.
-json EvaluationOf(const Config& config) {
-  try {
-    if (!IsCurrent(MakeEvaluateStage(config))) {
-      LogWarning("the run's policies are not evaluated; `flame evaluate` does so, and an export ",
-                 "after it tells the results");
-      return nullptr;
-    }
-    return ReadEvaluation(config);
-  } catch (const DataError& error) {
-    LogWarning("the evaluation is left out: ", error.what());
-    return nullptr;
-  }
-}
-
 Origin OriginOf(const fs::path& run) {
   Origin origin;
   if (run.empty()) return origin;
@@ -114,7 +91,7 @@ Origin OriginOf(const fs::path& run) {
   const Config config = LoadConfig(paths.config(), {StrCat("run.dir=", run.string())});
   origin.config = ReadWholeFile(paths.config());
   origin.base = config.model.path;
-  origin.evaluation = EvaluationOf(config);
+  origin.evaluation = CurrentEvaluation(config);
   const Corpus corpus = ReadCorpus(paths.corpus());
   origin.drugs = corpus.drugs.titles;
   for (const FunnelStep& step : corpus.funnel) {
@@ -163,6 +140,29 @@ std::vector<int32_t> SlotIds(const Tokenizer& tokenizer) {
   return ids;
 }
 
+void WriteGenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots,
+                           const fs::path& folder) {
+  json generation = {{"do_sample", false}};
+  if (config.bos_id >= 0) generation["bos_token_id"] = config.bos_id;
+  if (!config.end_ids.empty()) generation["eos_token_id"] = EndIdsJson(config);
+  if (!slots.empty()) generation["suppress_tokens"] = slots;
+  WriteFileAtomically(folder / "generation_config.json", generation.dump(1) + "\n");
+}
+
+json CurrentEvaluation(const Config& config) {
+  try {
+    if (!IsCurrent(MakeEvaluateStage(config))) {
+      LogWarning("the run's policies are not evaluated; `flame evaluate` does so, and an export ",
+                 "after it tells the results");
+      return nullptr;
+    }
+    return ReadEvaluation(config);
+  } catch (const DataError& error) {
+    LogWarning("the evaluation is left out: ", error.what());
+    return nullptr;
+  }
+}
+
 void ExpectNewFolder(const fs::path& out) {
   if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
     throw UsageError(out.string(), " is there already; expected no such folder, or an empty one");
@@ -179,8 +179,7 @@ ExportReport ExportPolicy(const ExportRequest& request) {
   const fs::path& made = folder.temporary();
   SavePolicy(policy, made, {DtypeOfExport(request.dtype)});
   tokenizer.Save(made);
-  WriteFileAtomically(made / "generation_config.json",
-                      GenerationConfig(policy.config(), SlotIds(tokenizer)).dump(1) + "\n");
+  WriteGenerationConfig(policy.config(), SlotIds(tokenizer), made);
   const bool classifier = fs::exists(request.model / kThresholdFile);
   if (classifier) fs::copy_file(request.model / kThresholdFile, made / kThresholdFile);
   if (!origin.drugs.empty()) {

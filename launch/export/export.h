@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "launch/config/config.h"
+#include "model/architecture.h"
 #include "tokenizer/tokenizer.h"
 
 namespace flame {
@@ -17,6 +20,15 @@ void ExpectNewFolder(const std::filesystem::path& out);
 
 // Returns the ids of all slots in the tokenizer: of entities, and of the patient.
 std::vector<int32_t> SlotIds(const Tokenizer& tokenizer);
+
+// Writes generation_config.json: greedy, with the end tokens, and with the slots as
+// `suppress_tokens`.
+void WriteGenerationConfig(const PolicyConfig& config, const std::vector<int32_t>& slots,
+                           const std::filesystem::path& folder);
+
+// Returns the run's evaluation if it is there and of the run's present policies; else logs why it
+// is left out, and returns null.
+nlohmann::json CurrentEvaluation(const Config& config);
 
 struct ExportRequest {
   std::filesystem::path model;  // the folder of policy and tokenizer

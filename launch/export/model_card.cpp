@@ -82,13 +82,15 @@ std::string ModelCard(const CardFacts& facts) {
   const std::string licence = LicenceOf(facts.base);
   // "models/llama/" has an empty last part.
   const std::string base = (facts.base / "").parent_path().filename().string();
-  std::string text = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n";
+  std::string text = StrCat("---\nlibrary_name: ", facts.adapter ? "peft" : "transformers",
+                            "\npipeline_tag: text-generation\n");
   if (!facts.base.empty()) text += "base_model: " + base + "\n";
   text += "license: " + (licence.empty() ? "other" : licence) + "\n";
   text += "tags:\n- medication-recommendation\n- research-only\n";
   if (!facts.evaluation.is_null()) text += ModelIndex(facts.evaluation, policy);
   text += "---\n\n# A model that recommends drugs\n\n";
   text += "**Research software: it must not be used to treat patients.**\n\n";
+  if (facts.adapter) text += "A LoRA adapter, in peft's format. ";
   text += facts.classifier
               ? "The drug-level classifier: it reads a patient and one candidate drug, and answers "
                 "Yes or No. "

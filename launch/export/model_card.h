@@ -15,6 +15,7 @@ struct CardFacts {
   bool classifier = false;    // pi_cls, in place of the list policy
   bool patient_slot = false;  // trained with a vector of the visit
   bool grammars = false;      // the export has grammars of the drugs
+  bool adapter = false;       // a peft adapter, in place of a whole model
 };
 
 // Returns the card. The licence is that of the base's own card, or "other" where it has none.

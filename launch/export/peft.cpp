@@ -14,11 +14,13 @@
 #include "base/error.h"
 #include "base/files/atomic_file.h"
 #include "base/files/safetensors.h"
+#include "data/prompts/entity_tokens.h"
 #include "launch/config/config.h"
 #include "launch/config/run_paths.h"
 #include "launch/export/export.h"
 #include "launch/export/logit_probe.h"
 #include "launch/export/manifest.h"
+#include "launch/export/model_card.h"
 #include "model/files/adapter_config.h"
 #include "model/files/policy_files.h"
 #include "model/policy.h"
@@ -120,6 +122,7 @@ void WriteBaseWithRows(const RunPaths& paths, const fs::path& folder) {
   policy.SilenceTokens(SlotIds(tokenizer));
   SavePolicy(policy, folder);
   tokenizer.Save(folder);
+  WriteGenerationConfig(policy.config(), SlotIds(tokenizer), folder);
 }
 
 // The largest difference of a logit between the run's policy and base with adapter. Tokens are
@@ -166,6 +169,11 @@ PeftReport ExportPeft(const PeftRequest& request) {
       LogitDifference(paths.grpo(), rows ? made / "base" : config.model.path, made,
                       start.config().vocab_size, rows && !start.entities().empty());
 
+  report.patient_slot = Tokenizer::Load(paths.list() / "tokenizer.json").IdOf(kVisitToken) >= 0;
+  CardFacts card{config.model.path, "float32", CurrentEvaluation(config)};
+  card.adapter = true;
+  card.patient_slot = report.patient_slot;
+  WriteFileAtomically(made / "README.md", ModelCard(card));
   WriteManifest(made, {{"dtype", "float32"},
                        {"logit_difference", report.logit_difference},
                        {"config", ReadWholeFile(paths.config())}});

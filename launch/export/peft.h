@@ -19,6 +19,7 @@ struct PeftRequest {
 
 struct PeftReport {
   int64_t rank = 0;
+  bool patient_slot = false;  // the policy had the patient's slot, and the export has not
   // The largest difference of a logit between base with adapter and the run's policy, on random
   // tokens; with rows also on slots.
   double logit_difference = 0;

@@ -34,9 +34,10 @@ std::string EvaluationTable(const json& evaluation) {
         line, sizeof line, "%-21s %8s %16s %8s %7s %7s %7s %6s %6s\n",
         row.at("policy").get<std::string>().c_str(), Number(row.at("jaccard"), "%.4f").c_str(),
         Between(row.at("jaccard_ci"), "%.4f").c_str(),
-        Number(row.at("jaccard_sampled"), "%.4f").c_str(), Number(row.at("f1"), "%.4f").c_str(),
-        Number(row.at("prauc"), "%.4f").c_str(), Number(row.at("ddi"), "%.4f").c_str(),
-        Number(row.at("drugs"), "%.2f").c_str(), Number(row.at("edits"), "%.2f").c_str());
+        Number(row.value("jaccard_sampled", json()), "%.4f").c_str(),
+        Number(row.at("f1"), "%.4f").c_str(), Number(row.value("prauc", json()), "%.4f").c_str(),
+        Number(row.at("ddi"), "%.4f").c_str(), Number(row.at("drugs"), "%.2f").c_str(),
+        Number(row.value("edits", json()), "%.2f").c_str());
     table += line;
   }
   const json& truth = evaluation.at("truth");
@@ -45,9 +46,9 @@ std::string EvaluationTable(const json& evaluation) {
                   evaluation.at("num_visits").get<int64_t>(), " ",
                   evaluation.at("split").get<std::string>(), " visits\n");
   if (!evaluation.at("oracle").is_null()) {
-    table += StrCat("ceiling: best list ", Number(evaluation["oracle"]["list"], "%.4f"),
-                    ", every drug with P > 0.5 ", Number(evaluation["oracle"]["threshold"], "%.4f"),
-                    "\n");
+    table += StrCat("ceiling: best list ", Number(evaluation.at("oracle").at("list"), "%.4f"),
+                    ", every drug with P > 0.5 ",
+                    Number(evaluation.at("oracle").at("threshold"), "%.4f"), "\n");
   }
   return table + ComparisonLines(evaluation.at("comparisons")) +
          "Research software: not for treating patients.\n";

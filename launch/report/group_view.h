@@ -36,8 +36,9 @@ struct MemberView {
 
 struct GroupView {
   int64_t task_id = 0, task = 0, version = 0;
-  std::string visit;  // "HADM_ID 142345"; "": the task file is not there, nor are the next three
-  std::string edit;   // "add to", "remove from"
+  // "HADM_ID 142345"; "" if the task file is missing, as are edit, input and prescribed.
+  std::string visit;
+  std::string edit;  // "add to", "remove from"
   std::string input, prescribed;
   int64_t prompt_tokens = 0;
   std::string prompt;

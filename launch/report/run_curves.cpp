@@ -12,8 +12,6 @@ namespace {
 using nlohmann::json;
 using Rows = std::vector<json>;
 
-constexpr double kPlotWidth = 360;  // fits on a phone as it is
-
 const Rows& RowsOf(const RunView& run, const std::string& stage) {
   static const Rows kNone;
   const auto rows = run.metrics.find(stage);
@@ -68,8 +66,8 @@ std::string PhiPlots(const Rows& rows) {
     shares.push_back(CurveOf(rows, "step_" + name + "_share", name));
   }
   for (auto* all : {&terms, &shares}) {
-    for (PlotSeries& series : *all) series.band = false;
     for (PlotSeries& series : *all) {
+      series.band = false;
       for (PlotPoint& point : series.points) point.y_half.reset();
     }
   }
@@ -129,8 +127,9 @@ std::string CurvesSection(const RunView& run) {
   if (!losses.empty()) {
     html += Heading(3, "Supervised training") + Plots(losses) +
             Paragraph(
-                "Means of consecutive steps, from the first twentieth of the steps on; bands are "
-                "their standard deviation.",
+                "Means of consecutive steps; bands are their standard deviation. Training losses "
+                "of 100 "
+                "steps or more begin after their first twentieth.",
                 "soft");
   }
   if (grpo.empty()) return html.empty() ? "" : Heading(2, "Learning") + html;

@@ -11,8 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kPlotWidth = 360;
-
 // A number of a row; an en dash where it has none.
 std::string Cell(const json& row, const std::string& field, const char* format = "%.4f") {
   const json value = row.value(field, json());
@@ -74,11 +72,8 @@ std::string TradeOff(const json& evaluation) {
     });
     const std::string number = std::to_string(&row - &evaluation.at("rows")[0] + 1);
     names += (names.empty() ? "" : ", ") + number + " " + row.at("policy").get<std::string>();
-    if (same != points.end()) {
-      same->label += ", " + number;
-    } else {
-      points.push_back({ddi, jaccard, {}, {}, number});
-    }
+    if (same != points.end()) same->label += ", " + number;
+    points.push_back({ddi, jaccard, {}, {}, same != points.end() ? "" : number});
   }
   PlotSeries truth{"DDI rate of what was prescribed", {}, true, false};
   const double rate = evaluation.at("truth").at("ddi");
@@ -138,7 +133,7 @@ std::string Groups(const RunView& run) {
   if (!groups.is_array()) return "";
   const std::vector<std::string> policies = MainPolicies(run);
   HtmlTable table{{"visits", "number", "patients", "drugs given", "DDI rate given"}, {}};
-  table.head.insert(table.head.end(), policies.begin(), policies.end());
+  for (const std::string& policy : policies) table.head.push_back(HtmlText(policy));
   for (const json& group : groups) {
     std::vector<std::string> row = {
         HtmlText(group.at("by").get<std::string>() + ": " + group.at("value").get<std::string>()),

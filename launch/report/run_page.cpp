@@ -90,8 +90,8 @@ std::string Comparison(const std::vector<RunView>& runs) {
     double seconds = 0;
     for (const auto& [name, state] : run.stages) seconds += state.seconds;
     const auto figure = [](const json& row, const char* field, const char* format = "%.4f") {
-      return row.is_null() || !row.at(field).is_number() ? std::string("\xe2\x80\x93")
-                                                         : Fixed(row.at(field), format);
+      return row.is_null() || !row.value(field, json()).is_number() ? std::string("\xe2\x80\x93")
+                                                                    : Fixed(row.at(field), format);
     };
     std::string difference;
     if (!ours.is_null() && !first.is_null() && &run != &runs[0]) {

@@ -11,6 +11,8 @@
 
 namespace flame {
 
+inline constexpr double kPlotWidth = 360;  // fits on a phone as it is
+
 // Stages with their time, and what the preparation left of the tables' rows.
 std::string StagesSection(const RunView& run);
 std::string FunnelSection(const RunView& run);

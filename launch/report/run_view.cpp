@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <set>
 #include <sstream>
 
@@ -15,6 +16,7 @@
 #include "launch/config/stage_inputs.h"
 #include "launch/report/html.h"
 #include "launch/run/evaluate.h"
+#include "recommend/evaluation/rows.h"
 #include "rollout/trajectory.h"
 
 namespace flame {
@@ -41,14 +43,16 @@ std::vector<json> ReadRows(const fs::path& folder) {
   return rows;
 }
 
-// Calls `read`, and notes its error.
+// Calls `read`, which reads `file`, and notes its error.
 template <class Read>
-void Try(RunView* run, Read read) {
+void Try(RunView* run, const fs::path& file, Read read) {
   try {
     read();
   } catch (const Error& error) {
     run->faults.emplace_back(error.what());
   } catch (const json::exception& error) {
+    run->faults.push_back(file.string() + ": " + error.what());
+  } catch (const fs::filesystem_error& error) {
     run->faults.emplace_back(error.what());
   }
 }
@@ -75,14 +79,18 @@ double Spread(const Group& group) {
 void ReadSamples(RunView* run, size_t count) {
   const GroupViewer viewer(run->dir);
   for (const fs::path& shard : FirstAndLastShard(run->dir / "grpo" / "rollouts")) {
-    std::vector<Group> groups = ReadShard(shard);
-    std::stable_sort(groups.begin(), groups.end(),
-                     [](const Group& a, const Group& b) { return Spread(a) > Spread(b); });
-    RunView::Sample& sample = run->samples.emplace_back();
-    sample.shard = shard.filename().string();
-    for (size_t i = 0; i < std::min(count, groups.size()); ++i) {
-      sample.groups.push_back(viewer.View(groups[i]));
-    }
+    RunView::Sample sample{shard.filename().string(), {}};
+    Try(run, shard, [&] {
+      std::vector<Group> groups = ReadShard(shard);
+      std::stable_sort(groups.begin(), groups.end(),
+                       [](const Group& a, const Group& b) { return Spread(a) > Spread(b); });
+      for (size_t i = 0; i < std::min(count, groups.size()); ++i) {
+        sample.groups.push_back(viewer.View(groups[i]));
+      }
+    });
+    // A training that goes on deletes its oldest shards.
+    if (sample.groups.empty() && !fs::exists(shard)) run->faults.pop_back();
+    if (!sample.groups.empty()) run->samples.push_back(std::move(sample));
   }
 }
 
@@ -109,7 +117,7 @@ std::string InShell(const std::string& word) {
   return quoted + "'";
 }
 
-// Stages are made again after one that is.
+// Marks done stages after one that is not done as stale.
 void MarkLater(std::vector<std::pair<std::string, StageState>>* stages) {
   std::string earlier;
   for (auto& [name, state] : *stages) {
@@ -128,15 +136,11 @@ StageState StateOf(const Config& config, const std::string& stage) {
   if (state.state != StageState::kDone || (stage != "prepare" && stage != "encode")) return state;
   try {
     CheckInputsUnchanged(config, stage);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // of a damaged file of digests too
     state.state = StageState::kStale;
     state.why = error.what();
   }
   return state;
-}
-
-bool IsLanguageModel(const std::string& policy) {
-  return policy.starts_with("classifier") || policy.starts_with("list-");
 }
 
 // Returns how far a training has come; "" if it has no metrics.
@@ -204,7 +208,7 @@ RunView ReadRun(const fs::path& dir) {
   run.dir = dir;
   const fs::path whole = fs::absolute(dir).lexically_normal();
   run.name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
-  Try(&run, [&] {
+  Try(&run, paths.config(), [&] {
     Config config = LoadConfig(paths.config(), {});
     config.run.dir = dir;  // a run may have been moved
     for (const char* stage :
@@ -215,9 +219,9 @@ RunView ReadRun(const fs::path& dir) {
     MarkLater(&run.stages);
   });
   for (const char* stage : {"classifier", "list", "grpo"}) {
-    Try(&run, [&] { run.metrics[stage] = ReadRows(paths.stage(stage)); });
+    Try(&run, paths.stage(stage), [&] { run.metrics[stage] = ReadRows(paths.stage(stage)); });
   }
-  Try(&run, [&] {
+  Try(&run, paths.evaluation(), [&] {
     if (fs::exists(paths.evaluation())) run.evaluation = ReadEvaluation(paths.evaluation());
   });
   return run;
@@ -225,8 +229,8 @@ RunView ReadRun(const fs::path& dir) {
 
 RunView ReadWholeRun(const fs::path& dir, size_t groups) {
   RunView run = ReadRun(dir);
-  Try(&run, [&] { ReadData(&run); });
-  Try(&run, [&] { ReadSamples(&run, groups); });
+  Try(&run, RunPaths(dir).corpus(), [&] { ReadData(&run); });
+  Try(&run, dir, [&] { ReadSamples(&run, groups); });
   return run;
 }
 
@@ -249,7 +253,7 @@ std::string RunText(const RunView& run) {
   }
   if (!run.evaluation.is_null() && run.evaluation.value("oracle", json()).is_object()) {
     text += "Jaccard that the best possible policy can expect " +
-            Fixed(run.evaluation["oracle"]["list"]) + "\n";
+            Fixed(run.evaluation.at("oracle").at("list")) + "\n";
   }
   return text + "next: " + run.NextCommand() +
          "\nResearch software: it must not be used to treat patients.\n";

@@ -24,7 +24,7 @@ struct RunView {
   // What the training data are, in one line; "" before they are prepared.
   std::string data;
   std::vector<FunnelStep> funnel;
-  // The rows of metrics.jsonl of classifier, list and grpo, and of the encoders.
+  // The rows of metrics.jsonl of classifier, list and grpo.
   std::map<std::string, std::vector<nlohmann::json>> metrics;
   nlohmann::json evaluation;  // evaluation.json; null: not evaluated
   // Some groups of the first shard that is kept and of the last one.

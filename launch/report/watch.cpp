@@ -6,6 +6,7 @@
 #include <boost/beast/http.hpp>
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -85,6 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 void Accept(tcp::acceptor* acceptor, const std::function<std::string()>& page) {
   acceptor->async_accept([acceptor, &page](boost::system::error_code error, tcp::socket socket) {
     if (!error) std::make_shared<Connection>(std::move(socket), page)->Start();
+    if (error) std::this_thread::sleep_for(kBetweenLooks);  // no file descriptor is free
     Accept(acceptor, page);
   });
 }

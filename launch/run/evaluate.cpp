@@ -248,8 +248,8 @@ Row RowOfRun(const Config& config, const Field& field, const std::string& policy
                     paths.evaluation().string(), " to have the lists written again");
   }
   Row row = RowOfFile(field, paths.predictions(policy), policy);
-  const bool of_classifier = policy.starts_with("classifier") || policy.starts_with("list-");
-  if (of_classifier && row.scores.values.empty() && fs::exists(paths.predictions("classifier"))) {
+  if (IsLanguageModel(policy) && row.scores.values.empty() &&
+      fs::exists(paths.predictions("classifier"))) {
     SetScores(field, RowOfFile(field, paths.predictions("classifier"), "classifier").scores, &row);
   }
   return row;
@@ -262,7 +262,7 @@ std::vector<Row> Yardsticks(const Config& config, const Field& field, const json
   double highest = -1;
   for (const json& row : rows) {
     const auto policy = row.at("policy").get<std::string>();
-    if (policy.starts_with("classifier") || policy.starts_with("list-")) continue;
+    if (IsLanguageModel(policy)) continue;
     if (row.at("jaccard").get<double>() <= highest) continue;
     highest = row.at("jaccard").get<double>();
     best = policy;
@@ -312,7 +312,20 @@ json ReadEvaluation(const fs::path& file) {
   expect(truth.is_object() && truth.value("ddi", json()).is_number() &&
              truth.value("drugs", json()).is_number(),
          "truth with ddi and drugs");
-  expect(evaluation.value("comparisons", json()).is_array(), "comparisons");
+  const json oracle = evaluation.value("oracle", json());
+  expect(oracle.is_null() || (oracle.is_object() && oracle.value("list", json()).is_number() &&
+                              oracle.value("threshold", json()).is_number()),
+         "oracle, null or with list and threshold");
+  evaluation["oracle"] = oracle;
+  const json comparisons = evaluation.value("comparisons", json());
+  expect(comparisons.is_array(), "comparisons");
+  for (const json& item : comparisons) {
+    expect(item.is_object() && item.value("policy", json()).is_string() &&
+               item.value("baseline", json()).is_string() &&
+               item.value("metric", json()).is_string() &&
+               item.value("difference", json()).is_number() && IsInterval(item.value("ci", json())),
+           "comparisons with policy, baseline, metric, difference and ci");
+  }
   expect(evaluation.value("num_visits", json()).is_number_integer(), "num_visits");
   expect(evaluation.value("split", json()).is_string(), "split");
   return evaluation;
@@ -364,7 +377,9 @@ json CompareRows(const Config& config, const std::string& policy, const std::str
   const Row a = RowOfRun(config, field, policy), b = RowOfRun(config, field, baseline);
   json comparisons = json::array();
   for (const auto& [metric, values] : a.values) {
-    if (b.values.count(metric) != 0) comparisons.push_back(Compare(field, a, b, metric));
+    const auto other = b.values.find(metric);
+    if (other == b.values.end() || !HasNumber(values) || !HasNumber(other->second)) continue;
+    comparisons.push_back(Compare(field, a, b, metric));
   }
   return comparisons;
 }

@@ -237,14 +237,14 @@ StageState StateOfStage(const fs::path& run_dir, const std::string& stage,
     if (result.why.empty() && record.value("settings", "") != Sha256(settings)) {
       result.why = "made with other settings than those in " + (run_dir / "config.yaml").string();
     }
-    // Records of earlier versions of the program do not tell the stages before.
+    // A record without 'earlier' tells nothing of the stages before.
     const json earlier = record.value("earlier", json::object());
     if (!earlier.is_object()) {
       throw DataError(RecordPath(run_dir, stage).string(), ": expected 'earlier' to be an object");
     }
     for (const auto& [name, digest] : earlier.items()) {
-      const json before = ReadRecord(run_dir, name);
       if (!result.why.empty()) break;
+      const json before = ReadRecord(run_dir, name);
       if (!before.is_object() || DigestOfOutputs(before) != digest.get<std::string>()) {
         result.why = "made from another " + name;
       }

@@ -56,7 +56,7 @@ double SecondsOfStage(const std::filesystem::path& run_dir, const std::string& s
 struct StageState {
   enum State {
     kMissing,  // not begun
-    kBegun,    // begun, and not finished or not yet
+    kBegun,    // begun, not finished
     kDone,
     kStale,  // made, and to be made again: `why`
   } state = kMissing;

@@ -57,7 +57,8 @@ class Reader {
     predictions_.drugs[place] = std::move(drugs);
     if (!has_scores_) return;
     scores_.resize(seen_.size() * drugs_.size());
-    std::copy(row.begin(), row.end(), scores_.begin() + place * static_cast<int64_t>(drugs_.size()));
+    std::copy(row.begin(), row.end(),
+              scores_.begin() + place * static_cast<int64_t>(drugs_.size()));
   }
 
   // Returns what was read; `visits` are those of the constructor.
@@ -149,7 +150,7 @@ class Reader {
   std::unordered_map<std::string, int32_t> drugs_;
   Predictions predictions_;
   std::vector<double> scores_;  // [visits, drugs]; empty without scores
-  std::vector<bool> seen_;  // [visit]
+  std::vector<bool> seen_;      // [visit]
   bool any_ = false, has_scores_ = false;
 };
 

@@ -65,6 +65,10 @@ TwoScores SplitScores(const std::vector<float>& scores, size_t num_field, int32_
 
 }  // namespace
 
+bool IsLanguageModel(const std::string& policy) {
+  return policy.starts_with("classifier") || policy.starts_with("list-");
+}
+
 Field::Field(const Corpus& of, std::vector<int32_t> on, int64_t times, uint64_t with_seed)
     : corpus(of),
       visits(std::move(on)),
@@ -120,7 +124,7 @@ json RowJson(const Field& field, const Row& row) {
   for (const char* metric : kMetrics) {
     const std::string interval = std::string(metric) + "_ci";
     const auto values = row.values.find(metric);
-    if (values == row.values.end()) {
+    if (values == row.values.end() || !HasNumber(values->second)) {
       fields[metric] = fields[interval] = nullptr;
       continue;
     }

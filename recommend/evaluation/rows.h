@@ -15,6 +15,9 @@ namespace flame {
 
 using Sets = std::vector<std::vector<int32_t>>;  // one drug set per visit
 
+// True for the rows of the classifier and of the list policies.
+bool IsLanguageModel(const std::string& policy);
+
 // The visits to evaluate on, and the statistics over them.
 struct Field {
   // Keeps a reference to the corpus. `resamples` are those of PatientStatistics.

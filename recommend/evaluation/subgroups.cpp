@@ -1,6 +1,7 @@
 #include "recommend/evaluation/subgroups.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -9,6 +10,8 @@ namespace flame {
 namespace {
 
 using nlohmann::json;
+
+constexpr int64_t kNoBound = std::numeric_limits<int64_t>::max();
 
 // Returns how many training visits have each item.
 std::vector<int64_t> TrainingCounts(const Corpus& corpus, std::vector<int32_t> Visit::*items,
@@ -28,13 +31,11 @@ bool HasAny(const std::vector<int32_t>& items, const std::vector<char>& marked) 
   return std::any_of(items.begin(), items.end(), [&](int32_t item) { return marked[item] != 0; });
 }
 
-// Returns the name of the first range whose highest number is at least `number`; the last
-// otherwise.
+// Returns the name of the first range whose highest number is at least `number`.
 std::string RangeOf(int64_t number, const std::vector<std::pair<int64_t, std::string>>& ranges) {
-  for (const auto& [highest, name] : ranges) {
-    if (number <= highest) return name;
-  }
-  return ranges.back().second;
+  return std::find_if(ranges.begin(), ranges.end(),
+                      [number](const auto& range) { return number <= range.first; })
+      ->second;
 }
 
 std::string Order(const Corpus& corpus, const Visit& visit) {
@@ -62,14 +63,15 @@ const Kind kKinds[] = {{"visit", {"first", "second", "later"}},
 std::vector<std::string> ValuesOf(const Corpus& corpus, const Visit& visit,
                                   const std::vector<char>& rare_drugs,
                                   const std::vector<char>& rare_diagnoses) {
-  return {Order(corpus, visit),
-          RangeOf(visit.age,
-                  {{44, "below 45"}, {64, "45 to 64"}, {79, "65 to 79"}, {0, "80 and above"}}),
-          Sex(visit.gender),
-          RangeOf(static_cast<int64_t>(visit.drugs.size()),
-                  {{5, "0 to 5"}, {10, "6 to 10"}, {20, "11 to 20"}, {0, "above 20"}}),
-          HasAny(visit.drugs, rare_drugs) ? "yes" : "no",
-          HasAny(visit.diagnoses, rare_diagnoses) ? "yes" : "no"};
+  return {
+      Order(corpus, visit),
+      RangeOf(visit.age,
+              {{44, "below 45"}, {64, "45 to 64"}, {79, "65 to 79"}, {kNoBound, "80 and above"}}),
+      Sex(visit.gender),
+      RangeOf(static_cast<int64_t>(visit.drugs.size()),
+              {{5, "0 to 5"}, {10, "6 to 10"}, {20, "11 to 20"}, {kNoBound, "above 20"}}),
+      HasAny(visit.drugs, rare_drugs) ? "yes" : "no",
+      HasAny(visit.diagnoses, rare_diagnoses) ? "yes" : "no"};
 }
 
 std::vector<double> Chosen(const std::vector<double>& values, const std::vector<size_t>& places) {

@@ -81,7 +81,9 @@ def test_adapter_without_slots_fits_the_model_as_it_came(lora_run, tmp_path):
     config = export(run_folder, out)
     assert config["base_model_name_or_path"] == str(base_folder)
     assert sorted(path.name for path in out.iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "manifest.json"]
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "manifest.json"]
+    card = (out / "README.md").read_text()
+    assert "library_name: peft" in card and "must not be used to treat patients" in card
     assert not config.get("modules_to_save")
     names = load_file(out / "adapter_model.safetensors")
     assert all(".lora_A." in name or ".lora_B." in name for name in names)
@@ -113,7 +115,15 @@ def test_likely_slots_are_never_written(lora_run, tmp_path):
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "adapter/base", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "adapter/base")
     slots = {id for token, id in tokenizer.get_vocab().items() if "Emb-" in token}
+    generation = json.loads((tmp_path / "adapter/base/generation_config.json").read_text())
+    assert set(generation["suppress_tokens"]) == slots
     model = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    # With the input rows as output rows, as in a tied head, slots would be the likeliest tokens.
+    with torch.no_grad():
+        hidden = model(input_ids=torch.tensor([prompts_of(run_folder)[0]]),
+                       output_hidden_states=True).hidden_states[-1]
+    tied = (hidden @ base.get_input_embeddings().weight.T).argmax(-1)
+    assert slots & set(tied.flatten().tolist())
     torch.manual_seed(1)
     for prompt in prompts_of(run_folder)[:5]:
         written = model.generate(input_ids=torch.tensor([prompt]), do_sample=True, max_new_tokens=16,

@@ -145,15 +145,6 @@ TEST_F(ClassifierExamplesTest, Teacher_HasItsShareOfTheOtherAnswer) {
     const double yes = 1 / (1 + std::exp(-logits[4 + drug]));
     EXPECT_NEAR(answer.share, 0.5 * (given ? 1 - yes : yes), 1e-6);
   }
-  options.balance = "subsample";
-  options.balance_ratio = 0.5;
-  const SftExample kept = ClassifierExamples(*prompts_, corpus_, visits_, options, 1).At(1, 0);
-  ASSERT_EQ(kept.early_answers.size(), 3u);
-  size_t branch = 0;
-  for (const auto& [drug, given] : Answers(kept.family)) {
-    EXPECT_EQ(kept.early_answers[branch].token, example.early_answers[drug].token);
-    EXPECT_EQ(kept.early_answers[branch++].share, example.early_answers[drug].share);
-  }
   EXPECT_TRUE(Make("none", 1).At(1, 0).early_answers.empty());
 }
 

@@ -69,7 +69,8 @@ def test_page_has_the_figures_of_the_run(tiny_run, page):
     corpus = json.loads(run("inspect", tiny_run / "corpus.h5", "--json").stdout)
     assert f"{corpus['num_patients']} patients, {corpus['num_visits']} visits" in text
     for step in corpus["funnel"]:
-        assert f"{step['rule']} " in text and str(step["rows"]) in text
+        detail = f" ({step['detail']})" if "detail" in step else ""
+        assert f"{step['table']} {step['rule']}{detail} {step['rows']}" in text
     assert "must not be used to treat patients" in text
     assert "Not readable" not in text
 
@@ -86,8 +87,11 @@ def test_page_shows_lists_with_their_phi_and_advantages(tiny_run, page):
     rewards = re.findall(r"member \d+: reward ([+-]\d\.\d{4})", group)
     best = max(rewards, key=float)
     assert f"Reward {float(best):+.3f};" in text
-    advantages = re.findall(r" ([+-]\d+\.\d\d)\]", group)
-    assert advantages and all(advantage in text for advantage in advantages[:1])
+    member = next(line for line in re.findall(r"member \d+: reward .*?advantages  [^\n]*", group, re.S)
+                  if f"reward {best}" in line)
+    advantages = re.findall(r" ([+-]\d+\.\d\d)\]", member)  # the number under each token, in order
+    shown_tokens = text[text.index(f"Reward {float(best):+.3f};"):]
+    assert re.findall(r"(?<![\d.])[+-]\d\.\d\d(?!\d)", shown_tokens)[:len(advantages)] == advantages
 
 
 def test_page_needs_nothing_else(page):

@@ -132,7 +132,7 @@ def test_report_shows_every_trial(killed_sweep, tmp_path):
     points = {(row["reward.alpha"], row["credit.lambda"]) for row in rows}
     assert points == {("0", "0"), ("0", "0.5"), ("5", "0"), ("5", "0.5")}
     page = (out / "report.html").read_text()
-    assert "Research software" in page and "http" not in page and "src=" not in page
+    assert "Research software" in page and "://" not in page and "src=" not in page
     # The plots are the trade-off, reward and variance of each alpha, and two heat maps.
     assert page.count("<svg") == page.count("</svg>") == 1 + 2 * 2 + 2
 

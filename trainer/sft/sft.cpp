@@ -114,7 +114,7 @@ Asked AskedOf(const Share& share, const MicroBatch& micro_batch, const FamilyBat
     const int64_t end = batch.target_offsets[i + 1];
     for (int64_t n = batch.target_offsets[i]; n < end; ++n) weights[n * columns] = weight;
     const std::vector<EarlyAnswer>& answers = share.early_answers[place.family];
-    if (answers.empty()) continue;
+    if (answers.empty() || end == batch.target_offsets[i]) continue;
     const EarlyAnswer& answer = answers[place.branch];
     weights[(end - 1) * 2] = weight * (1 - answer.share);
     weights[(end - 1) * 2 + 1] = weight * answer.share;

@@ -46,6 +46,12 @@ TEST(LoadConfig, CreditKeysWithoutEffect_AreRefused) {
   EXPECT_EQ(Load({"credit.scale_steps=group"}).credit.scale_steps, "group");
 }
 
+TEST(LoadConfig, ATeacherWithBalancedClasses_IsRefused) {
+  EXPECT_THROW(Load({"classifier.teacher_share=0.5", "classifier.balance=weight"}), UsageError);
+  EXPECT_THROW(Load({"classifier.teacher_share=0.5", "classifier.balance=subsample"}), UsageError);
+  EXPECT_EQ(Load({"classifier.teacher_share=0.5"}).classifier.teacher_share, 0.5);
+}
+
 TEST(LoadConfig, ResolvedYaml_LoadsAsTheSame) {
   const Config config = Load({"grpo.preset=trl", "grpo.iterations=3"});
   const auto file = std::filesystem::path(testing::TempDir()) / "resolved.yaml";

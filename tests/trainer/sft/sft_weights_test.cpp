@@ -71,6 +71,9 @@ TEST(RunSft, EarlyAnswers_AreSharesOfTheLastToken) {
   job.options.epochs = 5;
   job.example = [](int64_t example, int64_t) {
     SftExample some{CopyExample(example), {}};
+    some.weights.assign(some.family.branches.size(), 1);
+    some.weights[0] = 3;
+    if (example % 3 == 0) return some;  // examples without early answers beside others
     some.early_answers.resize(some.family.branches.size());
     some.early_answers[0] = {kOther, 0.6};
     return some;
@@ -81,10 +84,10 @@ TEST(RunSft, EarlyAnswers_AreSharesOfTheLastToken) {
   job.options.epochs = 5;
   job.example = [](int64_t example, int64_t epoch) {
     SftExample some{CopyExample(example), {}};
-    const double share = std::vector<double>{0.6, 0.4, 0.2, 0, 0}[epoch];
+    const double share = example % 3 == 0 ? 0 : std::vector<double>{0.6, 0.4, 0.2, 0, 0}[epoch];
     some.weights.assign(some.family.branches.size(), 1);
-    some.weights[0] = 1 - share;
-    some.weights.push_back(share);
+    some.weights[0] = 3 * (1 - share);
+    some.weights.push_back(3 * share);
     some.family.branches.push_back(some.family.branches[0]);
     some.family.branches.back().tokens.back() = kOther;
     return some;

@@ -104,8 +104,7 @@ def test_commands_are_in_blocks_that_say_so():
                 assert not re.search(r"(?m)^(flame|mpirun|sbatch|scripts/)\b", text), document
 
 
-def test_examples_of_help_name_files_of_the_documents():
-    """Configs that the documents name exist."""
+def test_configs_that_the_documents_name_exist():
     for document in DOCUMENTS:
         for name in re.findall(r"configs/[\w-]+\.yaml", (ROOT / document).read_text()):
             assert pathlib.Path(ROOT, name).exists(), (document, name)
