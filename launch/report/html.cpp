@@ -40,7 +40,7 @@ p { max-width: 75ch; } .soft { color: var(--soft); } a { color: var(--s0); }
 .wide { overflow-x: auto; max-width: 100%; } .wide svg { max-width: none; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--faint); }
-th { font-weight: 600; } th:first-child, td:first-child { text-align: left; } td + td { white-space: nowrap; }
+th { font-weight: 600; } th:first-child, td:first-child { text-align: left; min-width: 110px; } td + td { white-space: nowrap; }
 .words { white-space: normal; display: block; min-width: 180px; text-align: left; }
 tr.best { background: var(--mark); }
 .bar { background: linear-gradient(rgb(var(--up) / 0.22) 0 0) left / var(--share) 100% no-repeat;

@@ -111,7 +111,7 @@ std::string Comparison(const std::vector<RunView>& runs) {
   }
   std::string html = Heading(2, "Comparison") + TableHtml(table);
   if (AnyReward(runs)) {
-    html += "<div class=\"wide\">" + RewardPlot(runs, /*width=*/560) + "</div>\n";
+    html += "<div class=\"wide\">" + RewardPlot(runs, kPlotWidth) + "</div>\n";
   }
   if (runs.size() > kPlotColors) {
     html += Paragraph(StrCat("The plot shows the first ", kPlotColors, " runs."), "soft");
