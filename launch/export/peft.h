@@ -10,10 +10,10 @@ namespace flame {
 
 struct PeftRequest {
   std::filesystem::path run, out;
-  // What becomes of the slots of codes and drugs, which the pretrained model does not know:
-  //   drop  nothing: prompts are text alone, and the adapter is one for the model as it came
-  //   rows  they are rows of the embedding table of OUT/base, a copy of the pretrained model, and
-  //         the adapter is one for that
+  // Slots of codes and drugs, which the pretrained model does not know, are
+  //   drop  left out: prompts are text alone, and the adapter is one for the model as it came
+  //   rows  rows of the embedding table of OUT/base, a copy of the pretrained model, and the
+  //         adapter is one for that
   std::string slots = "drop";
 };
 

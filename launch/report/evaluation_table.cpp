@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "launch/report/html.h"
 
 namespace flame {
 namespace {
@@ -11,10 +12,7 @@ using nlohmann::json;
 
 // Returns a number in this form; "-" for null.
 std::string Number(const json& value, const char* format) {
-  if (value.is_null()) return "-";
-  char text[32];
-  std::snprintf(text, sizeof text, format, value.get<double>());
-  return text;
+  return value.is_null() ? "-" : Fixed(value.get<double>(), format);
 }
 
 std::string Between(const json& interval, const char* format) {

@@ -1,12 +1,12 @@
 #include "launch/report/inspect_shard.h"
 
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 #include <string>
 
 #include "base/error.h"
 #include "launch/report/group_view.h"
+#include "launch/report/html.h"
 #include "tokenizer/text.h"
 
 namespace flame {
@@ -16,11 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kPromptBytes = 240;  // bytes shown of a prompt's end
 
-std::string Signed(double number) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%+.4f", number);
-  return text;
-}
+std::string Signed(double number) { return Fixed(number, "%+.4f"); }
 
 std::string Indented(const std::string& text, const std::string& margin) {
   std::string indented = margin;
@@ -79,9 +75,7 @@ class GroupPrinter {
   // is negative. The strength is relative to the group's largest advantage.
   void PrintToken(const TokenView& token, double largest) {
     if (!show_.color) {
-      char number[32];
-      std::snprintf(number, sizeof(number), "%+.2f", token.advantage);
-      out_ << "[" << token.text << " " << number << "]";
+      out_ << "[" << token.text << " " << Fixed(token.advantage, "%+.2f") << "]";
       return;
     }
     const int strength = static_cast<int>(std::lround(5 * std::abs(token.advantage) / largest));

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -104,7 +105,7 @@ PlotSeries CurveOf(const Rows& rows, const std::string& column, const std::strin
   return series;
 }
 
-std::string RewardPlot(const std::vector<RunView>& runs, double width) {
+std::string RewardPlot(std::span<const RunView> runs, double width) {
   std::vector<PlotSeries> series;
   for (const RunView& run : runs) {
     PlotSeries curve =
@@ -128,13 +129,12 @@ std::string CurvesSection(const RunView& run) {
     html += Heading(3, "Supervised training") + Plots(losses) +
             Paragraph(
                 "Means of consecutive steps; bands are their standard deviation. Training losses "
-                "of 100 "
-                "steps or more begin after their first twentieth.",
+                "of 100 steps or more begin after their first twentieth.",
                 "soft");
   }
   if (grpo.empty()) return html.empty() ? "" : Heading(2, "Learning") + html;
   html += Heading(3, "GRPO") +
-          Plots(RewardPlot({run}, kPlotWidth) +
+          Plots(RewardPlot({&run, 1}, kPlotWidth) +
                 Plot("Entropy of a token", "nats", {CurveOf(grpo, "entropy", "")}) +
                 Plot("KL to the reference", "nats", {CurveOf(grpo, "kl", "")}) +
                 Plot("Norm of the gradient", "norm", {CurveOf(grpo, "grad_norm", "")})) +

@@ -3,6 +3,7 @@
 #define FLAME_LAUNCH_REPORT_RUN_SECTIONS_H_
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ PlotSeries CurveOf(const std::vector<nlohmann::json>& rows, const std::string& c
 
 // The reward of GRPO over the steps of these runs, which have at least one step together; a line
 // each.
-std::string RewardPlot(const std::vector<RunView>& runs, double width);
+std::string RewardPlot(std::span<const RunView> runs, double width);
 
 }  // namespace flame
 

@@ -21,7 +21,7 @@ struct RunView {
   std::string name;  // of the folder
   // Every stage of the run's config, in order.
   std::vector<std::pair<std::string, StageState>> stages;
-  // What the training data are, in one line; "" before they are prepared.
+  // The training data in one line; "" before they are prepared.
   std::string data;
   std::vector<FunnelStep> funnel;
   // The rows of metrics.jsonl of classifier, list and grpo.

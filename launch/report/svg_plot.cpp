@@ -14,13 +14,7 @@ namespace {
 constexpr double kLeft = 84, kRight = 16, kTop = 34, kBottom = 48;
 constexpr double kLegendLine = 18;
 
-std::string Format(const char* format, double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
-std::string Px(double value) { return Format("%.1f", value); }
+std::string Px(double value) { return Fixed(value, "%.1f"); }
 
 std::string Text(double x, double y, const std::string& anchor, const std::string& text,
                  const std::string& more = "") {
@@ -250,9 +244,9 @@ std::string HeatMap(const std::string& title, const std::string& row_title,
       const double opacity = cell ? 0.04 + 0.46 * share : 0;
       svg += "<rect class=\"cell\" x=\"" + Px(left) + "\" y=\"" + Px(top) + "\" width=\"" +
              Px(kCellWidth - 2) + "\" height=\"" + Px(kCellHeight - 2) + "\" fill-opacity=\"" +
-             Format("%.3f", opacity) + "\"/>\n";
+             Fixed(opacity, "%.3f") + "\"/>\n";
       svg += Text(left + kCellWidth / 2 - 1, top + kCellHeight / 2 + 4, "middle",
-                  cell ? Format("%.4f", *cell) : "-");
+                  cell ? Fixed(*cell) : "-");
     }
   }
   return svg + "</svg>\n";

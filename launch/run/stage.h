@@ -52,7 +52,7 @@ void CheckSettings(const std::filesystem::path& run_dir, const std::string& stag
 // Returns the seconds that making the stage took, from its record; 0 without a record.
 double SecondsOfStage(const std::filesystem::path& run_dir, const std::string& stage);
 
-// What a run folder has of a stage.
+// The state of a stage in a run folder.
 struct StageState {
   enum State {
     kMissing,  // not begun
